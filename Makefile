@@ -1,0 +1,156 @@
+# Sluice. `make run` and `make check` are all that a newcomer needs; both install what is missing.
+#
+#   deps all run check soak bench asan tsan fuzz format lint check-layers check-headers install clean
+#
+# Every module's and layer's .c files go into one archive a variant; programs are linked from it.
+#   test_*.c   a Check program beside the code it tests        fuzz_*.c  a libFuzzer target
+#   bench/**.c and client-tests/**.c with a main are programs of their own (see below).
+# Variants (release, asan, tsan, fuzz) are built side by side under build/VARIANT.
+
+VARIANT  ?= release
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+BUILD    := build/$(VARIANT)
+JOBS     ?= $(shell nproc)
+
+CC_release := gcc
+CC_asan    := gcc
+CC_tsan    := gcc
+CC_fuzz    := clang
+CC         := $(CC_$(VARIANT))
+
+VARIANT_release := -O2 -D_FORTIFY_SOURCE=2
+VARIANT_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+VARIANT_tsan    := -O1 -fsanitize=thread -fno-omit-frame-pointer
+VARIANT_fuzz    := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wvla -Werror
+CFLAGS   ?= -g
+CPPFLAGS += -I. -D_GNU_SOURCE
+HARDEN_release := -fPIE -fstack-protector-strong
+ALL_CFLAGS = -std=c17 $(WARNINGS) $(CFLAGS) $(VARIANT_$(VARIANT)) $(HARDEN_$(VARIANT)) -pthread
+LINK_release := -pie -Wl,-z,relro,-z,now
+LDFLAGS  += $(LINK_$(VARIANT)) $(filter -fsanitize=address% -fsanitize=thread,$(VARIANT_$(VARIANT))) \
+            $(if $(filter fuzz,$(VARIANT)),-fsanitize=address$(comma)undefined) -pthread
+comma    := ,
+# Sanitizers bring their own allocator.
+LIBS_release := -ljemalloc
+LIBS     := -levent_core -lxxhash -lm $(LIBS_$(VARIANT))
+
+
+LIBRARY_SOURCES := $(filter-out $(wildcard server/main.c) %/client/node/%, \
+    $(shell find modules server -name '*.c' ! -name 'test_*' ! -name 'fuzz_*' | sort))
+TEST_SOURCES    := $(shell find modules server -name 'test_*.c' | sort)
+FUZZ_SOURCES    := $(shell find modules server -name 'fuzz_*.c' | sort)
+# Every .c under client-tests/ but its lib/ is a test program; every .c under bench/ but lib/ a benchmark.
+CLIENT_LIB_SOURCES  := $(shell find client-tests/lib -name '*.c' 2>/dev/null | sort)
+CLIENT_TEST_SOURCES := $(shell find client-tests -name '*.c' ! -path 'client-tests/lib/*' 2>/dev/null | sort)
+BENCH_LIB_SOURCES   := $(shell find bench/lib -name '*.c' 2>/dev/null | sort)
+BENCH_SOURCES       := $(shell find bench -name '*.c' ! -path 'bench/lib/*' 2>/dev/null | sort)
+
+objects  = $(patsubst %.c,$(BUILD)/%.o,$(1))
+programs = $(patsubst %.c,$(BUILD)/%,$(1))
+
+ARCHIVE        := $(BUILD)/libsluice-parts.a
+SERVER         := $(BUILD)/sluice-server
+TESTS          := $(call programs,$(TEST_SOURCES))
+FUZZERS        := $(call programs,$(FUZZ_SOURCES))
+CLIENT_ARCHIVE := $(BUILD)/client-tests/libclient-tests.a
+CLIENT_TESTS   := $(call programs,$(CLIENT_TEST_SOURCES))
+BENCH_ARCHIVE  := $(BUILD)/bench/libbench.a
+BENCHES        := $(call programs,$(BENCH_SOURCES))
+
+.PHONY: all deps run check soak bench asan tsan fuzz format lint check-layers check-headers install clean \
+        server tests client-tests benches fuzzers check-unit check-asan check-tsan check-fuzz check-clients
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: deps
+	@$(MAKE) --no-print-directory -j$(JOBS) server
+	@mkdir -p build && ln -sf release/sluice-server build/sluice-server
+
+server: $(SERVER)
+tests: $(TESTS)
+client-tests: $(CLIENT_TESTS)
+benches: $(BENCHES)
+fuzzers: $(FUZZERS)
+
+deps:
+	@tools/deps
+
+run: all
+	build/sluice-server conf/sluice.conf
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
+
+# The archive is made anew so that a source that went away leaves no object behind.
+$(ARCHIVE): $(call objects,$(LIBRARY_SOURCES))
+	@rm -f $@
+	@ar rcs $@ $^
+
+$(CLIENT_ARCHIVE): $(call objects,$(CLIENT_LIB_SOURCES))
+	@rm -f $@
+	@ar rcs $@ $^
+
+$(BENCH_ARCHIVE): $(call objects,$(BENCH_LIB_SOURCES))
+	@rm -f $@
+	@ar rcs $@ $^
+
+$(SERVER): $(BUILD)/server/main.o $(ARCHIVE)
+	$(CC) $^ $(LDFLAGS) $(LIBS) -o $@
+
+$(TESTS): $(BUILD)/%: $(BUILD)/%.o $(ARCHIVE)
+	$(CC) $^ $(LDFLAGS) -lcheck_pic -lsubunit -lrt $(LIBS) -o $@
+
+$(FUZZERS): $(BUILD)/%: $(BUILD)/%.o $(ARCHIVE)
+	$(CC) $^ $(LDFLAGS) -fsanitize=fuzzer $(LIBS) -o $@
+
+$(CLIENT_TESTS): $(BUILD)/%: $(BUILD)/%.o $(CLIENT_ARCHIVE) $(ARCHIVE)
+	$(CC) $^ $(LDFLAGS) -lcheck_pic -lsubunit -lrt -lhiredis $(LIBS) -o $@
+
+$(BENCHES): $(BUILD)/%: $(BUILD)/%.o $(BENCH_ARCHIVE) $(ARCHIVE)
+	$(CC) $^ $(LDFLAGS) -lhiredis $(LIBS) -o $@
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+# ---- checking -----------------------------------------------------------------------------------
+
+check: deps
+	@$(MAKE) --no-print-directory all
+	@tools/run-checks
+
+check-layers:
+	@tools/check-layers
+
+check-headers:
+	@tools/check-headers
+
+asan tsan:
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=$@ server tests client-tests
+
+fuzz:
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=fuzz fuzzers
+
+soak: all
+	@tools/run-soak
+
+bench: all
+	@$(MAKE) --no-print-directory -j$(JOBS) benches
+	@bench/run
+
+format:
+	clang-format -i $(shell git ls-files '*.c' '*.h')
+
+lint:
+	@tools/lint
+
+install: all
+	install -D -m 0755 $(SERVER) $(DESTDIR)$(PREFIX)/bin/sluice-server
+	install -D -m 0644 conf/sluice.conf $(DESTDIR)$(PREFIX)/share/sluice/sluice.conf
+	install -D -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/sluice/README.md
+	install -D -m 0644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/sluice/LICENSE
+
+clean:
+	rm -rf build

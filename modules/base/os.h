@@ -1,0 +1,54 @@
+/* os.h - the system calls that engines make, as a table.
+ *
+ * Engines reach files and memory maps only through a struct os, so that faults, full disks and
+ * crashes are inputs of a test: os_real() is the kernel, fault.h wraps any table with one that
+ * fails on purpose. Every call returns a result >= 0 or a negative errno; EINTR is retried inside,
+ * short transfers are not (the caller sees what was transferred).
+ *
+ * A table may be used by several threads at once. Nothing here logs. */
+#ifndef MODULES_BASE_OS_H
+#define MODULES_BASE_OS_H
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+struct os {
+    /* flags as open(2); O_CLOEXEC is added. A descriptor or -errno. */
+    int (*open)(struct os *os, const char *path, int flags, mode_t mode);
+    int (*close)(struct os *os, int fd);
+    ssize_t (*pread)(struct os *os, int fd, void *bytes, size_t size, uint64_t offset);
+    ssize_t (*pwrite)(struct os *os, int fd, const void *bytes, size_t size, uint64_t offset);
+    int (*fdatasync)(struct os *os, int fd);
+    int (*fsync)(struct os *os, int fd);
+    int (*fsync_directory)(struct os *os, const char *path);
+    int (*truncate)(struct os *os, int fd, uint64_t size_bytes);
+    /* Reserves blocks so that later writes there cannot meet ENOSPC; the file grows if needed. */
+    int (*allocate)(struct os *os, int fd, uint64_t offset, uint64_t size_bytes);
+    /* Gives the blocks of a range back to the file system; the file keeps its size. */
+    int (*punch)(struct os *os, int fd, uint64_t offset, uint64_t size_bytes);
+    int (*unlink)(struct os *os, const char *path);
+    int (*rename)(struct os *os, const char *from, const char *to);
+    int (*mkdir)(struct os *os, const char *path, mode_t mode);
+    int (*rmdir)(struct os *os, const char *path);
+    int (*size)(struct os *os, int fd, uint64_t *out_size_bytes);
+    /* Bytes that the file system of path still has for an unprivileged writer. */
+    int (*free_bytes)(struct os *os, const char *path, uint64_t *out_free_bytes);
+    /* Takes an exclusive open-file-description lock on the whole file. -EWOULDBLOCK: somebody has it. */
+    int (*lock)(struct os *os, int fd);
+    /* Calls each with every entry's name but "." and ".."; stops at the first non-zero result and
+     * returns it. */
+    int (*list)(struct os *os, const char *path, int (*each)(void *context, const char *name),
+                void *context);
+    void *(*map)(struct os *os, int fd, size_t size, int protection, uint64_t offset, int *out_rc);
+    int (*unmap)(struct os *os, void *address, size_t size);
+};
+
+/* The kernel. One static table, never changed; do not free. */
+struct os *os_real(void);
+
+/* Helpers over a table: transfer all of size or fail. -EIO: the file ended (read) or a write made no
+ * progress. Partial effects of a failed write are the caller's to undo. */
+int os_read_all(struct os *os, int fd, void *bytes, size_t size, uint64_t offset);
+int os_write_all(struct os *os, int fd, const void *bytes, size_t size, uint64_t offset);
+#endif
