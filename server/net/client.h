@@ -1,0 +1,75 @@
+/* client.h - one connection as the upper layers see it. Loop thread only. */
+#ifndef SERVER_NET_CLIENT_H
+#define SERVER_NET_CLIENT_H
+#include "modules/base/slice.h"
+#include "server/resp/reply.h"
+
+struct client;
+struct net;
+
+enum client_class { CLIENT_NORMAL = 0, CLIENT_REPLICA = 1, CLIENT_PUBSUB = 2 };
+
+uint64_t client_id(const struct client *client);
+struct net *client_net(const struct client *client);
+void *client_session(const struct client *client);
+/* Where answers go. Its protocol is the client's (HELLO sets it). */
+struct reply *client_reply(struct client *client);
+
+/* Parking: no further request of it is taken until unparked; what it sends meanwhile waits (up to a
+ * buffer, then in the socket), a disconnect is still noticed. Calls pair up; parking twice is our
+ * mistake. After unpark the waiting input goes on within this turn. */
+void client_park(struct client *client);
+void client_unpark(struct client *client);
+bool client_is_parked(const struct client *client);
+
+/* Closes at the end of this turn, replies written so far are sent first as far as the socket takes them
+ * within a few turns; no further request is taken. */
+void client_close_after_reply(struct client *client);
+/* Closes at the end of this turn; nothing more is sent. Safe for any client at any time, itself included;
+ * calling it again does nothing. */
+void client_close(struct client *client);
+/* True from either call on, or when the peer has gone. */
+bool client_is_closing(const struct client *client);
+
+/* A reply too large to be written at once. produce is called whenever the output held for the client is
+ * below a buffer or two: it writes the next piece (about 64 KiB) to client_reply and returns. The client
+ * must be parked by the caller and is not unparked by net; what others write to it meanwhile (pushes)
+ * must wait: client_has_producer tells. */
+enum produce_result {
+    PRODUCE_MORE, /* call again when there is room */
+    PRODUCE_WAIT, /* what comes next is on disk: call again after client_producer_ready */
+    PRODUCE_DONE, /* that was the last piece; the producer is removed (destroy runs) */
+};
+struct client_producer {
+    enum produce_result (*produce)(void *context, struct client *client);
+    void (*destroy)(void *context); /* also when the client goes before the end */
+    void *context;
+};
+void client_set_producer(struct client *client, struct client_producer producer);
+void client_producer_ready(struct client *client);
+bool client_has_producer(const struct client *client);
+
+/* Before authentication: 10 arguments, 16 KiB a bulk, small buffers. A new client is untrusted when
+ * `trusted` of net's options says so; the upper layer sets it. */
+void client_set_trusted(struct client *client, bool is_trusted);
+void client_set_class(struct client *client, enum client_class class_);
+/* Not closed by the idle timeout while true (blocked clients, subscribers, monitors). */
+void client_set_idle_exempt(struct client *client, bool is_exempt);
+void client_set_no_evict(struct client *client, bool is_exempt);
+
+/* What CLIENT LIST shows. Texts are good as long as the client. */
+const char *client_peer_text(const struct client *client);  /* "127.0.0.1:5000", "[::1]:5000", or the unix socket's path with ":0" */
+const char *client_local_text(const struct client *client);
+bool client_is_unix(const struct client *client);
+int client_fd(const struct client *client);
+uint64_t client_connected_us(const struct client *client);   /* loop_now_us at accept */
+uint64_t client_last_active_us(const struct client *client); /* loop_now_us of its last input */
+struct client_buffers {
+    uint64_t input_used_bytes, input_free_bytes; /* qbuf, qbuf-free */
+    uint64_t output_buffer_bytes;                /* obl: in the buffer being filled */
+    uint64_t output_list_count, output_list_bytes; /* oll, omem: everything behind it */
+    uint64_t total_bytes;                        /* tot-mem */
+    bool wants_write;                            /* events=rw */
+};
+void client_buffers(const struct client *client, struct client_buffers *out_buffers);
+#endif

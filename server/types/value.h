@@ -1,0 +1,22 @@
+/* value.h - what a key holds: a header that every type of value begins with, and what the keyspace
+ * needs to know of a type. Loop thread only. */
+#ifndef SERVER_TYPES_VALUE_H
+#define SERVER_TYPES_VALUE_H
+#include <stdint.h>
+
+enum value_kind { VALUE_STRING = 0, VALUE_LIST = 1, VALUE_KIND_COUNT };
+
+struct value;
+
+struct value_type {
+    enum value_kind kind;
+    const char *name;                                      /* as TYPE tells it: "string", "list" */
+    void (*destroy)(struct value *value);                  /* never waits */
+    const char *(*encoding)(const struct value *value);    /* as OBJECT ENCODING tells it */
+    uint64_t (*memory_bytes)(const struct value *value);   /* what it holds in memory now */
+};
+
+struct value {
+    const struct value_type *type;
+};
+#endif
