@@ -1,0 +1,202 @@
+#include "modules/base/number.h"
+#include "modules/base/checked.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { FLOAT_TEXT_BYTES_MAX = 5120 - 1 }; /* Redis's own bound, minus its terminating zero */
+
+bool number_parse_uint64(struct slice text, uint64_t *out_value)
+{
+    uint64_t value = 0;
+    if (text.size == 0 || text.size > NUMBER_INT64_BYTES_MAX) return false;
+    if (text.bytes[0] == '0' && text.size > 1) return false;
+    for (size_t i = 0; i < text.size; i++) {
+        unsigned digit = (unsigned)text.bytes[i] - '0';
+        if (digit > 9) return false;
+        /* 19 digits always fit: only the twentieth needs looking at. */
+        if (i < 19) {
+            value = value * 10 + digit;
+        } else if (!checked_mul_u64(value, 10, &value) || !checked_add_u64(value, digit, &value)) {
+            return false;
+        }
+    }
+    *out_value = value;
+    return true;
+}
+
+bool number_parse_int64(struct slice text, int64_t *out_value)
+{
+    uint64_t magnitude;
+    bool is_negative = text.size > 0 && text.bytes[0] == '-';
+    if (is_negative) text = slice_of(text.bytes + 1, text.size - 1);
+    if (!number_parse_uint64(text, &magnitude)) return false;
+    if (is_negative) {
+        if (magnitude == 0 || magnitude > (uint64_t)INT64_MAX + 1) return false;
+        *out_value = (int64_t)(0 - magnitude);
+    } else {
+        if (magnitude > INT64_MAX) return false;
+        *out_value = (int64_t)magnitude;
+    }
+    return true;
+}
+
+/* The C library wants a terminating zero, and skips leading space, which Redis refuses. */
+static bool copy_float_text(struct slice text, char copy[FLOAT_TEXT_BYTES_MAX + 1])
+{
+    if (text.size == 0 || text.size > FLOAT_TEXT_BYTES_MAX) return false;
+    if (isspace(text.bytes[0])) return false;
+    memcpy(copy, text.bytes, text.size);
+    copy[text.size] = '\0';
+    return true;
+}
+
+bool number_parse_double(struct slice text, double *out_value)
+{
+    char copy[FLOAT_TEXT_BYTES_MAX + 1];
+    char *end;
+    double value;
+    if (!copy_float_text(text, copy)) return false;
+    errno = 0;
+    value = strtod(copy, &end);
+    if ((size_t)(end - copy) != text.size || isnan(value)) return false;
+    if (errno == ERANGE && (isinf(value) || fpclassify(value) == FP_ZERO)) return false;
+    *out_value = value;
+    return true;
+}
+
+bool number_parse_long_double(struct slice text, long double *out_value)
+{
+    char copy[FLOAT_TEXT_BYTES_MAX + 1];
+    char *end;
+    long double value;
+    if (!copy_float_text(text, copy)) return false;
+    errno = 0;
+    value = strtold(copy, &end);
+    if ((size_t)(end - copy) != text.size || isnan(value)) return false;
+    if (errno == ERANGE && (isinf(value) || fpclassify(value) == FP_ZERO)) return false;
+    *out_value = value;
+    return true;
+}
+
+static bool memory_unit(struct slice unit, uint64_t *out_factor)
+{
+    static const struct {
+        const char *name;
+        uint64_t factor;
+    } units[] = {
+        { "", 1 },
+        { "b", 1 },
+        { "k", 1000 },
+        { "kb", 1024 },
+        { "m", 1000 * 1000 },
+        { "mb", 1024 * 1024 },
+        { "g", 1000000000 },
+        { "gb", 1024 * 1024 * 1024 },
+    };
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (!slice_equal_nocase(unit, slice_of_string(units[i].name))) continue;
+        *out_factor = units[i].factor;
+        return true;
+    }
+    return false;
+}
+
+bool number_parse_memory(struct slice text, uint64_t *out_bytes)
+{
+    uint64_t value = 0, factor;
+    size_t digits = 0;
+    for (; digits < text.size && isdigit(text.bytes[digits]); digits++) {
+        if (!checked_mul_u64(value, 10, &value)) return false;
+        if (!checked_add_u64(value, (uint64_t)text.bytes[digits] - '0', &value)) return false;
+    }
+    if (digits == 0) return false;
+    if (!memory_unit(slice_of(text.bytes + digits, text.size - digits), &factor)) return false;
+    return checked_mul_u64(value, factor, out_bytes);
+}
+
+static const char digit_pairs[] = "00010203040506070809"
+                                  "10111213141516171819"
+                                  "20212223242526272829"
+                                  "30313233343536373839"
+                                  "40414243444546474849"
+                                  "50515253545556575859"
+                                  "60616263646566676869"
+                                  "70717273747576777879"
+                                  "80818283848586878889"
+                                  "90919293949596979899";
+
+size_t number_format_uint64(char *text, uint64_t value)
+{
+    char digits[NUMBER_INT64_BYTES_MAX];
+    char *p = digits + sizeof(digits);
+    size_t size;
+    while (value >= 100) {
+        p -= 2;
+        memcpy(p, digit_pairs + value % 100 * 2, 2);
+        value /= 100;
+    }
+    if (value >= 10) {
+        p -= 2;
+        memcpy(p, digit_pairs + value * 2, 2);
+    } else {
+        *--p = (char)('0' + value);
+    }
+    size = (size_t)(digits + sizeof(digits) - p);
+    memcpy(text, p, size);
+    return size;
+}
+
+size_t number_format_int64(char *text, int64_t value)
+{
+    if (value >= 0) return number_format_uint64(text, (uint64_t)value);
+    text[0] = '-';
+    return 1 + number_format_uint64(text + 1, 0 - (uint64_t)value);
+}
+
+static size_t put_word(char *text, const char *word)
+{
+    size_t size = strlen(word);
+    memcpy(text, word, size);
+    return size;
+}
+
+size_t number_format_double(char *text, double value)
+{
+    const double exact_limit = 4503599627370496.0; /* 2^52: below, every whole number is exact */
+    char copy[NUMBER_DOUBLE_BYTES_MAX + 1];
+    int size;
+    if (isnan(value)) return put_word(text, "nan");
+    if (isinf(value)) return put_word(text, value > 0 ? "inf" : "-inf");
+    if (value == 0) return put_word(text, signbit(value) ? "-0" : "0");
+    if (value > -exact_limit && value < exact_limit && value == (double)(int64_t)value) {
+        return number_format_int64(text, (int64_t)value);
+    }
+    size = snprintf(copy, sizeof(copy), "%.17g", value);
+    assert(size > 0 && (size_t)size < sizeof(copy));
+    memcpy(text, copy, (size_t)size);
+    return (size_t)size;
+}
+
+size_t number_format_human(char *text, long double value)
+{
+    size_t size;
+    int written;
+    assert(isfinite(value));
+    written = snprintf(text, NUMBER_HUMAN_BYTES_MAX, "%.17Lf", value);
+    assert(written > 0 && written < NUMBER_HUMAN_BYTES_MAX);
+    size = (size_t)written;
+    /* There is always a point with 17 places behind it. */
+    while (text[size - 1] == '0')
+        size--;
+    if (text[size - 1] == '.') size--;
+    if (size == 2 && text[0] == '-' && text[1] == '0') {
+        text[0] = '0';
+        size = 1;
+    }
+    return size;
+}

@@ -1,0 +1,266 @@
+/* The kernel behind struct os. A new call gets a function here, a row in real_table, and one in
+ * fault.c. */
+#include "modules/base/os.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+/* Makes a system call until no signal interrupts it: its result, or -errno. */
+#define RETRIED(result, call)                                                                      \
+    do {                                                                                           \
+        (result) = (call);                                                                         \
+    } while ((result) < 0 && errno == EINTR);                                                      \
+    if ((result) < 0) (result) = -errno
+
+static bool offset_fits(uint64_t offset, uint64_t size_bytes)
+{
+    return offset <= INT64_MAX && size_bytes <= (uint64_t)INT64_MAX - offset;
+}
+
+static int real_open(struct os *os, const char *path, int flags, mode_t mode)
+{
+    int fd;
+    (void)os;
+    RETRIED(fd, open(path, flags | O_CLOEXEC, mode));
+    return fd;
+}
+
+static int real_close(struct os *os, int fd)
+{
+    (void)os;
+    /* Linux has released the descriptor even when a signal came: closing again could close another
+     * thread's new one. */
+    if (close(fd) < 0 && errno != EINTR) return -errno;
+    return 0;
+}
+
+static ssize_t real_pread(struct os *os, int fd, void *bytes, size_t size, uint64_t offset)
+{
+    ssize_t got;
+    (void)os;
+    if (!offset_fits(offset, size)) return -EINVAL;
+    RETRIED(got, pread(fd, bytes, size, (off_t)offset));
+    return got;
+}
+
+static ssize_t real_pwrite(struct os *os, int fd, const void *bytes, size_t size, uint64_t offset)
+{
+    ssize_t put;
+    (void)os;
+    if (!offset_fits(offset, size)) return -EFBIG;
+    RETRIED(put, pwrite(fd, bytes, size, (off_t)offset));
+    return put;
+}
+
+static int real_fdatasync(struct os *os, int fd)
+{
+    int rc;
+    (void)os;
+    RETRIED(rc, fdatasync(fd));
+    return rc;
+}
+
+static int real_fsync(struct os *os, int fd)
+{
+    int rc;
+    (void)os;
+    RETRIED(rc, fsync(fd));
+    return rc;
+}
+
+static int real_fsync_directory(struct os *os, const char *path)
+{
+    int rc;
+    int fd = real_open(os, path, O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0) return fd;
+    rc = real_fsync(os, fd);
+    (void)real_close(os, fd); /* opened for reading: closing has nothing to lose */
+    return rc;
+}
+
+static int real_truncate(struct os *os, int fd, uint64_t size_bytes)
+{
+    int rc;
+    (void)os;
+    if (!offset_fits(0, size_bytes)) return -EFBIG;
+    RETRIED(rc, ftruncate(fd, (off_t)size_bytes));
+    return rc;
+}
+
+static int change_blocks(int fd, int mode, uint64_t offset, uint64_t size_bytes)
+{
+    int rc;
+    if (!offset_fits(offset, size_bytes)) return -EFBIG;
+    RETRIED(rc, fallocate(fd, mode, (off_t)offset, (off_t)size_bytes));
+    return rc;
+}
+
+static int real_allocate(struct os *os, int fd, uint64_t offset, uint64_t size_bytes)
+{
+    (void)os;
+    return change_blocks(fd, 0, offset, size_bytes);
+}
+
+static int real_punch(struct os *os, int fd, uint64_t offset, uint64_t size_bytes)
+{
+    (void)os;
+    return change_blocks(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, size_bytes);
+}
+
+static int real_unlink(struct os *os, const char *path)
+{
+    (void)os;
+    return unlink(path) < 0 ? -errno : 0;
+}
+
+static int real_rename(struct os *os, const char *from, const char *to)
+{
+    (void)os;
+    return rename(from, to) < 0 ? -errno : 0;
+}
+
+static int real_mkdir(struct os *os, const char *path, mode_t mode)
+{
+    (void)os;
+    return mkdir(path, mode) < 0 ? -errno : 0;
+}
+
+static int real_rmdir(struct os *os, const char *path)
+{
+    (void)os;
+    return rmdir(path) < 0 ? -errno : 0;
+}
+
+static int real_size(struct os *os, int fd, uint64_t *out_size_bytes)
+{
+    struct stat status;
+    (void)os;
+    if (fstat(fd, &status) < 0) return -errno;
+    *out_size_bytes = (uint64_t)status.st_size;
+    return 0;
+}
+
+static int real_free_bytes(struct os *os, const char *path, uint64_t *out_free_bytes)
+{
+    struct statvfs status;
+    int rc;
+    (void)os;
+    RETRIED(rc, statvfs(path, &status));
+    if (rc < 0) return rc;
+    *out_free_bytes = (uint64_t)status.f_bavail * status.f_frsize;
+    return 0;
+}
+
+static int real_lock(struct os *os, int fd)
+{
+    struct flock whole_file = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    int rc;
+    (void)os;
+    RETRIED(rc, fcntl(fd, F_OFD_SETLK, &whole_file));
+    return rc == -EACCES || rc == -EAGAIN ? -EWOULDBLOCK : rc;
+}
+
+static int real_list(struct os *os, const char *path, int (*each)(void *context, const char *name),
+                     void *context)
+{
+    int rc = 0;
+    DIR *directory = opendir(path);
+    (void)os;
+    if (!directory) return -errno;
+    while (rc == 0) {
+        const struct dirent *entry;
+        errno = 0; /* readdir tells the end from an error only by this */
+        entry = readdir(directory);
+        if (!entry) {
+            rc = -errno;
+            break;
+        }
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        rc = each(context, entry->d_name);
+    }
+    (void)closedir(directory); /* read only */
+    return rc;
+}
+
+static void *real_map(struct os *os, int fd, size_t size, int protection, uint64_t offset,
+                      int *out_rc)
+{
+    void *address;
+    (void)os;
+    if (!offset_fits(offset, size)) {
+        *out_rc = -EINVAL;
+        return NULL;
+    }
+    address = mmap(NULL, size, protection, MAP_SHARED, fd, (off_t)offset);
+    *out_rc = address == MAP_FAILED ? -errno : 0;
+    return address == MAP_FAILED ? NULL : address;
+}
+
+static int real_unmap(struct os *os, void *address, size_t size)
+{
+    (void)os;
+    return munmap(address, size) < 0 ? -errno : 0;
+}
+
+struct os *os_real(void)
+{
+    /* Not const because users pass the table on as struct os *; nothing ever writes to it. */
+    static struct os real_table = {
+        .open = real_open,
+        .close = real_close,
+        .pread = real_pread,
+        .pwrite = real_pwrite,
+        .fdatasync = real_fdatasync,
+        .fsync = real_fsync,
+        .fsync_directory = real_fsync_directory,
+        .truncate = real_truncate,
+        .allocate = real_allocate,
+        .punch = real_punch,
+        .unlink = real_unlink,
+        .rename = real_rename,
+        .mkdir = real_mkdir,
+        .rmdir = real_rmdir,
+        .size = real_size,
+        .free_bytes = real_free_bytes,
+        .lock = real_lock,
+        .list = real_list,
+        .map = real_map,
+        .unmap = real_unmap,
+    };
+    return &real_table;
+}
+
+int os_read_all(struct os *os, int fd, void *bytes, size_t size, uint64_t offset)
+{
+    size_t done = 0;
+    while (done < size) {
+        ssize_t got = os->pread(os, fd, (uint8_t *)bytes + done, size - done, offset + done);
+        if (got < 0) return (int)got;
+        if (got == 0) return -EIO;
+        assert((size_t)got <= size - done);
+        done += (size_t)got;
+    }
+    return 0;
+}
+
+int os_write_all(struct os *os, int fd, const void *bytes, size_t size, uint64_t offset)
+{
+    size_t done = 0;
+    while (done < size) {
+        ssize_t put = os->pwrite(os, fd, (const uint8_t *)bytes + done, size - done, offset + done);
+        if (put < 0) return (int)put;
+        if (put == 0) return -EIO;
+        assert((size_t)put <= size - done);
+        done += (size_t)put;
+    }
+    return 0;
+}
