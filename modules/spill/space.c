@@ -1,0 +1,409 @@
+#include "modules/spill/space_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+int spill_space_create(struct spill_space **out_space)
+{
+    struct spill_space *space = calloc(1, sizeof(*space));
+    if (!space) return -ENOMEM;
+    *out_space = space;
+    return 0;
+}
+
+static void region_finish(struct spill_space *space, struct region *region)
+{
+    space->shared_bytes -= spill_shared_memory_bytes(&region->bits->shared);
+    spill_shared_finish(&region->bits->shared);
+    free(region->bits);
+    if (region->may_punch) space->may_punch_count--;
+    *region = (struct region){ 0 };
+}
+
+void spill_space_destroy(struct spill_space *space)
+{
+    if (!space) return;
+    for (size_t i = 0; i < space->region_count; i++) {
+        region_finish(space, &space->regions[i]);
+    }
+    free(space->regions);
+    free(space);
+}
+
+/* ---- bits ----------------------------------------------------------------------------------- */
+
+static struct region *region_of(const struct spill_space *space, uint64_t block)
+{
+    assert(block < space->end);
+    return &space->regions[block / SPILL_REGION_BLOCKS];
+}
+
+/* A part of a run that lies in one word of one region. */
+struct piece {
+    struct region *region;
+    unsigned word;
+    uint64_t mask;
+    unsigned count;
+};
+
+static struct piece piece_at(const struct spill_space *space, uint64_t first, uint64_t count)
+{
+    struct piece piece = { .region = region_of(space, first) };
+    unsigned bit = (unsigned)(first % WORD_BLOCKS);
+    piece.count = WORD_BLOCKS - bit;
+    if (piece.count > count) piece.count = (unsigned)count;
+    piece.word = (unsigned)(first % SPILL_REGION_BLOCKS / WORD_BLOCKS);
+    piece.mask = (piece.count == 64 ? ~UINT64_C(0) : (UINT64_C(1) << piece.count) - 1) << bit;
+    return piece;
+}
+
+static uint64_t punched_bit(unsigned word)
+{
+    return UINT64_C(1) << word % 64;
+}
+
+static bool word_is_punched(const struct region *region, unsigned word)
+{
+    return (region->bits->punched[word / 64] & punched_bit(word)) != 0;
+}
+
+/* The word is about to be used in part, or to leave the file: its blocks no longer count as
+ * punched. */
+static void forget_punched(struct spill_space *space, struct region *region, unsigned word)
+{
+    if (!word_is_punched(region, word)) return;
+    region->bits->punched[word / 64] &= ~punched_bit(word);
+    space->punched_count -= WORD_BLOCKS;
+}
+
+/* Free blocks become used, or leave the file. */
+static void clear_free(struct spill_space *space, struct spill_run run)
+{
+    while (run.count > 0) {
+        struct piece piece = piece_at(space, run.first, run.count);
+        uint64_t *word = &piece.region->bits->free[piece.word];
+        assert((*word & piece.mask) == piece.mask);
+        forget_punched(space, piece.region, piece.word);
+        *word &= ~piece.mask;
+        piece.region->free_count = (uint16_t)(piece.region->free_count - piece.count);
+        piece.region->is_stale = true;
+        space->free_count -= piece.count;
+        run.first += piece.count;
+        run.count -= piece.count;
+    }
+}
+
+static void set_free(struct spill_space *space, struct spill_run run)
+{
+    while (run.count > 0) {
+        struct piece piece = piece_at(space, run.first, run.count);
+        uint64_t *word = &piece.region->bits->free[piece.word];
+        assert((*word & piece.mask) == 0);
+        *word |= piece.mask;
+        piece.region->free_count = (uint16_t)(piece.region->free_count + piece.count);
+        piece.region->is_stale = true;
+        space->free_count += piece.count;
+        run.first += piece.count;
+        run.count -= piece.count;
+    }
+}
+
+/* ---- the end of the file -------------------------------------------------------------------- */
+
+static int add_region(struct spill_space *space)
+{
+    if (space->region_count == space->region_capacity) {
+        size_t capacity = space->region_capacity ? space->region_capacity * 2 : 8;
+        struct region *regions = realloc(space->regions, capacity * sizeof(*regions));
+        if (!regions) return -ENOMEM;
+        space->regions = regions;
+        space->region_capacity = capacity;
+    }
+    struct region_bits *bits = calloc(1, sizeof(*bits));
+    if (!bits) return -ENOMEM;
+    space->regions[space->region_count++] = (struct region){ .bits = bits, .is_stale = true };
+    return 0;
+}
+
+static size_t regions_for(uint64_t end)
+{
+    return (size_t)((end + SPILL_REGION_BLOCKS - 1) / SPILL_REGION_BLOCKS);
+}
+
+static void drop_regions(struct spill_space *space, size_t count)
+{
+    while (space->region_count > count) {
+        region_finish(space, &space->regions[--space->region_count]);
+    }
+}
+
+/* Behind the last used block. */
+static uint64_t used_end(const struct spill_space *space)
+{
+    uint64_t end = space->end;
+    while (end > 0) {
+        const struct region *region = region_of(space, end - 1);
+        unsigned bit = (unsigned)((end - 1) % WORD_BLOCKS);
+        uint64_t word = region->bits->free[(end - 1) % SPILL_REGION_BLOCKS / WORD_BLOCKS];
+        uint64_t used = ~word & (~UINT64_C(0) >> (63 - bit));
+        if (used != 0) return end - bit + 63 - (unsigned)__builtin_clzll(used);
+        end -= bit + 1;
+    }
+    return 0;
+}
+
+uint64_t spill_space_shrink(struct spill_space *space)
+{
+    uint64_t end = used_end(space);
+    clear_free(space, (struct spill_run){ .first = end, .count = space->end - end });
+    space->end = end;
+    if (space->hand > end) space->hand = 0;
+    drop_regions(space, regions_for(end));
+    return end;
+}
+
+/* Takes count blocks from behind the last used one. */
+static int take_behind(struct spill_space *space, uint64_t count, struct spill_run *out_run)
+{
+    uint64_t first = spill_space_shrink(space);
+    while (space->region_count < regions_for(first + count)) {
+        int rc = add_region(space);
+        if (rc < 0) {
+            drop_regions(space, regions_for(first));
+            return rc;
+        }
+    }
+    space->end = first + count;
+    *out_run = (struct spill_run){ .first = first, .count = count };
+    return 0;
+}
+
+/* ---- taking and giving back ------------------------------------------------------------------ */
+
+static bool take_inside(struct spill_space *space, uint64_t wanted, uint64_t count_max,
+                        struct spill_run *out_run)
+{
+    struct spill_run run;
+    if (space->free_count < wanted) return false;
+    if (!space_find_run(space, space->hand, space->end, wanted, &run) &&
+        !space_find_run(space, 0, space->end, wanted, &run)) {
+        return false;
+    }
+    if (count_max > wanted) {
+        run.count = space_run_length(space, run.first, count_max);
+    }
+    clear_free(space, run);
+    *out_run = run;
+    return true;
+}
+
+int spill_space_take(struct spill_space *space, uint64_t wanted, uint64_t minimum, uint64_t end_max,
+                     struct spill_run *out_run)
+{
+    int rc = 0;
+    struct spill_run run;
+
+    assert(minimum >= 1 && minimum <= wanted);
+    if (take_inside(space, wanted, wanted, &run)) goto taken;
+    /* Small pieces make slow writes: while little is free the file grows instead. */
+    uint64_t behind = spill_space_shrink(space);
+    bool may_grow = behind <= end_max && wanted <= end_max - behind;
+    bool is_mostly_used = space->free_count < space->end / 4;
+    if (!may_grow || !is_mostly_used) {
+        for (uint64_t least = wanted / 2; least > minimum; least /= 2) {
+            if (take_inside(space, least, wanted, &run)) goto taken;
+        }
+        if (take_inside(space, minimum, wanted, &run)) goto taken;
+        if (!may_grow) {
+            if (behind > end_max || minimum > end_max - behind) return -ENOSPC;
+            wanted = end_max - behind;
+        }
+    }
+    rc = take_behind(space, wanted, &run);
+    if (rc < 0) return rc;
+taken:
+    space->hand = run.first + run.count;
+    *out_run = run;
+    return 0;
+}
+
+static void note_punchable(struct spill_space *space, struct spill_run run)
+{
+    uint64_t last = (run.first + run.count - 1) / SPILL_REGION_BLOCKS;
+    for (uint64_t i = run.first / SPILL_REGION_BLOCKS; i <= last; i++) {
+        struct region *region = &space->regions[i];
+        if (!region->may_punch) space->may_punch_count++;
+        region->may_punch = true;
+    }
+}
+
+void spill_space_free(struct spill_space *space, struct spill_run run)
+{
+    assert(run.count > 0 && run.count <= space->end && run.first <= space->end - run.count);
+    set_free(space, run);
+    note_punchable(space, run);
+}
+
+int spill_space_share(struct spill_space *space, uint64_t block, unsigned count)
+{
+    assert(spill_space_is_used(space, block) && count >= 1 && count <= 255);
+    if (count == 1) return 0;
+    struct spill_shared *shared = &region_of(space, block)->bits->shared;
+    size_t before = spill_shared_memory_bytes(shared);
+    int rc = spill_shared_add(shared, (uint32_t)(block % SPILL_REGION_BLOCKS), count);
+    space->shared_bytes += spill_shared_memory_bytes(shared) - before;
+    return rc;
+}
+
+void spill_space_unshare(struct spill_space *space, uint64_t block)
+{
+    assert(spill_space_is_used(space, block));
+    struct spill_shared *shared = &region_of(space, block)->bits->shared;
+    size_t before = spill_shared_memory_bytes(shared);
+    unsigned left = spill_shared_drop(shared, (uint32_t)(block % SPILL_REGION_BLOCKS));
+    space->shared_bytes -= before - spill_shared_memory_bytes(shared);
+    if (left == 0) spill_space_free(space, (struct spill_run){ .first = block, .count = 1 });
+}
+
+/* ---- punching -------------------------------------------------------------------------------- */
+
+static bool word_is_punchable(const struct region *region, unsigned word)
+{
+    return ~region->bits->free[word] == 0 && !word_is_punched(region, word);
+}
+
+/* The first run of punchable words in a region, in words. */
+static bool find_punchable(const struct region *region, unsigned count_max, unsigned *out_first,
+                           unsigned *out_count)
+{
+    unsigned count = 0;
+    for (unsigned word = 0; word < REGION_WORDS; word++) {
+        if (word_is_punchable(region, word)) {
+            count++;
+            if (count < count_max && word + 1 < REGION_WORDS) continue;
+            word++; /* behind the run, as if it had ended here */
+        }
+        if (count >= SPILL_PUNCH_WORDS_MIN) {
+            *out_first = word - count;
+            *out_count = count;
+            return true;
+        }
+        count = 0;
+    }
+    return false;
+}
+
+bool spill_space_take_punchable(struct spill_space *space, uint64_t count_max,
+                                struct spill_run *out_run)
+{
+    unsigned words_max = (unsigned)(count_max / WORD_BLOCKS);
+    size_t hand_region = (size_t)(space->hand / SPILL_REGION_BLOCKS);
+
+    assert(count_max >= SPILL_PUNCH_WORDS_MIN * WORD_BLOCKS && count_max <= SPILL_REGION_BLOCKS);
+    /* Downwards from the hand, which moves upwards: what it reaches last comes first. */
+    for (size_t i = 0; i < space->region_count && space->may_punch_count > 0; i++) {
+        size_t index = (hand_region + 2 * space->region_count - 1 - i) % space->region_count;
+        struct region *region = &space->regions[index];
+        unsigned first = 0, count = 0;
+        if (!region->may_punch) continue;
+        if (!find_punchable(region, words_max, &first, &count)) {
+            region->may_punch = false;
+            space->may_punch_count--;
+            continue;
+        }
+        out_run->first = (uint64_t)index * SPILL_REGION_BLOCKS + first * WORD_BLOCKS;
+        out_run->count = (uint64_t)count * WORD_BLOCKS;
+        clear_free(space, *out_run);
+        return true;
+    }
+    return false;
+}
+
+void spill_space_free_punched(struct spill_space *space, struct spill_run run)
+{
+    assert(run.first % WORD_BLOCKS == 0 && run.count % WORD_BLOCKS == 0);
+    set_free(space, run);
+    for (uint64_t block = run.first; block < run.first + run.count; block += WORD_BLOCKS) {
+        struct region *region = region_of(space, block);
+        unsigned word = (unsigned)(block % SPILL_REGION_BLOCKS / WORD_BLOCKS);
+        region->bits->punched[word / 64] |= punched_bit(word);
+    }
+    space->punched_count += run.count;
+}
+
+/* ---- figures --------------------------------------------------------------------------------- */
+
+uint64_t spill_space_end(const struct spill_space *space)
+{
+    return space->end;
+}
+
+uint64_t spill_space_used(const struct spill_space *space)
+{
+    return space->end - space->free_count;
+}
+
+uint64_t spill_space_punched(const struct spill_space *space)
+{
+    return space->punched_count;
+}
+
+bool spill_space_is_used(const struct spill_space *space, uint64_t block)
+{
+    if (block >= space->end) return false;
+    struct piece piece = piece_at(space, block, 1);
+    return (piece.region->bits->free[piece.word] & piece.mask) == 0;
+}
+
+size_t spill_space_memory_bytes(const struct spill_space *space)
+{
+    return sizeof(*space) + space->region_capacity * sizeof(*space->regions) +
+           space->region_count * sizeof(struct region_bits) + space->shared_bytes;
+}
+
+static void check_region(const struct spill_space *space, size_t index, uint64_t *punched_count)
+{
+    const struct region *region = &space->regions[index];
+    uint64_t free_count = 0;
+
+    for (unsigned word = 0; word < REGION_WORDS; word++) {
+        free_count += (unsigned)__builtin_popcountll(region->bits->free[word]);
+        if (!word_is_punched(region, word)) continue;
+        assert(~region->bits->free[word] == 0);
+        *punched_count += WORD_BLOCKS;
+    }
+    assert(free_count == region->free_count);
+    if (!region->is_stale) {
+        struct region measured = *region;
+        region_measure(&measured);
+        assert(measured.longest == region->longest && measured.prefix == region->prefix &&
+               measured.suffix == region->suffix);
+    }
+    for (uint32_t i = 0; i < region->bits->shared.capacity; i++) {
+        uint32_t slot = region->bits->shared.slots[i];
+        uint64_t block = (uint64_t)index * SPILL_REGION_BLOCKS + (slot & 0xffff);
+        assert(slot == 0 || (slot >> 16 >= 2 && spill_space_is_used(space, block)));
+    }
+}
+
+void spill_space_check(const struct spill_space *space)
+{
+    uint64_t free_count = 0, punched_count = 0;
+    size_t may_punch_count = 0, shared_bytes = 0;
+
+    assert(space->region_count == regions_for(space->end) && space->hand <= space->end);
+    for (size_t i = 0; i < space->region_count; i++) {
+        check_region(space, i, &punched_count);
+        free_count += space->regions[i].free_count;
+        may_punch_count += space->regions[i].may_punch;
+        shared_bytes += spill_shared_memory_bytes(&space->regions[i].bits->shared);
+    }
+    for (uint64_t block = space->end; block < space->region_count * SPILL_REGION_BLOCKS; block++) {
+        const struct region *region = &space->regions[block / SPILL_REGION_BLOCKS];
+        unsigned word = (unsigned)(block % SPILL_REGION_BLOCKS / WORD_BLOCKS);
+        assert((region->bits->free[word] >> block % 64 & 1) == 0);
+    }
+    assert(free_count == space->free_count && punched_count == space->punched_count);
+    assert(may_punch_count == space->may_punch_count && shared_bytes == space->shared_bytes);
+}

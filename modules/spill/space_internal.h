@@ -1,0 +1,49 @@
+/* space_internal.h - what space.c and space_search.c share: the regions and their bits. */
+#ifndef MODULES_SPILL_SPACE_INTERNAL_H
+#define MODULES_SPILL_SPACE_INTERNAL_H
+#include "modules/spill/space.h"
+#include "modules/spill/space_shared.h"
+
+#include <assert.h>
+
+enum {
+    WORD_BLOCKS = 64,
+    REGION_WORDS = SPILL_REGION_BLOCKS / WORD_BLOCKS,
+    PUNCHED_WORDS = REGION_WORDS / 64
+};
+static_assert((int)SPILL_PUNCH_WORD_BLOCKS == (int)WORD_BLOCKS, "a unit of punching is a word");
+
+struct region_bits {
+    uint64_t free[REGION_WORDS];     /* 1: free; blocks at and behind the end are 0 */
+    uint64_t punched[PUNCHED_WORDS]; /* 1: that word of free is all ones, and was punched since */
+    struct spill_shared shared;
+};
+
+/* Kept apart from the bits, so that a search looks at few cache lines. */
+struct region {
+    struct region_bits *bits;
+    uint16_t free_count;              /* ones in bits->free; SPILL_REGION_BLOCKS fits */
+    uint16_t longest, prefix, suffix; /* runs of ones: anywhere, from block 0 on, up to the last */
+    bool is_stale;                    /* longest, prefix and suffix must be computed again */
+    bool may_punch;                   /* something was freed since take_punchable found nothing */
+};
+
+struct spill_space {
+    struct region *regions; /* those below end, the last one perhaps in part */
+    size_t region_count, region_capacity;
+    uint64_t end;           /* blocks of the file; the last one may be free until shrink */
+    uint64_t free_count;    /* below end */
+    uint64_t punched_count; /* of free_count */
+    uint64_t hand;          /* where the next search starts; <= end */
+    size_t may_punch_count; /* regions with may_punch */
+    size_t shared_bytes;    /* of all tables of shared blocks */
+};
+
+/* The first run of wanted free blocks in [from, to), to <= end. False: there is none. */
+bool space_find_run(struct spill_space *space, uint64_t from, uint64_t to, uint64_t wanted,
+                    struct spill_run *out_run);
+/* How many blocks are free from first on, at most count_max. */
+uint64_t space_run_length(const struct spill_space *space, uint64_t first, uint64_t count_max);
+/* Computes the three runs of a region anew. */
+void region_measure(struct region *region);
+#endif

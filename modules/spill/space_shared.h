@@ -1,0 +1,28 @@
+/* space_shared.h - how many extents live in each shared block of a region.
+ *
+ * A hash table with open addressing, at most one region's blocks large, so that even growing it is
+ * short. Blocks with a single extent have no entry: whoever frees an extent knows from its size
+ * that it lies in a shared block, and "no entry" then means that it was the last.
+ *
+ * One thread; used by space.c only. */
+#ifndef MODULES_SPILL_SPACE_SHARED_H
+#define MODULES_SPILL_SPACE_SHARED_H
+#include <stddef.h>
+#include <stdint.h>
+
+/* All zero: empty. */
+struct spill_shared {
+    uint32_t *slots; /* count << 16 | block, 0: free; the capacity is a power of two */
+    uint32_t capacity, entry_count;
+};
+
+void spill_shared_finish(struct spill_shared *shared);
+/* block below 65536, without an entry; count 2 to 255. 0 or -ENOMEM. */
+int spill_shared_add(struct spill_shared *shared, uint32_t block, unsigned count);
+/* Takes one from block's count and returns what is left. Without an entry that is 0; at 1 the entry
+ * goes. */
+unsigned spill_shared_drop(struct spill_shared *shared, uint32_t block);
+/* 1 without an entry. */
+unsigned spill_shared_count(const struct spill_shared *shared, uint32_t block);
+size_t spill_shared_memory_bytes(const struct spill_shared *shared);
+#endif
