@@ -21,6 +21,9 @@ struct keyspace_hooks {
     void *context;
 };
 
+#define KEYSPACE_DATABASES_MAX 256u /* a key tells its own in 8 bits */
+
+/* database_count: 1 to KEYSPACE_DATABASES_MAX. -ENOMEM, or -errno of the kernel's random source. */
 int keyspace_create(unsigned database_count, const struct keyspace_hooks *hooks,
                     struct keyspace **out_keyspace);
 void keyspace_destroy(struct keyspace *keyspace); /* accepts NULL; destroys all values */
@@ -41,13 +44,15 @@ void keyspace_remove(struct keyspace *keyspace, struct key *key);
 void keyspace_replace(struct keyspace *keyspace, struct key *key, struct value *value,
                       bool keep_ttl);
 /* Gives key another name and database, value and time to live go along; a key that has that name is
- * removed first. -ENOMEM: nothing has changed. Renaming onto itself does nothing. */
+ * removed first. The struct key may be another one afterwards: look the new name up again. -ENOMEM:
+ * nothing has changed. Renaming onto itself does nothing. */
 int keyspace_move(struct keyspace *keyspace, struct key *key, unsigned database, struct slice name);
 
 struct slice key_name(const struct key *key);
-unsigned key_database(const struct key *key);
+unsigned key_database(const struct keyspace *keyspace, const struct key *key);
 struct value *key_value(const struct key *key);
-int64_t key_expires_at(const struct key *key); /* ms since 1970; -1: never */
+/* ms since 1970; -1: never */
+int64_t key_expires_at(const struct keyspace *keyspace, const struct key *key);
 /* at_ms -1: never. -ENOMEM. The past is allowed: the key goes at the next look. */
 int keyspace_set_expiry(struct keyspace *keyspace, struct key *key, int64_t at_ms);
 /* Access time for OBJECT IDLETIME and FREQ: cheap, from keyspace_now. */
