@@ -1,0 +1,417 @@
+/* framer.c - one pass over the bytes, and a short way for what clients really send.
+ *
+ * A request is an array ("*COUNT" and COUNT bulks) or a line of words. frame_bulks takes the bulks
+ * of an array whose lines are plain ("$" and one to nine digits) without leaving its loop. Whatever
+ * is odd about a line (cut, signed, too long, not a number) goes through read_number_line, which
+ * alone knows the errors.
+ *
+ * Between calls only an incomplete request leaves something behind: how many arguments are there,
+ * how far the bytes were understood (parsed_bytes) and searched (scanned_bytes), all relative to
+ * its start. Arguments found so far are moved along when the buffer moved (rebase). */
+#include "server/resp/framer.h"
+#include "modules/base/number.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define ARGUMENTS_KEPT_MAX 1024 /* a larger array is given back before the next request */
+#define BULK_DIGITS_MAX    9    /* of the short way: no overflow possible */
+#define INLINE_REQUEST     (-1)
+
+void framer_init(struct framer *framer)
+{
+    *framer = (struct framer){ .bulk_size = -1 };
+}
+
+void framer_finish(struct framer *framer)
+{
+    free(framer->arguments);
+    free(framer->scratch);
+    framer_init(framer);
+}
+
+size_t framer_heap_bytes(const struct framer *framer)
+{
+    return framer->argument_capacity * sizeof(struct slice) + framer->scratch_bytes;
+}
+
+static bool grow_arguments(struct framer *framer, uint64_t expected)
+{
+    /* Twice what is there, never what the client announced: it has to send what it makes us keep.
+     */
+    uint64_t capacity = framer->argument_capacity ? (uint64_t)framer->argument_capacity * 2 : 8;
+    struct slice *arguments;
+
+    if (capacity > expected) capacity = expected;
+    if (capacity <= framer->argument_count) capacity = (uint64_t)framer->argument_count + 1;
+    assert(capacity <= UINT32_MAX);
+    arguments = realloc(framer->arguments, capacity * sizeof(*arguments));
+    if (!arguments) return false;
+    framer->arguments = arguments;
+    framer->argument_capacity = (uint32_t)capacity;
+    return true;
+}
+
+/* The bytes lie elsewhere than at the last call: so do the arguments found until then. */
+static void rebase(struct framer *framer, const uint8_t *bytes)
+{
+    uintptr_t from = (uintptr_t)framer->base;
+
+    for (uint32_t i = 0; i < framer->argument_count; i++) {
+        framer->arguments[i].bytes = bytes + ((uintptr_t)framer->arguments[i].bytes - from);
+    }
+    framer->base = bytes;
+}
+
+enum line_result { LINE_READ, LINE_CUT, LINE_ERROR };
+
+/* Reads the line at parsed_bytes up to its CR, behind its first byte. Like Redis it looks for the
+ * CR alone and skips the byte after it. */
+static enum line_result read_number_line(struct framer *framer, const uint8_t *bytes, size_t size,
+                                         struct slice *out_digits)
+{
+    size_t start = framer->parsed_bytes, from = framer->scanned_bytes;
+    const uint8_t *end;
+
+    if (from < start) from = start;
+    end = from < size ? memchr(bytes + from, '\r', size - from) : NULL;
+    if (!end) {
+        framer->scanned_bytes = size;
+        return size - start > FRAMER_LINE_BYTES_MAX ? LINE_ERROR : LINE_CUT;
+    }
+    framer->scanned_bytes = (size_t)(end - bytes);
+    if (size - framer->scanned_bytes < 2) return LINE_CUT;
+    *out_digits = slice_of(bytes + start, framer->scanned_bytes - start);
+    if (out_digits->size > 0) *out_digits = slice_of(bytes + start + 1, out_digits->size - 1);
+    framer->parsed_bytes = framer->scanned_bytes + 2;
+    framer->scanned_bytes = framer->parsed_bytes;
+    return LINE_READ;
+}
+
+/* "*COUNT": sets arguments_expected; 0 stays 0 and is a request without arguments. */
+static enum line_result read_count(struct framer *framer, const struct framer_limits *limits,
+                                   const uint8_t *bytes, size_t size, const char **out_error)
+{
+    struct slice digits;
+    int64_t count;
+    enum line_result result = read_number_line(framer, bytes, size, &digits);
+
+    if (result == LINE_ERROR) *out_error = "too big mbulk count string";
+    if (result != LINE_READ) return result;
+    if (!number_parse_int64(digits, &count) ||
+        (count > 0 && (uint64_t)count > limits->argument_count_max)) {
+        *out_error = "invalid multibulk length";
+        return LINE_ERROR;
+    }
+    if (count > FRAMER_UNTRUSTED_ARGUMENTS_MAX && !limits->is_trusted) {
+        *out_error = "unauthenticated multibulk length";
+        return LINE_ERROR;
+    }
+    framer->arguments_expected = count > 0 ? count : 0;
+    return LINE_READ;
+}
+
+/* "$SIZE": sets bulk_size. */
+static enum line_result read_bulk_size(struct framer *framer, const struct framer_limits *limits,
+                                       const uint8_t *bytes, size_t size, const char **out_error)
+{
+    uint8_t first = framer->parsed_bytes < size ? bytes[framer->parsed_bytes] : '$';
+    struct slice digits;
+    int64_t bulk;
+    enum line_result result = read_number_line(framer, bytes, size, &digits);
+
+    if (result == LINE_ERROR) *out_error = "too big bulk count string";
+    if (result != LINE_READ) return result;
+    if (first != '$') {
+        (void)snprintf(framer->error_text, sizeof(framer->error_text), "expected '$', got '%c'",
+                       first);
+        *out_error = framer->error_text;
+        return LINE_ERROR;
+    }
+    if (!number_parse_int64(digits, &bulk) || bulk < 0 || (uint64_t)bulk > limits->bulk_bytes_max) {
+        *out_error = "invalid bulk length";
+        return LINE_ERROR;
+    }
+    if (bulk > FRAMER_UNTRUSTED_BULK_BYTES && !limits->is_trusted) {
+        *out_error = "unauthenticated bulk length";
+        return LINE_ERROR;
+    }
+    framer->bulk_size = bulk;
+    return LINE_READ;
+}
+
+/* Takes bulks for as long as they are whole and their lines plain; otherwise leaves parsed_bytes
+ * and bulk_size at what needs a closer look. */
+static void frame_bulks(struct framer *framer, uint64_t bulk_bytes_max, const uint8_t *bytes,
+                        size_t size)
+{
+    const uint8_t *at = bytes + framer->parsed_bytes, *end = bytes + size;
+    const uint8_t *line_end = end - 2; /* a CR further on has no byte behind it */
+    struct slice *argument = framer->arguments + framer->argument_count;
+    struct slice *last = framer->arguments + framer->argument_capacity;
+    uint64_t bulk = (uint64_t)framer->bulk_size;
+
+    if (framer->arguments_expected < framer->argument_capacity) {
+        last = framer->arguments + framer->arguments_expected;
+    }
+    if (framer->bulk_size >= 0) goto contents;
+    while (argument < last) {
+        const uint8_t *digit = at + 1, *stop = at + 1 + BULK_DIGITS_MAX;
+        uint32_t value;
+
+        if (end - at < 4 || *at != '$') break;
+        if (stop > line_end) stop = line_end;
+        bulk = (uint32_t)(*digit - '0');
+        if (bulk > 9 || (bulk == 0 && digit[1] != '\r')) break;
+        while ((value = (uint32_t)(*++digit - '0')) <= 9 && digit < stop) {
+            bulk = bulk * 10 + value;
+        }
+        if (*digit != '\r' || bulk > bulk_bytes_max) break;
+        at = digit + 2;
+    contents:
+        if ((uint64_t)(end - at) < bulk + 2) {
+            framer->bulk_size = (int64_t)bulk;
+            goto out;
+        }
+        *argument++ = (struct slice){ at, (size_t)bulk };
+        at += bulk + 2;
+    }
+    framer->bulk_size = -1;
+out:
+    framer->argument_count = (uint32_t)(argument - framer->arguments);
+    framer->parsed_bytes = (size_t)(at - bytes);
+}
+
+static uint64_t effective_bulk_max(const struct framer_limits *limits)
+{
+    uint64_t max = limits->bulk_bytes_max;
+
+    if (!limits->is_trusted && max > FRAMER_UNTRUSTED_BULK_BYTES) max = FRAMER_UNTRUSTED_BULK_BYTES;
+    return max;
+}
+
+static enum framer_result request_found(struct framer *framer, size_t *out_consumed)
+{
+    *out_consumed = framer->parsed_bytes;
+    framer->arguments_expected = 0;
+    framer->parsed_bytes = 0;
+    framer->scanned_bytes = 0;
+    return FRAMER_REQUEST;
+}
+
+static enum framer_result request_cut(const struct framer *framer,
+                                      const struct framer_limits *limits, size_t size,
+                                      size_t *out_wanted)
+{
+    uint64_t wanted = (uint64_t)size + 1;
+
+    if (framer->bulk_size >= 0) {
+        wanted = framer->parsed_bytes + (uint64_t)framer->bulk_size + 2; /* below 2^63 + size */
+    }
+    if (wanted > limits->request_bytes_max) return FRAMER_TOO_LARGE;
+    *out_wanted = (size_t)wanted;
+    return FRAMER_INCOMPLETE;
+}
+
+static enum framer_result frame_array(struct framer *framer, const struct framer_limits *limits,
+                                      const uint8_t *bytes, size_t size, size_t *out_consumed,
+                                      size_t *out_wanted, const char **out_error)
+{
+    uint64_t bulk_bytes_max = effective_bulk_max(limits);
+
+    while (framer->argument_count < framer->arguments_expected) {
+        enum line_result result;
+        size_t before = framer->parsed_bytes;
+
+        if (framer->argument_count == framer->argument_capacity &&
+            !grow_arguments(framer, (uint64_t)framer->arguments_expected)) {
+            *out_error = "out of memory";
+            return FRAMER_ERROR;
+        }
+        frame_bulks(framer, bulk_bytes_max, bytes, size);
+        if (framer->bulk_size >= 0) return request_cut(framer, limits, size, out_wanted);
+        if (framer->parsed_bytes != before) continue; /* done, or no room, or an odd line is next */
+        result = read_bulk_size(framer, limits, bytes, size, out_error);
+        if (result == LINE_CUT) return request_cut(framer, limits, size, out_wanted);
+        if (result == LINE_ERROR) return FRAMER_ERROR;
+    }
+    return request_found(framer, out_consumed);
+}
+
+/* ---- inline requests ----------------------------------------------------------------------------
+ */
+
+static bool is_space(uint8_t c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static int hex_digit(uint8_t c)
+{
+    if (c >= '0' && c <= '9') return c - '0';
+    c = ascii_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static uint8_t unescaped(uint8_t c)
+{
+    switch (c) {
+    case 'n':
+        return '\n';
+    case 'r':
+        return '\r';
+    case 't':
+        return '\t';
+    case 'b':
+        return '\b';
+    case 'a':
+        return '\a';
+    default:
+        return c;
+    }
+}
+
+/* Decodes a quoted part that begins behind its quote. Where it goes on behind the closing quote;
+ * NULL: there is none, or something else than a space follows it. */
+static const uint8_t *decode_quoted(const uint8_t *at, const uint8_t *end, uint8_t quote,
+                                    uint8_t **scratch)
+{
+    uint8_t *to = *scratch;
+
+    for (; at < end && *at != quote; at++) {
+        if (*at != '\\' || end - at < 2) {
+            *to++ = *at;
+        } else if (quote == '\'') {
+            if (at[1] == '\'') at++;
+            *to++ = *at;
+        } else if (at[1] == 'x' && end - at >= 4 && hex_digit(at[2]) >= 0 &&
+                   hex_digit(at[3]) >= 0) {
+            *to++ = (uint8_t)(hex_digit(at[2]) * 16 + hex_digit(at[3]));
+            at += 3;
+        } else {
+            *to++ = unescaped(*++at);
+        }
+    }
+    *scratch = to;
+    if (at == end) return NULL;
+    at++;
+    return at == end || is_space(*at) ? at : NULL;
+}
+
+/* One word; quotes may begin in its middle but end it. */
+static const uint8_t *decode_word(const uint8_t *at, const uint8_t *end, uint8_t **scratch)
+{
+    for (; at < end; at++) {
+        if (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t') return at;
+        if (*at == '"' || *at == '\'') return decode_quoted(at + 1, end, *at, scratch);
+        *(*scratch)++ = *at;
+    }
+    return at;
+}
+
+int framer_split_line(struct slice line, uint8_t *scratch, struct slice *out_arguments,
+                      uint32_t capacity)
+{
+    const uint8_t *at = line.bytes, *end = line.bytes + line.size;
+    uint32_t count = 0;
+
+    assert(capacity <= INT32_MAX);
+    for (;;) {
+        uint8_t *word = scratch;
+
+        while (at < end && is_space(*at))
+            at++;
+        if (at == end) return (int)count;
+        if (count == capacity) return -E2BIG;
+        at = decode_word(at, end, &scratch);
+        if (!at) return -EINVAL;
+        out_arguments[count++] = slice_of(word, (size_t)(scratch - word));
+    }
+}
+
+static int split_request(struct framer *framer, struct slice line)
+{
+    int count;
+
+    if (framer->scratch_bytes < line.size + 1) {
+        uint8_t *scratch = realloc(framer->scratch, line.size + 1);
+        if (!scratch) return -ENOMEM;
+        framer->scratch = scratch;
+        framer->scratch_bytes = line.size + 1;
+    }
+    while ((count = framer_split_line(line, framer->scratch, framer->arguments,
+                                      framer->argument_capacity)) == -E2BIG) {
+        framer->argument_count = framer->argument_capacity;
+        if (!grow_arguments(framer, UINT32_MAX)) return -ENOMEM;
+    }
+    return count;
+}
+
+static enum framer_result frame_inline(struct framer *framer, const struct framer_limits *limits,
+                                       const uint8_t *bytes, size_t size, size_t *out_consumed,
+                                       size_t *out_wanted, const char **out_error)
+{
+    size_t from = framer->scanned_bytes;
+    const uint8_t *newline = from < size ? memchr(bytes + from, '\n', size - from) : NULL;
+    size_t line_size;
+    int count;
+
+    framer->arguments_expected = INLINE_REQUEST;
+    if (!newline) {
+        framer->scanned_bytes = size;
+        if (size > FRAMER_LINE_BYTES_MAX) {
+            *out_error = "too big inline request";
+            return FRAMER_ERROR;
+        }
+        return request_cut(framer, limits, size, out_wanted);
+    }
+    framer->parsed_bytes = (size_t)(newline - bytes) + 1;
+    line_size = framer->parsed_bytes - 1;
+    if (line_size > 0 && bytes[line_size - 1] == '\r') line_size--;
+    count = split_request(framer, slice_of(bytes, line_size));
+    if (count < 0) {
+        *out_error = count == -ENOMEM ? "out of memory" : "unbalanced quotes in request";
+        return FRAMER_ERROR;
+    }
+    framer->argument_count = (uint32_t)count;
+    return request_found(framer, out_consumed);
+}
+
+/* Begins a request: its array line when there is one. */
+static enum line_result begin(struct framer *framer, const struct framer_limits *limits,
+                              const uint8_t *bytes, size_t size, const char **out_error)
+{
+    if (framer->argument_capacity > ARGUMENTS_KEPT_MAX) framer_finish(framer);
+    framer->base = bytes;
+    framer->argument_count = 0;
+    if (bytes[0] != '*') return LINE_READ;
+    /* "*3\r\n" and the like, which is nearly every request. */
+    if (size >= 4 && bytes[1] >= '1' && bytes[1] <= '9' && bytes[2] == '\r') {
+        framer->arguments_expected = bytes[1] - '0';
+        framer->parsed_bytes = 4;
+        if ((uint64_t)framer->arguments_expected <= limits->argument_count_max) return LINE_READ;
+        framer->parsed_bytes = 0;
+    }
+    return read_count(framer, limits, bytes, size, out_error);
+}
+
+enum framer_result framer_next(struct framer *framer, const struct framer_limits *limits,
+                               const uint8_t *bytes, size_t size, size_t *out_consumed,
+                               size_t *out_wanted, const char **out_error)
+{
+    *out_consumed = 0;
+    *out_wanted = 1;
+    if (size == 0) return FRAMER_INCOMPLETE;
+    if (framer->arguments_expected == 0) {
+        enum line_result result = begin(framer, limits, bytes, size, out_error);
+        if (result == LINE_CUT) return request_cut(framer, limits, size, out_wanted);
+        if (result == LINE_ERROR) return FRAMER_ERROR;
+    } else if (framer->base != bytes) {
+        rebase(framer, bytes);
+    }
+    if (bytes[0] != '*') {
+        return frame_inline(framer, limits, bytes, size, out_consumed, out_wanted, out_error);
+    }
+    return frame_array(framer, limits, bytes, size, out_consumed, out_wanted, out_error);
+}
