@@ -27,25 +27,27 @@ struct framer {
     const uint8_t *base;  /* where that byte was at the last call: the buffer may have moved */
     size_t parsed_bytes;  /* up to here it is understood */
     size_t scanned_bytes; /* >= parsed_bytes when the end of a line is searched: not before here */
-    int64_t arguments_expected; /* of a RESP array: in all; 0: between requests; -1: an inline
-                                   command */
-    int64_t bulk_size;          /* of the bulk whose bytes are awaited, or -1 */
-    char error_text[40];        /* room for the one error text that quotes a byte */
+    /* Of a RESP array: in all. 0: between requests. -1: an inline command. */
+    int64_t arguments_expected;
+    int64_t bulk_size;   /* of the bulk whose bytes are awaited, or -1 */
+    char error_text[40]; /* room for the one error text that quotes a byte */
 };
 
 void framer_init(struct framer *framer);
-/* Gives the memory back; the framer is as after framer_init, and what was being read is forgotten.
- */
+/* Gives the memory back. The framer is as after framer_init: what was being read is forgotten. */
 void framer_finish(struct framer *framer);
 /* Heap bytes held for arguments: for statistics. Between requests framer_finish gives them back. */
 size_t framer_heap_bytes(const struct framer *framer);
 
 enum framer_result {
-    FRAMER_INCOMPLETE =
-        0,              /* keep the bytes, call again with more behind them (they may have moved) */
-    FRAMER_REQUEST = 1, /* framer->arguments hold it, views into bytes; there may be 0 of them */
-    FRAMER_ERROR = 2, /* *out_error is what Redis says behind "Protocol error: "; close after it */
-    FRAMER_TOO_LARGE = 3, /* above request_bytes_max: Redis closes without an answer */
+    /* Keep the bytes, call again with more behind them (they may have moved). */
+    FRAMER_INCOMPLETE = 0,
+    /* framer->arguments hold it, views into bytes; there may be 0 of them. */
+    FRAMER_REQUEST = 1,
+    /* *out_error is what Redis says behind "Protocol error: "; close after it. */
+    FRAMER_ERROR = 2,
+    /* Above request_bytes_max: Redis closes without an answer. */
+    FRAMER_TOO_LARGE = 3,
 };
 /* Looks for one request at the start of [bytes, bytes + size). *out_consumed: with FRAMER_REQUEST
  * its whole size, to be dropped from the front before the next call; else 0. *out_wanted: with
