@@ -37,6 +37,7 @@ unsigned io_wait(struct io *io);
 int io_event_fd(const struct io *io);
 /* Jobs submitted whose done() has not run yet. */
 unsigned io_in_flight(const struct io *io);
-/* Kernel thread ids of the workers, for tests and INFO: fills at most capacity, returns the count. */
+/* Kernel thread ids of the workers, for tests and INFO: fills at most capacity, returns the count.
+ */
 unsigned io_thread_ids(const struct io *io, int *out_ids, unsigned capacity);
 #endif
