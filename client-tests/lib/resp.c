@@ -48,7 +48,10 @@ static uint64_t values_below(char type, int64_t count)
 
 int resp_scan(struct resp_scan *scan, const char *bytes, size_t size)
 {
-    if (scan->open_values == 0) scan->open_values = 1;
+    if (scan->open_values == 0) {
+        if (scan->offset > 0) return 1; /* asked again about a reply that is whole */
+        scan->open_values = 1;
+    }
     while (scan->open_values > 0) {
         size_t length = 0, next;
         int64_t count = 0;

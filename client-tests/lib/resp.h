@@ -11,7 +11,7 @@
  * a byte twice, so that a reply of 50 MB that arrives in small pieces costs its size once. */
 struct resp_scan {
     size_t offset;        /* all before it was understood */
-    uint64_t open_values; /* values still to come; 0: not begun */
+    uint64_t open_values; /* values still to come; 0: not begun, or whole when offset > 0 */
 };
 
 /* 1: one whole reply lies in bytes[0, scan->offset). 0: more bytes are needed. -EPROTO: this is not
