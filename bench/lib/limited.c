@@ -40,25 +40,13 @@ void limited_start(struct limited *limited, const struct options *options)
     start(limited, options, options->maxmemory_bytes);
 }
 
-static uint64_t available_bytes(void)
-{
-    char *text = file_text("/proc/meminfo");
-    char *line = text ? strstr(text, "MemAvailable:") : NULL;
-    uint64_t kib = 0;
-
-    if (!line || sscanf(line, "MemAvailable: %" SCNu64, &kib) != 1)
-        bench_fail("cannot read /proc/meminfo");
-    free(text);
-    return kib * 1024;
-}
-
 bool limited_start_roomy(struct limited *limited, const struct options *options,
                          uint64_t data_bytes)
 {
     uint64_t wanted_bytes = data_bytes + data_bytes / 2 + roomy_extra_bytes;
 
     *limited = (struct limited){ .maxmemory_bytes = wanted_bytes };
-    if (available_bytes() < wanted_bytes) {
+    if (memory_available_bytes() < wanted_bytes) {
         printf("held in memory: not measured here, %" PRIu64 " MiB of memory are not free\n",
                wanted_bytes >> 20);
         return false;

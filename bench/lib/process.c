@@ -186,6 +186,18 @@ uint64_t process_memory_bytes(pid_t pid)
     return kib * 1024;
 }
 
+uint64_t memory_available_bytes(void)
+{
+    char *text = file_text("/proc/meminfo");
+    char *line = text ? strstr(text, "MemAvailable:") : NULL;
+    uint64_t kib = 0;
+
+    if (!line || sscanf(line, "MemAvailable: %" SCNu64, &kib) != 1)
+        bench_fail("cannot read /proc/meminfo");
+    free(text);
+    return kib * 1024;
+}
+
 /* ---- sampler -----------------------------------------------------------------------------------
  */
 

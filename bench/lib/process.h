@@ -27,6 +27,9 @@ uint64_t process_cpu_ns(pid_t pid);
 /* RssAnon + RssShmem: the memory that is the process's own. 0: it has ended. */
 uint64_t process_memory_bytes(pid_t pid);
 
+/* MemAvailable of this machine. */
+uint64_t memory_available_bytes(void);
+
 /* A thread that reads process_memory_bytes every interval_ms. */
 struct sampler;
 struct sampler *sampler_start(pid_t pid, unsigned interval_ms);
