@@ -1,10 +1,11 @@
-/* file.h - the spill file: room on disk for chunks and nodes, written in batches, checked when read.
+/* file.h - the spill file: room on disk for chunks and nodes, written in batches, checked when
+ * read.
  *
  * Payloads become extents: a header (format.h draws it) and the payload, from a 4 KiB boundary on.
- * Payloads that are small enough that several fit into one block share it. Room is found next-fit, so
- * that what is written together lies together; the allocator lives in memory only (space.h). All
- * transfers are made by I/O threads through aligned buffers of the file's own, with O_DIRECT where the
- * file system has it: the page cache must neither hold what we evict nor pass for a disk.
+ * Payloads that are small enough that several fit into one block share it. Room is found next-fit,
+ * so that what is written together lies together; the allocator lives in memory only (space.h). All
+ * transfers are made by I/O threads through aligned buffers of the file's own, with O_DIRECT where
+ * the file system has it: the page cache must neither hold what we evict nor pass for a disk.
  *
  * Owner thread of io only; completions come from io_poll. Nothing here logs. */
 #ifndef MODULES_SPILL_FILE_H
@@ -22,7 +23,7 @@ struct spill_identity {
     uint64_t list;       /* the deque's number, never reused in the life of a store */
     uint64_t generation; /* of this write, never reused either */
     uint32_t element_count;
-    uint32_t kind; /* spill's own: chunk or node */
+    uint32_t kind; /* spill's own: chunk or node; below 256 */
 };
 
 /* Where an extent lies. All zero: nowhere. Kept by whoever owns the payload. */
@@ -33,11 +34,14 @@ struct spill_ref {
     uint64_t generation;
 };
 
-/* disk_bytes_max 0: no limit. Removes spill-*.dat of an earlier life in directory; touches nothing else.
- */
+/* disk_bytes_max 0: no limit. Removes spill files of an earlier life (named spill-, eight digits,
+ * .dat; neither directories nor links) in directory; touches nothing else. -EWOULDBLOCK: a living
+ * process has its spill file there. -EEXIST: something foreign has the name of ours. May wait for
+ * the disk. */
 int spill_file_create(struct os *os, struct io *io, const char *directory, uint64_t disk_bytes_max,
                       struct spill_file **out_file);
-/* No transfer may be in flight. Removes the file. Accepts NULL. */
+/* No transfer may be in flight; a truncation or punch may, and is waited for with io_wait. Removes
+ * the file. Accepts NULL. */
 void spill_file_destroy(struct spill_file *file);
 
 struct spill_write_item {
@@ -51,31 +55,35 @@ struct spill_write {
     int rc; /* one for all: 0, or why nothing of it counts (-ENOSPC, -EIO, …) */
     void (*done)(struct spill_write *write);
     void *context;
+    struct spill_write *next; /* file's own until done() */
 };
 /* Finds room now and writes on an I/O thread: headers, checksums and copies are made there too.
- * -ENOSPC: disk_bytes_max is reached (the disk itself being full comes with done). -ENOMEM: no buffer.
- * After an error here done() is not called. After rc < 0 in done() the room is free again. Items of
- * any size; a batch should be about SPILL_BATCH_BYTES. */
+ * -ENOSPC: disk_bytes_max is reached (the disk itself being full comes with done). -ENOMEM: no
+ * memory for the allocator's tables (no transfer buffer comes with done). After an error here
+ * done() is not called. After rc < 0 in done() the room is free again and the refs are nowhere.
+ * Items of any size; a batch should be about SPILL_BATCH_BYTES. At most two batches are written at
+ * once, more wait. */
 int spill_file_write(struct spill_file *file, struct spill_write *write);
 
 struct spill_read {
     struct spill_ref ref;
-    struct spill_identity identity; /* expected: compared with the header, generation with ref too */
-    uint8_t *bytes;                 /* ref.size_bytes of room, the caller's until done() */
+    struct spill_identity
+        identity;   /* expected: compared with the header, generation with ref too */
+    uint8_t *bytes; /* ref.size_bytes of room, the caller's until done() */
     int rc; /* 0; -EIO and other errors of the read; -EBADMSG: checksum, identity or size differ */
     void (*done)(struct spill_read *read);
     void *context;
     struct spill_read *next; /* file's own until done() */
 };
-/* Reads on I/O threads. Those of one call that lie near each other are read in one transfer of at most
- * SPILL_BATCH_BYTES. Never fails at once: errors come with done(), one call an item. */
+/* Reads on I/O threads. Those of one call that lie near each other are read in one transfer of at
+ * most SPILL_BATCH_BYTES. Never fails at once: errors come with done(), one call an item. */
 void spill_file_read(struct spill_file *file, struct spill_read **reads, unsigned read_count);
 
 /* Gives an extent's room back; it may be written again at once. No read of it may be in flight. */
 void spill_file_free(struct spill_file *file, const struct spill_ref *ref);
 
-/* Starts what is due: truncating the free tail, punching free runs of 1 MiB and more (on I/O threads,
- * bounded in flight). Called once a tick. True: more is due later. */
+/* Starts what is due: truncating the free tail, punching free runs of 1 MiB and more (on I/O
+ * threads, bounded in flight). Called once a tick. True: more is due later. */
 bool spill_file_tick(struct spill_file *file);
 
 void spill_file_set_disk_max(struct spill_file *file, uint64_t disk_bytes_max);

@@ -1,0 +1,101 @@
+/* file_internal.h - what the parts of the spill file share.
+ *
+ *   file.c           made, locked, removed; room given back; figures
+ *   file_transfer.c  slots with a buffer each; who waits for one
+ *   file_write.c     finding room, filling and writing a batch      file_read.c  reads, near ones
+ * at once file_trim.c      truncating and punching
+ *
+ * All state is the owner thread's. A worker touches only what its job hands it: a slot's buffer and
+ * the items or reads of its transfer. */
+#ifndef MODULES_SPILL_FILE_INTERNAL_H
+#define MODULES_SPILL_FILE_INTERNAL_H
+#include "modules/base/os.h"
+#include "modules/io/io.h"
+#include "modules/spill/file.h"
+#include "modules/spill/space.h"
+
+enum {
+    FILE_READS_MAX = 4,  /* transfers at once: enough to keep a few threads and a queue busy */
+    FILE_WRITES_MAX = 2, /* few, because reads that somebody waits for queue up behind them */
+    FILE_SLOT_COUNT = FILE_READS_MAX + FILE_WRITES_MAX
+};
+
+/* A transfer under way, or a place for one. */
+struct file_slot {
+    struct io_job job;
+    struct spill_file *file;
+    uint8_t *buffer; /* SPILL_BATCH_BYTES, aligned to blocks; NULL until needed */
+    bool is_busy;
+    struct spill_write *write; /* this or the next, while busy */
+    struct spill_read *reads;  /* through next, by position */
+    uint64_t first_byte;       /* reads: the range, in whole blocks, that holds all of them */
+    uint64_t end_byte;
+    uint64_t transferred_bytes; /* the worker's, for the figures */
+};
+
+struct file_queue_of_reads {
+    struct spill_read *first, *last;
+};
+
+struct file_queue_of_writes {
+    struct spill_write *first, *last;
+};
+
+enum file_trim_kind { TRIM_NONE, TRIM_TRUNCATE, TRIM_PUNCH };
+
+/* The one truncation or punch under way. */
+struct file_trim {
+    struct io_job job;
+    struct spill_file *file;
+    enum file_trim_kind kind;
+    uint64_t new_bytes, old_bytes; /* truncating: no write behind new_bytes starts meanwhile */
+    struct spill_run run;          /* punching: taken from space meanwhile */
+    uint64_t failed_at_writes;     /* how many writes had ended when the last one failed */
+    bool has_failed;
+    bool cannot_punch; /* the file system has no holes */
+};
+
+struct spill_file {
+    struct os *os;
+    struct io *io;
+    char *path;
+    int fd;
+    bool is_direct;
+    struct spill_space *space;
+    uint64_t disk_bytes_max; /* 0: none */
+    uint64_t file_bytes;     /* nothing was written behind this */
+    struct file_slot slots[FILE_SLOT_COUNT];
+    unsigned busy_reads, busy_writes; /* slots */
+    unsigned idle_ticks;              /* since a slot was last busy */
+    struct file_queue_of_reads reads; /* no slot yet */
+    struct file_queue_of_writes writes;
+    struct io_job no_memory; /* tells those who wait that no buffer could be had */
+    bool is_telling_no_memory;
+    struct file_trim trim;
+    struct spill_file_info figures; /* counters only */
+};
+
+/* file_transfer.c */
+void file_queue_write(struct spill_file *file, struct spill_write *write);
+/* Starts what waits and can be started. */
+void file_start_transfers(struct spill_file *file);
+void file_release_slot(struct file_slot *slot);
+void file_free_idle_buffers(struct spill_file *file); /* once a tick */
+bool file_has_transfers(const struct spill_file *file);
+size_t file_buffer_bytes(const struct spill_file *file);
+
+/* file_write.c. The slot has a buffer and its write. */
+void file_submit_write(struct file_slot *slot);
+/* Gives the room of all items back and sets their refs to nowhere. */
+void file_take_back(struct spill_file *file, struct spill_write *write);
+/* Behind the last block of its extents. */
+uint64_t file_write_end(const struct spill_write *write);
+
+/* file_read.c. Takes as many reads from the front of the queue as go into one transfer. */
+void file_submit_read(struct file_slot *slot);
+
+/* file_trim.c */
+bool file_trim_tick(struct spill_file *file);
+/* Blocks that belong to no extent although space counts them as used. */
+uint64_t file_trim_blocks(const struct spill_file *file);
+#endif

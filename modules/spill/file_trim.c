@@ -1,0 +1,119 @@
+/* file_trim.c - room that is free for good goes back to the file system, on an I/O thread.
+ *
+ * The free tail is truncated. A write that begins behind the new end meanwhile waits until that is
+ * over; those before lie below it. Long free runs inside are punched; they are out of the
+ * allocator's hands until that is over. One of either at a time. A failure costs nothing but the
+ * room: it is tried again when another write has ended. */
+#include "modules/spill/file_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+
+enum {
+    /* Shorter tails are soon written again. */
+    TAIL_BYTES_MIN = 1 << 20,
+    /* So many free blocks stay as they are: writing into them is cheaper than into a hole. */
+    REUSE_BLOCKS = 16 * 1024 * 1024 / SPILL_BLOCK_BYTES,
+    PUNCH_BLOCKS_MAX = 16 * 1024 * 1024 / SPILL_BLOCK_BYTES
+};
+
+uint64_t file_trim_blocks(const struct spill_file *file)
+{
+    return file->trim.kind == TRIM_PUNCH ? file->trim.run.count : 0;
+}
+
+static struct file_trim *trim_of(struct io_job *job)
+{
+    return (struct file_trim *)(void *)((char *)job - offsetof(struct file_trim, job));
+}
+
+static void finish(struct file_trim *trim)
+{
+    trim->kind = TRIM_NONE;
+    trim->has_failed = trim->job.rc < 0;
+    trim->failed_at_writes = trim->file->figures.writes;
+}
+
+static void run_truncate(struct io_job *job, struct os *os)
+{
+    const struct file_trim *trim = trim_of(job);
+    job->rc = os->truncate(os, trim->file->fd, trim->new_bytes);
+}
+
+static void finish_truncate(struct io_job *job)
+{
+    struct file_trim *trim = trim_of(job);
+    struct spill_file *file = trim->file;
+
+    if (job->rc == 0) {
+        file->figures.truncated_bytes += trim->old_bytes - trim->new_bytes;
+    } else if (trim->old_bytes > file->file_bytes) {
+        file->file_bytes = trim->old_bytes;
+    }
+    finish(trim);
+    file_start_transfers(file);
+}
+
+static void run_punch(struct io_job *job, struct os *os)
+{
+    const struct file_trim *trim = trim_of(job);
+    job->rc = os->punch(os, trim->file->fd, trim->run.first * SPILL_BLOCK_BYTES,
+                        trim->run.count * SPILL_BLOCK_BYTES);
+}
+
+static void finish_punch(struct io_job *job)
+{
+    struct file_trim *trim = trim_of(job);
+    struct spill_file *file = trim->file;
+
+    if (job->rc == 0) {
+        file->figures.punched_bytes += trim->run.count * SPILL_BLOCK_BYTES;
+        spill_space_free_punched(file->space, trim->run);
+    } else {
+        spill_space_free(file->space, trim->run);
+    }
+    if (job->rc == -EOPNOTSUPP || job->rc == -ENOSYS) trim->cannot_punch = true;
+    finish(trim);
+}
+
+static void start(struct file_trim *trim, enum file_trim_kind kind,
+                  void (*run)(struct io_job *job, struct os *os), void (*done)(struct io_job *job))
+{
+    trim->kind = kind;
+    trim->job = (struct io_job){ .run = run, .done = done };
+    io_submit(trim->file->io, &trim->job);
+}
+
+/* file_bytes is the new size at once, so that writes behind it raise it again. */
+static bool start_truncate(struct spill_file *file)
+{
+    uint64_t end_bytes = spill_space_shrink(file->space) * SPILL_BLOCK_BYTES;
+    assert(end_bytes <= file->file_bytes);
+    uint64_t tail_bytes = file->file_bytes - end_bytes;
+    bool is_due = tail_bytes >= TAIL_BYTES_MIN || (tail_bytes > 0 && end_bytes == 0);
+    if (!is_due) return false;
+    file->trim.new_bytes = end_bytes;
+    file->trim.old_bytes = file->file_bytes;
+    file->file_bytes = end_bytes;
+    start(&file->trim, TRIM_TRUNCATE, run_truncate, finish_truncate);
+    return true;
+}
+
+static bool start_punch(struct spill_file *file)
+{
+    struct spill_space *space = file->space;
+    uint64_t free_blocks = spill_space_end(space) - spill_space_used(space);
+    if (file->trim.cannot_punch) return false;
+    if (free_blocks - spill_space_punched(space) <= REUSE_BLOCKS) return false;
+    if (!spill_space_take_punchable(space, PUNCH_BLOCKS_MAX, &file->trim.run)) return false;
+    start(&file->trim, TRIM_PUNCH, run_punch, finish_punch);
+    return true;
+}
+
+bool file_trim_tick(struct spill_file *file)
+{
+    const struct file_trim *trim = &file->trim;
+    if (trim->kind != TRIM_NONE) return true;
+    if (trim->has_failed && trim->failed_at_writes == file->figures.writes) return false;
+    return start_truncate(file) || start_punch(file);
+}

@@ -1,0 +1,307 @@
+/* file_write.c - a batch of payloads becomes extents.
+ *
+ * The owner finds room: first for the extents that have whole blocks, then for the small ones,
+ * which are packed into shared blocks. The worker goes through them in the same order, which is
+ * that of their positions as far as the room hangs together, and writes each contiguous stretch
+ * from its buffer with as few calls as the buffer allows. A failure anywhere takes the room of the
+ * whole batch back. */
+#include "modules/spill/file_internal.h"
+#include "modules/spill/format.h"
+
+#include <assert.h>
+#include <errno.h>
+
+static const uint64_t NOWHERE = UINT64_MAX;
+/* More blocks than any file can have; leaves room to add to it. */
+static const uint64_t NO_LIMIT_BLOCKS = UINT64_C(1) << 50;
+
+/* ---- the order on disk ----------------------------------------------------------------------- */
+
+static bool item_is_shared(const struct spill_write_item *item)
+{
+    return spill_extent_is_shared((uint32_t)item->payload.size);
+}
+
+static uint64_t item_bytes(const struct spill_write_item *item)
+{
+    return spill_extent_bytes((uint32_t)item->payload.size);
+}
+
+/* The index of the first item from index on that shares blocks or does not; item_count: none. */
+static unsigned next_item(const struct spill_write *write, unsigned index, bool is_shared)
+{
+    while (index < write->item_count && item_is_shared(&write->items[index]) != is_shared) {
+        index++;
+    }
+    return index;
+}
+
+/* How many of the small items from index on go into one block; *out_next is behind them. */
+static unsigned group_items(const struct spill_write *write, unsigned index, unsigned *out_next)
+{
+    unsigned count = 0;
+    uint64_t bytes = 0;
+    for (; index < write->item_count; index = next_item(write, index + 1, true)) {
+        bytes += item_bytes(&write->items[index]);
+        if (bytes > SPILL_BLOCK_BYTES) break;
+        count++;
+    }
+    *out_next = index;
+    return count;
+}
+
+static uint64_t count_blocks(const struct spill_write *write)
+{
+    uint64_t blocks = 0;
+    for (unsigned i = next_item(write, 0, false); i < write->item_count;
+         i = next_item(write, i + 1, false)) {
+        blocks += item_bytes(&write->items[i]) / SPILL_BLOCK_BYTES;
+    }
+    for (unsigned i = next_item(write, 0, true); i < write->item_count; blocks++) {
+        (void)group_items(write, i, &i);
+    }
+    return blocks;
+}
+
+/* ---- finding room ---------------------------------------------------------------------------- */
+
+/* Hands out the room of a batch, in as few runs as there are. */
+struct room {
+    struct spill_file *file;
+    struct spill_run run;    /* taken, not yet handed out */
+    uint64_t missing_blocks; /* to be handed out */
+    uint64_t end_max;
+};
+
+static void room_finish(struct room *room)
+{
+    if (room->run.count > 0) spill_space_free(room->file->space, room->run);
+    room->run.count = 0;
+}
+
+static int room_get(struct room *room, uint64_t blocks, uint64_t *out_position_bytes)
+{
+    if (room->run.count < blocks) {
+        room_finish(room);
+        int rc = spill_space_take(room->file->space, room->missing_blocks, blocks, room->end_max,
+                                  &room->run);
+        if (rc < 0) return rc;
+    }
+    *out_position_bytes = room->run.first * SPILL_BLOCK_BYTES;
+    room->run.first += blocks;
+    room->run.count -= blocks;
+    room->missing_blocks -= blocks;
+    return 0;
+}
+
+static int place_large(struct room *room, struct spill_write *write)
+{
+    for (unsigned i = next_item(write, 0, false); i < write->item_count;
+         i = next_item(write, i + 1, false)) {
+        struct spill_write_item *item = &write->items[i];
+        uint64_t position;
+        int rc = room_get(room, item_bytes(item) / SPILL_BLOCK_BYTES, &position);
+        if (rc < 0) return rc;
+        item->ref.position_bytes = position;
+    }
+    return 0;
+}
+
+static int place_shared(struct room *room, struct spill_write *write)
+{
+    unsigned next = 0;
+    for (unsigned i = next_item(write, 0, true); i < write->item_count; i = next) {
+        unsigned count = group_items(write, i, &next);
+        uint64_t position;
+        int rc = room_get(room, 1, &position);
+        if (rc < 0) return rc;
+        uint64_t block = position / SPILL_BLOCK_BYTES;
+        rc = spill_space_share(room->file->space, block, count);
+        if (rc < 0) {
+            spill_space_free(room->file->space, (struct spill_run){ .first = block, .count = 1 });
+            return rc;
+        }
+        for (; i < next; i = next_item(write, i + 1, true)) {
+            write->items[i].ref.position_bytes = position;
+            position += item_bytes(&write->items[i]);
+        }
+    }
+    return 0;
+}
+
+void file_take_back(struct spill_file *file, struct spill_write *write)
+{
+    for (unsigned i = 0; i < write->item_count; i++) {
+        struct spill_write_item *item = &write->items[i];
+        if (item->ref.position_bytes != NOWHERE) spill_file_free(file, &item->ref);
+        item->ref = (struct spill_ref){ 0 };
+    }
+}
+
+uint64_t file_write_end(const struct spill_write *write)
+{
+    uint64_t end = 0;
+    for (unsigned i = 0; i < write->item_count; i++) {
+        const struct spill_write_item *item = &write->items[i];
+        uint64_t item_end = item->ref.position_bytes + item_bytes(item);
+        if (item_end > end) end = item_end;
+    }
+    return (end + SPILL_BLOCK_BYTES - 1) / SPILL_BLOCK_BYTES * SPILL_BLOCK_BYTES;
+}
+
+/* What was punched takes no room on the disk, so the file may be longer by that. */
+static int place_all(struct spill_file *file, struct spill_write *write)
+{
+    uint64_t max =
+        file->disk_bytes_max ? file->disk_bytes_max / SPILL_BLOCK_BYTES : NO_LIMIT_BLOCKS;
+    uint64_t used = spill_space_used(file->space) - file_trim_blocks(file);
+    struct room room = { .file = file, .missing_blocks = count_blocks(write) };
+    int rc = -ENOSPC;
+
+    room.end_max = max + spill_space_punched(file->space);
+    if (used <= max && room.missing_blocks <= max - used) {
+        rc = place_large(&room, write);
+        if (rc == 0) rc = place_shared(&room, write);
+        room_finish(&room);
+    }
+    if (rc < 0) file_take_back(file, write);
+    return rc;
+}
+
+int spill_file_write(struct spill_file *file, struct spill_write *write)
+{
+    assert(write->item_count > 0 && write->done);
+    for (unsigned i = 0; i < write->item_count; i++) {
+        struct spill_write_item *item = &write->items[i];
+        assert(item->payload.size <= UINT32_MAX);
+        item->ref = (struct spill_ref){ .position_bytes = NOWHERE,
+                                        .size_bytes = (uint32_t)item->payload.size,
+                                        .generation = item->identity.generation };
+    }
+    int rc = place_all(file, write);
+    if (rc < 0) return rc;
+    uint64_t end = file_write_end(write);
+    if (end > file->file_bytes) file->file_bytes = end;
+    write->rc = 0;
+    file_queue_write(file, write);
+    file_start_transfers(file);
+    return 0;
+}
+
+/* ---- on the worker ----------------------------------------------------------------------------
+ */
+
+/* Collects bytes for ascending positions and writes them a bufferful at a time. */
+struct pen {
+    struct os *os;
+    int fd;
+    uint8_t *buffer; /* SPILL_BATCH_BYTES */
+    size_t filled_bytes;
+    uint64_t position; /* of buffer[0] in the file; on a block boundary */
+    uint64_t written_bytes;
+    int rc; /* of the first call that failed; nothing is written after it */
+};
+
+static void pen_pad(struct pen *pen)
+{
+    size_t rest = pen->filled_bytes % SPILL_BLOCK_BYTES;
+    if (rest == 0) return;
+    memset(pen->buffer + pen->filled_bytes, 0, SPILL_BLOCK_BYTES - rest);
+    pen->filled_bytes += SPILL_BLOCK_BYTES - rest;
+}
+
+static void pen_flush(struct pen *pen)
+{
+    pen_pad(pen);
+    if (pen->filled_bytes > 0 && pen->rc == 0) {
+        pen->rc = os_write_all(pen->os, pen->fd, pen->buffer, pen->filled_bytes, pen->position);
+        if (pen->rc == 0) pen->written_bytes += pen->filled_bytes;
+    }
+    pen->position += pen->filled_bytes;
+    pen->filled_bytes = 0;
+}
+
+/* Goes on at position: where the pen stands, a little later in or right behind the same block, or
+ * elsewhere on a block boundary. */
+static void pen_move(struct pen *pen, uint64_t position)
+{
+    uint64_t at = pen->position + pen->filled_bytes;
+    if (position != at && position % SPILL_BLOCK_BYTES == 0) {
+        pen_pad(pen);
+        at = pen->position + pen->filled_bytes;
+    }
+    if (position == at) return;
+    assert(position % SPILL_BLOCK_BYTES == 0);
+    pen_flush(pen);
+    pen->position = position;
+}
+
+static void pen_put(struct pen *pen, const uint8_t *bytes, size_t size)
+{
+    while (size > 0 && pen->rc == 0) {
+        size_t part = SPILL_BATCH_BYTES - pen->filled_bytes;
+        if (part > size) part = size;
+        memcpy(pen->buffer + pen->filled_bytes, bytes, part);
+        pen->filled_bytes += part;
+        bytes += part;
+        size -= part;
+        if (pen->filled_bytes == SPILL_BATCH_BYTES) pen_flush(pen);
+    }
+}
+
+static void pen_put_item(struct pen *pen, struct spill_write_item *item)
+{
+    static const uint8_t zeros[SPILL_SHARED_ALIGN];
+    uint8_t header[SPILL_HEADER_BYTES];
+
+    item->ref.crc32c = spill_header_encode(header, item->payload, &item->identity);
+    pen_move(pen, item->ref.position_bytes);
+    pen_put(pen, header, sizeof(header));
+    pen_put(pen, item->payload.bytes, item->payload.size);
+    if (item_is_shared(item)) {
+        pen_put(pen, zeros, item_bytes(item) - sizeof(header) - item->payload.size);
+    }
+}
+
+static void run_write(struct io_job *job, struct os *os)
+{
+    struct file_slot *slot = (struct file_slot *)(void *)job;
+    struct spill_write *write = slot->write;
+    struct pen pen = { .os = os, .fd = slot->file->fd, .buffer = slot->buffer };
+
+    for (unsigned pass = 0; pass < 2; pass++) {
+        bool is_shared = pass == 1;
+        for (unsigned i = next_item(write, 0, is_shared); i < write->item_count && pen.rc == 0;
+             i = next_item(write, i + 1, is_shared)) {
+            pen_put_item(&pen, &write->items[i]);
+        }
+    }
+    pen_flush(&pen);
+    slot->transferred_bytes = pen.written_bytes;
+    job->rc = pen.rc;
+}
+
+static void finish_write(struct io_job *job)
+{
+    struct file_slot *slot = (struct file_slot *)(void *)job;
+    struct spill_file *file = slot->file;
+    struct spill_write *write = slot->write;
+
+    write->rc = job->rc;
+    file->figures.writes++;
+    file->figures.write_bytes += slot->transferred_bytes;
+    file->figures.writes_in_flight--;
+    if (write->rc < 0) {
+        file->figures.write_errors++;
+        file_take_back(file, write);
+    }
+    file_release_slot(slot);
+    file_start_transfers(file);
+    write->done(write);
+}
+
+void file_submit_write(struct file_slot *slot)
+{
+    slot->job = (struct io_job){ .run = run_write, .done = finish_write };
+    io_submit(slot->file->io, &slot->job);
+}
