@@ -1,0 +1,78 @@
+/* get.c - CONFIG GET. */
+#include "server/config/config_internal.h"
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdlib.h>
+
+static bool has_wildcard(struct slice pattern)
+{
+    for (size_t i = 0; i < pattern.size; i++) {
+        if (strchr("*?[", pattern.bytes[i])) return true;
+    }
+    return false;
+}
+
+static bool matches(struct slice pattern, const char *name)
+{
+    char text[64];
+
+    if (pattern.size >= sizeof(text)) return false;
+    memcpy(text, pattern.bytes, pattern.size);
+    text[pattern.size] = 0;
+    return fnmatch(text, name, FNM_CASEFOLD) == 0;
+}
+
+/* How pattern asks for the directive under this name; no bytes: it does not. */
+static struct slice asked_as(struct slice pattern, const char *name, const struct option *option)
+{
+    const struct slice full = slice_of_string(name);
+
+    if (!has_wildcard(pattern))
+        return slice_equal_nocase(pattern, full) ? pattern : slice_of(NULL, 0);
+    if ((option->flags & HIDDEN) || !matches(pattern, name)) return slice_of(NULL, 0);
+    return full;
+}
+
+static int emit_value(const struct config *config, const struct option *option, struct slice name,
+                      void (*emit)(void *context, struct slice name, struct slice value),
+                      void *context)
+{
+    char *text = NULL;
+    int rc = option_print(option, option_value_const(config, option), false, &text);
+
+    if (rc < 0) return rc;
+    emit(context, name, slice_of_string(text));
+    free(text);
+    return 0;
+}
+
+int64_t config_get(const struct config *config, const struct slice *patterns, size_t count,
+                   void (*emit)(void *context, struct slice name, struct slice value),
+                   void *context)
+{
+    const struct option *option;
+    const char *name;
+    int64_t found = 0;
+
+    for (size_t i = 0; (name = option_name_at(i, &option)) != NULL; i++) {
+        struct slice asked = { 0 };
+
+        for (size_t j = 0; j < count && asked.size == 0; j++)
+            asked = asked_as(patterns[j], name, option);
+        if (asked.size == 0) continue;
+        found++;
+        if (emit) {
+            int rc = emit_value(config, option, asked, emit, context);
+            if (rc < 0) return rc;
+        }
+    }
+    return found;
+}
+
+int config_text(const struct config *config, const char *name, char **out_text)
+{
+    const struct option *option = option_find(slice_of_string(name), NULL);
+
+    if (!option) return -ENOENT;
+    return option_print(option, option_value_const(config, option), false, out_text);
+}
