@@ -40,8 +40,10 @@ static size_t encode_element(uint8_t *out, uint64_t number)
     size_t at = (size_t)sprintf((char *)out, "$%zu\r\n", size);
 
     element_write(number, out + at, size);
-    memcpy(out + at + size, "\r\n", 2);
-    return at + size + 2;
+    at += size;
+    out[at++] = '\r';
+    out[at++] = '\n';
+    return at;
 }
 
 static size_t encode_text(uint8_t *out, const char *text)

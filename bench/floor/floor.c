@@ -161,6 +161,7 @@ static void on_connection(evutil_socket_t listener, short events, void *context)
 {
     struct connection *connection;
     int one = 1;
+    /* cppcheck-suppress nullPointer ; both may be NULL, accept4(2) says */
     int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     (void)events;

@@ -92,8 +92,8 @@ static bool disk_of(const char *directory, char *out_device, size_t device_bytes
     int length;
 
     if (stat(directory, &info) < 0 || major(info.st_dev) == 0) return false;
-    length = snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/partition", major(info.st_dev),
-                      minor(info.st_dev));
+    snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/partition", major(info.st_dev),
+             minor(info.st_dev));
     if (access(path, F_OK) != 0) {
         length =
             snprintf(out_device, device_bytes, "%u:%u", major(info.st_dev), minor(info.st_dev));

@@ -28,7 +28,7 @@ void guard_forget_cgroup(const char *path);
 void guard_remove_tree(const char *path);
 
 /* A benchmark has nothing to save: it says what went wrong and exits with 1. Any thread. */
-_Noreturn void bench_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void bench_fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 /* The same, with the text of errno behind the message. */
-_Noreturn void bench_fail_errno(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void bench_fail_errno(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 #endif

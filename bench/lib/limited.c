@@ -70,10 +70,13 @@ struct table *limited_memory_table(void)
 void limited_memory_row(struct limited *limited, struct table *table, const char *phase)
 {
     uint64_t most = sampler_max_bytes(limited->sampler);
+    uint64_t now =
+        process_memory_bytes(limited->peer.pid); /* a phase may be shorter than a sample */
     uint64_t limit = limited->maxmemory_bytes + LIMITED_MEMORY_EXTRA_BYTES;
 
+    if (now > most) most = now;
     table_row(table, "%s|%.1f|%.1f|%lu|%s", phase, (double)most / 1048576, (double)limit / 1048576,
-              sampler_count(limited->sampler),
+              sampler_count(limited->sampler) + 1,
               limited->peer.kind != PEER_SLUICE ? ""
               : most <= limit                   ? "met"
                                                 : "NOT MET");
