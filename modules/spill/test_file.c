@@ -10,6 +10,11 @@ static void setup(void)
     fixture_setup();
 }
 
+static uint64_t count_of(enum fault_call call)
+{
+    return fault_count(fault, call);
+}
+
 static void make_chunks(unsigned count, uint64_t first_number)
 {
     for (unsigned i = 0; i < count; i++) {
@@ -81,12 +86,12 @@ START_TEST(a_batch_of_chunks_is_one_write_and_its_reads_are_one_read)
 {
     open_file(0, 0);
     make_chunks(32, 1);
-    unsigned writes = trick.pwrites, reads = trick.preads;
+    uint64_t writes = count_of(FAULT_PWRITE), reads = count_of(FAULT_PREAD);
     ck_assert_int_eq(write_extents(extents, 32), 0);
-    ck_assert_uint_eq(trick.pwrites - writes, 1);
+    ck_assert_uint_eq(count_of(FAULT_PWRITE) - writes, 1);
     ck_assert_uint_eq(file_info().write_bytes, SPILL_BATCH_BYTES);
     expect_all_readable(extents, 32);
-    ck_assert_uint_eq(trick.preads - reads, 1);
+    ck_assert_uint_eq(count_of(FAULT_PREAD) - reads, 1);
     free_extents(extents, 32);
 }
 END_TEST
@@ -96,10 +101,10 @@ START_TEST(reads_that_lie_far_apart_are_read_apart)
     open_file(0, 0);
     make_chunks(64, 1);
     ck_assert_int_eq(write_extents(extents, 64), 0);
-    unsigned reads = trick.preads;
+    uint64_t reads = count_of(FAULT_PREAD);
     extents[1] = extents[40];
     expect_all_readable(extents, 2);
-    ck_assert_uint_eq(trick.preads - reads, 2);
+    ck_assert_uint_eq(count_of(FAULT_PREAD) - reads, 2);
 }
 END_TEST
 
@@ -250,9 +255,9 @@ START_TEST(long_free_runs_are_punched_but_for_a_reserve)
     ck_assert_uint_ge(file_info().punched_bytes, (CHUNKS * 8 * BLOCK) - RESERVE - (1 << 20));
     ck_assert_int_eq(read_extent(&extents[0]), 0);
     ck_assert_int_eq(read_extent(&extents[CHUNKS - 1]), 0);
-    unsigned punches = trick.punches;
+    uint64_t punches = count_of(FAULT_PUNCH);
     trim_all();
-    ck_assert_uint_eq(trick.punches, punches);
+    ck_assert_uint_eq(count_of(FAULT_PUNCH), punches);
 }
 END_TEST
 
@@ -268,16 +273,16 @@ START_TEST(a_write_behind_the_end_waits_for_a_truncation_under_way)
 
     pthread_mutex_lock(&trick.truncate_mutex);
     ck_assert(spill_file_tick(file));
-    unsigned writes = trick.pwrites;
+    uint64_t writes = count_of(FAULT_PWRITE);
     ck_assert_int_eq(batch_start(batch, extents + MANY, 32, &pending), 0);
     /* Jobs start in order: had the write been one, it would have begun before this read. */
     ck_assert_int_eq(read_extent(&extents[0]), 0);
-    ck_assert_uint_eq(trick.pwrites, writes);
+    ck_assert_uint_eq(count_of(FAULT_PWRITE), writes);
     ck_assert_uint_eq(pending.count, 1);
     pthread_mutex_unlock(&trick.truncate_mutex);
 
     wait_for(&pending);
-    ck_assert_uint_eq(trick.truncates, 2); /* the first when the file was made */
+    ck_assert_uint_eq(count_of(FAULT_TRUNCATE), 2); /* the first when the file was made */
     ck_assert_int_eq(batch->write.rc, 0);
     batch_finish(batch);
     free(batch);
@@ -345,7 +350,7 @@ START_TEST(a_directory_where_somebody_spills_is_refused)
     open_file(0, 0);
     make_extent(&extents[0], 1, 5000);
     ck_assert_int_eq(write_extents(extents, 1), 0);
-    ck_assert_int_eq(spill_file_create(&trick.os, io, directory, 0, &second), -EWOULDBLOCK);
+    ck_assert_int_eq(spill_file_create(fault_os(fault), io, directory, 0, &second), -EWOULDBLOCK);
     ck_assert_ptr_null(second);
     ck_assert_int_eq(read_extent(&extents[0]), 0);
     ck_assert(entry_exists("spill-00000001.dat"));
@@ -357,16 +362,16 @@ START_TEST(something_foreign_with_our_name_is_refused)
     char path[256];
     path_in_directory(path, sizeof(path), "spill-00000001.dat");
     ck_assert_int_eq(mkdir(path, 0700), 0);
-    ck_assert_int_eq(io_create(&trick.os, 0, &io), 0);
-    ck_assert_int_eq(spill_file_create(&trick.os, io, directory, 0, &file), -EEXIST);
+    ck_assert_int_eq(io_create(fault_os(fault), 0, &io), 0);
+    ck_assert_int_eq(spill_file_create(fault_os(fault), io, directory, 0, &file), -EEXIST);
     remove_entry("spill-00000001.dat");
 }
 END_TEST
 
 START_TEST(a_missing_directory_is_refused)
 {
-    ck_assert_int_eq(io_create(&trick.os, 0, &io), 0);
-    ck_assert_int_eq(spill_file_create(&trick.os, io, "/nonexistent/x", 0, &file), -ENOENT);
+    ck_assert_int_eq(io_create(fault_os(fault), 0, &io), 0);
+    ck_assert_int_eq(spill_file_create(fault_os(fault), io, "/nonexistent/x", 0, &file), -ENOENT);
 }
 END_TEST
 

@@ -1,7 +1,12 @@
-/* test_file_fixture.h - a spill file in a directory of its own, over a table of system calls that
- * counts, fails, shortens or holds them back on demand. For test_file.c and test_file_faults.c. */
+/* test_file_fixture.h - a spill file in a directory of its own, for test_file.c and
+ * test_file_faults.c.
+ *
+ * Its system calls go through a struct fault, which counts and fails them, and below that through
+ * tricks that only this module needs: refusing O_DIRECT, a bad place on the disk, a truncation that
+ * waits. */
 #ifndef MODULES_SPILL_TEST_FILE_FIXTURE_H
 #define MODULES_SPILL_TEST_FILE_FIXTURE_H
+#include "modules/base/fault.h"
 #include "modules/base/os.h"
 #include "modules/base/random.h"
 #include "modules/io/io.h"
@@ -12,7 +17,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -20,21 +24,16 @@
 
 enum { EXTENTS_MAX = 4096 };
 
-/* A table in front of the kernel's. Set before a call that may use it, or atomic. */
 struct trick_os {
     struct os os;
-    atomic_uint calls, preads, pwrites, truncates, punches;
-    atomic_uint fail_at; /* the call of this number, 1 first, fails with fail_rc; 0: none does */
-    int fail_rc;
-    bool has_failed;
     int refuse_direct;              /* 1: open says EINVAL to O_DIRECT; 2: transfers do */
     int direct_fd;                  /* of the last open with O_DIRECT */
-    size_t transfer_bytes_max;      /* longer transfers are cut short; 0: none is */
     uint64_t bad_byte;              /* reads over it fail with -EIO; 0: none does */
     pthread_mutex_t truncate_mutex; /* held by a test that wants truncations to wait */
 };
 
 static struct trick_os trick;
+static struct fault *fault;
 static struct io *io;
 static struct spill_file *file;
 static char directory[128];
@@ -44,41 +43,20 @@ static inline struct trick_os *trick_of(struct os *os)
     return (struct trick_os *)(void *)os;
 }
 
-/* True: this call is to fail. */
-static inline bool count_call(struct os *os)
-{
-    struct trick_os *t = trick_of(os);
-    unsigned number = atomic_fetch_add(&t->calls, 1) + 1;
-    if (number != atomic_load(&t->fail_at)) return false;
-    t->has_failed = true;
-    return true;
-}
-
 static inline int trick_open(struct os *os, const char *path, int flags, mode_t mode)
 {
     struct trick_os *t = trick_of(os);
-    if (count_call(os)) return t->fail_rc;
     if (t->refuse_direct == 1 && (flags & O_DIRECT)) return -EINVAL;
     int fd = os_real()->open(os_real(), path, flags, mode);
     t->direct_fd = flags & O_DIRECT ? fd : -1;
     return fd;
 }
 
-static inline int trick_close(struct os *os, int fd)
-{
-    bool fails = count_call(os);
-    int rc = os_real()->close(os_real(), fd); /* whatever close says, the descriptor is gone */
-    return fails ? trick_of(os)->fail_rc : rc;
-}
-
 static inline ssize_t trick_pread(struct os *os, int fd, void *bytes, size_t size, uint64_t offset)
 {
     struct trick_os *t = trick_of(os);
-    atomic_fetch_add(&t->preads, 1);
-    if (count_call(os)) return t->fail_rc;
     if (t->refuse_direct == 2 && fd == t->direct_fd) return -EINVAL;
     if (t->bad_byte && offset <= t->bad_byte && t->bad_byte - offset < size) return -EIO;
-    if (t->transfer_bytes_max && size > t->transfer_bytes_max) size = t->transfer_bytes_max;
     return os_real()->pread(os_real(), fd, bytes, size, offset);
 }
 
@@ -86,10 +64,7 @@ static inline ssize_t trick_pwrite(struct os *os, int fd, const void *bytes, siz
                                    uint64_t offset)
 {
     struct trick_os *t = trick_of(os);
-    atomic_fetch_add(&t->pwrites, 1);
-    if (count_call(os)) return t->fail_rc;
     if (t->refuse_direct == 2 && fd == t->direct_fd) return -EINVAL;
-    if (t->transfer_bytes_max && size > t->transfer_bytes_max) size = t->transfer_bytes_max;
     return os_real()->pwrite(os_real(), fd, bytes, size, offset);
 }
 
@@ -98,52 +73,18 @@ static inline int trick_truncate(struct os *os, int fd, uint64_t size_bytes)
     struct trick_os *t = trick_of(os);
     pthread_mutex_lock(&t->truncate_mutex);
     pthread_mutex_unlock(&t->truncate_mutex);
-    atomic_fetch_add(&t->truncates, 1);
-    if (count_call(os)) return t->fail_rc;
     return os_real()->truncate(os_real(), fd, size_bytes);
 }
 
-static inline int trick_punch(struct os *os, int fd, uint64_t offset, uint64_t size_bytes)
-{
-    struct trick_os *t = trick_of(os);
-    atomic_fetch_add(&t->punches, 1);
-    if (count_call(os)) return t->fail_rc;
-    return os_real()->punch(os_real(), fd, offset, size_bytes);
-}
-
-static inline int trick_unlink(struct os *os, const char *path)
-{
-    if (count_call(os)) return trick_of(os)->fail_rc;
-    return os_real()->unlink(os_real(), path);
-}
-
-static inline int trick_lock(struct os *os, int fd)
-{
-    if (count_call(os)) return trick_of(os)->fail_rc;
-    return os_real()->lock(os_real(), fd);
-}
-
-static inline int trick_list(struct os *os, const char *path,
-                             int (*each)(void *context, const char *name), void *context)
-{
-    if (count_call(os)) return trick_of(os)->fail_rc;
-    return os_real()->list(os_real(), path, each, context);
-}
-
-/* What the spill file does not call stays NULL: a call would be noticed. */
 static inline void trick_init(void)
 {
-    trick = (struct trick_os){ .os = { .open = trick_open,
-                                       .close = trick_close,
-                                       .pread = trick_pread,
-                                       .pwrite = trick_pwrite,
-                                       .truncate = trick_truncate,
-                                       .punch = trick_punch,
-                                       .unlink = trick_unlink,
-                                       .lock = trick_lock,
-                                       .list = trick_list },
-                               .direct_fd = -1 };
+    trick = (struct trick_os){ .os = *os_real(), .direct_fd = -1 };
+    trick.os.open = trick_open;
+    trick.os.pread = trick_pread;
+    trick.os.pwrite = trick_pwrite;
+    trick.os.truncate = trick_truncate;
     pthread_mutex_init(&trick.truncate_mutex, NULL);
+    ck_assert_int_eq(fault_create(&trick.os, &fault), 0);
 }
 
 /* ---- directory and file -----------------------------------------------------------------------
@@ -162,8 +103,8 @@ static inline void path_in_directory(char *path, size_t size, const char *name)
 
 static inline void open_file(unsigned thread_count, uint64_t disk_bytes_max)
 {
-    ck_assert_int_eq(io_create(&trick.os, thread_count, &io), 0);
-    ck_assert_int_eq(spill_file_create(&trick.os, io, directory, disk_bytes_max, &file), 0);
+    ck_assert_int_eq(io_create(fault_os(fault), thread_count, &io), 0);
+    ck_assert_int_eq(spill_file_create(fault_os(fault), io, directory, disk_bytes_max, &file), 0);
 }
 
 static inline void close_file(void)
@@ -184,6 +125,7 @@ static inline void fixture_setup(void)
 static inline void fixture_teardown(void)
 {
     close_file();
+    fault_destroy(fault);
     /* Fails, and so does the test, when something was left behind. */
     ck_assert_int_eq(rmdir(directory), 0);
     pthread_mutex_destroy(&trick.truncate_mutex);
