@@ -16,7 +16,7 @@
 
 enum {
     FLUSH_AT_ONCE = 512, /* keys; more than these are buried later */
-    BURY_PER_ADD = 4,    /* faster than additions can pile up new ones to bury */
+    BURY_PER_ADD = 8,    /* steps; faster than additions can pile up new keys to bury */
     HELD_MAX = 64,       /* due keys that one round of expiry steps over */
     HELD_RETRY_MS = 10,
     SCAN_EFFORT = 10, /* buckets for each key asked for */
