@@ -1,7 +1,7 @@
 /* get.c - CONFIG GET. */
 #include "server/config/config_internal.h"
+#include "modules/base/glob.h"
 #include <errno.h>
-#include <fnmatch.h>
 #include <stdlib.h>
 
 static bool has_wildcard(struct slice pattern)
@@ -12,24 +12,16 @@ static bool has_wildcard(struct slice pattern)
     return false;
 }
 
-static bool matches(struct slice pattern, const char *name)
-{
-    char text[64];
-
-    if (pattern.size >= sizeof(text)) return false;
-    memcpy(text, pattern.bytes, pattern.size);
-    text[pattern.size] = 0;
-    return fnmatch(text, name, FNM_CASEFOLD) == 0;
-}
-
 /* How pattern asks for the directive under this name; no bytes: it does not. */
-static struct slice asked_as(struct slice pattern, const char *name, const struct option *option)
+static struct slice asked_as(struct slice pattern, const char *name, const struct option *option,
+                             uint64_t *steps)
 {
     const struct slice full = slice_of_string(name);
 
     if (!has_wildcard(pattern))
         return slice_equal_nocase(pattern, full) ? pattern : slice_of(NULL, 0);
-    if ((option->flags & HIDDEN) || !matches(pattern, name)) return slice_of(NULL, 0);
+    if ((option->flags & HIDDEN) || !glob_match_budgeted(pattern, full, GLOB_IGNORE_CASE, steps))
+        return slice_of(NULL, 0);
     return full;
 }
 
@@ -52,13 +44,14 @@ int64_t config_get(const struct config *config, const struct slice *patterns, si
 {
     const struct option *option;
     const char *name;
+    uint64_t steps = GLOB_STEPS_MAX; /* for all names and patterns together */
     int64_t found = 0;
 
     for (size_t i = 0; (name = option_name_at(i, &option)) != NULL; i++) {
         struct slice asked = { 0 };
 
         for (size_t j = 0; j < count && asked.size == 0; j++)
-            asked = asked_as(patterns[j], name, option);
+            asked = asked_as(patterns[j], name, option, &steps);
         if (asked.size == 0) continue;
         found++;
         if (emit) {
