@@ -1,0 +1,296 @@
+/* Which kind a value is stands in its type pointer, so an int needs no more than pointer and
+ * number. */
+#include "server/types/string.h"
+
+#include "modules/base/alloc_size.h"
+#include "modules/base/checked.h"
+#include "modules/base/number.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+struct integer {
+    struct value value;
+    int64_t number;
+};
+
+struct embedded {
+    struct value value;
+    uint8_t size; /* <= STRING_EMBEDDED_BYTES_MAX */
+    uint8_t bytes[];
+};
+
+struct raw {
+    struct value value;
+    uint8_t *bytes;        /* NULL only when capacity is 0 */
+    size_t size, capacity; /* size <= capacity */
+};
+
+enum { DOUBLE_BELOW = 1024 * 1024 }; /* larger ones grow by a quarter */
+
+static const struct value_type integer_type, embedded_type, raw_type;
+
+static const struct integer *as_integer(const struct value *value)
+{
+    assert(value->type == &integer_type);
+    return (const struct integer *)(const void *)value;
+}
+
+static const struct embedded *as_embedded(const struct value *value)
+{
+    assert(value->type == &embedded_type);
+    return (const struct embedded *)(const void *)value;
+}
+
+static struct raw *as_raw(struct value *value)
+{
+    assert(value->type == &raw_type);
+    return (struct raw *)(void *)value;
+}
+
+static const struct raw *as_raw_const(const struct value *value)
+{
+    assert(value->type == &raw_type);
+    return (const struct raw *)(const void *)value;
+}
+
+/* ---- what the keyspace asks of a type ---- */
+
+static void destroy_flat(struct value *value)
+{
+    free(value);
+}
+
+static void destroy_raw(struct value *value)
+{
+    free(as_raw(value)->bytes);
+    free(value);
+}
+
+static const char *integer_encoding(const struct value *value)
+{
+    (void)value;
+    return "int";
+}
+
+static const char *embedded_encoding(const struct value *value)
+{
+    (void)value;
+    return "embstr";
+}
+
+static const char *raw_encoding(const struct value *value)
+{
+    (void)value;
+    return "raw";
+}
+
+static uint64_t integer_bytes(const struct value *value)
+{
+    (void)value;
+    return alloc_size(sizeof(struct integer));
+}
+
+static size_t embedded_size(size_t byte_count)
+{
+    return offsetof(struct embedded, bytes) + byte_count;
+}
+
+static uint64_t embedded_bytes(const struct value *value)
+{
+    return alloc_size(embedded_size(as_embedded(value)->size));
+}
+
+static uint64_t raw_bytes(const struct value *value)
+{
+    const struct raw *raw = as_raw_const(value);
+    return alloc_size(sizeof(*raw)) + (raw->capacity ? alloc_size(raw->capacity) : 0);
+}
+
+static const struct value_type integer_type = {
+    .kind = VALUE_STRING,
+    .name = "string",
+    .destroy = destroy_flat,
+    .encoding = integer_encoding,
+    .memory_bytes = integer_bytes,
+    .counted_bytes = integer_bytes,
+};
+
+static const struct value_type embedded_type = {
+    .kind = VALUE_STRING,
+    .name = "string",
+    .destroy = destroy_flat,
+    .encoding = embedded_encoding,
+    .memory_bytes = embedded_bytes,
+    .counted_bytes = embedded_bytes,
+};
+
+static const struct value_type raw_type = {
+    .kind = VALUE_STRING,
+    .name = "string",
+    .destroy = destroy_raw,
+    .encoding = raw_encoding,
+    .memory_bytes = raw_bytes,
+    .counted_bytes = raw_bytes,
+};
+
+/* ---- making ---- */
+
+static void copy_bytes(uint8_t *to, struct slice from)
+{
+    if (from.size > 0) memcpy(to, from.bytes, from.size);
+}
+
+int string_value_create_integer(int64_t number, struct value **out_value)
+{
+    struct integer *integer = malloc(sizeof(*integer));
+    if (!integer) return -ENOMEM;
+    *integer = (struct integer){ { &integer_type }, number };
+    *out_value = &integer->value;
+    return 0;
+}
+
+static int create_embedded(struct slice bytes, struct value **out_value)
+{
+    struct embedded *embedded = malloc(embedded_size(bytes.size));
+    if (!embedded) return -ENOMEM;
+    embedded->value.type = &embedded_type;
+    embedded->size = (uint8_t)bytes.size;
+    copy_bytes(embedded->bytes, bytes);
+    *out_value = &embedded->value;
+    return 0;
+}
+
+static int create_raw(struct slice first, struct slice second, size_t capacity,
+                      struct value **out_value)
+{
+    struct raw *raw = malloc(sizeof(*raw));
+    if (!raw) return -ENOMEM;
+    *raw = (struct raw){ { &raw_type }, NULL, first.size + second.size, capacity };
+    if (capacity > 0) {
+        raw->bytes = malloc(capacity);
+        if (!raw->bytes) {
+            free(raw);
+            return -ENOMEM;
+        }
+        copy_bytes(raw->bytes, first);
+        copy_bytes(raw->bytes + first.size, second);
+    }
+    *out_value = &raw->value;
+    return 0;
+}
+
+/* Room for size bytes and for what may be added to them; false: no such size. */
+static bool roomy(size_t size, size_t *out_capacity)
+{
+    return checked_add_size(size, size < DOUBLE_BELOW ? size : size / 4, out_capacity);
+}
+
+int string_value_create_raw(struct slice first, struct slice second, struct value **out_value)
+{
+    size_t size, capacity;
+    if (!checked_add_size(first.size, second.size, &size) || !roomy(size, &capacity))
+        return -ENOMEM;
+    return create_raw(first, second, capacity, out_value);
+}
+
+int string_value_create_text(struct slice bytes, struct value **out_value)
+{
+    if (bytes.size <= STRING_EMBEDDED_BYTES_MAX) return create_embedded(bytes, out_value);
+    return create_raw(bytes, (struct slice){ 0 }, bytes.size, out_value);
+}
+
+int string_value_create(struct slice bytes, struct value **out_value)
+{
+    int64_t number;
+    if (bytes.size <= STRING_DIGITS_MAX && number_parse_int64(bytes, &number))
+        return string_value_create_integer(number, out_value);
+    return string_value_create_text(bytes, out_value);
+}
+
+int string_value_copy(const struct value *value, struct value **out_value)
+{
+    char digits[STRING_DIGITS_MAX];
+    struct slice bytes = string_value_view(value, digits);
+    if (value->type == &integer_type)
+        return string_value_create_integer(as_integer(value)->number, out_value);
+    if (value->type == &embedded_type) return create_embedded(bytes, out_value);
+    return create_raw(bytes, (struct slice){ 0 }, bytes.size, out_value);
+}
+
+/* ---- looking ---- */
+
+bool string_value_is_integer(const struct value *value)
+{
+    return value->type == &integer_type;
+}
+
+bool string_value_is_raw(const struct value *value)
+{
+    return value->type == &raw_type;
+}
+
+struct slice string_value_view(const struct value *value, char digits[STRING_DIGITS_MAX])
+{
+    if (value->type == &integer_type)
+        return slice_of(digits, number_format_int64(digits, as_integer(value)->number));
+    if (value->type == &embedded_type)
+        return slice_of(as_embedded(value)->bytes, as_embedded(value)->size);
+    return slice_of(as_raw_const(value)->bytes, as_raw_const(value)->size);
+}
+
+size_t string_value_size(const struct value *value)
+{
+    char digits[STRING_DIGITS_MAX];
+    return string_value_view(value, digits).size;
+}
+
+bool string_value_number(const struct value *value, int64_t *out_number)
+{
+    char digits[STRING_DIGITS_MAX];
+    if (value->type != &integer_type)
+        return number_parse_int64(string_value_view(value, digits), out_number);
+    *out_number = as_integer(value)->number;
+    return true;
+}
+
+/* ---- changing in place ---- */
+
+void string_value_set_integer(struct value *value, int64_t number)
+{
+    assert(value->type == &integer_type);
+    ((struct integer *)(void *)value)->number = number;
+}
+
+static int reserve(struct raw *raw, size_t size)
+{
+    size_t capacity;
+    uint8_t *bytes;
+    if (size <= raw->capacity) return 0;
+    if (!roomy(size, &capacity)) return -ENOMEM;
+    bytes = realloc(raw->bytes, capacity);
+    if (!bytes) return -ENOMEM;
+    raw->bytes = bytes;
+    raw->capacity = capacity;
+    return 0;
+}
+
+int string_value_append(struct value *value, struct slice bytes)
+{
+    return string_value_overwrite(value, as_raw(value)->size, bytes);
+}
+
+int string_value_overwrite(struct value *value, size_t offset, struct slice bytes)
+{
+    struct raw *raw = as_raw(value);
+    size_t end;
+    int rc;
+    if (!checked_add_size(offset, bytes.size, &end)) return -ENOMEM;
+    rc = reserve(raw, end);
+    if (rc < 0) return rc;
+    if (offset > raw->size) memset(raw->bytes + raw->size, 0, offset - raw->size);
+    if (bytes.size > 0) memcpy(raw->bytes + offset, bytes.bytes, bytes.size);
+    if (end > raw->size) raw->size = end;
+    return 0;
+}

@@ -1,0 +1,43 @@
+/* string.h - the value of a string key: a number, a few bytes, or bytes that can grow.
+ *
+ *     int     what is the canonical decimal of an int64: 16 bytes in all
+ *     embstr  up to STRING_EMBEDDED_BYTES_MAX bytes in one allocation; never changes
+ *     raw     bytes in an allocation of their own; the only one that changes its length in place
+ *
+ * Values made here belong to the caller until the keyspace takes them. Functions that return int
+ * give 0 or -ENOMEM, and on an error nothing has changed. Loop thread only. */
+#ifndef SERVER_TYPES_STRING_H
+#define SERVER_TYPES_STRING_H
+#include "modules/base/slice.h"
+#include "server/types/value.h"
+
+enum {
+    STRING_EMBEDDED_BYTES_MAX = 44, /* where Redis draws the line */
+    STRING_DIGITS_MAX = 20,         /* of an int64 with its sign */
+};
+
+/* Copies bytes into the smallest kind that holds them. */
+int string_value_create(struct slice bytes, struct value **out_value);
+/* The same but never int: results of INCRBYFLOAT. */
+int string_value_create_text(struct slice bytes, struct value **out_value);
+/* A raw one of first followed by second, with room to grow. */
+int string_value_create_raw(struct slice first, struct slice second, struct value **out_value);
+int string_value_create_integer(int64_t number, struct value **out_value);
+int string_value_copy(const struct value *value, struct value **out_value);
+
+size_t string_value_size(const struct value *value);
+/* The bytes, good until the next change of value; those of an int are written to digits. */
+struct slice string_value_view(const struct value *value, char digits[STRING_DIGITS_MAX]);
+/* True: it is int, or its bytes are the canonical decimal of an int64. */
+bool string_value_number(const struct value *value, int64_t *out_number);
+
+bool string_value_is_integer(const struct value *value); /* encoding int */
+bool string_value_is_raw(const struct value *value);
+/* Of an int. */
+void string_value_set_integer(struct value *value, int64_t number);
+/* Of a raw one: keyspace_account gets what its counted_bytes changed by. */
+int string_value_append(struct value *value, struct slice bytes);
+/* Of a raw one: overwrites from offset on; what lies between its end and offset becomes zero bytes.
+ */
+int string_value_overwrite(struct value *value, size_t offset, struct slice bytes);
+#endif
