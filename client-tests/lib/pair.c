@@ -364,16 +364,18 @@ bool pair_read(struct pair *pair, int connection, enum pair_compare compare, str
     return equal;
 }
 
-/* Until there is a reply, or one client more is blocked than before. 1: a reply; 0: blocked. */
-static int reply_or_block(struct wire *wire, struct wire *control, long blocked_before)
+enum outcome { REPLIED, BLOCKED, SILENT };
+
+/* Until there is a reply, or one client more is blocked than before. */
+static enum outcome reply_or_block(struct wire *wire, struct wire *control, long blocked_before)
 {
-    int64_t deadline_ms = clock_ms() + WAIT_MS;
+    int64_t deadline_ms = clock_ms() + REPLY_WAIT_MS;
 
     while (!wire_wait(wire, PROBE_MS)) {
-        if (blocked_count(control) == blocked_before + 1) return 0;
-        if (clock_ms() >= deadline_ms) ck_abort_msg("neither a reply nor a blocked client");
+        if (blocked_count(control) == blocked_before + 1) return BLOCKED;
+        if (clock_ms() >= deadline_ms) return SILENT;
     }
-    return 1;
+    return REPLIED;
 }
 
 bool pair_settle(struct pair *pair)
@@ -416,28 +418,27 @@ bool pair_settle(struct pair *pair)
 bool pair_ask(struct pair *pair, int connection, const struct text *command,
               enum pair_compare compare, struct text *reply)
 {
+    static const char *const words[] = { "replied", "blocked", "said nothing" };
     struct pair_connection *both = &pair->connections[connection];
     long before = count_blocked(pair);
-    int redis_replied = 1, ours_replied = 1;
+    enum outcome redis = REPLIED, ours = REPLIED;
 
     pair_send(pair, connection, command);
     /* Only a command that blocks is followed by silence; the rest answer before this looks twice.
      */
     if (!wire_wait(both->redis, 2 * PROBE_MS)) {
-        redis_replied = reply_or_block(both->redis, pair->control_redis, before);
-        if (!redis_replied) ours_replied = reply_or_block(both->ours, pair->control_ours, before);
+        redis = reply_or_block(both->redis, pair->control_redis, before);
+        if (redis != REPLIED) ours = reply_or_block(both->ours, pair->control_ours, before);
     }
-    if (redis_replied != ours_replied) {
-        pair_differ(pair, "redis %s, ours %s", redis_replied ? "replied" : "blocked",
-                    ours_replied ? "replied" : "blocked");
-        return false;
-    }
-    if (!redis_replied) {
+    if (redis == REPLIED) return pair_read(pair, connection, compare, reply) && pair_settle(pair);
+    if (redis == BLOCKED && ours == BLOCKED) {
         both->is_blocked = true;
         both->blocked_compare = compare;
         return true;
     }
-    return pair_read(pair, connection, compare, reply) && pair_settle(pair);
+    pair_differ(pair, "redis %s, ours %s", words[redis], words[ours]);
+    pair_drop(pair, connection);
+    return false;
 }
 
 bool pair_block(struct pair *pair, int connection, const struct text *command,
