@@ -96,15 +96,18 @@ START_TEST(a_batch_of_chunks_is_one_write_and_its_reads_are_one_read)
 }
 END_TEST
 
-START_TEST(reads_that_lie_far_apart_are_read_apart)
+START_TEST(reads_with_a_small_gap_are_read_together_and_others_apart)
 {
     open_file(0, 0);
-    make_chunks(64, 1);
-    ck_assert_int_eq(write_extents(extents, 64), 0);
+    make_chunks(32, 1);
+    ck_assert_int_eq(write_extents(extents, 32), 0);
     uint64_t reads = count_of(FAULT_PREAD);
-    extents[1] = extents[40];
+    extents[1] = extents[2]; /* a chunk between them */
     expect_all_readable(extents, 2);
-    ck_assert_uint_eq(count_of(FAULT_PREAD) - reads, 2);
+    ck_assert_uint_eq(count_of(FAULT_PREAD) - reads, 1);
+    extents[1] = extents[10];
+    expect_all_readable(extents, 2);
+    ck_assert_uint_eq(count_of(FAULT_PREAD) - reads, 3);
 }
 END_TEST
 
@@ -420,7 +423,7 @@ static Suite *make_suite(void)
     tcase_add_loop_test(tests, payloads_of_any_size_come_back, 0, 3);
     tcase_add_loop_test(tests, random_batches_survive_what_is_written_and_freed_around_them, 0, 4);
     tcase_add_test(tests, a_batch_of_chunks_is_one_write_and_its_reads_are_one_read);
-    tcase_add_test(tests, reads_that_lie_far_apart_are_read_apart);
+    tcase_add_test(tests, reads_with_a_small_gap_are_read_together_and_others_apart);
     tcase_add_test(tests, more_reads_and_writes_than_slots_wait_their_turn);
     tcase_add_test(tests, idle_buffers_are_given_back);
     tcase_add_test(tests, small_extents_share_blocks);

@@ -223,8 +223,10 @@ START_TEST(the_hand_passes_what_was_freed_behind_it_until_it_comes_round)
     give_back(0, 100);
     give_back(200, 50);
     expect_run(take(50, 50, NO_LIMIT), 0, 50);
+    give_back(0, 50);
     expect_run(take(50, 50, NO_LIMIT), 50, 50);
     expect_run(take(50, 50, NO_LIMIT), 200, 50);
+    expect_run(take(50, 50, NO_LIMIT), 0, 50);
 }
 END_TEST
 
