@@ -1,0 +1,184 @@
+#include "server/types/string.h"
+
+#include "modules/base/random.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+static struct value *value;
+
+static void teardown(void)
+{
+    if (value) value->type->destroy(value);
+    value = NULL;
+}
+
+static void make(const char *text)
+{
+    teardown();
+    ck_assert_int_eq(string_value_create(slice_of_string(text), &value), 0);
+}
+
+static void expect(const char *text, const char *encoding)
+{
+    char digits[STRING_DIGITS_MAX];
+    struct slice bytes = string_value_view(value, digits);
+    ck_assert_msg(slice_equal(bytes, slice_of_string(text)), "got %.*s", (int)bytes.size,
+                  (const char *)bytes.bytes);
+    ck_assert_uint_eq(string_value_size(value), strlen(text));
+    ck_assert_str_eq(value->type->encoding(value), encoding);
+    ck_assert_int_eq(value->type->kind, VALUE_STRING);
+    ck_assert_str_eq(value->type->name, "string");
+}
+
+START_TEST(a_value_takes_the_smallest_encoding_that_gives_its_bytes_back)
+{
+    static const struct {
+        const char *text, *encoding;
+    } cases[] = {
+        { "", "embstr" },
+        { "0", "int" },
+        { "-1", "int" },
+        { "9223372036854775807", "int" },
+        { "-9223372036854775808", "int" },
+        { "9223372036854775808", "embstr" },
+        { "-0", "embstr" },
+        { "007", "embstr" },
+        { "+7", "embstr" },
+        { "7 ", "embstr" },
+        { "1.0", "embstr" },
+        { "hello", "embstr" },
+        { "12345678901234567890123456789012345678901234", "embstr" },
+        { "123456789012345678901234567890123456789012345", "raw" },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        make(cases[i].text);
+        expect(cases[i].text, cases[i].encoding);
+    }
+}
+END_TEST
+
+START_TEST(text_of_digits_stays_text_when_asked_for)
+{
+    int64_t number;
+    ck_assert_int_eq(string_value_create_text(SLICE_LITERAL("12"), &value), 0);
+    expect("12", "embstr");
+    ck_assert(!string_value_is_integer(value));
+    ck_assert(string_value_number(value, &number));
+    ck_assert_int_eq(number, 12);
+}
+END_TEST
+
+START_TEST(numbers_change_in_place)
+{
+    int64_t number;
+    make("41");
+    ck_assert(string_value_is_integer(value));
+    string_value_set_integer(value, -42);
+    expect("-42", "int");
+    ck_assert(string_value_number(value, &number));
+    ck_assert_int_eq(number, -42);
+    make("4x");
+    ck_assert(!string_value_number(value, &number));
+}
+END_TEST
+
+START_TEST(a_small_value_costs_what_its_allocation_costs)
+{
+    make("1234567");
+    ck_assert_uint_eq(value->type->memory_bytes(value), 16);
+    make("ten bytes!");
+    ck_assert_uint_eq(value->type->memory_bytes(value), 32);
+    ck_assert_uint_eq(value->type->counted_bytes(value), 32);
+}
+END_TEST
+
+START_TEST(a_raw_value_grows_by_appending)
+{
+    char model[5000];
+    size_t size = 0;
+    struct random random;
+    random_init(&random, 3);
+    ck_assert_int_eq(string_value_create_raw((struct slice){ 0 }, (struct slice){ 0 }, &value), 0);
+    ck_assert_uint_eq(string_value_size(value), 0);
+    for (int i = 0; i < 100; i++) {
+        size_t piece = random_below(&random, 50);
+        random_fill(&random, model + size, piece);
+        ck_assert_int_eq(string_value_append(value, slice_of(model + size, piece)), 0);
+        size += piece;
+        ck_assert(slice_equal(string_value_view(value, NULL), slice_of(model, size)));
+        ck_assert_uint_ge(value->type->memory_bytes(value), size);
+    }
+    ck_assert(string_value_is_raw(value));
+}
+END_TEST
+
+START_TEST(two_parts_make_one_raw_value)
+{
+    ck_assert_int_eq(string_value_create_raw(SLICE_LITERAL("ab"), SLICE_LITERAL("cd"), &value), 0);
+    expect("abcd", "raw");
+}
+END_TEST
+
+START_TEST(overwriting_behind_the_end_fills_with_zeros)
+{
+    ck_assert_int_eq(string_value_create_raw(SLICE_LITERAL("hello"), (struct slice){ 0 }, &value),
+                     0);
+    ck_assert_int_eq(string_value_overwrite(value, 1, SLICE_LITERAL("ipp")), 0);
+    expect("hippo", "raw");
+    ck_assert_int_eq(string_value_overwrite(value, 7, SLICE_LITERAL("x")), 0);
+    ck_assert(slice_equal(string_value_view(value, NULL), slice_of("hippo\0\0x", 8)));
+}
+END_TEST
+
+START_TEST(what_does_not_fit_into_memory_changes_nothing)
+{
+    ck_assert_int_eq(string_value_create_raw(SLICE_LITERAL("hello"), (struct slice){ 0 }, &value),
+                     0);
+    ck_assert_int_lt(string_value_overwrite(value, SIZE_MAX - 1, SLICE_LITERAL("abc")), 0);
+    ck_assert_int_lt(string_value_overwrite(value, SIZE_MAX - 10, SLICE_LITERAL("abc")), 0);
+    expect("hello", "raw");
+}
+END_TEST
+
+START_TEST(copies_are_of_the_same_kind_and_apart)
+{
+    static const char *const texts[] = {
+        "5", "short", "a text of more bytes than are embedded in one allocation"
+    };
+    for (int i = 0; i < 3; i++) {
+        struct value *copy;
+        char digits[STRING_DIGITS_MAX];
+        make(texts[i]);
+        ck_assert_int_eq(string_value_copy(value, &copy), 0);
+        ck_assert_str_eq(copy->type->encoding(copy), value->type->encoding(value));
+        teardown();
+        ck_assert(slice_equal(string_value_view(copy, digits), slice_of_string(texts[i])));
+        copy->type->destroy(copy);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("string");
+    TCase *tcase = tcase_create("string");
+    SRunner *runner;
+    int failed;
+    tcase_add_checked_fixture(tcase, NULL, teardown);
+    tcase_add_test(tcase, a_value_takes_the_smallest_encoding_that_gives_its_bytes_back);
+    tcase_add_test(tcase, text_of_digits_stays_text_when_asked_for);
+    tcase_add_test(tcase, numbers_change_in_place);
+    tcase_add_test(tcase, a_small_value_costs_what_its_allocation_costs);
+    tcase_add_test(tcase, a_raw_value_grows_by_appending);
+    tcase_add_test(tcase, two_parts_make_one_raw_value);
+    tcase_add_test(tcase, overwriting_behind_the_end_fills_with_zeros);
+    tcase_add_test(tcase, what_does_not_fit_into_memory_changes_nothing);
+    tcase_add_test(tcase, copies_are_of_the_same_kind_and_apart);
+    suite_add_tcase(suite, tcase);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
