@@ -208,11 +208,12 @@ void resp_render_sorted(struct text *out, const char *bytes, size_t size)
     int64_t count = 0;
     char **lines;
 
-    if (size == 0 || !strchr("*~", bytes[0]) || line_at(bytes, size, 0, &length) != 1 ||
+    if (size == 0 || !strchr("*~%", bytes[0]) || line_at(bytes, size, 0, &length) != 1 ||
         !parse_count(bytes + 1, length - 1, &count) || count <= 0) {
         resp_render(out, bytes, size);
         return;
     }
+    if (bytes[0] == '%') count *= 2;
     lines = calloc((size_t)count, sizeof(*lines));
     if (!lines) abort();
     view.offset = length + 2;

@@ -21,7 +21,7 @@ int resp_scan(struct resp_scan *scan, const char *bytes, size_t size);
 /* Adds the whole reply at bytes as redis-cli shows it, without the last line end. */
 void resp_render(struct text *out, const char *bytes, size_t size);
 
-/* The elements of an array reply of strings, sorted by bytes and rendered a line each: for KEYS,
+/* The elements of an array, set or map reply, sorted by bytes and rendered a line each: for KEYS,
  * SCAN and the like, whose order says nothing. A reply of another shape is rendered as it is. */
 void resp_render_sorted(struct text *out, const char *bytes, size_t size);
 #endif
