@@ -9,7 +9,7 @@
 
 struct line {
     int connection;
-    char mark; /* '&', '!', '-' or 0 */
+    char mark; /* '&', '!', '-', '?' or 0 */
     enum pair_compare compare;
     const char *command; /* the rest */
 };
@@ -46,7 +46,7 @@ static void parse_marks(struct line *line, const char *text)
     if (*text == '@') {
         char *end;
         line->connection = (int)strtol(text + 1, &end, 10);
-        if (*end && strchr("&!-", *end)) line->mark = *end++;
+        if (*end && strchr("&!-?", *end)) line->mark = *end++;
         text = skip_spaces(end);
     }
     for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
@@ -143,6 +143,9 @@ static void run_line(struct pair *pair, const char *text)
         }
     } else if (!reads) {
         pair_send(pair, line.connection, &command);
+    } else if (line.mark == '?') {
+        pair_send(pair, line.connection, &command);
+        (void)pair_read(pair, line.connection, line.compare, NULL);
     } else if (line.mark == '&') {
         (void)pair_block(pair, line.connection, &command, line.compare);
     } else if (line.mark == '!') {

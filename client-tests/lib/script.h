@@ -3,6 +3,7 @@
  * A line is a command as typed into redis-cli, after optional marks:
  *   @N        on connection N (0 when unsaid); open transactions and the like stay with it
  *   @N&       the command blocks in both servers; its reply is compared when it is served
+ *   @N?       the command may block, but its timeout ends that soon: only the reply is compared
  *   @N!       both servers close connection N (no command, or one that leads to it)
  *   @N-       closes connection N (no command)
  *   ~type ~code ~sorted ~any   how the replies are compared (see enum pair_compare); the comment
