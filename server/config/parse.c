@@ -91,11 +91,12 @@ int parse_line(struct slice line, struct parse_words *out_words)
     struct reader reader = { 0 };
     int rc = -ENOMEM;
 
+    if (line.size == 0) line = SLICE_LITERAL("");
     /* Words are apart by at least a byte, which leaves room for the zero behind each. */
     words.words = calloc(line.size / 2 + 1, sizeof(*words.words));
     words.bytes = malloc(line.size + 1);
     if (!words.words || !words.bytes) goto out;
-    if (line.size > 0) reader.at = line.bytes;
+    reader.at = line.bytes;
     reader.end = reader.at + line.size;
     reader.out = words.bytes;
     for (;;) {
