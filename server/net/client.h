@@ -22,19 +22,19 @@ void client_park(struct client *client);
 void client_unpark(struct client *client);
 bool client_is_parked(const struct client *client);
 
-/* Closes at the end of this turn, replies written so far are sent first as far as the socket takes them
- * within a few turns; no further request is taken. */
+/* Closes at the end of this turn, replies written so far are sent first as far as the socket takes
+ * them within a few turns; no further request is taken. */
 void client_close_after_reply(struct client *client);
-/* Closes at the end of this turn; nothing more is sent. Safe for any client at any time, itself included;
- * calling it again does nothing. */
+/* Closes at the end of this turn; nothing more is sent. Safe for any client at any time, itself
+ * included; calling it again does nothing. */
 void client_close(struct client *client);
 /* True from either call on, or when the peer has gone. */
 bool client_is_closing(const struct client *client);
 
-/* A reply too large to be written at once. produce is called whenever the output held for the client is
- * below a buffer or two: it writes the next piece (about 64 KiB) to client_reply and returns. The client
- * must be parked by the caller and is not unparked by net; what others write to it meanwhile (pushes)
- * must wait: client_has_producer tells. */
+/* A reply too large to be written at once. produce is called whenever the output held for the
+ * client is below a buffer or two: it writes the next piece (about 64 KiB) to client_reply and
+ * returns. The client must be parked by the caller and is not unparked by net; what others write to
+ * it meanwhile (pushes) must wait: client_has_producer tells. */
 enum produce_result {
     PRODUCE_MORE, /* call again when there is room */
     PRODUCE_WAIT, /* what comes next is on disk: call again after client_producer_ready */
@@ -58,18 +58,19 @@ void client_set_idle_exempt(struct client *client, bool is_exempt);
 void client_set_no_evict(struct client *client, bool is_exempt);
 
 /* What CLIENT LIST shows. Texts are good as long as the client. */
-const char *client_peer_text(const struct client *client);  /* "127.0.0.1:5000", "[::1]:5000", or the unix socket's path with ":0" */
+const char *client_peer_text(const struct client *client); /* "127.0.0.1:5000", "[::1]:5000", or the
+                                                              unix socket's path with ":0" */
 const char *client_local_text(const struct client *client);
 bool client_is_unix(const struct client *client);
 int client_fd(const struct client *client);
 uint64_t client_connected_us(const struct client *client);   /* loop_now_us at accept */
 uint64_t client_last_active_us(const struct client *client); /* loop_now_us of its last input */
 struct client_buffers {
-    uint64_t input_used_bytes, input_free_bytes; /* qbuf, qbuf-free */
-    uint64_t output_buffer_bytes;                /* obl: in the buffer being filled */
+    uint64_t input_used_bytes, input_free_bytes;   /* qbuf, qbuf-free */
+    uint64_t output_buffer_bytes;                  /* obl: in the buffer being filled */
     uint64_t output_list_count, output_list_bytes; /* oll, omem: everything behind it */
-    uint64_t total_bytes;                        /* tot-mem */
-    bool wants_write;                            /* events=rw */
+    uint64_t total_bytes;                          /* tot-mem */
+    bool wants_write;                              /* events=rw */
 };
 void client_buffers(const struct client *client, struct client_buffers *out_buffers);
 #endif

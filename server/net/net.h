@@ -1,10 +1,10 @@
 /* net.h - listeners and the set of clients: bytes and connections, never keys.
  *
- * One turn: readable sockets are read into a shared buffer, requests are framed in place and handed to
- * on_request one by one; clients that were unparked go on with the input that waited; then on_turn_end
- * runs, and every client that has output is flushed once, with one write. Clients are freed at one
- * point, after the flush; until then a pointer got in this turn stays good. Across turns keep ids.
- * Loop thread only. */
+ * One turn: readable sockets are read into a shared buffer, requests are framed in place and handed
+ * to on_request one by one; clients that were unparked go on with the input that waited; then
+ * on_turn_end runs, and every client that has output is flushed once, with one write. Clients are
+ * freed at one point, after the flush; until then a pointer got in this turn stays good. Across
+ * turns keep ids. Loop thread only. */
 #ifndef SERVER_NET_NET_H
 #define SERVER_NET_NET_H
 #include "modules/base/slice.h"
@@ -15,18 +15,19 @@ struct client;
 struct log;
 
 struct net_handlers {
-    /* One complete request. The slices are good until it returns (copy them before parking). The handler
-     * writes its answer to client_reply(client), and may park or close the client. arguments may be
-     * changed by the handler. */
+    /* One complete request. The slices are good until it returns (copy them before parking). The
+     * handler writes its answer to client_reply(client), and may park or close the client.
+     * arguments may be changed by the handler. */
     void (*on_request)(void *context, struct client *client, struct slice *arguments,
                        uint32_t argument_count);
     /* A client was accepted: its session memory is zeroed; set it up. */
     void (*on_open)(void *context, struct client *client);
-    /* The client is gone: its socket is closed and it will be freed at the end of this turn. Release what
-     * the session holds. Called exactly once for each on_open, never from inside on_request. */
+    /* The client is gone: its socket is closed and it will be freed at the end of this turn.
+     * Release what the session holds. Called exactly once for each on_open, never from inside
+     * on_request. */
     void (*on_close)(void *context, struct client *client);
-    /* All requests of this turn were handled, nothing was flushed yet. True: there is work for another turn
-     * at once (the loop will not sleep). May write replies, park, unpark, close. */
+    /* All requests of this turn were handled, nothing was flushed yet. True: there is work for
+     * another turn at once (the loop will not sleep). May write replies, park, unpark, close. */
     bool (*on_turn_end)(void *context);
     /* After the flush: microseconds that the loop may sleep, -1 for any time. */
     int64_t (*on_before_wait)(void *context);
@@ -35,14 +36,15 @@ struct net_handlers {
 
 /* Values are copied; change them live with net_set_limits. */
 struct net_limits {
-    uint32_t clients_max;            /* maxclients; more get "-ERR max number of clients reached" */
-    uint32_t idle_timeout_s;         /* timeout; 0: never. Blocked clients and subscribers are exempt */
-    uint32_t keepalive_s;            /* tcp-keepalive; 0: off */
-    uint32_t stall_timeout_s;        /* a reader of a streamed reply without progress; 60 */
+    uint32_t clients_max;     /* maxclients; more get "-ERR max number of clients reached" */
+    uint32_t idle_timeout_s;  /* timeout; 0: never. Blocked clients and subscribers are exempt */
+    uint32_t keepalive_s;     /* tcp-keepalive; 0: off */
+    uint32_t stall_timeout_s; /* a reader of a streamed reply without progress; 60 */
     uint64_t query_buffer_bytes_max; /* client-query-buffer-limit */
     uint64_t bulk_bytes_max;         /* proto-max-bulk-len */
     uint64_t buffer_memory_bytes;    /* net-buffer-memory: the pool's hard cap */
-    uint64_t input_memory_bytes;     /* all large requests under way together; first come, first served */
+    uint64_t
+        input_memory_bytes; /* all large requests under way together; first come, first served */
     struct net_output_limit {
         uint64_t hard_bytes, soft_bytes; /* 0: none */
         uint32_t soft_seconds;
@@ -52,7 +54,8 @@ struct net_limits {
 struct net_options {
     struct net_limits limits;
     size_t session_bytes; /* memory behind each client for the upper layers: client_session() */
-    bool (*is_protected)(void *context); /* protected mode applies: only loopback and unix are served */
+    bool (*is_protected)(
+        void *context); /* protected mode applies: only loopback and unix are served */
 };
 
 int net_create(struct loop *loop, struct log *log, const struct net_options *options,
@@ -60,9 +63,9 @@ int net_create(struct loop *loop, struct log *log, const struct net_options *opt
 /* Closes all clients (on_close runs) and listeners, removes the unix socket. Accepts NULL. */
 void net_destroy(struct net *net);
 
-/* address as in `bind`: IPv4, IPv6, "*", "::*"; a leading '-' means: skip it when not available here.
- * port 0: any free one. Logs "Listening on ADDRESS:PORT". -EADDRINUSE and other errors of bind and
- * listen. */
+/* address as in `bind`: IPv4, IPv6, "*", "::*"; a leading '-' means: skip it when not available
+ * here. port 0: any free one. Logs "Listening on ADDRESS:PORT". -EADDRINUSE and other errors of
+ * bind and listen. */
 int net_listen_tcp(struct net *net, const char *address, uint16_t port, uint32_t backlog);
 /* A stale socket of a dead server is replaced; made with the mode before it can be connected to. */
 int net_listen_unix(struct net *net, const char *path, uint32_t mode, uint32_t backlog);
@@ -82,7 +85,8 @@ struct net_info {
     uint64_t input_buffer_max_bytes, output_buffer_max_bytes; /* largest of the current clients */
     uint64_t pool_bytes, pool_used_bytes, heap_output_bytes, heap_input_bytes, clients_bytes;
     uint64_t query_buffer_limit_closes, output_buffer_limit_closes, stall_closes, idle_closes;
-    uint64_t accept_errors, reads_deferred; /* sockets not read because memory for input was short */
+    uint64_t accept_errors,
+        reads_deferred; /* sockets not read because memory for input was short */
     uint64_t turns;
 };
 void net_info(const struct net *net, struct net_info *out_info);

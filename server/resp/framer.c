@@ -125,7 +125,7 @@ static enum line_result read_bulk_size(struct framer *framer, const struct frame
     if (result != LINE_READ) return result;
     if (first != '$') {
         (void)snprintf(framer->error_text, sizeof(framer->error_text), "expected '$', got '%c'",
-                       first);
+                       first == '\0' ? ' ' : first);
         *out_error = framer->error_text;
         return LINE_ERROR;
     }

@@ -1,9 +1,10 @@
 /* reply.h - values to bytes, in RESP2 or RESP3 as the client asked for.
  *
- * A reply writes into an output chain (modules/pool/chain.h) and never fails: what does not fit into
- * pooled buffers goes to the heap and counts against the client's output limit. CR and LF in simple
- * strings and errors become spaces. Each function writes one complete RESP item, aggregates only their
- * header: the caller writes as many items as it announced. One thread. */
+ * A reply writes into an output chain (modules/pool/chain.h) and never fails: what does not fit
+ * into pooled buffers goes to the heap and counts against the client's output limit. When the heap
+ * has no memory either, has_hole is set, nothing more is written, and net closes the client. CR and
+ * LF in simple strings and errors become spaces. Each function writes one complete RESP item,
+ * aggregates only their header: the caller writes as many items as it announced. One thread. */
 #ifndef SERVER_RESP_REPLY_H
 #define SERVER_RESP_REPLY_H
 #include "modules/base/slice.h"
@@ -12,9 +13,10 @@ struct chain;
 
 struct reply {
     struct chain *chain;
-    uint8_t protocol; /* 2 or 3 */
-    bool is_muted;    /* CLIENT REPLY OFF or SKIP: nothing is written */
-    bool had_error;   /* an error was written since the caller last cleared it; for statistics */
+    uint8_t protocol;    /* 2 or 3 */
+    bool is_muted;       /* CLIENT REPLY OFF or SKIP: nothing is written */
+    bool had_error;      /* an error was written since the caller last cleared it; for statistics */
+    bool has_hole;       /* memory ran out in the middle: what is in the chain must not be sent */
     char error_code[16]; /* first word of the last error, for errorstats; zero-terminated */
 };
 
@@ -29,10 +31,11 @@ void reply_bulk(struct reply *reply, struct slice bytes);
 void reply_bulk_string(struct reply *reply, const char *text);
 void reply_bulk_integer(struct reply *reply, int64_t value); /* a bulk string of digits */
 void reply_bulk_unsigned(struct reply *reply, uint64_t value);
-void reply_null(struct reply *reply);       /* RESP2 "$-1", RESP3 "_" */
-void reply_null_array(struct reply *reply); /* RESP2 "*-1", RESP3 "_" */
+void reply_null(struct reply *reply);             /* RESP2 "$-1", RESP3 "_" */
+void reply_null_array(struct reply *reply);       /* RESP2 "*-1", RESP3 "_" */
 void reply_bool(struct reply *reply, bool value); /* RESP2 :1 or :0 */
-void reply_double(struct reply *reply, double value); /* RESP2 a bulk; shortest text that reads back */
+void reply_double(struct reply *reply,
+                  double value); /* RESP2 a bulk; shortest text that reads back */
 /* RESP2: a bulk; RESP3 "=LEN:txt:...". extension has three letters. */
 void reply_verbatim(struct reply *reply, const char *extension, struct slice text);
 void reply_big_number(struct reply *reply, struct slice digits);

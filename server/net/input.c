@@ -1,0 +1,376 @@
+/* input.c - from a readable socket to requests.
+ *
+ * When all goes well a read goes into the net's one read buffer, which stays in the processor's
+ * cache, its requests are framed there in place, and nothing is left. What is left: a small rest an
+ * incomplete request up to HEADROOM_BYTES: kept in a block of its size, and copied into the
+ * headroom before the next read, so that the request is whole again a large request   its size is
+ * known or grows: it gets a block for all of it first, and is read straight into that waiting
+ * requests  the client was parked or had enough for this turn: kept like a small rest All blocks
+ * together stay below input_memory_bytes: who needs more than is left is deferred, its socket is
+ * not read, and the oldest goes on when memory comes back (resume_deferred). So is everybody while
+ * the pool has no buffer for answers.
+ *
+ * A parked or deferred client whose socket has something becomes quiet: its data stays in the
+ * socket, watched edge-triggered, so that the loop does not spin and the end is still noticed. */
+#include "server/net/net_internal.h"
+#include "modules/base/log.h"
+#include "server/net/loop.h"
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* ---- blocks for input
+ * ------------------------------------------------------------------------------- */
+
+void release_input(struct client *client)
+{
+    struct net *net = client->net;
+
+    free(client->input);
+    net->input_heap_bytes -= client->input_capacity;
+    if (client->is_large) net->large_receivers--;
+    client->is_large = false;
+    client->input = NULL;
+    client->input_begin = client->input_size = client->input_capacity = 0;
+}
+
+/* Puts [bytes, bytes + size) into a block of capacity, in place of what the client had (which bytes
+ * may lie in). False: no memory. */
+static bool replace_input(struct client *client, const uint8_t *bytes, size_t size, size_t capacity)
+{
+    uint8_t *input = malloc(capacity);
+
+    assert(size > 0 && size <= capacity);
+    if (!input) return false;
+    memcpy(input, bytes, size);
+    release_input(client);
+    client->input = input;
+    client->input_size = size;
+    client->input_capacity = capacity;
+    client->net->input_heap_bytes += capacity;
+    return true;
+}
+
+static uint64_t input_memory_max(const struct net *net)
+{
+    uint64_t max = net->options.limits.input_memory_bytes;
+
+    return max < 4 * READ_BYTES ? 4 * READ_BYTES : max; /* less than that would only stall */
+}
+
+/* Whether blocks of together `given` bytes may become `wanted` bytes. */
+static bool has_input_memory(const struct net *net, uint64_t given, uint64_t wanted)
+{
+    return net->input_heap_bytes - given + wanted <= input_memory_max(net);
+}
+
+/* block_wanted: the block without which the client cannot be read, or 0. */
+static void defer(struct client *client, size_t block_wanted)
+{
+    struct net *net = client->net;
+
+    client->block_wanted = block_wanted;
+    client->is_quiet = true;
+    net->info.reads_deferred++;
+    if (list_is_empty(&client->deferred_link)) {
+        list_push_back(&net->deferred, &client->deferred_link);
+    }
+    client_watch(client);
+}
+
+static void close_oversized(struct client *client)
+{
+    client->net->info.query_buffer_limit_closes++;
+    log_write(client->net->log, LOG_WARNING,
+              "Closing client id=%llu addr=%s: its request is above a limit for input",
+              (unsigned long long)client->id, client_peer_text(client));
+    client_close(client);
+}
+
+/* ---- what was read and not taken
+ * ------------------------------------------------------------------ */
+
+/* A large request: wanted is the size of it that is known. Grows by doubling when that is all that
+ * is. */
+static void reserve_large(struct client *client, const uint8_t *rest, size_t size, size_t wanted)
+{
+    struct net *net = client->net;
+    size_t capacity = wanted > size + 1 ? wanted : 2 * size;
+    bool is_in_place = rest == client->input && client->input_capacity >= wanted;
+
+    if (is_in_place && client->is_large) return;
+    if (capacity > input_memory_max(net)) {
+        close_oversized(client);
+        return;
+    }
+    if (!is_in_place && !has_input_memory(net, client->input_capacity, capacity)) {
+        if (!replace_input(client, rest, size, size)) client_close(client);
+        if (!client->is_closing) defer(client, capacity);
+        return;
+    }
+    if (!is_in_place && !replace_input(client, rest, size, capacity)) {
+        client_close(client);
+        return;
+    }
+    client->is_large = true;
+    net->large_receivers++;
+}
+
+static void keep_rest(struct client *client, const uint8_t *rest, size_t size, size_t wanted)
+{
+    if (size == 0) {
+        if (client->input) release_input(client);
+        return;
+    }
+    if (client_takes_requests(client) && list_is_empty(&client->ready_link) &&
+        wanted > HEADROOM_BYTES) {
+        reserve_large(client, rest, size, wanted);
+        return;
+    }
+    if (client->is_large) client->net->large_receivers--; /* it is not being read for now */
+    client->is_large = false;
+    if (client->input && client->input_capacity <= 2 * size) { /* it goes on from where it is */
+        client->input_begin = (size_t)(rest - client->input);
+        client->input_size = size;
+        return;
+    }
+    if (!replace_input(client, rest, size, size)) client_close(client);
+}
+
+/* ---- requests
+ * --------------------------------------------------------------------------------------- */
+
+static void answer_protocol_error(struct client *client, const char *error)
+{
+    reply_errorf(client_reply(client), "ERR Protocol error: %s", error);
+    log_write(client->net->log, LOG_VERBOSE, "Protocol error (%s) from client id=%llu addr=%s",
+              error, (unsigned long long)client->id, client_peer_text(client));
+    client_close_after_reply(client);
+}
+
+/* Frames and hands over what lies in [bytes, bytes + size), which is the read buffer or the
+ * client's own block, and keeps the rest. */
+static void take_requests(struct client *client, const uint8_t *bytes, size_t size)
+{
+    struct net *net = client->net;
+    struct framer_limits limits = net->framer_limits;
+    size_t wanted = 0;
+
+    while (size > 0 && client_takes_requests(client)) {
+        size_t consumed;
+        const char *error;
+        enum framer_result result;
+
+        limits.is_trusted = client->is_trusted;
+        result = framer_next(&client->framer, &limits, bytes, size, &consumed, &wanted, &error);
+        if (result == FRAMER_INCOMPLETE) break;
+        if (result == FRAMER_ERROR) answer_protocol_error(client, error);
+        if (result == FRAMER_TOO_LARGE) close_oversized(client);
+        if (result != FRAMER_REQUEST) break;
+        bytes += consumed;
+        size -= consumed;
+        wanted = 0;
+        if (client->framer.argument_count == 0) continue;
+        net->handlers.on_request(net->handlers.context, client, client->framer.arguments,
+                                 client->framer.argument_count);
+        if (chain_bytes(&client->output) > TURN_OUTPUT_BYTES) {
+            check_hard_limit(client);
+            if (list_is_empty(&client->ready_link))
+                list_push_back(&net->ready, &client->ready_link);
+            break;
+        }
+    }
+    if (chain_bytes(&client->output) > 0) mark_output(client);
+    if (client->is_closing || client->is_closing_after_reply) size = 0;
+    keep_rest(client, bytes, size, wanted);
+}
+
+void run_ready(struct net *net)
+{
+    struct list_link ready, *link;
+
+    list_init(&ready);
+    list_append_all(&ready, &net->ready);
+    while ((link = list_pop_front(&ready))) {
+        struct client *client = list_container(link, struct client, ready_link);
+        if (client->input_size == 0 || !client_takes_requests(client)) continue;
+        take_requests(client, client->input + client->input_begin, client->input_size);
+    }
+}
+
+/* ---- reading
+ * ---------------------------------------------------------------------------------------- */
+
+static void peer_finished(struct client *client)
+{
+    if (chain_bytes(&client->output) == 0) {
+        client_close(client);
+    } else {
+        client_close_after_reply(client); /* what it sent before is answered */
+    }
+}
+
+/* What read returned: true when there is something to take. */
+static bool read_succeeded(struct client *client, ssize_t size)
+{
+    struct net *net = client->net;
+
+    if (size > 0) {
+        net->info.reads++;
+        net->info.input_bytes += (uint64_t)size;
+        client->last_active_us = loop_now_us(net->loop);
+        return true;
+    }
+    if (size == 0) {
+        peer_finished(client);
+    } else if (errno != EAGAIN && errno != EINTR) {
+        client_close(client);
+    }
+    return false;
+}
+
+static void read_large(struct client *client)
+{
+    size_t room, used;
+    ssize_t size;
+
+    if (client->input_begin > 0) {
+        memmove(client->input, client->input + client->input_begin, client->input_size);
+        client->input_begin = 0;
+    }
+    used = client->input_size;
+    room = client->input_capacity - used;
+    assert(room > 0);
+    size =
+        read(client->fd, client->input + used, room < LARGE_READ_BYTES ? room : LARGE_READ_BYTES);
+    if (!read_succeeded(client, size)) return;
+    client->input_size += (size_t)size;
+    take_requests(client, client->input, client->input_size);
+}
+
+static void read_shared(struct client *client)
+{
+    struct net *net = client->net;
+    uint8_t *begin = net->read_buffer + HEADROOM_BYTES;
+    ssize_t size = read(client->fd, begin, READ_BYTES);
+    size_t rest = client->input_size;
+
+    if (!read_succeeded(client, size)) return;
+    if (rest > 0) {
+        begin -= rest;
+        memcpy(begin, client->input + client->input_begin, rest);
+        release_input(client);
+    }
+    take_requests(client, begin, rest + (size_t)size);
+}
+
+/* Its data is not wanted now: leave it in the socket, but see whether the peer is still there. */
+static void look_at_quiet_socket(struct client *client)
+{
+    struct pollfd state = { .fd = client->fd, .events = POLLRDHUP };
+
+    client->is_quiet = true;
+    client_watch(client);
+    if (poll(&state, 1, 0) <= 0) return;
+    if (state.revents & (POLLERR | POLLHUP | POLLNVAL)) {
+        client_close(client);
+    } else if (client->is_parked && client->is_idle_exempt) {
+        /* Blocked for others' sake: like Redis take the end of input for the end of the client. Who
+         * is parked for our sake gets its answer first, and the end is read after unpark. */
+        client_close(client);
+    }
+}
+
+static void client_readable(struct client *client)
+{
+    struct net *net = client->net;
+
+    if (!client_takes_requests(client) || !list_is_empty(&client->deferred_link)) {
+        look_at_quiet_socket(client);
+    } else if (!list_is_empty(&client->ready_link)) {
+        return; /* first what waits; this turn's end or the next turn comes to it */
+    } else if (client->is_large) {
+        read_large(client); /* one request and its answer: it ends soonest when it is let */
+    } else if (is_pool_dry(net) || !has_input_memory(net, 0, READ_BYTES)) {
+        defer(client, 0);
+    } else {
+        read_shared(client);
+    }
+}
+
+void on_client_event(evutil_socket_t fd, short what, void *context)
+{
+    struct client *client = context;
+    struct net *net = client->net;
+
+    (void)fd;
+    if (what & EV_WRITE) mark_output(client);
+    if ((what & EV_READ) && !client->is_closing) client_readable(client);
+    run_closes(net);
+}
+
+/* ---- deferred
+ * ---------------------------------------------------------------------------------------- */
+
+/* Everybody waits for memory that only they hold: the youngest that holds some goes. */
+static bool close_youngest_holder(struct net *net, const struct client *except)
+{
+    for (struct list_link *link = net->deferred.previous; link != &net->deferred;
+         link = link->previous) {
+        struct client *client = list_container(link, struct client, deferred_link);
+        if (client == except || client->is_closing || client->input_capacity == 0) continue;
+        close_oversized(client);
+        release_input(client);
+        return true;
+    }
+    return false;
+}
+
+static bool can_resume(const struct client *client)
+{
+    const struct net *net = client->net;
+
+    assert(!client->is_large); /* those are read whatever there is */
+    if (client->is_closing) return true;
+    if (client->block_wanted > 0) {
+        return has_input_memory(net, client->input_capacity, client->block_wanted);
+    }
+    return has_input_memory(net, 0, READ_BYTES);
+}
+
+static void resume(struct client *client)
+{
+    list_remove(&client->deferred_link);
+    if (client->is_closing) return;
+    if (client->block_wanted > 0 && !client->is_parked && !client->is_closing_after_reply) {
+        assert(client->block_wanted > client->input_size);
+        if (!replace_input(client, client->input + client->input_begin, client->input_size,
+                           client->block_wanted)) {
+            client_close(client);
+            return;
+        }
+        client->is_large = true;
+        client->net->large_receivers++;
+    }
+    client->block_wanted = 0;
+    client->is_quiet = !client_takes_requests(client);
+    client_watch(client);
+}
+
+void resume_deferred(struct net *net)
+{
+    struct list_link *link;
+
+    while ((link = list_front(&net->deferred)) && !is_pool_dry(net)) {
+        struct client *client = list_container(link, struct client, deferred_link);
+        bool is_above = !can_resume(client);
+
+        if (is_above && net->large_receivers > 0) return; /* they will end and give theirs back */
+        if (is_above && close_youngest_holder(net, client)) continue;
+        resume(client);
+        if (is_above) return; /* parked clients hold the rest: one at a time may go above */
+    }
+}

@@ -1,0 +1,147 @@
+/* net_internal.h - what the files of net share: the set, a client, and who may call whom.
+ *
+ * net.c (the turn) over listener.c, input.c, output.c, sweep.c over client.c (one connection's
+ * life). */
+#ifndef SERVER_NET_NET_INTERNAL_H
+#define SERVER_NET_NET_INTERNAL_H
+#include "modules/base/list.h"
+#include "modules/pool/chain.h"
+#include "modules/pool/pool.h"
+#include "server/net/client.h"
+#include "server/net/net.h"
+#include "server/resp/framer.h"
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+enum {
+    READ_BYTES = 64 * 1024,          /* of one read into the shared buffer */
+    HEADROOM_BYTES = 16 * 1024,      /* room before it for the rest of the last read */
+    LARGE_READ_BYTES = 256 * 1024,   /* of one read into that, so that others get their turn */
+    TURN_OUTPUT_BYTES = 1024 * 1024, /* a client with more to send than this goes on next turn */
+    PRODUCE_BELOW_BYTES = 32 * 1024, /* a producer is asked for more when less is held */
+    ACCEPTS_A_TURN = 64,             /* by each listener: timers stay exact in an accept storm */
+    LISTENER_PAUSE_US = 100 * 1000,  /* after a failed accept */
+    SWEEP_PERIOD_US = 100 * 1000,
+    SWEEPS_A_SECOND = 10,
+    WRITE_REGIONS = 64, /* of one writev */
+    ARGUMENTS_MAX = 1024 * 1024,
+    ADDRESS_TEXT_BYTES = 128,
+};
+
+struct listener {
+    struct list_link link; /* in net->listeners; freed with net: clients point to its text */
+    struct net *net;
+    int fd; /* -1: closed */
+    bool is_unix, is_paused;
+    uint16_t port;
+    struct event event;
+    char text[ADDRESS_TEXT_BYTES]; /* a client's local text when it is a unix socket */
+    char path[ADDRESS_TEXT_BYTES]; /* of a unix socket: to be removed */
+};
+
+struct client {
+    struct net *net;
+    int fd; /* -1 once closed */
+    /* Any of these ends the taking of requests. */
+    bool is_parked, is_closing, is_closing_after_reply, is_gone /* on_close ran */;
+    bool is_trusted, is_unix, is_idle_exempt, is_no_evict;
+    bool is_quiet;         /* edge-triggered: its data stays in the socket, its end is noticed */
+    bool is_write_blocked; /* the socket was full: EV_WRITE is on */
+    bool is_large;         /* input is a block for one large request; in net->large_receivers */
+    bool producer_waits, has_producer;
+    uint8_t class_;
+    short watched; /* events that libevent was asked for */
+    struct reply reply;
+    struct chain output;
+    struct framer framer;
+
+    /* Input that was read and not taken: bytes [begin, begin + size) of capacity. Only an
+     * incomplete request, or what waits while parked or for the next turn. */
+    uint8_t *input;
+    size_t input_begin, input_size, input_capacity;
+    size_t block_wanted; /* while deferred: the size of the block it needs to go on, or 0 */
+
+    /* Each in the list of the same name in struct net; free_client takes it out of all. */
+    struct list_link all_link, output_link, ready_link, deferred_link, closing_link, producing_link;
+    struct client *next_by_id;
+    uint64_t id, connected_us, last_active_us;
+    uint64_t progress_us;   /* last time its socket took output, or began to be full */
+    uint64_t soft_since_us; /* output above the soft limit since; 0: it is not */
+    struct client_producer producer;
+    struct event event;
+    const struct listener *listener;
+    char peer_text[ADDRESS_TEXT_BYTES / 2]; /* TCP; a unix client shows its listener's path */
+    char local_text[ADDRESS_TEXT_BYTES / 2];
+    max_align_t session[]; /* options.session_bytes */
+};
+
+struct net {
+    struct loop *loop;
+    struct log *log;
+    struct net_options options;
+    struct net_handlers handlers;
+    struct framer_limits framer_limits; /* is_trusted is set for each client */
+    struct pool *pool;
+    uint8_t *read_buffer; /* HEADROOM_BYTES, then READ_BYTES */
+    struct loop_timer *sweep_timer, *pause_timer;
+    int spare_fd; /* given up to accept and close when there are no descriptors */
+
+    struct list_link listeners;
+    struct list_link all;         /* clients in order of connecting */
+    struct list_link output;      /* clients that may have something to flush */
+    struct list_link ready;       /* clients whose waiting input can go on */
+    struct list_link deferred;    /* clients not read for want of memory, the oldest first */
+    struct list_link closing;     /* client_close was called, on_close was not yet */
+    struct list_link gone;        /* on_close ran (closing_link): freed at the end of the turn */
+    struct list_link producing;   /* clients whose producer has room */
+    struct list_link *sweep_next; /* in all */
+
+    struct client **by_id; /* chained hash, bucket = id & (bucket_count - 1) */
+    size_t bucket_count, client_count;
+    uint64_t next_id;
+    uint64_t input_heap_bytes; /* capacities of all clients' input */
+    uint32_t large_receivers;  /* clients that have memory for a large request and are being read */
+    uint64_t accept_logged_us; /* of the last line about accept errors */
+    struct net_info info;      /* counters; the rest is filled in by net_info() */
+};
+
+/* ---- client.c */
+/* Takes fd over, also when it fails. */
+int client_open(struct net *net, int fd, const struct listener *listener, const char *peer_text);
+/* Runs on_close for all that are closing; their memory stays until free_gone_clients. */
+void run_closes(struct net *net);
+void free_gone_clients(struct net *net);
+/* Asks libevent for what the client's state needs. */
+void client_watch(struct client *client);
+/* The pool has no buffer for anybody's answer. */
+bool is_pool_dry(const struct net *net);
+static inline bool client_takes_requests(const struct client *client)
+{
+    return !(client->is_parked | client->is_closing | client->is_closing_after_reply);
+}
+
+/* ---- input.c */
+void on_client_event(evutil_socket_t fd, short what, void *context);
+/* Clients that were unparked, or stopped after a turn's worth of output, go on. */
+void run_ready(struct net *net);
+/* Reads again, oldest first, from those for whom there is memory now. */
+void resume_deferred(struct net *net);
+void release_input(struct client *client);
+
+/* ---- output.c */
+void mark_output(struct client *client);
+/* Closes the client when its output is above its hard limit. */
+void check_hard_limit(struct client *client);
+void check_soft_limit(struct client *client); /* and how long */
+void run_producers(struct net *net);
+void flush_all(struct net *net);
+void drop_producer(struct client *client);
+
+/* ---- listener.c */
+void free_listeners(struct net *net);
+void resume_listeners(void *net);
+
+/* ---- sweep.c */
+/* A tenth of the clients: idle ones, stalled ones, those too long above the soft limit. */
+void sweep_clients(void *net);
+#endif

@@ -1,0 +1,208 @@
+/* output.c - from answers to the socket.
+ *
+ * Whoever writes to a client's chain marks it (client_reply does); at the end of the turn each
+ * marked client is flushed with one system call. What the socket does not take stays in the chain,
+ * and EV_WRITE marks the client again. A producer is asked for its next piece at the end of a turn,
+ * when little is left to send, so that an answer of any size needs memory for a piece or two. */
+#include "server/net/net_internal.h"
+#include "modules/base/log.h"
+#include "server/net/loop.h"
+#include <assert.h>
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+void mark_output(struct client *client)
+{
+    if (list_is_empty(&client->output_link)) {
+        list_push_back(&client->net->output, &client->output_link);
+    }
+}
+
+/* ---- limits
+ * ----------------------------------------------------------------------------------------- */
+
+static void close_for_output(struct client *client, const char *limit)
+{
+    client->net->info.output_buffer_limit_closes++;
+    log_write(client->net->log, LOG_WARNING,
+              "Closing client id=%llu addr=%s: its output of %llu bytes is above the %s limit",
+              (unsigned long long)client->id, client_peer_text(client),
+              (unsigned long long)chain_bytes(&client->output), limit);
+    client_close(client);
+}
+
+void check_hard_limit(struct client *client)
+{
+    uint64_t hard_bytes = client->net->options.limits.output[client->class_].hard_bytes;
+
+    if (hard_bytes > 0 && chain_bytes(&client->output) > hard_bytes && !client->is_closing) {
+        close_for_output(client, "hard");
+    }
+}
+
+void check_soft_limit(struct client *client)
+{
+    const struct net_output_limit *limit = &client->net->options.limits.output[client->class_];
+    uint64_t now_us = loop_now_us(client->net->loop);
+
+    if (limit->soft_bytes == 0 || chain_bytes(&client->output) <= limit->soft_bytes) {
+        client->soft_since_us = 0;
+    } else if (client->soft_since_us == 0) {
+        client->soft_since_us = now_us;
+    } else if (now_us - client->soft_since_us > (uint64_t)limit->soft_seconds * 1000000 &&
+               !client->is_closing) {
+        close_for_output(client, "soft");
+    }
+}
+
+/* ---- flushing
+ * --------------------------------------------------------------------------------------- */
+
+static void block_writing(struct client *client)
+{
+    if (client->is_write_blocked) return;
+    client->is_write_blocked = true;
+    client->progress_us = loop_now_us(client->net->loop);
+    client_watch(client);
+}
+
+static void unblock_writing(struct client *client)
+{
+    if (!client->is_write_blocked) return;
+    client->is_write_blocked = false;
+    client_watch(client);
+}
+
+/* One system call. False: the socket is full, or the client is closing now. */
+static bool send_some(struct client *client)
+{
+    struct net *net = client->net;
+    struct iovec regions[WRITE_REGIONS];
+    struct msghdr message = { .msg_iov = regions };
+    uint64_t offered = 0;
+    ssize_t size;
+    unsigned count = chain_fill(&client->output, regions, WRITE_REGIONS);
+
+    for (unsigned i = 0; i < count; i++)
+        offered += regions[i].iov_len;
+    message.msg_iovlen = count;
+    do {
+        size = count == 1 ? send(client->fd, regions[0].iov_base, regions[0].iov_len, MSG_NOSIGNAL)
+                          : sendmsg(client->fd, &message, MSG_NOSIGNAL);
+    } while (size < 0 && errno == EINTR);
+    if (size < 0) {
+        if (errno == EAGAIN) {
+            block_writing(client);
+        } else {
+            client_close(client);
+        }
+        return false;
+    }
+    net->info.writes++;
+    net->info.output_bytes += (uint64_t)size;
+    chain_consume(&client->output, (size_t)size);
+    if (client->is_write_blocked) client->progress_us = loop_now_us(net->loop);
+    if ((uint64_t)size == offered) return true;
+    block_writing(client);
+    return false;
+}
+
+static void flush_client(struct client *client)
+{
+    uint64_t sent_before = client->net->info.output_bytes;
+
+    if (client->reply.has_hole) {
+        log_write(client->net->log, LOG_WARNING,
+                  "Closing client id=%llu addr=%s: out of memory for its output",
+                  (unsigned long long)client->id, client_peer_text(client));
+        client_close(client);
+        return;
+    }
+    while (chain_bytes(&client->output) > 0 && send_some(client)) {
+        if (client->net->info.output_bytes - sent_before < TURN_OUTPUT_BYTES) continue;
+        if (chain_bytes(&client->output) > 0) block_writing(client); /* the others' turn */
+        break;
+    }
+    if (client->is_closing) return;
+    if (chain_bytes(&client->output) > 0) {
+        check_hard_limit(client);
+        check_soft_limit(client);
+    } else {
+        client->soft_since_us = 0;
+        unblock_writing(client);
+        if (client->is_closing_after_reply && !client->has_producer) client_close(client);
+    }
+    if (client->has_producer && !client->producer_waits) client_producer_ready(client);
+}
+
+void flush_all(struct net *net)
+{
+    struct list_link *link;
+
+    while ((link = list_pop_front(&net->output))) {
+        struct client *client = list_container(link, struct client, output_link);
+        if (!client->is_closing) flush_client(client);
+    }
+}
+
+/* ---- producers
+ * -------------------------------------------------------------------------------------- */
+
+void client_set_producer(struct client *client, struct client_producer producer)
+{
+    assert(client->is_parked && !client->has_producer);
+    client->producer = producer;
+    client->has_producer = true;
+    client->progress_us = loop_now_us(client->net->loop);
+    client_producer_ready(client);
+}
+
+void client_producer_ready(struct client *client)
+{
+    assert(client->has_producer);
+    client->producer_waits = false;
+    if (chain_bytes(&client->output) >= PRODUCE_BELOW_BYTES) return; /* the flush comes back here */
+    if (list_is_empty(&client->producing_link)) {
+        list_push_back(&client->net->producing, &client->producing_link);
+    }
+}
+
+bool client_has_producer(const struct client *client)
+{
+    return client->has_producer;
+}
+
+void drop_producer(struct client *client)
+{
+    struct client_producer producer = client->producer;
+
+    if (!client->has_producer) return;
+    client->has_producer = false;
+    client->producer_waits = false;
+    list_remove(&client->producing_link);
+    if (producer.destroy) producer.destroy(producer.context);
+}
+
+static void produce_piece(struct client *client)
+{
+    enum produce_result result = client->producer.produce(client->producer.context, client);
+
+    mark_output(client); /* also when nothing was written: the flush decides what is next */
+    if (result == PRODUCE_WAIT) client->producer_waits = true;
+    if (result == PRODUCE_DONE) drop_producer(client);
+}
+
+void run_producers(struct net *net)
+{
+    struct list_link producing, *link;
+
+    list_init(&producing);
+    list_append_all(&producing, &net->producing);
+    while ((link = list_pop_front(&producing))) {
+        struct client *client = list_container(link, struct client, producing_link);
+        if (client->has_producer && !client->producer_waits && !client->is_closing) {
+            produce_piece(client);
+        }
+    }
+}

@@ -1,0 +1,287 @@
+/* reply.c - each item is built in place when it is small: one reservation in the chain, a few bytes
+ * written, one commit. Long texts and bulks are appended behind their header. */
+#include "server/resp/reply.h"
+#include "modules/base/number.h"
+#include "modules/pool/chain.h"
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    HEADER_BYTES_MAX = 1 + NUMBER_INT64_BYTES_MAX + 2, /* type, number, CR LF */
+    IN_PLACE_BYTES_MAX = 512, /* a bulk up to this is copied in one piece */
+    ERROR_BYTES_MAX = 1024,   /* of a formatted error; longer ones are cut */
+};
+
+static bool is_silent(const struct reply *reply)
+{
+    return reply->is_muted | reply->has_hole;
+}
+
+static void append(struct reply *reply, const void *bytes, size_t size)
+{
+    if (reply->has_hole) return;
+    if (chain_append(reply->chain, bytes, size) < 0) reply->has_hole = true;
+}
+
+/* Room for an item; NULL: nothing is to be written. */
+static char *reserve(struct reply *reply, size_t size)
+{
+    uint8_t *room;
+
+    if (is_silent(reply)) return NULL;
+    room = chain_reserve(reply->chain, size);
+    if (!room) reply->has_hole = true;
+    return (char *)room;
+}
+
+#define APPEND_LITERAL(reply, text)                                                                \
+    do {                                                                                           \
+        if (!(reply)->is_muted) append((reply), (text), sizeof(text) - 1);                         \
+    } while (0)
+
+static size_t write_header(char *to, char type, uint64_t count)
+{
+    size_t size = 1;
+
+    to[0] = type;
+    if (count <= 9) {
+        to[size++] = (char)('0' + count);
+    } else {
+        size += number_format_uint64(to + 1, count);
+    }
+    to[size] = '\r';
+    to[size + 1] = '\n';
+    return size + 2;
+}
+
+static void append_header(struct reply *reply, char type, uint64_t count)
+{
+    char *to = reserve(reply, HEADER_BYTES_MAX);
+
+    if (to) chain_commit(reply->chain, write_header(to, type, count));
+}
+
+/* A line: CR and LF in it would let whoever chose the text begin an answer of his own. */
+static void append_line(struct reply *reply, char type, struct slice text)
+{
+    append(reply, &type, 1);
+    while (text.size > 0) {
+        size_t plain = 0;
+        while (plain < text.size && text.bytes[plain] != '\r' && text.bytes[plain] != '\n')
+            plain++;
+        append(reply, text.bytes, plain);
+        if (plain < text.size) {
+            append(reply, " ", 1);
+            plain++;
+        }
+        text = slice_of(text.bytes + plain, text.size - plain);
+    }
+    append(reply, "\r\n", 2);
+}
+
+void reply_ok(struct reply *reply)
+{
+    APPEND_LITERAL(reply, "+OK\r\n");
+}
+
+void reply_simple(struct reply *reply, struct slice text)
+{
+    if (!reply->is_muted) append_line(reply, '+', text);
+}
+
+void reply_error(struct reply *reply, struct slice text)
+{
+    size_t size = 0;
+
+    while (size < text.size && size < sizeof(reply->error_code) - 1 && text.bytes[size] != ' ') {
+        reply->error_code[size] = (char)text.bytes[size];
+        size++;
+    }
+    reply->error_code[size] = '\0';
+    reply->had_error = true;
+    if (!reply->is_muted) append_line(reply, '-', text);
+}
+
+void reply_errorf(struct reply *reply, const char *format, ...)
+{
+    char text[ERROR_BYTES_MAX];
+    va_list arguments;
+    int size;
+
+    va_start(arguments, format);
+    size = vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    if (size < 0) { /* a wide character that cannot be written: none is in our formats */
+        reply_error(reply, SLICE_LITERAL("ERR an error whose text cannot be shown"));
+        return;
+    }
+    if ((size_t)size >= sizeof(text)) size = sizeof(text) - 1;
+    reply_error(reply, slice_of(text, (size_t)size));
+}
+
+void reply_integer(struct reply *reply, int64_t value)
+{
+    char *to;
+    size_t size;
+
+    if (value >= 0) {
+        append_header(reply, ':', (uint64_t)value);
+        return;
+    }
+    to = reserve(reply, HEADER_BYTES_MAX);
+    if (!to) return;
+    to[0] = ':';
+    size = 1 + number_format_int64(to + 1, value);
+    to[size] = '\r';
+    to[size + 1] = '\n';
+    chain_commit(reply->chain, size + 2);
+}
+
+void reply_bulk(struct reply *reply, struct slice bytes)
+{
+    char *to;
+    size_t size;
+
+    if (reply->is_muted) return;
+    if (bytes.size > IN_PLACE_BYTES_MAX) {
+        append_header(reply, '$', bytes.size);
+        append(reply, bytes.bytes, bytes.size);
+        append(reply, "\r\n", 2);
+        return;
+    }
+    to = reserve(reply, HEADER_BYTES_MAX + bytes.size + 2);
+    if (!to) return;
+    size = write_header(to, '$', bytes.size);
+    if (bytes.size > 0) memcpy(to + size, bytes.bytes, bytes.size);
+    size += bytes.size;
+    to[size] = '\r';
+    to[size + 1] = '\n';
+    chain_commit(reply->chain, size + 2);
+}
+
+void reply_bulk_string(struct reply *reply, const char *text)
+{
+    reply_bulk(reply, slice_of_string(text));
+}
+
+void reply_bulk_integer(struct reply *reply, int64_t value)
+{
+    char digits[NUMBER_INT64_BYTES_MAX];
+
+    reply_bulk(reply, slice_of(digits, number_format_int64(digits, value)));
+}
+
+void reply_bulk_unsigned(struct reply *reply, uint64_t value)
+{
+    char digits[NUMBER_INT64_BYTES_MAX];
+
+    reply_bulk(reply, slice_of(digits, number_format_uint64(digits, value)));
+}
+
+void reply_null(struct reply *reply)
+{
+    if (reply->protocol >= 3) {
+        APPEND_LITERAL(reply, "_\r\n");
+    } else {
+        APPEND_LITERAL(reply, "$-1\r\n");
+    }
+}
+
+void reply_null_array(struct reply *reply)
+{
+    if (reply->protocol >= 3) {
+        APPEND_LITERAL(reply, "_\r\n");
+    } else {
+        APPEND_LITERAL(reply, "*-1\r\n");
+    }
+}
+
+void reply_bool(struct reply *reply, bool value)
+{
+    if (reply->protocol < 3) {
+        append_header(reply, ':', value);
+    } else if (value) {
+        APPEND_LITERAL(reply, "#t\r\n");
+    } else {
+        APPEND_LITERAL(reply, "#f\r\n");
+    }
+}
+
+/* As Redis 7.0: 17 significant digits, which always read back; 0.1 is 0.10000000000000001. */
+void reply_double(struct reply *reply, double value)
+{
+    char text[NUMBER_DOUBLE_BYTES_MAX];
+    int size;
+
+    if (isinf(value)) {
+        size = snprintf(text, sizeof(text), value > 0 ? "inf" : "-inf");
+    } else if (isnan(value)) {
+        size = snprintf(text, sizeof(text), "nan"); /* whatever its sign */
+    } else {
+        size = snprintf(text, sizeof(text), "%.17g", value);
+    }
+    if (reply->protocol < 3) {
+        reply_bulk(reply, slice_of(text, (size_t)size));
+    } else if (!reply->is_muted) {
+        append_line(reply, ',', slice_of(text, (size_t)size));
+    }
+}
+
+void reply_verbatim(struct reply *reply, const char *extension, struct slice text)
+{
+    if (reply->protocol < 3) {
+        reply_bulk(reply, text);
+        return;
+    }
+    if (reply->is_muted) return;
+    append_header(reply, '=', text.size + 4);
+    append(reply, extension, 3);
+    append(reply, ":", 1);
+    append(reply, text.bytes, text.size);
+    append(reply, "\r\n", 2);
+}
+
+void reply_big_number(struct reply *reply, struct slice digits)
+{
+    if (reply->protocol < 3) {
+        reply_bulk(reply, digits);
+    } else if (!reply->is_muted) {
+        append_line(reply, '(', digits);
+    }
+}
+
+void reply_array(struct reply *reply, uint64_t count)
+{
+    append_header(reply, '*', count);
+}
+
+void reply_map(struct reply *reply, uint64_t pair_count)
+{
+    if (reply->protocol < 3) {
+        append_header(reply, '*', pair_count * 2);
+    } else {
+        append_header(reply, '%', pair_count);
+    }
+}
+
+void reply_set(struct reply *reply, uint64_t count)
+{
+    append_header(reply, reply->protocol < 3 ? '*' : '~', count);
+}
+
+void reply_push(struct reply *reply, uint64_t count)
+{
+    append_header(reply, reply->protocol < 3 ? '*' : '>', count);
+}
+
+void reply_attribute(struct reply *reply, uint64_t pair_count)
+{
+    append_header(reply, '|', pair_count);
+}
+
+void reply_raw(struct reply *reply, struct slice bytes)
+{
+    if (!reply->is_muted) append(reply, bytes.bytes, bytes.size);
+}
