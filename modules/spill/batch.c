@@ -1,0 +1,174 @@
+#include "modules/spill/batch.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "modules/base/alloc_size.h"
+#include "modules/base/clock.h"
+#include "modules/spill/node_image.h"
+#include "modules/spill/store_internal.h"
+
+enum { RETRY_US = 100 * 1000 };
+
+struct batch {
+    struct spill_write write;
+    struct spill_store *store;
+    unsigned count;
+    uint64_t freeing_bytes;
+    struct block *blocks[BATCH_BLOCKS_MAX];
+    struct spill_write_item items[BATCH_BLOCKS_MAX];
+    uint8_t *images[BATCH_BLOCKS_MAX]; /* of nodes; NULL for chunks */
+};
+
+struct batch *batch_create(struct spill_store *store)
+{
+    struct batch *batch = calloc(1, sizeof(*batch));
+
+    if (!batch) return NULL;
+    batch->store = store;
+    store_charge(store, alloc_size(sizeof(*batch)));
+    return batch;
+}
+
+static void destroy(struct batch *batch)
+{
+    store_discharge(batch->store, alloc_size(sizeof(*batch)));
+    free(batch);
+}
+
+bool block_can_unload(const struct block *block)
+{
+    if (!block_is_loaded(block) || block->pin_count > 0 || block->is_kept) return false;
+    if (block->state > BLOCK_CLEAN || block->element_count == 0) return false;
+    if (block->height == 0) return true;
+    for (unsigned i = 0; i < block->end; i++) {
+        const struct block *child = block->slots[i].block;
+        if (child->state != BLOCK_ON_DISK || child->ref_count != 1) return false;
+    }
+    return true;
+}
+
+uint64_t batch_bytes(const struct batch *batch)
+{
+    return batch->freeing_bytes;
+}
+
+static uint64_t freed_by(const struct block *block)
+{
+    uint64_t bytes = block_loaded_bytes(block);
+
+    return block->height == 0 ? bytes : bytes + block->end * alloc_size(sizeof(struct block));
+}
+
+bool batch_add(struct batch *batch, struct block *block)
+{
+    struct spill_store *store = batch->store;
+    struct spill_write_item *item = &batch->items[batch->count];
+    uint8_t *image = NULL;
+
+    assert(block->state == BLOCK_DIRTY);
+    if (batch->count == BATCH_BLOCKS_MAX) return false;
+    if (block->height > 0) {
+        image = malloc(NODE_IMAGE_BYTES_MAX);
+        if (!image) return false;
+        store_charge(store, alloc_size(NODE_IMAGE_BYTES_MAX));
+        item->payload = slice_of(image, node_image_write(block, image));
+    } else {
+        item->payload = slice_of(block->bytes + block->begin, chunk_used(block));
+    }
+    item->identity = block_identity(block, ++store->next_generation);
+    batch->images[batch->count] = image;
+    batch->blocks[batch->count++] = block_ref(block);
+    batch->freeing_bytes += freed_by(block);
+    store->writing_bytes += freed_by(block);
+    block_unlink(store, block);
+    block->state = BLOCK_WRITING;
+    block->is_touched = 0;
+    return true;
+}
+
+/* The write has put the block on disk. */
+static void settle_written(struct spill_store *store, struct block *block,
+                           const struct spill_ref *ref)
+{
+    block->ref = *ref;
+    block->state = BLOCK_CLEAN;
+    store->evicted_chunks += block->height == 0;
+    store->evicted_bytes += ref->size_bytes;
+    if (block->ref_count > 1 && !block->is_touched && block_can_unload(block)) {
+        block_unload(store, block);
+    }
+    block_unref(store, block); /* nobody's: this gives the extent back */
+}
+
+static void settle_failed(struct spill_store *store, struct block *block)
+{
+    block->state = BLOCK_DIRTY;
+    if (block->ref_count > 1) block_link_random(store, block);
+    block_unref(store, block);
+}
+
+static void note_failure(struct batch *batch, int rc)
+{
+    struct spill_store *store = batch->store;
+    const struct block *first = batch->blocks[0];
+
+    store->is_disk_full = rc == -ENOSPC || rc == -EDQUOT;
+    store->retry_us = clock_monotonic_us() + RETRY_US;
+    store->freed_extents_at_failure = store->freed_extents;
+    store->write_rc = rc;
+    store_set_error(store, first->list, 0, first->element_count,
+                    "a chunk could not be written and stays in memory", rc);
+}
+
+static void settle(struct batch *batch, int rc)
+{
+    struct spill_store *store = batch->store;
+
+    store->writing_bytes -= batch->freeing_bytes;
+    if (rc < 0) {
+        note_failure(batch, rc);
+    } else {
+        store->is_disk_full = false;
+        store->retry_us = 0;
+    }
+    for (unsigned i = 0; i < batch->count; i++) {
+        if (rc < 0)
+            settle_failed(store, batch->blocks[i]);
+        else
+            settle_written(store, batch->blocks[i], &batch->items[i].ref);
+        if (!batch->images[i]) continue;
+        free(batch->images[i]);
+        store_discharge(store, alloc_size(NODE_IMAGE_BYTES_MAX));
+    }
+    destroy(batch);
+    store_update_pressure(store);
+}
+
+static void batch_done(struct spill_write *write)
+{
+    struct batch *batch = write->context;
+
+    batch->store->batches_in_flight--;
+    settle(batch, write->rc);
+}
+
+void batch_start(struct batch *batch)
+{
+    struct spill_store *store = batch->store;
+    int rc;
+
+    if (batch->count == 0) {
+        destroy(batch);
+        return;
+    }
+    batch->write = (struct spill_write){
+        .items = batch->items, .item_count = batch->count, .done = batch_done, .context = batch
+    };
+    store->batches_in_flight++;
+    rc = spill_file_write(store->file, &batch->write);
+    if (rc == 0) return;
+    store->batches_in_flight--;
+    settle(batch, rc);
+}

@@ -1,0 +1,105 @@
+/* deque_internal.h - a deque as the module's own files see it.
+ *
+ * Order of the elements: ends[HEAD] · sides[HEAD] · root · sides[TAIL] · ends[TAIL]. A short list
+ * is one chunk, and then ends[HEAD] == ends[TAIL] with one reference and no tree. The sides exist
+ * only while the root's edge is on disk: what is pushed meanwhile gathers there, so that pushing
+ * needs no read. */
+#ifndef MODULES_SPILL_DEQUE_INTERNAL_H
+#define MODULES_SPILL_DEQUE_INTERNAL_H
+#include <assert.h>
+
+#include "modules/base/list.h"
+#include "modules/spill/deque.h"
+#include "modules/spill/fetch.h"
+#include "modules/spill/tree.h"
+
+enum { SPILL_NO_END = 2, PARTS_MAX = 5, AHEAD_UNKNOWN = 0 };
+
+struct spill_deque {
+    /* Pushing and popping touch this line, the chunk's descriptor and its bytes. */
+    struct spill_store *store;
+    struct block *ends[2];
+    uint64_t element_count, element_bytes;
+    bool is_touched;                /* used since the eviction's hand passed */
+    bool is_spilled;                /* something of it may be on disk only */
+    uint8_t busy_count;             /* operations under way, possibly suspended */
+    uint8_t popped_end, pushed_end; /* the last one used, or SPILL_NO_END */
+    uint8_t ahead_chunks[2];        /* how many to keep loaded ahead of a draining end */
+
+    struct block *sides[2];
+    struct block *root;
+    uint64_t list; /* its number: names it in errors and on disk */
+    struct list_link
+        resident;           /* of the trees' chunks those in memory, from head to tail, roughly */
+    struct list_link link;  /* in the store's ring when it has something in memory */
+    struct fetch *walks[2]; /* the read that a prefetch at that end waits for */
+    struct pins *pins;      /* of spill_deque_pin_end */
+};
+static_assert(sizeof(struct spill_deque) <= 200, "100,000 cold lists must be small");
+
+static inline enum spill_end other_end(enum spill_end end)
+{
+    return end == SPILL_HEAD ? SPILL_TAIL : SPILL_HEAD;
+}
+
+static inline bool deque_has_tree(const struct spill_deque *deque)
+{
+    return deque->root || deque->sides[SPILL_HEAD] || deque->sides[SPILL_TAIL];
+}
+
+static inline bool deque_is_single(const struct spill_deque *deque)
+{
+    return deque->ends[SPILL_HEAD] == deque->ends[SPILL_TAIL];
+}
+
+/* The places that are not empty, in order; a single chunk appears once. The number of them. */
+unsigned deque_parts(struct spill_deque *deque, struct block **places[PARTS_MAX]);
+/* The part that holds element *index < element_count; *index becomes relative to it. */
+struct block **deque_part_at(struct spill_deque *deque, uint64_t *index, uint64_t *out_first);
+
+/* Whether an end chunk is in memory. */
+static inline bool deque_has_loaded_end(const struct spill_deque *deque)
+{
+    for (unsigned end = 0; end < 2; end++)
+        if (deque->ends[end] && block_is_loaded(deque->ends[end])) return true;
+    return false;
+}
+
+/* Brings the ends into order after a change: empty end chunks go, one chunk alone serves both. */
+void deque_settle(struct spill_deque *deque);
+/* Puts an end chunk, or what takes its place, into the trees. Takes the reference over on success.
+ * 0 or -ENOMEM: never needs what is on disk. */
+int deque_push_tree(struct spill_deque *deque, enum spill_end end, struct block *subtree);
+/* Sets ends[end] to NULL: a single chunk that is loaded stays the other end's, all else goes into
+ * the trees. 0 or -ENOMEM. */
+int deque_retire_end(struct spill_deque *deque, enum spill_end end);
+/* Makes an end chunk exclusive and dirty; it must be loaded. 0 or -ENOMEM. */
+int deque_make_end_writable(struct spill_deque *deque, enum spill_end end);
+/* To be called when sides were replaced: their nodes must stay in memory. */
+void deque_keep_sides(struct spill_deque *deque);
+/* Gives back all parts' references. */
+void deque_drop_parts(struct spill_deque *deque);
+/* Puts a chunk of the trees into the ring of those in memory, at its end. */
+void deque_enter_resident(struct spill_deque *deque, enum spill_end end, struct block *chunk);
+/* Moves the leaf next to an end out of the trees to be the end chunk; ends[end] must be NULL. The
+ * leaf must be loaded. */
+int deque_take_end(struct spill_deque *deque, enum spill_end end, struct visit *visit);
+/* The tree whose edge lies next to an end; NULL: there is none. */
+struct block **deque_tree_next_to(struct spill_deque *deque, enum spill_end end);
+/* Joins the sides to the root where its edges are loaded. */
+void deque_join_sides(struct spill_deque *deque);
+/* Makes an exclusive, loaded end chunk with an element ready at that end. 1; 0: the deque is empty.
+ */
+int deque_prepare_end(struct spill_deque *deque, enum spill_end end, struct visit *visit);
+/* Removes [begin, begin + count), which must lie within. */
+int deque_cut(struct spill_deque *deque, uint64_t begin, uint64_t count);
+/* Edits the leaf at index < element_count. 0 or an error. */
+int deque_edit(struct spill_deque *deque, uint64_t index, const struct edit *edit);
+/* To be called when parts were replaced. */
+void deque_after_change(struct spill_deque *deque);
+/* Of what is held by the parts: after parts were replaced. */
+void deque_recount(struct spill_deque *deque);
+/* Takes part in the eviction's rounds while it has something in memory. */
+void deque_enter_ring(struct spill_deque *deque);
+
+#endif

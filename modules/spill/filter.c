@@ -1,0 +1,153 @@
+/* Removing what matches: chunk by chunk, each replaced by one without its matches. The way back
+ * from an error is a snapshot, which also keeps what was removed on disk until the end. */
+#include "modules/spill/deque.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "modules/spill/chunk.h"
+#include "modules/spill/chunk_edit.h"
+#include "modules/spill/deque_internal.h"
+#include "modules/spill/prefetch.h"
+#include "modules/spill/store_internal.h"
+
+struct filter {
+    struct spill_deque *deque;
+    enum spill_end from;
+    uint64_t limit; /* still to be removed at most */
+    bool (*accepts)(void *context, struct slice item);
+    void *context;
+};
+
+/* Finds and pins the leaf that holds index. */
+static int load_leaf(struct filter *filter, uint64_t index, struct block **out_leaf,
+                     uint64_t *out_first)
+{
+    struct spill_deque *deque = filter->deque;
+    uint64_t rest = index, base = 0, first = 0;
+    struct block **part, *leaf = NULL;
+    struct op op;
+    int rc;
+
+    op_begin(&op, deque->store);
+    do {
+        rest = index;
+        part = deque_part_at(deque, &rest, &base);
+        prefetch_tree(deque->store, *part, rest, other_end(filter->from), 4);
+        rc = tree_find(*part, rest, &op.visit, &leaf, &first);
+        if (rc == 0 && !visit_block(&op.visit, leaf, first)) rc = -EAGAIN;
+    } while (rc == -EAGAIN && (rc = op_load(&op, base)) == 0);
+    if (rc == 0) {
+        block_pin(leaf);
+        *out_leaf = leaf;
+        *out_first = base + first;
+    }
+    return op_finish(&op, rc);
+}
+
+/* What is left of the leaf, as a new chunk: written from the side the walk comes from, since that
+ * is the order in which accepts is to be asked and limit counts. NULL: nothing. */
+static int filter_leaf(struct filter *filter, const struct block *leaf, struct block **out_kept,
+                       uint64_t *out_removed)
+{
+    struct spill_store *store = filter->deque->store;
+    bool is_forward = filter->from == SPILL_HEAD;
+    uint32_t used = chunk_used(leaf), size;
+    struct block *kept = block_create_chunk(store, leaf->list, used);
+    struct slice item;
+
+    if (!kept) return -ENOMEM;
+    kept->begin = kept->end = is_forward ? 0 : kept->capacity;
+    *out_removed = 0;
+    for (uint32_t walked = 0; walked < used; walked += size) {
+        const uint8_t *at =
+            is_forward ? leaf->bytes + leaf->begin + walked : leaf->bytes + leaf->end - walked;
+        size = is_forward ? chunk_first(at, &item) : chunk_last(at, &item);
+        if (*out_removed < filter->limit && filter->accepts(filter->context, item)) {
+            ++*out_removed;
+            continue;
+        }
+        if (is_forward) {
+            memcpy(kept->bytes + kept->end, at, size);
+            kept->end += size;
+        } else {
+            kept->begin -= size;
+            memcpy(kept->bytes + kept->begin, at - size, size);
+        }
+        kept->element_count++;
+        kept->element_bytes += item.size;
+    }
+    *out_kept = kept->element_count > 0 && *out_removed > 0 ? kept : NULL;
+    if (*out_kept)
+        block_link_random(store, kept);
+    else
+        block_unref(store, kept);
+    return 0;
+}
+
+/* Filters the leaf at index. out_next: where the walk goes on, in elements from the end it came
+ * from. */
+static int filter_at(struct filter *filter, uint64_t index, uint64_t *out_kept_count,
+                     uint64_t *out_removed)
+{
+    struct edit edit = { .kind = EDIT_LEAF };
+    struct block *leaf;
+    uint64_t first, elements;
+    int rc = load_leaf(filter, index, &leaf, &first);
+
+    if (rc < 0) return rc;
+    elements = leaf->element_count;
+    rc = filter_leaf(filter, leaf, &edit.leaf, out_removed);
+    block_unpin(filter->deque->store, leaf);
+    if (rc < 0) return rc;
+    *out_kept_count = elements - *out_removed;
+    if (*out_removed > 0) rc = deque_edit(filter->deque, first, &edit);
+    block_unref(filter->deque->store, edit.leaf);
+    return rc;
+}
+
+static int64_t filter_all(struct filter *filter)
+{
+    struct spill_deque *deque = filter->deque;
+    struct spill_store *store = deque->store;
+    uint64_t passed = 0, removed_sum = 0;
+
+    while (passed < deque->element_count && filter->limit > 0) {
+        uint64_t kept = 0, removed = 0;
+        uint64_t index = filter->from == SPILL_HEAD ? passed : deque->element_count - 1 - passed;
+        int rc = filter_at(filter, index, &kept, &removed);
+        if (rc < 0) return rc;
+        passed += kept;
+        removed_sum += removed;
+        filter->limit -= removed;
+        if (store->hooks.pause) {
+            rc = store->hooks.pause(store->hooks.context);
+            if (rc < 0) return rc;
+        }
+    }
+    return (int64_t)removed_sum;
+}
+
+int64_t spill_deque_remove_matching(struct spill_deque *deque, enum spill_end from, uint64_t limit,
+                                    bool (*accepts)(void *context, struct slice item),
+                                    void *context)
+{
+    struct filter filter = { deque, from, limit == 0 ? UINT64_MAX : limit, accepts, context };
+    struct spill_snapshot *before;
+    int64_t removed;
+    int rc;
+
+    if (deque->element_count == 0) return 0;
+    rc = spill_deque_snapshot(deque, &before);
+    if (rc < 0) return rc;
+    deque->is_touched = true;
+    deque->busy_count++;
+    removed = filter_all(&filter);
+    deque->busy_count--;
+    if (removed < 0)
+        spill_deque_restore(deque, before);
+    else
+        spill_snapshot_release(before);
+    return removed;
+}

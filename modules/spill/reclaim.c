@@ -1,0 +1,72 @@
+#include "modules/spill/reclaim.h"
+
+#include <assert.h>
+
+#include "modules/spill/fetch.h"
+#include "modules/spill/store_internal.h"
+
+enum { RECLAIM_SOME_NODES = 8 };
+
+/* The descriptor of a node that cannot be read any more: what lies below stays taken in the file
+ * for the rest of its life. */
+static void give_up(struct spill_store *store, struct block *node)
+{
+    store->chunk_count -= node->chunk_count;
+    node_discard_shell(store, node);
+}
+
+/* Starts reading a dropped node; when that has ended it is back in the ring of the dead, loaded. */
+static bool start_reading(struct spill_store *store, struct block *node)
+{
+    bool has_started;
+
+    block_unlink(store, node);
+    has_started = fetch_start(store, &node, 1, false, NULL) == 1;
+    if (!has_started) { /* no memory now: later */
+        node->is_discarded = 1;
+        store->dead_count++;
+        list_push_back(&store->dead, &node->link);
+    }
+    return has_started;
+}
+
+/* False: nothing can be done for now. */
+static bool reclaim_node(struct spill_store *store, struct block *node)
+{
+    assert(node->ref_count == 0 && node->height > 0);
+    if (!block_is_loaded(node)) {
+        if (store->is_closing || node->read_error != 0) {
+            give_up(store, node);
+            return true;
+        }
+        if (store->reads_in_flight >= RECLAIM_READS_MAX) return false;
+        return start_reading(store, node);
+    }
+    block_unlink(store, node);
+    while (node->end > 0)
+        block_unref(store, node->slots[--node->end].block);
+    node_discard_shell(store, node);
+    return true;
+}
+
+bool reclaim_nodes(struct spill_store *store, unsigned node_count)
+{
+    for (; node_count > 0; node_count--) {
+        struct list_link *link = list_front(&store->dead);
+        if (!link) return false;
+        if (!reclaim_node(store, list_container(link, struct block, link))) return false;
+    }
+    return !list_is_empty(&store->dead);
+}
+
+void reclaim_some(struct spill_store *store)
+{
+    (void)reclaim_nodes(store, RECLAIM_SOME_NODES);
+}
+
+void reclaim_all(struct spill_store *store)
+{
+    store->is_closing = true;
+    while (reclaim_nodes(store, 1024)) {}
+    assert(list_is_empty(&store->dead));
+}

@@ -1,0 +1,223 @@
+#include "modules/spill/store.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "modules/base/alloc_size.h"
+#include "modules/base/clock.h"
+#include "modules/io/io.h"
+#include "modules/spill/chunk.h"
+#include "modules/spill/evict.h"
+#include "modules/spill/reclaim.h"
+#include "modules/spill/store_internal.h"
+
+enum {
+    CHUNK_BYTES_MIN = 512,
+    CHUNK_BYTES_MAX = 32768,
+    ELEMENT_BYTES_DEFAULT = 512 << 20,
+    PREFETCH_BYTES_DEFAULT = 1 << 20,
+    SLICE_US_DEFAULT = 500,
+    RECLAIM_STEP_NODES = 8, /* between two looks at the clock */
+};
+
+/* The largest of the allocator's classes that is not above what was asked for. */
+static uint32_t chunk_class(uint32_t wanted)
+{
+    uint32_t bytes = CHUNK_BYTES_MAX;
+
+    if (wanted == 0) return bytes;
+    while (bytes > CHUNK_BYTES_MIN && bytes > wanted)
+        bytes = (uint32_t)alloc_size(bytes / 16 * 13);
+    return bytes;
+}
+
+static uint32_t element_limit(uint64_t wanted)
+{
+    if (wanted == 0) return ELEMENT_BYTES_DEFAULT;
+    return wanted > CHUNK_ELEMENT_BYTES_MAX ? CHUNK_ELEMENT_BYTES_MAX : (uint32_t)wanted;
+}
+
+static void set_budget(struct spill_store *store, uint64_t memory_bytes)
+{
+    uint64_t batch = memory_bytes / 8;
+
+    if (batch > SPILL_BATCH_BYTES) batch = SPILL_BATCH_BYTES;
+    store->budget_bytes = memory_bytes;
+    store->batch_bytes = (uint32_t)batch;
+}
+
+int spill_store_create(struct os *os, struct io *io, const struct spill_options *options,
+                       const struct spill_hooks *hooks, struct spill_store **out_store)
+{
+    struct spill_store *store = calloc(1, sizeof(*store));
+    int rc;
+
+    if (!store) return -ENOMEM;
+    rc = spill_file_create(os, io, options->directory, options->disk_bytes_max, &store->file);
+    if (rc < 0) {
+        free(store);
+        return rc;
+    }
+    store->io = io;
+    if (hooks) store->hooks = *hooks;
+    store->chunk_bytes = chunk_class(options->chunk_bytes);
+    store->element_bytes_max = element_limit(options->element_bytes_max);
+    store->prefetch_bytes =
+        options->prefetch_bytes > 0 ? options->prefetch_bytes : PREFETCH_BYTES_DEFAULT;
+    set_budget(store, options->memory_bytes);
+    list_init(&store->random);
+    list_init(&store->orphans);
+    list_init(&store->deques);
+    list_init(&store->dead);
+    *out_store = store;
+    return 0;
+}
+
+void spill_store_destroy(struct spill_store *store)
+{
+    if (!store) return;
+    assert(store->deque_count == 0 && store->snapshot_count == 0);
+    store->is_closing = true;
+    while (io_in_flight(store->io) > 0)
+        (void)io_wait(store->io);
+    assert(store->batches_in_flight == 0 && store->reads_in_flight == 0);
+    reclaim_all(store);
+    assert(store->block_count == 0 && store->memory_bytes == 0);
+    spill_file_destroy(store->file);
+    free(store);
+}
+
+bool spill_store_tick(struct spill_store *store, uint64_t slice_us)
+{
+    uint64_t end_us = clock_monotonic_us() + (slice_us > 0 ? slice_us : SLICE_US_DEFAULT);
+    bool has_more;
+
+    store->turn++;
+    do
+        has_more = reclaim_nodes(store, RECLAIM_STEP_NODES);
+    while (has_more && clock_monotonic_us() < end_us);
+    if (evict_tick(store)) has_more = true;
+    if (spill_file_tick(store->file)) has_more = true;
+    return has_more;
+}
+
+void spill_store_set_memory(struct spill_store *store, uint64_t memory_bytes)
+{
+    set_budget(store, memory_bytes);
+    store_update_pressure(store);
+}
+
+void spill_store_set_disk_max(struct spill_store *store, uint64_t disk_bytes_max)
+{
+    spill_file_set_disk_max(store->file, disk_bytes_max);
+    store->retry_us = 0; /* there may be room now */
+}
+
+void spill_store_set_element_max(struct spill_store *store, uint64_t element_bytes_max)
+{
+    store->element_bytes_max = element_limit(element_bytes_max);
+}
+
+void spill_store_set_hooks(struct spill_store *store, const struct spill_hooks *hooks)
+{
+    store->hooks = hooks ? *hooks : (struct spill_hooks){ 0 };
+}
+
+void store_update_pressure(struct spill_store *store)
+{
+    if (store->memory_bytes > store->budget_bytes)
+        store->is_slow = true;
+    else if (store->memory_bytes + store->batch_bytes <= store->budget_bytes)
+        store->is_slow = false;
+    store->is_full = store->is_disk_full && store->memory_bytes > store->budget_bytes;
+}
+
+enum spill_pressure spill_store_pressure(const struct spill_store *store)
+{
+    if (store->is_full) return SPILL_FULL;
+    if (store->memory_bytes > store->budget_bytes) return SPILL_SLOW;
+    if (store->is_slow && store->memory_bytes + store->batch_bytes > store->budget_bytes) {
+        return SPILL_SLOW;
+    }
+    return SPILL_OK;
+}
+
+void store_set_error(struct spill_store *store, uint64_t list, uint64_t first_index,
+                     uint64_t element_count, const char *what, int rc)
+{
+    (void)snprintf(store->last_error, sizeof(store->last_error),
+                   "list %llu, elements %llu to %llu: %s (%s)", (unsigned long long)list,
+                   (unsigned long long)first_index,
+                   (unsigned long long)(first_index + element_count - 1), what, strerror(-rc));
+}
+
+const char *spill_store_last_error(const struct spill_store *store)
+{
+    return store->last_error;
+}
+
+void spill_store_info(const struct spill_store *store, struct spill_store_info *out_info)
+{
+    struct spill_file_info file;
+
+    spill_file_info(store->file, &file);
+    *out_info = (struct spill_store_info){
+        .memory_bytes = store->memory_bytes + file.memory_bytes,
+        .memory_budget_bytes = store->budget_bytes,
+        .index_memory_bytes = store->index_bytes,
+        .element_count = store->element_count,
+        .deque_count = store->deque_count,
+        .chunk_count = store->chunk_count,
+        .chunks_in_memory = store->chunks_loaded,
+        .file_bytes = file.file_bytes,
+        .disk_used_bytes = file.used_bytes,
+        .disk_max_bytes = file.disk_bytes_max,
+        .evicted_chunks = store->evicted_chunks,
+        .evicted_bytes = store->evicted_bytes,
+        .fetched_chunks = store->fetched_chunks,
+        .fetched_bytes = store->fetched_bytes,
+        .prefetched_chunks = store->prefetched_chunks,
+        .writes = file.writes,
+        .write_errors = file.write_errors,
+        .reads = file.reads,
+        .read_errors = file.read_errors,
+        .checksum_errors = file.checksum_errors,
+        .punched_bytes = file.punched_bytes,
+        .truncated_bytes = file.truncated_bytes,
+        .reads_in_flight = store->reads_in_flight,
+        .writes_in_flight = store->batches_in_flight,
+        .waits = store->waits,
+        .pending_free_deques = store->dead_count,
+    };
+}
+
+int spill_store_evict_all(struct spill_store *store)
+{
+    return evict_all(store);
+}
+
+void spill_store_check(const struct spill_store *store)
+{
+    uint64_t random_bytes = 0, dead = 0;
+
+    spill_file_check(store->file);
+    list_for_each(link, &store->random)
+    {
+        const struct block *block = list_container(link, struct block, link);
+        assert(block->is_random && block->ref_count > 0);
+        random_bytes += block_loaded_bytes(block);
+    }
+    list_for_each(link, &store->dead)
+    {
+        const struct block *block = list_container(link, struct block, link);
+        assert(block->is_discarded && block->ref_count == 0 && block->height > 0);
+        dead++;
+    }
+    assert(random_bytes == store->random_bytes && dead == store->dead_count);
+    assert(store->index_bytes <= store->memory_bytes);
+    assert(store->writing_bytes <= store->memory_bytes);
+    assert(store->batches_in_flight <= BATCHES_MAX);
+}

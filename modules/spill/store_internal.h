@@ -1,0 +1,74 @@
+/* store_internal.h - the store as its own files see it: counters, rings, what is in flight.
+ *
+ * One thread (the store's owner). */
+#ifndef MODULES_SPILL_STORE_INTERNAL_H
+#define MODULES_SPILL_STORE_INTERNAL_H
+#include "modules/base/list.h"
+#include "modules/spill/block.h"
+#include "modules/spill/deque.h"
+#include "modules/spill/store.h"
+
+enum {
+    BATCHES_MAX = 4,        /* writes in flight */
+    RECLAIM_READS_MAX = 16, /* nodes of dropped trees being read */
+    PROTECTED_TURNS = 256,  /* how long what a failed attempt had fetched waits for the next */
+    LAST_ERROR_BYTES = 200,
+};
+
+struct spill_store {
+    /* What pushing and popping touch. */
+    uint64_t memory_bytes; /* blocks, deques, buffers of transfers; the file's own are not in it */
+    uint64_t element_count;
+    uint32_t element_bytes_max, chunk_bytes;
+    bool is_full; /* pushes are refused */
+
+    bool is_slow;      /* was above the budget and has not come down a batch yet */
+    bool is_disk_full; /* the last write failed for want of room */
+    bool is_closing;   /* dropped trees on disk need not be read any more */
+    uint32_t turn;     /* counts ticks */
+    uint32_t prefetch_bytes;
+    uint32_t batch_bytes; /* of one write: about 1 MiB, less for small budgets */
+    uint64_t budget_bytes;
+    uint64_t index_bytes;   /* of memory_bytes: nodes and descriptors */
+    uint64_t writing_bytes; /* of memory_bytes: what is dropped when the writes in flight end */
+    uint64_t random_bytes;  /* of memory_bytes: contents of blocks in `random` */
+    uint64_t ahead_bytes;   /* prefetched or being so, and not used yet */
+    uint64_t retry_us;      /* no write before that moment, after one failed */
+    uint64_t freed_extents; /* counts; a full disk is tried again when it has moved */
+    uint64_t freed_extents_at_failure;
+
+    struct io *io;
+    struct spill_file *file;
+    struct spill_hooks hooks;
+    struct list_link random;  /* blocks in memory that no deque's ring holds; most recent first */
+    struct list_link orphans; /* the same of deques that are gone */
+    struct list_link
+        deques;            /* those with something in memory; the eviction's hand is at its head */
+    struct list_link dead; /* nodes without references: their children are to be released */
+    unsigned batches_in_flight, reads_in_flight, reclaim_reads;
+    unsigned far_rounds; /* rounds of eviction, to take cold deques every few */
+    int write_rc;        /* of the last write that failed */
+    uint64_t next_list, next_generation;
+    uint64_t block_count, deque_count, snapshot_count;
+    uint64_t chunk_count;
+    uint64_t chunks_loaded, dead_count;
+    uint64_t evicted_chunks, evicted_bytes, fetched_chunks, fetched_bytes, prefetched_chunks, waits;
+    char last_error[LAST_ERROR_BYTES];
+};
+
+static inline void store_charge(struct spill_store *store, uint64_t bytes)
+{
+    store->memory_bytes += bytes;
+}
+
+static inline void store_discharge(struct spill_store *store, uint64_t bytes)
+{
+    store->memory_bytes -= bytes;
+}
+
+/* Brings is_slow and is_full up to date: after anything that moves memory by a chunk or more. */
+void store_update_pressure(struct spill_store *store);
+/* Remembers an error in words: "list 7, elements 100 to 199: text". */
+void store_set_error(struct spill_store *store, uint64_t list, uint64_t first_index,
+                     uint64_t element_count, const char *what, int rc);
+#endif
