@@ -99,15 +99,22 @@ static bool start_truncate(struct spill_file *file)
     return true;
 }
 
+static bool punch_is_due(const struct spill_file *file)
+{
+    const struct spill_space *space = file->space;
+    uint64_t free_blocks = spill_space_end(space) - spill_space_used(space);
+    return !file->trim.cannot_punch && spill_space_may_punch(space) &&
+           free_blocks - spill_space_punched(space) > REUSE_BLOCKS;
+}
+
 static bool start_punch(struct spill_file *file)
 {
-    struct spill_space *space = file->space;
-    uint64_t free_blocks = spill_space_end(space) - spill_space_used(space);
-    if (file->trim.cannot_punch) return false;
-    if (free_blocks - spill_space_punched(space) <= REUSE_BLOCKS) return false;
-    if (!spill_space_take_punchable(space, PUNCH_BLOCKS_MAX, &file->trim.run)) return false;
-    start(&file->trim, TRIM_PUNCH, run_punch, finish_punch);
-    return true;
+    if (!punch_is_due(file)) return false;
+    if (spill_space_take_punchable(file->space, PUNCH_BLOCKS_MAX, &file->trim.run)) {
+        start(&file->trim, TRIM_PUNCH, run_punch, finish_punch);
+        return true;
+    }
+    return punch_is_due(file); /* the next tick looks further */
 }
 
 bool file_trim_tick(struct spill_file *file)

@@ -51,10 +51,12 @@ static struct piece piece_at(const struct spill_space *space, uint64_t first, ui
 {
     struct piece piece = { .region = region_of(space, first) };
     unsigned bit = (unsigned)(first % WORD_BLOCKS);
-    piece.count = WORD_BLOCKS - bit;
-    if (piece.count > count) piece.count = (unsigned)count;
+    uint64_t rest = WORD_BLOCKS - bit;
+
+    piece.count = (unsigned)(count < rest ? count : rest);
+    assert(piece.count >= 1 && piece.count <= WORD_BLOCKS);
     piece.word = (unsigned)(first % SPILL_REGION_BLOCKS / WORD_BLOCKS);
-    piece.mask = (piece.count == 64 ? ~UINT64_C(0) : (UINT64_C(1) << piece.count) - 1) << bit;
+    piece.mask = UINT64_MAX >> (WORD_BLOCKS - piece.count) << bit;
     return piece;
 }
 
@@ -268,9 +270,12 @@ void spill_space_unshare(struct spill_space *space, uint64_t block)
 
 /* ---- punching -------------------------------------------------------------------------------- */
 
+/* So many regions are looked into for a run to punch, a call: well below a millisecond. */
+enum { LOOKS_MAX = 512 };
+
 static bool word_is_punchable(const struct region *region, unsigned word)
 {
-    return ~region->bits->free[word] == 0 && !word_is_punched(region, word);
+    return region->bits->free[word] == UINT64_MAX && !word_is_punched(region, word);
 }
 
 /* The first run of punchable words in a region, in words. */
@@ -299,14 +304,16 @@ bool spill_space_take_punchable(struct spill_space *space, uint64_t count_max,
 {
     unsigned words_max = (unsigned)(count_max / WORD_BLOCKS);
     size_t hand_region = (size_t)(space->hand / SPILL_REGION_BLOCKS);
+    unsigned looks = 0;
 
     assert(count_max >= SPILL_PUNCH_WORDS_MIN * WORD_BLOCKS && count_max <= SPILL_REGION_BLOCKS);
     /* Downwards from the hand, which moves upwards: what it reaches last comes first. */
-    for (size_t i = 0; i < space->region_count && space->may_punch_count > 0; i++) {
+    for (size_t i = 0; i < space->region_count && looks < LOOKS_MAX; i++) {
         size_t index = (hand_region + 2 * space->region_count - 1 - i) % space->region_count;
         struct region *region = &space->regions[index];
         unsigned first = 0, count = 0;
         if (!region->may_punch) continue;
+        looks++;
         if (!find_punchable(region, words_max, &first, &count)) {
             region->may_punch = false;
             space->may_punch_count--;
@@ -318,6 +325,11 @@ bool spill_space_take_punchable(struct spill_space *space, uint64_t count_max,
         return true;
     }
     return false;
+}
+
+bool spill_space_may_punch(const struct spill_space *space)
+{
+    return space->may_punch_count > 0;
 }
 
 void spill_space_free_punched(struct spill_space *space, struct spill_run run)
@@ -370,7 +382,7 @@ static void check_region(const struct spill_space *space, size_t index, uint64_t
     for (unsigned word = 0; word < REGION_WORDS; word++) {
         free_count += (unsigned)__builtin_popcountll(region->bits->free[word]);
         if (!word_is_punched(region, word)) continue;
-        assert(~region->bits->free[word] == 0);
+        assert(region->bits->free[word] == UINT64_MAX);
         *punched_count += WORD_BLOCKS;
     }
     assert(free_count == region->free_count);

@@ -53,9 +53,11 @@ uint64_t spill_space_shrink(struct spill_space *space);
 /* A run worth punching: whole units, free, not punched since they were last used, at least
  * SPILL_PUNCH_WORDS_MIN together within a region and at most count_max blocks; those that the hand
  * reaches last come first. The run is taken: it counts as used until one of the two calls below.
- * False: there is none. */
+ * False: none was found, but there may be one as long as spill_space_may_punch says so: a call
+ * looks at a bounded part of the file. */
 bool spill_space_take_punchable(struct spill_space *space, uint64_t count_max,
                                 struct spill_run *out_run);
+bool spill_space_may_punch(const struct spill_space *space);
 /* Frees a run from take_punchable; it will not be offered again until it was used. */
 void spill_space_free_punched(struct spill_space *space, struct spill_run run);
 

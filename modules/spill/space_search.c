@@ -10,12 +10,12 @@
 
 static unsigned ones_from_bottom(uint64_t word)
 {
-    return ~word == 0 ? 64 : (unsigned)__builtin_ctzll(~word);
+    return word == UINT64_MAX ? 64 : (unsigned)__builtin_ctzll(~word);
 }
 
 static unsigned ones_from_top(uint64_t word)
 {
-    return ~word == 0 ? 64 : (unsigned)__builtin_clzll(~word);
+    return word == UINT64_MAX ? 64 : (unsigned)__builtin_clzll(~word);
 }
 
 /* The bits at which a run of count ones starts, 1 <= count <= 64. */
@@ -46,7 +46,7 @@ void region_measure(struct region *region)
 
     for (unsigned i = 0; i < REGION_WORDS; i++) {
         uint64_t word = words[i];
-        if (~word == 0) {
+        if (word == UINT64_MAX) {
             run += 64;
             continue;
         }
@@ -89,7 +89,7 @@ static void extend_run(struct search *search, uint64_t first, uint64_t count)
 static void search_word(struct search *search, uint64_t word, uint64_t first)
 {
     extend_run(search, first, ones_from_bottom(word));
-    if (search_is_done(search) || ~word == 0) return;
+    if (search_is_done(search) || word == UINT64_MAX) return;
     uint64_t starts = search->wanted <= 64 ? run_starts(word, (unsigned)search->wanted) : 0;
     if (starts != 0) {
         search->run.first = first + (unsigned)__builtin_ctzll(starts);

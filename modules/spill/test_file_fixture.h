@@ -48,7 +48,7 @@ static inline int trick_open(struct os *os, const char *path, int flags, mode_t 
     struct trick_os *t = trick_of(os);
     if (t->refuse_direct == 1 && (flags & O_DIRECT)) return -EINVAL;
     int fd = os_real()->open(os_real(), path, flags, mode);
-    t->direct_fd = flags & O_DIRECT ? fd : -1;
+    t->direct_fd = (flags & O_DIRECT) ? fd : -1;
     return fd;
 }
 

@@ -136,6 +136,7 @@ static void model_punch(void)
 {
     struct spill_run run = { 0 };
     if (!spill_space_take_punchable(model.space, 4096, &run)) {
+        ck_assert(!spill_space_may_punch(model.space));
         ck_assert(!model_has_punchable());
         return;
     }
@@ -349,6 +350,26 @@ START_TEST(only_long_free_runs_are_punched_and_each_once)
 }
 END_TEST
 
+START_TEST(looking_for_runs_to_punch_is_done_in_bounded_parts)
+{
+    enum { REGIONS = 1200 };
+    struct spill_run run;
+    uint64_t blocks = (uint64_t)REGIONS * SPILL_REGION_BLOCKS;
+    unsigned calls = 0;
+    take(blocks, blocks, blocks);
+    for (uint64_t first = 0; first < blocks; first += SPILL_REGION_BLOCKS) {
+        give_back(first, 1);
+    }
+    give_back(blocks / 3 + 64, 1024); /* the hand is at the end: found in the second part */
+    while (!spill_space_take_punchable(model.space, 4096, &run)) {
+        ck_assert(spill_space_may_punch(model.space));
+        calls++;
+    }
+    ck_assert_uint_eq(calls, 1);
+    ck_assert_uint_eq(run.first, blocks / 3 + 64);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *suite = suite_create("space");
@@ -366,6 +387,7 @@ static Suite *make_suite(void)
     tcase_add_test(tests, a_tebibyte_of_file_needs_33_mebibytes);
     tcase_add_test(tests, a_shared_block_is_free_when_its_last_extent_is);
     tcase_add_test(tests, only_long_free_runs_are_punched_and_each_once);
+    tcase_add_test(tests, looking_for_runs_to_punch_is_done_in_bounded_parts);
     suite_add_tcase(suite, tests);
     return suite;
 }
