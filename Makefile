@@ -11,6 +11,8 @@ VARIANT  ?= release
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 BUILD    := build/$(VARIANT)
+# make V=1 shows the commands.
+Q        := $(if $(V),,@)
 JOBS     ?= $(shell nproc)
 
 CC_release := gcc
@@ -35,7 +37,7 @@ LDFLAGS  += $(LINK_$(VARIANT)) $(filter -fsanitize=address% -fsanitize=thread,$(
 comma    := ,
 # Sanitizers bring their own allocator.
 LIBS_release := -ljemalloc
-LIBS     := -levent_core -lxxhash -lm $(LIBS_$(VARIANT))
+LIBS     := -levent_core -lcrypto -lxxhash -lm $(LIBS_$(VARIANT))
 
 
 LIBRARY_SOURCES := $(filter-out $(wildcard server/main.c) %/client/node/%, \
@@ -83,7 +85,8 @@ run: all
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
+	$(if $(V),,@echo "  CC    $@")
+	$(Q)$(CC) $(ALL_CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
 
 # The archive is made anew so that a source that went away leaves no object behind.
 $(ARCHIVE): $(call objects,$(LIBRARY_SOURCES))
@@ -99,19 +102,24 @@ $(BENCH_ARCHIVE): $(call objects,$(BENCH_LIB_SOURCES))
 	@ar rcs $@ $^
 
 $(SERVER): $(BUILD)/server/main.o $(ARCHIVE)
-	$(CC) $^ $(LDFLAGS) $(LIBS) -o $@
+	$(if $(V),,@echo "  LINK  $@")
+	$(Q)$(CC) $^ $(LDFLAGS) $(LIBS) -o $@
 
 $(TESTS): $(BUILD)/%: $(BUILD)/%.o $(ARCHIVE)
-	$(CC) $^ $(LDFLAGS) -lcheck_pic -lsubunit -lrt $(LIBS) -o $@
+	$(if $(V),,@echo "  LINK  $@")
+	$(Q)$(CC) $^ $(LDFLAGS) -lcheck_pic -lsubunit -lrt $(LIBS) -o $@
 
 $(FUZZERS): $(BUILD)/%: $(BUILD)/%.o $(ARCHIVE)
-	$(CC) $^ $(LDFLAGS) -fsanitize=fuzzer $(LIBS) -o $@
+	$(if $(V),,@echo "  LINK  $@")
+	$(Q)$(CC) $^ $(LDFLAGS) -fsanitize=fuzzer $(LIBS) -o $@
 
 $(CLIENT_TESTS): $(BUILD)/%: $(BUILD)/%.o $(CLIENT_ARCHIVE) $(ARCHIVE)
-	$(CC) $^ $(LDFLAGS) -lcheck_pic -lsubunit -lrt -lhiredis $(LIBS) -o $@
+	$(if $(V),,@echo "  LINK  $@")
+	$(Q)$(CC) $^ $(LDFLAGS) -lcheck_pic -lsubunit -lrt -lhiredis $(LIBS) -o $@
 
 $(BENCHES): $(BUILD)/%: $(BUILD)/%.o $(BENCH_ARCHIVE) $(ARCHIVE)
-	$(CC) $^ $(LDFLAGS) -lhiredis $(LIBS) -o $@
+	$(if $(V),,@echo "  LINK  $@")
+	$(Q)$(CC) $^ $(LDFLAGS) -lhiredis $(LIBS) -o $@
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 

@@ -1,0 +1,360 @@
+#include "server/boot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "modules/base/clock.h"
+#include "modules/base/log.h"
+#include "modules/base/os.h"
+#include "modules/base/random.h"
+#include "modules/io/fiber.h"
+#include "modules/io/io.h"
+#include "modules/spill/store.h"
+#include "server/boot_config.h"
+#include "server/boot_directory.h"
+#include "server/commands/dispatch.h"
+#include "server/commands/monitor.h"
+#include "server/commands/parking.h"
+#include "server/commands/server.h"
+#include "server/commands/session_life.h"
+#include "server/commands/statistics.h"
+#include "server/commands/table.h"
+#include "server/commands/turn.h"
+#include "server/config/config.h"
+#include "server/config/limits.h"
+#include "server/keyspace/blocked.h"
+#include "server/keyspace/claims.h"
+#include "server/keyspace/keyspace.h"
+#include "server/keyspace/watch.h"
+#include "server/net/loop.h"
+#include "server/net/net.h"
+#include "server/observe/info_version.h"
+#include "server/observe/memory.h"
+
+enum {
+    FIBERS_MAX = 256,          /* commands that wait for the disk at one time; more queue */
+    FIBER_STACK_BYTES = 65536, /* of which a few pages are touched */
+    SAMPLE_US = 100000,        /* how often the kernel is asked for RssAnon */
+};
+
+/* All parts of one server, in the order in which they are made. */
+struct house {
+    struct os *os;
+    struct server server;
+    struct statistics statistics;
+    struct monitors monitors;
+    struct boot_directory directory;
+    struct loop_timer *sample_timer;
+};
+
+/* ---- what parts call upwards -------------------------------------------------------------------
+ */
+
+static void key_changed(void *context, unsigned database, struct slice name)
+{
+    watch_changed(((struct server *)context)->watch, database, name);
+}
+
+static void key_expires(void *context, unsigned database, struct slice name)
+{
+    (void)context;
+    (void)database;
+    (void)name;
+}
+
+static bool key_is_held(void *context, unsigned database, struct slice name)
+{
+    const struct server *server = context;
+
+    return claims_count(server->claims) > 0 && claims_is_held(server->claims, database, name);
+}
+
+static uint64_t parked_bytes(void *context)
+{
+    return parking_memory_bytes(((struct server *)context)->parking);
+}
+
+static bool is_protected(void *context)
+{
+    const struct config *config = ((struct server *)context)->config;
+
+    return config->protected_mode && config->requirepass[0] == '\0';
+}
+
+static void disk_completions(void *context)
+{
+    (void)io_poll(((struct server *)context)->io);
+}
+
+static void sample_memory(void *context)
+{
+    memory_sample(((struct server *)context)->memory);
+}
+
+static void stop_on_signal(void *context, int number)
+{
+    struct server *server = context;
+
+    log_write(server->log, LOG_WARNING, "Received %s, stopping",
+              number == SIGINT ? "SIGINT" : "SIGTERM");
+    server->is_stopping = true;
+    loop_stop(server->loop);
+}
+
+static void reopen_log(void *context, int number)
+{
+    struct server *server = context;
+
+    (void)number;
+    if (log_reopen(server->log, server->config->logfile) < 0)
+        log_write(server->log, LOG_WARNING, "The log file could not be opened anew");
+}
+
+/* ---- making the parts
+ * ------------------------------------------------------------------------------ */
+
+static int fail(struct server *server, const char *what, int rc)
+{
+    log_write(server->log, LOG_WARNING, "%s: %s", what, strerror(-rc));
+    return rc;
+}
+
+static int make_keys(struct house *house)
+{
+    struct server *server = &house->server;
+    struct keyspace_hooks hooks = { .on_change = key_changed,
+                                    .on_expire = key_expires,
+                                    .is_held = key_is_held,
+                                    .context = server };
+    int rc = watch_create(&server->watch);
+
+    if (rc == 0) rc = claims_create(&server->claims);
+    if (rc == 0) rc = blocked_create(&server->blocked);
+    if (rc == 0)
+        rc = keyspace_create((unsigned)server->config->databases, &hooks, &server->keyspace);
+    return rc < 0 ? fail(server, "The keyspace could not be made", rc) : 0;
+}
+
+static int make_engine(struct house *house)
+{
+    struct server *server = &house->server;
+    struct spill_hooks hooks;
+    int rc = io_create(house->os, (unsigned)server->config->spill_io_threads, &server->io);
+
+    if (rc == 0) rc = fiber_pool_create(FIBERS_MAX, FIBER_STACK_BYTES, &server->fibers);
+    if (rc == 0) rc = parking_create(server, &server->parking);
+    if (rc < 0) return fail(server, "I/O threads could not be started", rc);
+    hooks = parking_hooks(server);
+    rc = boot_config_store(server, house->os, house->directory.spill_path, &hooks);
+    return rc < 0 ? fail(server, "The spill store could not be made", rc) : 0;
+}
+
+static int make_net(struct house *house)
+{
+    struct server *server = &house->server;
+    struct net_handlers handlers = { .on_request = dispatch_request,
+                                     .on_open = session_open,
+                                     .on_close = session_close,
+                                     .on_turn_end = turn_end,
+                                     .on_before_wait = turn_before_wait,
+                                     .context = server };
+    struct net_options options = { .session_bytes = sizeof(struct session),
+                                   .is_protected = is_protected };
+    int rc;
+
+    options.limits = boot_config_net_limits(server);
+    rc = net_create(server->loop, server->log, &options, &handlers, &server->net);
+    return rc < 0 ? fail(server, "The network part could not be made", rc) : 0;
+}
+
+static int make_memory(struct house *house)
+{
+    struct server *server = &house->server;
+    struct memory_owners owners = { .net = server->net,
+                                    .keyspace = server->keyspace,
+                                    .blocked = server->blocked,
+                                    .store = server->store,
+                                    .fibers = server->fibers,
+                                    .parked_bytes = parked_bytes,
+                                    .context = server };
+    int rc = memory_create(&owners, boot_config_memory_limit(server),
+                           server->config->list_memory_max_bytes, &server->memory);
+
+    return rc < 0 ? fail(server, "Memory cannot be measured", rc) : 0;
+}
+
+static int make_loop(struct house *house)
+{
+    struct server *server = &house->server;
+    int rc = loop_create(&server->loop);
+
+    if (rc == 0) rc = loop_on_signal(server->loop, SIGTERM, stop_on_signal, server);
+    if (rc == 0) rc = loop_on_signal(server->loop, SIGINT, stop_on_signal, server);
+    if (rc == 0) rc = loop_on_signal(server->loop, SIGHUP, reopen_log, server);
+    return rc < 0 ? fail(server, "The event loop could not be made", rc) : 0;
+}
+
+static int make_timers(struct house *house)
+{
+    struct server *server = &house->server;
+    int rc = loop_on_readable(server->loop, io_event_fd(server->io), disk_completions, server);
+
+    if (rc == 0) rc = loop_timer_create(server->loop, sample_memory, server, &house->sample_timer);
+    if (rc < 0) return fail(server, "The timers could not be made", rc);
+    loop_timer_arm(house->sample_timer, SAMPLE_US, true);
+    return 0;
+}
+
+/* A run has a name of its own, by which clients notice a restart. */
+static int name_this_run(struct server *server)
+{
+    static const char hex[] = "0123456789abcdef";
+    uint8_t bytes[20];
+    ssize_t size = readlink("/proc/self/exe", server->executable, sizeof(server->executable) - 1);
+    int rc = random_entropy(bytes, sizeof(bytes));
+
+    if (rc < 0) return fail(server, "There is no entropy", rc);
+    server->executable[size > 0 ? size : 0] = '\0';
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        server->run_id[2 * i] = hex[bytes[i] >> 4];
+        server->run_id[2 * i + 1] = hex[bytes[i] & 15];
+    }
+    return 0;
+}
+
+static int make_house(struct house *house)
+{
+    struct server *server = &house->server;
+    int rc = boot_directory_open(house->os, server->log, server->config->dir, &house->directory);
+
+    server->statistics = &house->statistics;
+    server->monitors = &house->monitors;
+    list_init(&house->monitors.sessions);
+    ticks_init(&house->statistics.ticks);
+    server->started_at_ms = clock_realtime_ms();
+    server->machine_memory_bytes = limits_machine_memory(house->os, "");
+    if (rc == 0) rc = name_this_run(server);
+    if (rc == 0) rc = make_loop(house);
+    if (rc == 0) rc = command_table_create(&server->table);
+    if (rc == 0) rc = make_keys(house);
+    if (rc == 0) rc = make_engine(house);
+    if (rc == 0) rc = make_net(house);
+    if (rc == 0) rc = make_memory(house);
+    if (rc == 0) rc = make_timers(house);
+    if (rc == 0) rc = boot_config_observe(server);
+    if (rc == 0) rc = boot_config_listen_for_changes(server);
+    if (rc == 0) rc = boot_config_open_listeners(server);
+    return rc;
+}
+
+/* Accepts a half-made house. Clients go first: what they wait for is canceled and runs to its end.
+ */
+static void take_apart(struct house *house)
+{
+    struct server *server = &house->server;
+
+    net_destroy(server->net);
+    if (server->parking) parking_destroy(server->parking);
+    loop_timer_destroy(house->sample_timer);
+    memory_destroy(server->memory);
+    keyspace_destroy(server->keyspace);
+    blocked_destroy(server->blocked);
+    claims_destroy(server->claims);
+    watch_destroy(server->watch);
+    spill_store_destroy(server->store);
+    fiber_pool_destroy(server->fibers);
+    boot_config_forget_observe(server);
+    command_table_destroy(server->table);
+    loop_destroy(server->loop);
+    io_destroy(server->io);
+    boot_directory_close(house->os, &house->directory);
+}
+
+/* ---- the process
+ * ---------------------------------------------------------------------------------------- */
+
+/* Room for maxclients sockets beside the files we need ourselves; what the system allows is taken.
+ */
+static void raise_descriptor_limit(struct server *server)
+{
+    enum { OWN_DESCRIPTORS = 64 };
+    struct rlimit limit;
+    rlim_t wanted = (rlim_t)server->config->maxclients + OWN_DESCRIPTORS;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted) return;
+    limit.rlim_cur = wanted;
+    if (limit.rlim_max < wanted) limit.rlim_max = wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0) return;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    log_write(server->log, LOG_WARNING,
+              "Only %llu descriptors are allowed: fewer than maxclients (%lld) can connect",
+              (unsigned long long)limit.rlim_cur, (long long)server->config->maxclients);
+}
+
+static void say_what_holds(const struct server *server)
+{
+    log_write(server->log, LOG_NOTICE,
+              "Sluice %s (as Redis %s), pid %ld, maxmemory %llu, data directory %s", SLUICE_VERSION,
+              REDIS_VERSION, (long)getpid(), (unsigned long long)memory_limit(server->memory),
+              server->config->dir);
+    log_write(server->log, LOG_WARNING,
+              "Data does not survive the end of this process: durability is not there yet "
+              "(appendonly no). The spill files in the data directory are no backup.");
+    log_write(server->log, LOG_NOTICE, "Ready to accept connections");
+}
+
+static int run(struct house *house)
+{
+    struct server *server = &house->server;
+    int rc = make_house(house);
+
+    if (rc == 0) {
+        raise_descriptor_limit(server);
+        rc = boot_directory_write_pid(house->os, server->log, server->config->pidfile);
+    }
+    if (rc == 0) {
+        say_what_holds(server);
+        log_set_role(server->log, 'M');
+        rc = loop_run(server->loop, NULL, NULL);
+        log_write(server->log, LOG_NOTICE, "Sluice is now ready to exit, bye bye...");
+        boot_directory_remove_pid(house->os, server->config->pidfile);
+    }
+    take_apart(house);
+    return rc;
+}
+
+int boot_and_run(int argument_count, char *const *arguments)
+{
+    struct house *house = calloc(1, sizeof(*house));
+    struct config_error error = { .text = "" };
+    int rc = -ENOMEM;
+
+    if (!house) return EXIT_FAILURE;
+    (void)signal(SIGPIPE, SIG_IGN);
+    house->os = os_real();
+    rc = config_create(house->os, &house->server.config, &error);
+    if (rc == 0)
+        rc = config_load_arguments(house->server.config, argument_count, arguments, STDIN_FILENO,
+                                   &error);
+    if (rc == 0)
+        rc = log_create(house->server.config->logfile,
+                        (enum log_level)house->server.config->loglevel, 'C', &house->server.log);
+    if (rc < 0)
+        (void)fprintf(stderr, "\n*** FATAL CONFIG FILE ERROR (Sluice %s) ***\n%s\n", SLUICE_VERSION,
+                      error.text[0] ? error.text : strerror(-rc));
+    else
+        rc = run(house);
+    log_destroy(house->server.log);
+    config_destroy(house->server.config);
+    free(house);
+    return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

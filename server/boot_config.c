@@ -1,0 +1,210 @@
+#include "server/boot_config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "modules/base/log.h"
+#include "modules/spill/store.h"
+#include "server/commands/server.h"
+#include "server/commands/slow.h"
+#include "server/commands/statistics.h"
+#include "server/config/config.h"
+#include "server/config/limits.h"
+#include "server/net/loop.h"
+#include "server/observe/latency.h"
+#include "server/observe/memory.h"
+#include "server/observe/slowlog.h"
+
+/* ---- what parts are made with
+ * ---------------------------------------------------------------------- */
+
+uint64_t boot_config_memory_limit(const struct server *server)
+{
+    return limits_maxmemory(server->config, server->machine_memory_bytes);
+}
+
+/* The smaller of proto-max-bulk-len and an eighth of maxmemory. */
+static uint32_t element_bytes_max(const struct server *server)
+{
+    uint64_t bytes = boot_config_memory_limit(server) / 8;
+
+    if (bytes > server->config->proto_max_bulk_len_bytes)
+        bytes = server->config->proto_max_bulk_len_bytes;
+    return bytes > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)bytes;
+}
+
+struct net_limits boot_config_net_limits(const struct server *server)
+{
+    const struct config *config = server->config;
+    uint64_t memory_bytes = boot_config_memory_limit(server);
+    struct net_limits limits = {
+        .clients_max = (uint32_t)config->maxclients,
+        .idle_timeout_s = (uint32_t)config->timeout_s,
+        .keepalive_s = (uint32_t)config->tcp_keepalive_s,
+        .stall_timeout_s = (uint32_t)config->client_stall_timeout_s,
+        .query_buffer_bytes_max = config->client_query_buffer_limit_bytes,
+        .bulk_bytes_max = config->proto_max_bulk_len_bytes,
+        .buffer_memory_bytes = limits_net_buffer(config, memory_bytes),
+        .input_memory_bytes = memory_bytes / 4,
+    };
+
+    for (int i = 0; i < CONFIG_CLASSES; i++) {
+        const struct config_output_limit *from = &config->client_output_buffer_limit.classes[i];
+
+        limits.output[i] = (struct net_output_limit){ .hard_bytes = from->hard_bytes,
+                                                      .soft_bytes = from->soft_bytes,
+                                                      .soft_seconds = from->soft_seconds };
+    }
+    return limits;
+}
+
+int boot_config_store(struct server *server, struct os *os, const char *path,
+                      const struct spill_hooks *hooks)
+{
+    const struct config *config = server->config;
+    struct spill_options options = {
+        .directory = path,
+        .memory_bytes = boot_config_memory_limit(server),
+        .chunk_bytes = (uint32_t)config->list_chunk_bytes,
+        .element_bytes_max = element_bytes_max(server),
+        .prefetch_bytes = (uint32_t)config->list_prefetch_bytes,
+    };
+    int rc = limits_maxdisk(config, os, &options.disk_bytes_max);
+
+    if (rc < 0) return rc;
+    server->os = os;
+    return spill_store_create(os, server->io, &options, hooks, &server->store);
+}
+
+int boot_config_observe(struct server *server)
+{
+    const struct config *config = server->config;
+    int rc = slowlog_create((uint64_t)config->slowlog_max_len, &server->slowlog);
+
+    if (rc == 0) rc = latency_create(&server->latency);
+    slow_set_thresholds(server, config->slowlog_log_slower_than_us,
+                        config->latency_monitor_threshold_ms);
+    return rc;
+}
+
+void boot_config_forget_observe(struct server *server)
+{
+    slowlog_destroy(server->slowlog);
+    latency_destroy(server->latency);
+}
+
+/* ---- changes while the server runs
+ * -------------------------------------------------------------------- */
+
+static int apply_limits(void *context, const struct config *config, struct config_error *out_error)
+{
+    struct server *server = context;
+    struct net_limits limits = boot_config_net_limits(server);
+
+    (void)out_error;
+    net_set_limits(server->net, &limits);
+    spill_store_set_element_max(server->store, element_bytes_max(server));
+    memory_set_limit(server->memory, boot_config_memory_limit(server),
+                     config->list_memory_max_bytes);
+    return 0;
+}
+
+static int apply_maxdisk(void *context, const struct config *config, struct config_error *out_error)
+{
+    struct server *server = context;
+    uint64_t bytes;
+    int rc = limits_maxdisk(config, server->os, &bytes);
+
+    if (rc < 0)
+        return config_refuse(out_error, "the free space of the data directory cannot be told: %s",
+                             strerror(-rc));
+    spill_store_set_disk_max(server->store, bytes);
+    return 0;
+}
+
+static int apply_loglevel(void *context, const struct config *config,
+                          struct config_error *out_error)
+{
+    (void)out_error;
+    log_set_level(((struct server *)context)->log, (enum log_level)config->loglevel);
+    return 0;
+}
+
+static int apply_slow(void *context, const struct config *config, struct config_error *out_error)
+{
+    struct server *server = context;
+
+    (void)out_error;
+    slowlog_set_length(server->slowlog, (uint64_t)config->slowlog_max_len);
+    slow_set_thresholds(server, config->slowlog_log_slower_than_us,
+                        config->latency_monitor_threshold_ms);
+    return 0;
+}
+
+int boot_config_listen_for_changes(struct server *server)
+{
+    static const struct {
+        const char *name;
+        config_changed *changed;
+    } listeners[] = {
+        { "maxclients", apply_limits },
+        { "timeout", apply_limits },
+        { "tcp-keepalive", apply_limits },
+        { "client-stall-timeout", apply_limits },
+        { "client-query-buffer-limit", apply_limits },
+        { "client-output-buffer-limit", apply_limits },
+        { "proto-max-bulk-len", apply_limits },
+        { "net-buffer-memory", apply_limits },
+        { "maxmemory", apply_limits },
+        { "list-memory-max", apply_limits },
+        { "maxdisk", apply_maxdisk },
+        { "loglevel", apply_loglevel },
+        { "slowlog-log-slower-than", apply_slow },
+        { "slowlog-max-len", apply_slow },
+        { "latency-monitor-threshold", apply_slow },
+    };
+
+    for (size_t i = 0; i < sizeof(listeners) / sizeof(listeners[0]); i++) {
+        int rc = config_on_change(server->config, listeners[i].name, listeners[i].changed, server);
+
+        if (rc < 0) return rc;
+    }
+    return 0;
+}
+
+/* ---- listeners
+ * ------------------------------------------------------------------------------------------- */
+
+static int listen_everywhere(struct server *server)
+{
+    const struct config *config = server->config;
+
+    for (size_t i = 0; i < config->bind.count; i++) {
+        int rc;
+        /* Port 0 takes a free one; the other addresses then take the same. */
+        uint16_t port = config->port ? (uint16_t)config->port : net_tcp_port(server->net);
+
+        rc =
+            net_listen_tcp(server->net, config->bind.words[i], port, (uint32_t)config->tcp_backlog);
+        if (rc < 0) {
+            log_write(server->log, LOG_WARNING, "Cannot listen on %s, port %u: %s",
+                      config->bind.words[i], port, strerror(-rc));
+            return rc;
+        }
+    }
+    return 0;
+}
+
+int boot_config_open_listeners(struct server *server)
+{
+    const struct config *config = server->config;
+    int rc = listen_everywhere(server);
+
+    if (rc < 0 || config->unixsocket[0] == '\0') return rc;
+    rc = net_listen_unix(server->net, config->unixsocket, config->unixsocketperm,
+                         (uint32_t)config->tcp_backlog);
+    if (rc < 0)
+        log_write(server->log, LOG_WARNING, "Cannot listen on the unix socket %s: %s",
+                  config->unixsocket, strerror(-rc));
+    return rc;
+}

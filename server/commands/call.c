@@ -1,0 +1,210 @@
+/* call.c - what handlers share: Redis's errors, arguments as numbers, marking keys changed. */
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "modules/base/number.h"
+#include "modules/spill/store.h"
+#include "server/commands/command.h"
+#include "server/commands/parking.h"
+#include "server/commands/server.h"
+#include "server/commands/session.h"
+#include "server/keyspace/blocked.h"
+#include "server/keyspace/keyspace.h"
+#include "server/net/client.h"
+#include "server/net/loop.h"
+
+enum { ERROR_BYTES_MAX = 1024 };
+
+int call_error(struct call *call, const char *text)
+{
+    reply_error(call->reply, slice_of_string(text));
+    return 0;
+}
+
+int call_errorf(struct call *call, const char *format, ...)
+{
+    char text[ERROR_BYTES_MAX];
+    va_list list;
+
+    va_start(list, format);
+    (void)vsnprintf(text, sizeof(text), format, list);
+    va_end(list);
+    return call_error(call, text);
+}
+
+int call_syntax_error(struct call *call)
+{
+    return call_error(call, "ERR syntax error");
+}
+
+int call_wrong_type(struct call *call)
+{
+    return call_error(call, "WRONGTYPE Operation against a key holding the wrong kind of value");
+}
+
+int call_not_an_integer(struct call *call)
+{
+    return call_error(call, "ERR value is not an integer or out of range");
+}
+
+int call_wrong_arity(struct call *call)
+{
+    return call_errorf(call, "ERR wrong number of arguments for '%s' command",
+                       call->command->full_name);
+}
+
+static const struct command *container_of(const struct call *call)
+{
+    return call->command->parent ? call->command->parent : call->command;
+}
+
+int call_unknown_subcommand(struct call *call)
+{
+    char upper[64] = "";
+    const char *name = container_of(call)->name;
+    struct slice word = call->arguments[1];
+
+    for (size_t i = 0; name[i] && i + 1 < sizeof(upper); i++) {
+        upper[i] = (char)(name[i] >= 'a' && name[i] <= 'z' ? name[i] - 32 : name[i]);
+    }
+    return call_errorf(call, "ERR unknown subcommand '%.*s'. Try %s HELP.",
+                       (int)(word.size < 128 ? word.size : 128), (const char *)word.bytes, upper);
+}
+
+int call_help(struct call *call, const char *const *lines, uint32_t line_count)
+{
+    char title[128];
+    const char *name = container_of(call)->name;
+    int size = snprintf(title, sizeof(title),
+                        "%s <subcommand> [<arg> [value] [opt] ...]. "
+                        "Subcommands are:",
+                        name);
+
+    for (int i = 0; name[i] && i < size; i++) {
+        if (title[i] >= 'a' && title[i] <= 'z') title[i] = (char)(title[i] - 32);
+    }
+    reply_array(call->reply, (uint64_t)line_count + 3);
+    reply_simple(call->reply, slice_of_string(title));
+    for (uint32_t i = 0; i < line_count; i++) {
+        reply_simple(call->reply, slice_of_string(lines[i]));
+    }
+    reply_simple(call->reply, SLICE_LITERAL("HELP"));
+    reply_simple(call->reply, SLICE_LITERAL("    Print this help."));
+    return 0;
+}
+
+void call_engine_error(struct call *call, int rc)
+{
+    struct spill_store *store = call->server->store;
+
+    switch (rc) {
+    case -ENOSPC:
+        (void)call_errorf(call,
+                          "MISCONF The disk is full or maxdisk is reached, nothing was changed: "
+                          "%s. Reads and commands that remove go on.",
+                          spill_store_last_error(store));
+        break;
+    case -ENOMEM:
+        (void)call_error(call, "OOM command not allowed when used memory > 'maxmemory'.");
+        break;
+    case -EMSGSIZE:
+        (void)call_error(call,
+                         "ERR element is larger than the smaller of proto-max-bulk-len and an "
+                         "eighth of maxmemory");
+        break;
+    case -EBADMSG:
+        (void)call_errorf(call, "ERR data on disk is damaged: %s", spill_store_last_error(store));
+        break;
+    case -EIO:
+        (void)call_errorf(call, "ERR reading from disk failed: %s", spill_store_last_error(store));
+        break;
+    case -EPROTOTYPE:
+        (void)call_wrong_type(call);
+        break;
+    case -ECANCELED: /* nobody is there to be told */
+        break;
+    default:
+        (void)call_errorf(call, "ERR internal error %d (%s)", -rc, strerror(-rc));
+        break;
+    }
+}
+
+void call_break_off(struct call *call)
+{
+    if (call->session) client_close(call->session->client);
+}
+
+bool call_integer(struct call *call, uint32_t index, int64_t *out_value)
+{
+    if (number_parse_int64(call->arguments[index], out_value)) return true;
+    (void)call_not_an_integer(call);
+    return false;
+}
+
+bool call_integer_between(struct call *call, uint32_t index, int64_t least, int64_t most,
+                          const char *error_text, int64_t *out_value)
+{
+    int64_t value;
+
+    if (!number_parse_int64(call->arguments[index], &value)) {
+        (void)(error_text ? call_error(call, error_text) : call_not_an_integer(call));
+        return false;
+    }
+    if (value < least || value > most) {
+        if (error_text)
+            (void)call_error(call, error_text);
+        else
+            (void)call_errorf(call, "ERR value is out of range, value must between %lld and %lld",
+                              (long long)least, (long long)most);
+        return false;
+    }
+    *out_value = value;
+    return true;
+}
+
+bool call_timeout(struct call *call, uint32_t index, int64_t *out_deadline_us)
+{
+    long double seconds, timeout_us;
+
+    if (!number_parse_long_double(call->arguments[index], &seconds)) {
+        (void)call_error(call, "ERR timeout is not a float or out of range");
+        return false;
+    }
+    if (seconds < 0) {
+        (void)call_error(call, "ERR timeout is negative");
+        return false;
+    }
+    timeout_us =
+        ceill(seconds * 1000.0L) * 1000.0L; /* Redis's grain is a millisecond, rounded up */
+    if (timeout_us > (long double)(INT64_MAX / 2)) {
+        (void)call_error(call, "ERR timeout is out of range");
+        return false;
+    }
+    *out_deadline_us =
+        seconds == 0 ? -1 : (int64_t)loop_now_us(call->server->loop) + (int64_t)timeout_us;
+    return true;
+}
+
+bool call_can_suspend(const struct call *call)
+{
+    return parking_can_suspend(call->server->parking) || call->server->must_not_suspend;
+}
+
+int call_block(struct call *call, const struct slice *names, uint32_t name_count,
+               int64_t deadline_us)
+{
+    return parking_block(call, names, name_count, deadline_us);
+}
+
+void call_changed(struct call *call, struct slice name)
+{
+    keyspace_changed(call->server->keyspace, call->database, name);
+}
+
+void call_changed_signal(struct call *call, struct slice name)
+{
+    keyspace_changed(call->server->keyspace, call->database, name);
+    blocked_signal(call->server->blocked, call->database, name);
+}

@@ -1,0 +1,128 @@
+/* command.h - one row of commands.def, one call of it, and what every handler uses.
+ *
+ * A handler parses, looks up, acts once, marks the key changed, and replies; nothing is answered
+ * before the last step that can fail. It returns 0               it has answered (a wrong
+ * argument's error included) CALL_BLOCKED    call_block() has put the client into the queues of its
+ * keys CALL_STREAMING  a producer writes the answer; it unparks the client when it is done negative
+ * errno  nothing has changed and nothing was answered: dispatch answers, or for -EAGAIN lets the
+ * call run again in a fiber, where waiting for the disk suspends it. Loop thread only. */
+#ifndef SERVER_COMMANDS_COMMAND_H
+#define SERVER_COMMANDS_COMMAND_H
+#include "modules/base/slice.h"
+#include "server/resp/reply.h"
+
+struct server;
+struct session;
+struct parked_call;
+
+enum command_flag {
+    COMMAND_WRITE = 1u << 0,
+    COMMAND_READONLY = 1u << 1,
+    COMMAND_MAY_GROW = 1u << 2, /* Redis's denyoom: needs memory that a full server refuses */
+    COMMAND_SPILLS = 1u << 3,   /* what it adds can go to disk: slowed down rather than refused */
+    COMMAND_ADMIN = 1u << 4,
+    COMMAND_PUBSUB = 1u << 5,
+    COMMAND_NOSCRIPT = 1u << 6,
+    COMMAND_BLOCKING = 1u << 7,
+    COMMAND_LOADING = 1u << 8,
+    COMMAND_STALE = 1u << 9,
+    COMMAND_SKIP_MONITOR = 1u << 10,
+    COMMAND_SKIP_SLOWLOG = 1u << 11,
+    COMMAND_FAST = 1u << 12,
+    COMMAND_NO_AUTH = 1u << 13,
+    COMMAND_ALLOW_BUSY = 1u << 14,
+    COMMAND_NO_MULTI = 1u << 15,
+    COMMAND_MOVABLE_KEYS = 1u << 16, /* keys follow a numkeys argument at key_first */
+    COMMAND_ALL_KEYS = 1u << 17,     /* touches any key: waits for all operations under way */
+    COMMAND_DANGEROUS = 1u << 18,    /* only for the ACL category */
+    COMMAND_IMMEDIATE = 1u << 19, /* MULTI, EXEC and others: run at once, never queued by MULTI */
+    COMMAND_OTHER_DATABASE = 1u << 20, /* an argument behind the keys names another database */
+};
+
+/* What a command does with its keys: COMMAND INFO's key specifications. */
+enum key_flag {
+    KEY_RO = 1u << 0,
+    KEY_RW = 1u << 1,
+    KEY_OW = 1u << 2,
+    KEY_RM = 1u << 3,
+    KEY_ACCESS = 1u << 4,
+    KEY_UPDATE = 1u << 5,
+    KEY_INSERT = 1u << 6,
+    KEY_DELETE = 1u << 7,
+};
+
+enum { CALL_BLOCKED = 1, CALL_STREAMING = 2 };
+
+struct call {
+    struct server *server;
+    struct session *session; /* NULL: its client has gone meanwhile */
+    const struct command *command;
+    struct slice *arguments; /* [0] is the command's name as the client wrote it */
+    uint32_t argument_count;
+    unsigned database;
+    struct reply *reply;
+    bool in_transaction;        /* inside EXEC: must not block */
+    bool was_shown;             /* monitors have seen it */
+    struct parked_call *parked; /* not NULL: it was parked, and holds claims on its keys */
+    struct slice served_key;    /* set when a blocked client is tried again because of that key */
+    struct slice popped_key;    /* of several keys the one that a pop takes from */
+};
+
+struct command {
+    const char *name; /* lower case; a subcommand's own word, as "setname" */
+    int (*handler)(struct call *call);
+    int arity; /* as Redis: the count, or minus the least count; the names count */
+    uint32_t flags;
+    int key_first, key_last, key_step;
+    uint32_t key_flags;
+    const char *group, *since, *complexity, *summary;
+    const struct command *parent; /* of a subcommand */
+    const char *full_name;        /* "client|setname" */
+    struct command_statistics *statistics;
+    struct command **children; /* of a container */
+    uint32_t child_count;
+};
+
+/* Errors in Redis's words; each returns 0 for `return call_syntax_error(call)`. */
+int call_error(struct call *call, const char *text);
+int call_errorf(struct call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int call_syntax_error(struct call *call);
+int call_wrong_type(struct call *call);
+int call_not_an_integer(struct call *call);
+int call_wrong_arity(struct call *call);
+/* "unknown subcommand or wrong number of arguments for 'x'. Try CLIENT HELP." */
+int call_unknown_subcommand(struct call *call);
+/* HELP of a container: the lines, between Redis's first and last ones. */
+int call_help(struct call *call, const char *const *lines, uint32_t line_count);
+/* The reply that a negative errno of an engine deserves. */
+void call_engine_error(struct call *call, int rc);
+
+/* The reply that was begun cannot be finished: the connection is closed. */
+void call_break_off(struct call *call);
+
+/* True and the value, or false with the error already answered. */
+bool call_integer(struct call *call, uint32_t index, int64_t *out_value);
+bool call_integer_between(struct call *call, uint32_t index, int64_t least, int64_t most,
+                          const char *error_text, int64_t *out_value);
+/* The timeout of a blocking command, in seconds with a fraction: the deadline on loop_now_us, -1:
+ * none. */
+bool call_timeout(struct call *call, uint32_t index, int64_t *out_deadline_us);
+
+static inline struct slice call_argument(const struct call *call, uint32_t index)
+{
+    return call->arguments[index];
+}
+
+/* True when the handler may work long: it runs in a fiber and spill's pause hook applies. A handler
+ * that walks something large outside of one returns -EAGAIN to get there. */
+bool call_can_suspend(const struct call *call);
+
+/* The client waits for one of keys to hold something. Returns CALL_BLOCKED, or a negative errno. */
+int call_block(struct call *call, const struct slice *names, uint32_t name_count,
+               int64_t deadline_us);
+
+/* After a change of the value under name: WATCH, the count of changes. */
+void call_changed(struct call *call, struct slice name);
+/* As call_changed, and clients blocked on name may be served: a list appeared or grew. */
+void call_changed_signal(struct call *call, struct slice name);
+#endif

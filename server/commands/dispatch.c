@@ -1,0 +1,190 @@
+#include "server/commands/dispatch.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "modules/spill/store.h"
+#include "server/commands/call_keys.h"
+#include "server/commands/monitor.h"
+#include "server/commands/parking.h"
+#include "server/commands/server.h"
+#include "server/commands/session.h"
+#include "server/commands/slow.h"
+#include "server/commands/statistics.h"
+#include "server/commands/table.h"
+#include "server/commands/transaction.h"
+#include "server/keyspace/blocked.h"
+#include "server/keyspace/keyspace.h"
+#include "server/net/client.h"
+#include "server/net/loop.h"
+#include "server/observe/memory.h"
+
+enum { UNKNOWN_ARGUMENT_BYTES = 128 };
+
+struct session *session_of(struct client *client)
+{
+    return client_session(client);
+}
+
+/* ---- refusals ------------------------------------------------------------------------------- */
+
+void dispatch_rejected(struct call *call)
+{
+    struct statistics *statistics = call->server->statistics;
+
+    if (call->command) call->command->statistics->rejected_calls++;
+    if (call->reply->had_error) statistics_count_error(statistics, call->reply->error_code);
+    call->reply->had_error = false;
+    if (call->session) transaction_spoil(call->session);
+}
+
+static void answer_unknown(struct call *call)
+{
+    char text[2 * UNKNOWN_ARGUMENT_BYTES + 64];
+    struct slice name = call->arguments[0];
+    int used = 0, room = UNKNOWN_ARGUMENT_BYTES;
+
+    text[0] = '\0';
+    for (uint32_t i = 1; i < call->argument_count && used < room; i++) {
+        struct slice argument = call->arguments[i];
+        int shown = argument.size < (size_t)(room - used) ? (int)argument.size : room - used;
+
+        used += snprintf(text + used, sizeof(text) - (size_t)used, "'%.*s' ", shown,
+                         (const char *)argument.bytes);
+    }
+    (void)call_errorf(call, "ERR unknown command '%.*s', with args beginning with: %s",
+                      (int)(name.size < 128 ? name.size : 128), (const char *)name.bytes, text);
+}
+
+const struct command *dispatch_resolve(struct call *call)
+{
+    struct command *command = command_find(call->server->table, call->arguments[0]);
+
+    call->command = command;
+    if (!command) {
+        answer_unknown(call);
+        return NULL;
+    }
+    if (command->child_count > 0 && call->argument_count > 1) {
+        const struct command *child = command_child(command, call->arguments[1]);
+
+        if (!child) {
+            (void)call_unknown_subcommand(call);
+            return NULL;
+        }
+        call->command = child;
+    }
+    if ((call->command->arity > 0 && (uint32_t)call->command->arity != call->argument_count) ||
+        (call->command->arity < 0 && call->argument_count < (uint32_t)-call->command->arity)) {
+        (void)call_wrong_arity(call);
+        return NULL;
+    }
+    return call->command;
+}
+
+/* True when the state of server and client lets it run; else the reason was answered. */
+static bool is_allowed(struct call *call)
+{
+    const struct session *session = call->session;
+    bool is_exec = transaction_is_exec(call);
+
+    if (!session->is_authenticated && !(call->command->flags & COMMAND_NO_AUTH)) {
+        (void)call_error(call, "NOAUTH Authentication required.");
+        return false;
+    }
+    if (!call_may_grow(call)) return true;
+    if (memory_is_exhausted(call->server->memory)) {
+        (void)call_error(
+            call, is_exec ? "EXECABORT Transaction discarded because of: OOM command not allowed "
+                            "when used memory > 'maxmemory'."
+                          : "OOM command not allowed when used memory > 'maxmemory'.");
+        if (is_exec) transaction_discard(call->session);
+        return false;
+    }
+    return true;
+}
+
+/* ---- running ----------------------------------------------------------------------------------
+ */
+
+static void count_call(struct call *call, uint64_t ticks)
+{
+    struct server *server = call->server;
+    bool failed = call->reply->had_error;
+
+    server->statistics->commands_processed++;
+    statistics_count_call(call->command->statistics, ticks, failed);
+    if (failed) {
+        statistics_count_error(server->statistics, call->reply->error_code);
+        call->reply->had_error = false;
+    }
+    if (ticks >= server->statistics->slow_ticks) slow_call(call, ticks);
+}
+
+int dispatch_run(struct call *call)
+{
+    const struct ticks *clock = &call->server->statistics->ticks;
+    uint64_t start = clock_ticks(clock), away = parking_away_ticks(call);
+    int rc;
+
+    if (!call->was_shown) monitors_show(call);
+    call->reply->had_error = false;
+    rc = call->command->handler(call);
+    if (rc == -EAGAIN && !call->in_transaction) return rc;
+    if (rc < 0) call_engine_error(call, rc);
+    if (rc == CALL_BLOCKED && call->served_key.bytes) return rc; /* counted when it first ran */
+    count_call(call, clock_ticks(clock) - start - (parking_away_ticks(call) - away));
+    return rc;
+}
+
+/* Runs a request, or parks it until it may run. */
+static void start(struct call *call)
+{
+    int rc;
+
+    if (parking_before(call)) return;
+    rc = dispatch_run(call);
+    if (rc == -EAGAIN) parking_run_in_fiber(call);
+    parking_serve_blocked(call->server);
+}
+
+static void apply_reply_mode(struct session *session, struct reply *reply)
+{
+    reply->is_muted = session->reply_mode != SESSION_REPLY_ON || session->skip_next;
+    session->skip_next = false;
+}
+
+void dispatch_request(void *context, struct client *client, struct slice *arguments,
+                      uint32_t argument_count)
+{
+    struct server *server = context;
+    struct session *session = session_of(client);
+    struct call call = {
+        .server = server,
+        .session = session,
+        .arguments = arguments,
+        .argument_count = argument_count,
+        .database = session->database,
+        .reply = client_reply(client),
+    };
+
+    if (argument_count == 0) return;
+    if (session->reply_mode != SESSION_REPLY_ON || session->skip_next || call.reply->is_muted)
+        apply_reply_mode(session, call.reply);
+    session->commands_processed++;
+    if (!dispatch_resolve(&call) || !is_allowed(&call)) {
+        dispatch_rejected(&call);
+        return;
+    }
+    session->last_command = call.command;
+    if (session->transaction && !(call.command->flags & COMMAND_IMMEDIATE)) {
+        if (call.command->flags & COMMAND_NO_MULTI) {
+            (void)call_error(&call, "ERR Command not allowed inside a transaction");
+            dispatch_rejected(&call);
+            return;
+        }
+        transaction_queue(&call);
+        return;
+    }
+    start(&call);
+}

@@ -1,0 +1,131 @@
+#include "server/commands/list_common.h"
+
+#include <errno.h>
+
+#include "server/commands/parking.h"
+#include "server/commands/server.h"
+#include "server/commands/session.h"
+#include "server/commands/statistics.h"
+#include "server/commands/table.h"
+#include "server/keyspace/keyspace.h"
+#include "server/types/list.h"
+
+enum { FETCH_END_BYTES = 64 * 1024 };
+
+int list_find(struct call *call, struct slice name, struct list_at *out_list)
+{
+    struct keyspace *keyspace = call->server->keyspace;
+    struct key *key = keyspace_find(keyspace, call->database, name);
+
+    if (!key) return 0;
+    if (key_value(key)->type->kind != VALUE_LIST) return -EPROTOTYPE;
+    if (!call->session || !call->session->no_touch) key_touch_access(keyspace, key);
+    out_list->key = key;
+    out_list->deque = list_deque(key_value(key));
+    return 1;
+}
+
+int list_find_read(struct call *call, struct slice name, struct list_at *out_list)
+{
+    int rc = list_find(call, name, out_list);
+
+    if (rc == 0)
+        call->server->statistics->keyspace_misses++;
+    else
+        call->server->statistics->keyspace_hits++;
+    return rc;
+}
+
+static int make_list(struct call *call, struct slice name, enum spill_end end,
+                     const struct slice *items, uint32_t item_count, struct list_at *out_list)
+{
+    struct value *value;
+    int rc = list_create(call->server->store, &value);
+
+    if (rc < 0) return rc;
+    out_list->deque = list_deque(value);
+    rc = spill_deque_push(out_list->deque, end, items, item_count);
+    if (rc == 0)
+        rc = keyspace_add(call->server->keyspace, call->database, name, value, &out_list->key);
+    if (rc < 0) value->type->destroy(value);
+    return rc;
+}
+
+int list_push_items(struct call *call, struct slice name, enum spill_end end,
+                    const struct slice *items, uint32_t item_count, struct list_at *out_list)
+{
+    int rc = list_find(call, name, out_list);
+
+    if (rc < 0) return rc;
+    if (rc == 0)
+        rc = make_list(call, name, end, items, item_count, out_list);
+    else
+        rc = spill_deque_push(out_list->deque, end, items, item_count);
+    if (rc < 0) return rc;
+    call_changed_signal(call, name);
+    return 0;
+}
+
+void list_removed_some(struct call *call, struct list_at *list)
+{
+    struct keyspace *keyspace = call->server->keyspace;
+
+    if (spill_deque_count(list->deque) == 0)
+        keyspace_remove(keyspace, list->key);
+    else
+        call_changed(call, key_name(list->key));
+}
+
+bool list_parse_end(struct call *call, uint32_t index, enum spill_end *out_end)
+{
+    struct slice word = call->arguments[index];
+
+    if (slice_is(word, "LEFT"))
+        *out_end = SPILL_HEAD;
+    else if (slice_is(word, "RIGHT"))
+        *out_end = SPILL_TAIL;
+    else {
+        (void)call_syntax_error(call);
+        return false;
+    }
+    return true;
+}
+
+int list_may_walk(const struct call *call, const struct spill_deque *deque)
+{
+    if (call_can_suspend(call)) return 0;
+    if (spill_deque_is_resident(deque) && spill_deque_bytes(deque) <= LIST_INLINE_WALK_BYTES)
+        return 0;
+    return -EAGAIN;
+}
+
+static int fetch_ends_of(struct spill_deque *deque)
+{
+    int64_t rc;
+
+    if (spill_deque_is_resident(deque)) return 0;
+    rc = spill_deque_pin_end(deque, SPILL_HEAD, 1, FETCH_END_BYTES);
+    if (rc >= 0) rc = spill_deque_pin_end(deque, SPILL_TAIL, 1, FETCH_END_BYTES);
+    spill_deque_unpin(deque);
+    /* Damage is told by the command that meets it; here it must not stop the others. */
+    return rc == -EAGAIN || rc == -ECANCELED ? (int)rc : 0;
+}
+
+int list_fetch_ends(struct call *call)
+{
+    enum { INDEXES = 32 };
+    uint32_t indexes[INDEXES];
+    int count =
+        command_keys(call->command, call->arguments, call->argument_count, indexes, INDEXES);
+
+    for (int i = 0; i < count && i < INDEXES; i++) {
+        struct key *key =
+            keyspace_find(call->server->keyspace, call->database, call->arguments[indexes[i]]);
+        int rc;
+
+        if (!key || key_value(key)->type->kind != VALUE_LIST) continue;
+        rc = fetch_ends_of(list_deque(key_value(key)));
+        if (rc < 0) return rc;
+    }
+    return 0;
+}

@@ -1,0 +1,285 @@
+/* list_range.c - replies with many elements. Four ways, by where the elements are and how many:
+ *
+ *   all in memory, at most INLINE_BYTES      written at once
+ *   on disk, at most VERIFIED_BYTES          in a fiber: walked once so that damage becomes an
+ * error reply, then walked again and written more, a client of its own                a producer
+ * writes pieces from a snapshot as the socket drains more, inside EXEC refused: a transaction's
+ * reply must fit into memory
+ *
+ * A producer that meets damage half-way has promised a number of elements: it closes the
+ * connection. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "modules/base/log.h"
+#include "modules/spill/store.h"
+#include "server/commands/handlers.h"
+#include "server/commands/list_common.h"
+#include "server/commands/parking.h"
+#include "server/commands/server.h"
+#include "server/commands/session.h"
+#include "server/net/client.h"
+#include "server/observe/memory.h"
+
+enum {
+    INLINE_BYTES = 64 * 1024,
+    VERIFIED_BYTES = 1024 * 1024,
+    PIECE_BYTES = 64 * 1024,
+    ELEMENT_OVERHEAD_BYTES = 16, /* "$64\r\n" and "\r\n" */
+    BREATH_ELEMENTS = 1024,
+};
+
+static uint64_t reply_bytes(const struct spill_deque *deque, uint64_t count)
+{
+    uint64_t total = spill_deque_count(deque);
+
+    if (total == 0) return 0;
+    return (uint64_t)((double)spill_deque_bytes(deque) / (double)total * (double)count) +
+           count * ELEMENT_OVERHEAD_BYTES;
+}
+
+/* ---- at once
+ * ------------------------------------------------------------------------------------- */
+
+/* Walks count elements; writes them when call is given. */
+static int walk(struct spill_snapshot *snapshot, uint64_t index, uint64_t count,
+                enum spill_end towards, struct server *server, struct call *call)
+{
+    struct spill_cursor *cursor;
+    int rc = spill_cursor_create(snapshot, index, towards, &cursor);
+
+    if (rc < 0) return rc;
+    for (uint64_t i = 0; i < count && rc >= 0; i++) {
+        struct slice item;
+
+        rc = spill_cursor_next(cursor, &item);
+        if (rc == 1 && call) reply_bulk(call->reply, item);
+        if (rc == 1 && (i + 1) % BREATH_ELEMENTS == 0) rc = parking_breathe(server);
+    }
+    spill_cursor_destroy(cursor);
+    return rc < 0 ? rc : 0;
+}
+
+static int write_now(struct call *call, struct spill_snapshot *snapshot, uint64_t index,
+                     uint64_t count, enum spill_end towards, bool verify,
+                     void (*before_array)(struct call *call))
+{
+    int rc = verify ? walk(snapshot, index, count, towards, call->server, NULL) : 0;
+
+    if (rc < 0) return rc;
+    if (before_array) before_array(call);
+    reply_array(call->reply, count);
+    rc = walk(snapshot, index, count, towards, call->server, call);
+    if (rc < 0) call_break_off(call); /* see the top */
+    return 0;
+}
+
+/* ---- piece by piece
+ * -------------------------------------------------------------------------------- */
+
+struct stream {
+    struct parked_call *parked;
+    struct spill_cursor *cursor;
+    uint64_t remaining;
+};
+
+static enum produce_result produce(void *context, struct client *client)
+{
+    struct stream *stream = context;
+    struct server *server = stream->parked->call.server;
+    struct reply *reply = client_reply(client);
+    size_t written = 0;
+
+    while (stream->remaining > 0 && written < PIECE_BYTES) {
+        struct slice item;
+        int rc = spill_cursor_next(stream->cursor, &item);
+
+        if (rc == -EAGAIN) {
+            parking_stream_wait(stream->parked);
+            return PRODUCE_WAIT;
+        }
+        if (rc != 1) {
+            log_write(server->log, LOG_WARNING,
+                      "A reply of many elements broke off, its client is closed: %s",
+                      spill_store_last_error(server->store));
+            client_close(client);
+            return PRODUCE_DONE;
+        }
+        reply_bulk(reply, item);
+        written += item.size + ELEMENT_OVERHEAD_BYTES;
+        stream->remaining--;
+    }
+    return stream->remaining > 0 ? PRODUCE_MORE : PRODUCE_DONE;
+}
+
+static void end_stream(void *context)
+{
+    struct stream *stream = context;
+
+    spill_cursor_destroy(stream->cursor);
+    parking_stream_end(stream->parked);
+    free(stream);
+}
+
+static int begin_stream(struct call *call, struct spill_snapshot *snapshot, uint64_t index,
+                        uint64_t count, enum spill_end towards,
+                        void (*before_array)(struct call *call))
+{
+    struct stream *stream = calloc(1, sizeof(*stream));
+    struct slice first;
+    int rc;
+
+    if (!stream) return -ENOMEM;
+    stream->remaining = count;
+    rc = spill_cursor_create(snapshot, index, towards, &stream->cursor);
+    if (rc < 0) goto fail;
+    rc = spill_cursor_next(stream->cursor, &first); /* early damage becomes an error reply */
+    if (rc < 0) goto fail;
+    rc = parking_stream(call, &stream->parked);
+    if (rc < 0) goto fail;
+    if (before_array) before_array(call);
+    reply_array(call->reply, count);
+    reply_bulk(call->reply, first);
+    stream->remaining--;
+    client_set_producer(
+        call->session->client,
+        (struct client_producer){ .produce = produce, .destroy = end_stream, .context = stream });
+    return CALL_STREAMING;
+fail:
+    spill_cursor_destroy(stream->cursor);
+    free(stream);
+    return rc;
+}
+
+/* ---- which way
+ * ---------------------------------------------------------------------------------------- */
+
+/* What there is to know of a range before elements are removed. */
+struct range {
+    struct spill_snapshot *snapshot;
+    uint64_t index, count, bytes;
+    enum spill_end towards;
+    bool is_resident;
+};
+
+static int reply_snapshot(struct call *call, const struct range *range,
+                          void (*before_array)(struct call *call))
+{
+    if (range->bytes <= INLINE_BYTES && range->is_resident)
+        return write_now(call, range->snapshot, range->index, range->count, range->towards, false,
+                         before_array);
+    if (call->in_transaction) {
+        if (range->bytes > memory_limit(call->server->memory) / 8)
+            return call_error(call,
+                              "OOM a reply inside a transaction may hold at most an eighth of "
+                              "'maxmemory'");
+        return write_now(call, range->snapshot, range->index, range->count, range->towards,
+                         !range->is_resident, before_array);
+    }
+    if (range->bytes > VERIFIED_BYTES || range->is_resident)
+        return begin_stream(call, range->snapshot, range->index, range->count, range->towards,
+                            before_array);
+    if (!call_can_suspend(call)) return -EAGAIN;
+    return write_now(call, range->snapshot, range->index, range->count, range->towards, true,
+                     before_array);
+}
+
+int list_reply_range(struct call *call, struct spill_deque *deque, uint64_t index, uint64_t count,
+                     enum spill_end towards, void (*before_array)(struct call *call))
+{
+    struct range range = { .index = index,
+                           .count = count,
+                           .bytes = reply_bytes(deque, count),
+                           .towards = towards,
+                           .is_resident = spill_deque_is_resident(deque) };
+    int rc = spill_deque_snapshot(deque, &range.snapshot);
+
+    if (rc < 0) return rc;
+    rc = reply_snapshot(call, &range, before_array);
+    spill_snapshot_release(range.snapshot);
+    return rc;
+}
+
+/* ---- removing what is replied
+ * -------------------------------------------------------------------------- */
+
+static int take_few(struct call *call, struct list_at *list, enum spill_end end, uint64_t count,
+                    void (*before_array)(struct call *call))
+{
+    if (!spill_deque_is_resident(list->deque)) {
+        int64_t ready = spill_deque_pin_end(list->deque, end, count, UINT64_MAX);
+
+        if (ready < 0) return (int)ready;
+    }
+    if (before_array) before_array(call);
+    reply_array(call->reply, count);
+    for (uint64_t i = 0; i < count; i++) {
+        struct slice item;
+
+        if (spill_deque_peek(list->deque, end, &item) != 1) abort(); /* it was pinned */
+        reply_bulk(call->reply, item);
+        spill_deque_drop_peeked(list->deque, end);
+    }
+    spill_deque_unpin(list->deque);
+    list_removed_some(call, list);
+    return 0;
+}
+
+static int take_many(struct call *call, struct list_at *list, enum spill_end end, uint64_t count,
+                     void (*before_array)(struct call *call))
+{
+    uint64_t total = spill_deque_count(list->deque);
+    struct range range = { .index = end == SPILL_HEAD ? 0 : total - 1,
+                           .count = count,
+                           .bytes = reply_bytes(list->deque, count),
+                           .towards = end == SPILL_HEAD ? SPILL_TAIL : SPILL_HEAD,
+                           .is_resident = spill_deque_is_resident(list->deque) };
+    int64_t dropped;
+    int rc = spill_deque_snapshot(list->deque, &range.snapshot);
+
+    if (rc < 0) return rc;
+    dropped = spill_deque_drop(list->deque, end, count);
+    if (dropped < 0) {
+        spill_snapshot_release(range.snapshot);
+        return (int)dropped;
+    }
+    call->reply->had_error = false;
+    rc = reply_snapshot(call, &range, before_array);
+    if (rc < 0 || call->reply->had_error) {
+        spill_deque_restore(list->deque, range.snapshot);
+        return rc;
+    }
+    spill_snapshot_release(range.snapshot);
+    list_removed_some(call, list);
+    return rc;
+}
+
+int list_reply_taken(struct call *call, struct list_at *list, enum spill_end end, uint64_t count,
+                     void (*before_array)(struct call *call))
+{
+    if (reply_bytes(list->deque, count) <= INLINE_BYTES)
+        return take_few(call, list, end, count, before_array);
+    return take_many(call, list, end, count, before_array);
+}
+
+/* LRANGE key start stop */
+int list_lrange(struct call *call)
+{
+    struct list_at list;
+    int64_t first, last, count;
+    int rc;
+
+    if (!call_integer(call, 2, &first) || !call_integer(call, 3, &last)) return 0;
+    rc = list_find_read(call, call->arguments[1], &list);
+    if (rc < 0) return rc;
+    count = rc ? (int64_t)spill_deque_count(list.deque) : 0;
+    if (first < 0) first = first + count < 0 ? 0 : first + count;
+    if (last < 0) last += count;
+    if (last >= count) last = count - 1;
+    if (first > last || first >= count) {
+        reply_array(call->reply, 0);
+        return 0;
+    }
+    return list_reply_range(call, list.deque, (uint64_t)first, (uint64_t)(last - first + 1),
+                            SPILL_TAIL, NULL);
+}

@@ -1,0 +1,97 @@
+/* parking.h - calls that cannot finish at once, and what lets them go on.
+ *
+ *   THROTTLED  it would grow, and eviction has to make room first      until the store's pressure
+ * is gone QUEUED     an older call holds one of its keys                     until claims grant its
+ * ticket NO_FIBER   it needs a fiber, and all are in use                    until one ends RUNNING
+ * in a fiber, suspended for the disk or between slices    until the disk answers, or its turn
+ *   BLOCKED    in the queues of empty keys (BLPOP)                     until served, timeout,
+ * UNBLOCK PAUSED     CLIENT PAUSE is in force                                until it ends
+ *   STREAMING  its reply is written as the socket drains               until the last piece
+ *
+ * A parked call owns a copy of its arguments; its client is parked with it. When the client goes, a
+ * call that has not begun is dropped, one that runs is told at its next wait (-ECANCELED) and
+ * leaves nothing half-done. Loop thread only. */
+#ifndef SERVER_COMMANDS_PARKING_H
+#define SERVER_COMMANDS_PARKING_H
+#include "modules/base/list.h"
+#include "server/commands/command.h"
+#include "server/keyspace/blocked.h"
+#include "server/keyspace/claims.h"
+
+struct parking;
+struct spill_hooks;
+
+enum parked_state {
+    PARKED_IDLE, /* between two states */
+    PARKED_THROTTLED,
+    PARKED_QUEUED,
+    PARKED_NO_FIBER,
+    PARKED_RUNNING,
+    PARKED_BLOCKED,
+    PARKED_PAUSED,
+    PARKED_STREAMING,
+    PARKED_STATE_COUNT,
+};
+
+struct parked_call {
+    struct call call; /* its arguments are this call's own */
+    enum parked_state state;
+    uint64_t client_id;
+    struct list_link link; /* in the queue of its state */
+    struct claim_ticket ticket;
+    bool has_ticket;
+    struct waiter waiter; /* while BLOCKED */
+    struct fiber *fiber;  /* while RUNNING */
+    bool is_canceled;     /* its client has gone */
+    bool is_done;         /* its fiber has ended, with rc */
+    bool waits_for_disk;  /* a STREAMING call's producer does */
+    int rc;
+    uint64_t left_ticks, away_ticks; /* when it was suspended, and for how long in all */
+    uint64_t bytes;                  /* of this and its arguments */
+};
+
+int parking_create(struct server *server, struct parking **out_parking);
+void parking_destroy(struct parking *parking); /* accepts NULL; ends what still runs */
+/* The hooks to make the spill store with. */
+struct spill_hooks parking_hooks(struct server *server);
+
+/* True: this call has to wait before it may run (its keys are held, or a grown store must shrink);
+ * it was parked. False: run it now. May answer an error itself (-ENOMEM) and then returns true. */
+bool parking_before(struct call *call);
+/* A call that returned -EAGAIN goes on in a fiber. */
+void parking_run_in_fiber(struct call *call);
+/* Puts a call into the queues of its keys; see call_block. */
+int parking_block(struct call *call, const struct slice *names, uint32_t name_count,
+                  int64_t deadline_us);
+/* A streamed reply has begun; parking_stream_end is called by its producer's destroy. */
+int parking_stream(struct call *call, struct parked_call **out_parked);
+void parking_stream_end(struct parked_call *parked);
+/* The producer of parked needs what is on disk: it will be told when something was read. */
+void parking_stream_wait(struct parked_call *parked);
+
+/* Serves clients that are blocked on keys that the last command changed. */
+void parking_serve_blocked(struct server *server);
+/* A blocked client gives up: answers nil (or -UNBLOCKED for an error) and goes on. False: not
+ * blocked. */
+bool parking_unblock(struct server *server, struct session *session, bool with_error);
+/* The client has gone: drops or cancels what it waits for. */
+void parking_forget(struct session *session);
+
+/* CLIENT UNPAUSE: what was held back runs now. */
+void parking_end_pause(struct server *server);
+
+/* End of a turn: timeouts, grants, resumed fibers, slices, throttled calls. True: more at once. */
+bool parking_run(struct server *server);
+/* How long the loop may sleep, in microseconds; -1: until something happens. */
+int64_t parking_sleep_us(struct server *server);
+
+/* True inside a fiber that may be suspended. */
+bool parking_can_suspend(const struct parking *parking);
+/* To be called between pieces of long work: lets others go first when the slice is used up. 0, or
+ * -ECANCELED: the client has gone. */
+int parking_breathe(struct server *server);
+/* Ticks that the running call was suspended for: not its own work. */
+uint64_t parking_away_ticks(const struct call *call);
+uint64_t parking_count(const struct parking *parking, enum parked_state state);
+uint64_t parking_memory_bytes(const struct parking *parking);
+#endif

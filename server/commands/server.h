@@ -1,0 +1,42 @@
+/* server.h - the parts that command handlers work with, connected by boot.c. Only pointers: a file
+ * includes the headers of the parts that it uses, not this one's. Loop thread only. */
+#ifndef SERVER_COMMANDS_SERVER_H
+#define SERVER_COMMANDS_SERVER_H
+#include <stdbool.h>
+#include <stdint.h>
+
+struct server {
+    struct loop *loop;
+    struct net *net;
+    struct os *os;
+    struct io *io;
+    struct log *log;
+    struct config *config;
+    struct keyspace *keyspace;
+    struct blocked *blocked;
+    struct claims *claims;
+    struct watch *watch;
+    struct spill_store *store;
+    struct fiber_pool *fibers;
+
+    struct command_table *table;   /* table.h */
+    struct parking *parking;       /* parking.h: calls that wait */
+    struct memory *memory;         /* observe/memory.h: who holds how much, and the budget */
+    struct monitors *monitors;     /* monitor.h */
+    struct statistics *statistics; /* statistics.h: what dispatch counts */
+    struct slowlog *slowlog;       /* observe/slowlog.h */
+    struct latency *latency;       /* observe/latency.h */
+
+    /* CLIENT PAUSE: until when (loop_now_ms), 0: no pause. */
+    int64_t paused_until_ms;
+    bool pause_is_for_writes_only;
+    /* True while a transaction runs: what is on disk is then read synchronously. */
+    bool must_not_suspend;
+    uint64_t sync_reads;
+    int64_t started_at_ms;
+    bool is_stopping;
+    uint64_t machine_memory_bytes; /* what this process may use: 0: unknown */
+    char run_id[41];               /* 40 hexadecimal digits, new at each start */
+    char executable[256];          /* path of the program */
+};
+#endif

@@ -1,0 +1,39 @@
+/* statistics.h - what dispatch counts, for INFO and LATENCY HISTOGRAM. Loop thread only. */
+#ifndef SERVER_COMMANDS_STATISTICS_H
+#define SERVER_COMMANDS_STATISTICS_H
+#include "modules/base/clock.h"
+#include "modules/base/slice.h"
+
+enum { LATENCY_BUCKETS = 48, ERROR_CODES_MAX = 128, ERROR_CODE_BYTES = 32 };
+
+struct command_statistics {
+    uint64_t calls, ticks;   /* ticks: of clock_ticks */
+    uint64_t rejected_calls; /* refused before they ran: arity, memory, authentication */
+    uint64_t failed_calls;   /* ran and answered an error */
+    uint64_t histogram[LATENCY_BUCKETS]; /* by log2 of ticks */
+};
+
+struct statistics {
+    struct ticks ticks;
+    uint64_t commands_processed;
+    uint64_t
+        slow_ticks; /* calls from here on go to the slow log or latency events; UINT64_MAX: none */
+    int64_t slowlog_us, latency_ms; /* the thresholds that slow_ticks comes from */
+    uint64_t error_replies;         /* total_error_replies */
+    struct error_statistics {
+        char code[ERROR_CODE_BYTES];
+        uint64_t count;
+    } errors[ERROR_CODES_MAX]; /* in order of appearance; beyond the last all count as the last */
+    uint32_t error_count;
+    uint64_t keyspace_hits, keyspace_misses;
+    uint64_t parked_commands;    /* that waited for the disk in a fiber */
+    uint64_t queued_commands;    /* that queued behind a key in operation */
+    uint64_t throttled_commands; /* that waited for eviction to make room */
+    uint64_t unblocked_clients;
+    uint64_t max_tick_us; /* longest turn of the loop since start or CONFIG RESETSTAT */
+    uint64_t slices;      /* times that a long operation let others go first */
+};
+
+void statistics_count_error(struct statistics *statistics, const char *code);
+void statistics_count_call(struct command_statistics *command, uint64_t ticks, bool failed);
+#endif

@@ -1,0 +1,234 @@
+#include "server/commands/table.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "modules/base/number.h"
+#include "server/commands/handlers.h"
+#include "server/commands/statistics.h"
+
+enum { NAME_BYTES_MAX = 32, SLOTS = 1024 /* a power of two, well above the number of rows */ };
+
+struct row {
+    const char *parent, *name;
+    int (*handler)(struct call *call);
+    int arity;
+    uint32_t flags;
+    int key_first, key_last, key_step;
+    uint32_t key_flags;
+    const char *group, *since, *complexity, *summary;
+};
+
+/* The short names that commands.def uses. */
+#define WRITE                          COMMAND_WRITE
+#define READONLY                       COMMAND_READONLY
+#define MAY_GROW                       COMMAND_MAY_GROW
+#define SPILLS                         COMMAND_SPILLS
+#define ADMIN                          COMMAND_ADMIN
+#define PUBSUB                         COMMAND_PUBSUB
+#define NOSCRIPT                       COMMAND_NOSCRIPT
+#define BLOCKING                       COMMAND_BLOCKING
+#define LOADING                        COMMAND_LOADING
+#define STALE                          COMMAND_STALE
+#define SKIP_MONITOR                   COMMAND_SKIP_MONITOR
+#define SKIP_SLOWLOG                   COMMAND_SKIP_SLOWLOG
+#define FAST                           COMMAND_FAST
+#define NO_AUTH                        COMMAND_NO_AUTH
+#define ALLOW_BUSY                     COMMAND_ALLOW_BUSY
+#define NO_MULTI                       COMMAND_NO_MULTI
+#define MOVABLE_KEYS                   COMMAND_MOVABLE_KEYS
+#define ALL_KEYS                       COMMAND_ALL_KEYS
+#define DANGEROUS                      COMMAND_DANGEROUS
+#define IMMEDIATE                      COMMAND_IMMEDIATE
+#define OTHER_DATABASE                 COMMAND_OTHER_DATABASE
+#define KEYS(first, last, step, flags) first, last, step, (flags)
+#define NO_KEYS                        0, 0, 0, 0
+
+#define COMMAND(name, handler, arity, flags, keys, group, since, complexity, summary)              \
+    { NULL, name, handler, arity, flags, keys, group, since, complexity, summary },
+#define SUBCOMMAND(parent, name, handler, arity, flags, keys, group, since, complexity, summary)   \
+    { parent, name, handler, arity, flags, keys, group, since, complexity, summary },
+static const struct row rows[] = {
+#include "server/commands/commands.def"
+};
+#undef COMMAND
+#undef SUBCOMMAND
+
+enum { ROW_COUNT = sizeof(rows) / sizeof(rows[0]) };
+static_assert(ROW_COUNT * 2 < SLOTS, "the hash table would be crowded");
+
+struct command_table {
+    struct command commands[ROW_COUNT];
+    struct command_statistics statistics[ROW_COUNT];
+    struct command *top[ROW_COUNT];
+    uint32_t top_count;
+    struct command *slots[SLOTS]; /* open addressing, linear probing */
+    char full_names[ROW_COUNT][2 * NAME_BYTES_MAX];
+    struct command *children[ROW_COUNT];
+};
+
+/* FNV-1a over the lower-cased name. Names are few and known: no seed is needed. */
+static uint32_t name_hash(struct slice name)
+{
+    uint32_t hash = 2166136261u;
+
+    for (size_t i = 0; i < name.size; i++) {
+        hash = (hash ^ ascii_lower(name.bytes[i])) * 16777619u;
+    }
+    return hash ^ (hash >> 15);
+}
+
+static void fill_command(struct command_table *table, uint32_t index)
+{
+    const struct row *row = &rows[index];
+    struct command *command = &table->commands[index];
+    int written = snprintf(table->full_names[index], sizeof(table->full_names[index]), "%s%s%s",
+                           row->parent ? row->parent : "", row->parent ? "|" : "", row->name);
+
+    assert(written > 0 && (size_t)written < sizeof(table->full_names[index]));
+    *command = (struct command){
+        .name = row->name,
+        .handler = row->handler,
+        .arity = row->arity,
+        .flags = row->flags,
+        .key_first = row->key_first,
+        .key_last = row->key_last,
+        .key_step = row->key_step,
+        .key_flags = row->key_flags,
+        .group = row->group,
+        .since = row->since,
+        .complexity = row->complexity,
+        .summary = row->summary,
+        .full_name = table->full_names[index],
+        .statistics = &table->statistics[index],
+    };
+}
+
+static void add_top(struct command_table *table, struct command *command)
+{
+    uint32_t slot = name_hash(slice_of_string(command->name)) % SLOTS;
+
+    assert(!command_find(table, slice_of_string(command->name)));
+    while (table->slots[slot]) {
+        slot = (slot + 1) % SLOTS;
+    }
+    table->slots[slot] = command;
+    table->top[table->top_count++] = command;
+}
+
+/* Rows of one container stand together in commands.def, behind the container's own. */
+static void add_children(struct command_table *table)
+{
+    uint32_t used = 0;
+
+    for (uint32_t i = 0; i < ROW_COUNT; i++) {
+        struct command *parent;
+
+        if (!rows[i].parent) continue;
+        parent = command_find(table, slice_of_string(rows[i].parent));
+        assert(parent && "a SUBCOMMAND row stands behind its container's row");
+        if (parent->child_count == 0) parent->children = &table->children[used];
+        assert(parent->children + parent->child_count == &table->children[used]);
+        table->commands[i].parent = parent;
+        table->children[used++] = &table->commands[i];
+        parent->child_count++;
+    }
+}
+
+int command_table_create(struct command_table **out_table)
+{
+    struct command_table *table = calloc(1, sizeof(*table));
+
+    if (!table) return -ENOMEM;
+    for (uint32_t i = 0; i < ROW_COUNT; i++) {
+        fill_command(table, i);
+        if (!rows[i].parent) add_top(table, &table->commands[i]);
+    }
+    add_children(table);
+    *out_table = table;
+    return 0;
+}
+
+void command_table_destroy(struct command_table *table)
+{
+    free(table);
+}
+
+struct command *command_find(struct command_table *table, struct slice name)
+{
+    uint32_t slot;
+
+    if (name.size > NAME_BYTES_MAX) return NULL;
+    slot = name_hash(name) % SLOTS;
+    for (; table->slots[slot]; slot = (slot + 1) % SLOTS) {
+        if (slice_equal_nocase(slice_of_string(table->slots[slot]->name), name))
+            return table->slots[slot];
+    }
+    return NULL;
+}
+
+struct command *command_child(const struct command *container, struct slice name)
+{
+    for (uint32_t i = 0; i < container->child_count; i++) {
+        if (slice_equal_nocase(slice_of_string(container->children[i]->name), name))
+            return container->children[i];
+    }
+    return NULL;
+}
+
+struct command *command_find_full(struct command_table *table, struct slice full_name)
+{
+    const uint8_t *bar = full_name.size ? memchr(full_name.bytes, '|', full_name.size) : NULL;
+    struct command *container;
+    size_t head;
+
+    if (!bar) return command_find(table, full_name);
+    head = (size_t)(bar - full_name.bytes);
+    container = command_find(table, slice_of(full_name.bytes, head));
+    if (!container) return NULL;
+    return command_child(container, slice_of(bar + 1, full_name.size - head - 1));
+}
+
+uint32_t command_count(const struct command_table *table)
+{
+    return table->top_count;
+}
+
+struct command *command_at(const struct command_table *table, uint32_t index)
+{
+    assert(index < table->top_count);
+    return table->top[index];
+}
+
+/* numkeys stands at key_first, the keys behind it. */
+static int movable_keys(const struct command *command, const struct slice *arguments,
+                        uint32_t argument_count, uint32_t *out_indexes, uint32_t capacity)
+{
+    uint32_t at = (uint32_t)command->key_first;
+    int64_t count;
+
+    if (at >= argument_count || !number_parse_int64(arguments[at], &count)) return -EINVAL;
+    if (count <= 0 || count > (int64_t)argument_count - (int64_t)at - 1) return -EINVAL;
+    for (uint32_t i = 0; i < (uint32_t)count && i < capacity; i++) {
+        out_indexes[i] = at + 1 + i;
+    }
+    return (int)count;
+}
+
+int command_keys(const struct command *command, const struct slice *arguments,
+                 uint32_t argument_count, uint32_t *out_indexes, uint32_t capacity)
+{
+    int last = command->key_last, count = 0;
+
+    if (command->flags & COMMAND_MOVABLE_KEYS)
+        return movable_keys(command, arguments, argument_count, out_indexes, capacity);
+    if (command->key_first == 0) return 0;
+    if (last < 0) last = (int)argument_count + last;
+    for (int i = command->key_first; i <= last && i < (int)argument_count; i += command->key_step) {
+        if ((uint32_t)count < capacity) out_indexes[count] = (uint32_t)i;
+        count++;
+    }
+    return count;
+}

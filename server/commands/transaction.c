@@ -1,0 +1,276 @@
+#include "server/commands/transaction.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "modules/base/number.h"
+#include "server/commands/dispatch.h"
+#include "server/commands/handlers.h"
+#include "server/commands/list_common.h"
+#include "server/commands/server.h"
+#include "server/commands/session.h"
+#include "server/commands/table.h"
+#include "server/keyspace/keyspace.h"
+#include "server/keyspace/watch.h"
+#include "server/observe/memory.h"
+
+/* ---- queueing -------------------------------------------------------------------------------- */
+
+static bool copy_into(struct queued_command *queued, const struct call *call, size_t *out_bytes)
+{
+    size_t bytes = call->argument_count * sizeof(struct slice);
+    uint8_t *at;
+
+    for (uint32_t i = 0; i < call->argument_count; i++) {
+        bytes += call->arguments[i].size;
+    }
+    queued->command = call->command;
+    queued->argument_count = call->argument_count;
+    queued->arguments = malloc(bytes);
+    if (!queued->arguments) return false;
+    at = (uint8_t *)(queued->arguments + call->argument_count);
+    for (uint32_t i = 0; i < call->argument_count; i++) {
+        struct slice from = call->arguments[i];
+
+        if (from.size) memcpy(at, from.bytes, from.size);
+        queued->arguments[i] = slice_of(at, from.size);
+        at += from.size;
+    }
+    *out_bytes = bytes;
+    return true;
+}
+
+static bool has_room(struct transaction *transaction)
+{
+    uint32_t capacity = transaction->capacity ? transaction->capacity * 2 : 8;
+    struct queued_command *commands;
+
+    if (transaction->count < transaction->capacity) return true;
+    commands = realloc(transaction->commands, capacity * sizeof(*commands));
+    if (!commands) return false;
+    transaction->commands = commands;
+    transaction->capacity = capacity;
+    return true;
+}
+
+void transaction_queue(struct call *call)
+{
+    struct transaction *transaction = call->session->transaction;
+    size_t bytes = 0;
+
+    if (transaction->bytes > memory_limit(call->server->memory) / 4) {
+        transaction->must_abort = true;
+        (void)call_error(call, "OOM the queued commands hold more than a quarter of 'maxmemory'");
+        return;
+    }
+    if (!has_room(transaction) ||
+        !copy_into(&transaction->commands[transaction->count], call, &bytes)) {
+        transaction->must_abort = true;
+        call_engine_error(call, -ENOMEM);
+        return;
+    }
+    transaction->count++;
+    transaction->bytes += bytes + sizeof(struct queued_command);
+    memory_add_clients(call->server->memory, (int64_t)bytes);
+    transaction->flags |= call->command->flags;
+    reply_simple(call->reply, SLICE_LITERAL("QUEUED"));
+}
+
+void transaction_spoil(struct session *session)
+{
+    if (session->transaction) session->transaction->must_abort = true;
+}
+
+static void forget_queue(struct session *session)
+{
+    struct transaction *transaction = session->transaction;
+    uint64_t bytes = 0;
+
+    if (!transaction) return;
+    session->transaction = NULL;
+    for (uint32_t i = 0; i < transaction->count; i++) {
+        free(transaction->commands[i].arguments);
+    }
+    bytes = transaction->bytes - transaction->count * sizeof(struct queued_command);
+    memory_add_clients(session->server->memory, -(int64_t)bytes);
+    free(transaction->commands);
+    free(transaction);
+}
+
+void transaction_discard(struct session *session)
+{
+    forget_queue(session);
+    watch_clear(session->server->watch, &session->watcher);
+}
+
+/* ---- what others ask ----------------------------------------------------------------------------
+ */
+
+bool transaction_is_exec(const struct call *call)
+{
+    return call->command->handler == transaction_exec && call->session &&
+           call->session->transaction;
+}
+
+struct call transaction_call(const struct transaction *transaction, uint32_t index,
+                             const struct call *exec)
+{
+    const struct queued_command *queued = &transaction->commands[index];
+    struct call call = *exec;
+
+    call.command = queued->command;
+    call.arguments = queued->arguments;
+    call.argument_count = queued->argument_count;
+    call.parked = NULL;
+    call.in_transaction = true;
+    return call;
+}
+
+void transaction_follow_select(const struct call *queued, unsigned *database)
+{
+    int64_t value;
+
+    if (queued->command->handler != connection_select || queued->argument_count != 2) return;
+    if (!number_parse_int64(queued->arguments[1], &value)) return;
+    if (value >= 0 && value < (int64_t)keyspace_database_count(queued->server->keyspace))
+        *database = (unsigned)value;
+}
+
+uint64_t transaction_bytes(const struct session *session)
+{
+    return session->transaction ? session->transaction->bytes : 0;
+}
+
+/* ---- the commands
+ * ---------------------------------------------------------------------------------- */
+
+/* MULTI */
+int transaction_multi(struct call *call)
+{
+    if (call->session->transaction) return call_error(call, "ERR MULTI calls can not be nested");
+    call->session->transaction = calloc(1, sizeof(struct transaction));
+    if (!call->session->transaction) return -ENOMEM;
+    reply_ok(call->reply);
+    return 0;
+}
+
+/* DISCARD */
+int transaction_discard_command(struct call *call)
+{
+    if (!call->session->transaction) return call_error(call, "ERR DISCARD without MULTI");
+    transaction_discard(call->session);
+    reply_ok(call->reply);
+    return 0;
+}
+
+/* True when a watched key expired since: nobody may have touched it, so nobody told. */
+static bool has_expired_since(void *context, unsigned database, struct slice name, bool had_expired)
+{
+    struct keyspace *keyspace = context;
+
+    (void)had_expired;
+    /* Finding removes what has expired, and that tells the watchers. */
+    (void)keyspace_find(keyspace, database, name);
+    return false;
+}
+
+static bool watch_is_broken(struct call *call)
+{
+    struct watcher *watcher = &call->session->watcher;
+
+    (void)watch_any(watcher, has_expired_since, call->server->keyspace);
+    return watcher->is_dirty;
+}
+
+/* The ends of the lists that the commands name are in memory before the first one runs, so that
+ * EXEC, which does not let others go between, seldom reads synchronously. */
+static int fetch_ends(const struct call *exec)
+{
+    const struct transaction *transaction = exec->session->transaction;
+    unsigned database = exec->database;
+
+    for (uint32_t i = 0; i < transaction->count; i++) {
+        struct call queued = transaction_call(transaction, i, exec);
+        int rc;
+
+        queued.database = database;
+        rc = list_fetch_ends(&queued);
+        if (rc < 0) return rc;
+        transaction_follow_select(&queued, &database);
+    }
+    return 0;
+}
+
+static void run_queued(struct call *exec)
+{
+    const struct transaction *transaction = exec->session->transaction;
+
+    reply_array(exec->reply, transaction->count);
+    for (uint32_t i = 0; i < transaction->count; i++) {
+        struct call queued = transaction_call(transaction, i, exec);
+
+        queued.database = exec->session->database;
+        (void)dispatch_run(&queued);
+    }
+}
+
+/* EXEC */
+int transaction_exec(struct call *call)
+{
+    struct session *session = call->session;
+    int rc;
+
+    if (!session) return -ECANCELED;
+    if (!session->transaction) return call_error(call, "ERR EXEC without MULTI");
+    if (session->transaction->must_abort) {
+        transaction_discard(session);
+        return call_error(call, "EXECABORT Transaction discarded because of previous errors.");
+    }
+    if (watch_is_broken(call)) {
+        transaction_discard(session);
+        reply_null_array(call->reply);
+        return 0;
+    }
+    rc = fetch_ends(call);
+    if (rc < 0) return rc;
+    if (!call->session) return -ECANCELED; /* it went while we waited */
+    if (watch_is_broken(call)) {           /* somebody may have been faster while we waited */
+        transaction_discard(session);
+        reply_null_array(call->reply);
+        return 0;
+    }
+    watch_clear(call->server->watch, &session->watcher);
+    call->server->must_not_suspend = true;
+    run_queued(call);
+    call->server->must_not_suspend = false;
+    transaction_discard(session);
+    return 0;
+}
+
+/* WATCH key [key ...] */
+int transaction_watch(struct call *call)
+{
+    struct keyspace *keyspace = call->server->keyspace;
+
+    if (call->session->transaction)
+        return call_error(call, "ERR WATCH inside MULTI is not allowed");
+    for (uint32_t i = 1; i < call->argument_count; i++) {
+        int rc;
+
+        (void)keyspace_find(keyspace, call->database,
+                            call->arguments[i]); /* drops an expired one */
+        rc = watch_add(call->server->watch, &call->session->watcher, call->database,
+                       call->arguments[i], false);
+        if (rc < 0) return rc;
+    }
+    reply_ok(call->reply);
+    return 0;
+}
+
+/* UNWATCH */
+int transaction_unwatch(struct call *call)
+{
+    watch_clear(call->server->watch, &call->session->watcher);
+    reply_ok(call->reply);
+    return 0;
+}

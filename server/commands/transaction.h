@@ -1,0 +1,35 @@
+/* transaction.h - MULTI: the commands queued between MULTI and EXEC. Loop thread only. */
+#ifndef SERVER_COMMANDS_TRANSACTION_H
+#define SERVER_COMMANDS_TRANSACTION_H
+#include "server/commands/command.h"
+
+struct queued_command {
+    const struct command *command;
+    struct slice *arguments; /* one allocation with their bytes */
+    uint32_t argument_count;
+};
+
+struct transaction {
+    struct queued_command *commands;
+    uint32_t count, capacity;
+    uint32_t flags;  /* of all commands, or-ed */
+    uint64_t bytes;  /* held by the queue */
+    bool must_abort; /* a command was refused while queueing: EXEC answers EXECABORT */
+};
+
+/* Puts a call into its session's queue and answers QUEUED; the limit of what may be queued is a
+ * quarter of maxmemory. */
+void transaction_queue(struct call *call);
+/* A command was refused: if a MULTI is open, its EXEC will not run. */
+void transaction_spoil(struct session *session);
+/* Ends the session's MULTI, if any, and forgets what it watches. */
+void transaction_discard(struct session *session);
+
+bool transaction_is_exec(const struct call *call); /* EXEC with an open MULTI that will run */
+/* The queued command as a call; views into the transaction. exec is the EXEC. */
+struct call transaction_call(const struct transaction *transaction, uint32_t index,
+                             const struct call *exec);
+/* A queued SELECT changes the database of those behind it. */
+void transaction_follow_select(const struct call *queued, unsigned *database);
+uint64_t transaction_bytes(const struct session *session);
+#endif

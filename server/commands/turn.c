@@ -1,0 +1,50 @@
+#include "server/commands/turn.h"
+
+#include "modules/base/clock.h"
+#include "modules/spill/store.h"
+#include "server/commands/parking.h"
+#include "server/commands/server.h"
+#include "server/commands/statistics.h"
+#include "server/keyspace/blocked.h"
+#include "server/keyspace/keyspace.h"
+#include "server/net/loop.h"
+#include "server/observe/memory.h"
+
+enum {
+    EXPIRE_KEYS_A_TURN = 64, /* each may free a list; the rest is due next turn, at once */
+    REHASH_BUCKETS_A_TURN = 64,
+    SPILL_SLICE_US = 500,
+};
+
+bool turn_end(void *context)
+{
+    struct server *server = context;
+    bool has_more;
+
+    keyspace_set_now(server->keyspace, loop_now_ms(server->loop));
+    has_more = keyspace_expire_due(server->keyspace, EXPIRE_KEYS_A_TURN) == EXPIRE_KEYS_A_TURN;
+    if (parking_run(server)) has_more = true;
+    if (spill_store_tick(server->store, SPILL_SLICE_US)) has_more = true;
+    if (keyspace_rehash_step(server->keyspace, REHASH_BUCKETS_A_TURN)) has_more = true;
+    memory_update(server->memory);
+    return has_more;
+}
+
+static int64_t until_next_expiry_us(const struct server *server)
+{
+    int64_t next_ms = keyspace_next_expiry(server->keyspace), now_ms = loop_now_ms(server->loop);
+
+    if (next_ms < 0) return -1;
+    return next_ms > now_ms ? (next_ms - now_ms) * 1000 : 0;
+}
+
+int64_t turn_before_wait(void *context)
+{
+    struct server *server = context;
+    int64_t expiry_us = until_next_expiry_us(server), sleep_us = parking_sleep_us(server);
+    uint64_t took_us = clock_monotonic_us() - loop_now_us(server->loop);
+
+    if (took_us > server->statistics->max_tick_us) server->statistics->max_tick_us = took_us;
+    if (expiry_us >= 0 && (sleep_us < 0 || expiry_us < sleep_us)) sleep_us = expiry_us;
+    return sleep_us;
+}

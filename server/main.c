@@ -1,0 +1,14 @@
+/* main.c - the server's program. */
+#include "server/boot.h"
+
+/* Few arenas and early return of freed pages: maxmemory is a promise about RssAnon, and the loop
+ * thread does almost all allocating. */
+extern const char *malloc_conf;
+const char *malloc_conf =
+    "narenas:2,tcache:true,dirty_decay_ms:500,muzzy_decay_ms:0,background_thread:"
+    "false,retain:true";
+
+int main(int argc, char **argv)
+{
+    return boot_and_run(argc, argv);
+}

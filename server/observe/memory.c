@@ -1,0 +1,207 @@
+#include "server/observe/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "modules/io/fiber.h"
+#include "modules/spill/store.h"
+#include "server/keyspace/blocked.h"
+#include "server/keyspace/keyspace.h"
+#include "server/net/net.h"
+
+enum {
+    /* Lists work with this little, slowly; below it nothing else may take more. */
+    SPILL_SHARE_LEAST = 16,     /* of the limit: a sixteenth */
+    BUDGET_GRAIN_BYTES = 65536, /* smaller changes of the budget are not worth a call */
+};
+
+struct memory {
+    struct memory_owners owners;
+    uint64_t limit_bytes, list_bytes_max;
+    int64_t session_bytes;
+    int statm_fd;
+    uint64_t page_bytes;
+    uint64_t rss_bytes, rss_anon_bytes, peak_rss_anon_bytes, startup_bytes;
+    uint64_t used_bytes, peak_used_bytes;
+    uint64_t unspillable_bytes; /* estimate of now */
+    /* At the last sample: RssAnon less spill's, and what the owners counted. Between samples the
+     * owners' growth is added to it. */
+    uint64_t sampled_unspillable_bytes, sampled_counted_bytes;
+    uint64_t budget_bytes;
+};
+
+int memory_create(const struct memory_owners *owners, uint64_t limit_bytes, uint64_t list_bytes_max,
+                  struct memory **out_memory)
+{
+    struct memory *memory = calloc(1, sizeof(*memory));
+
+    if (!memory) return -ENOMEM;
+    memory->owners = *owners;
+    memory->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+    memory->statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    if (memory->statm_fd < 0) {
+        int rc = -errno;
+
+        free(memory);
+        return rc;
+    }
+    memory_sample(memory);
+    memory->startup_bytes = memory->rss_anon_bytes;
+    memory_set_limit(memory, limit_bytes, list_bytes_max);
+    *out_memory = memory;
+    return 0;
+}
+
+void memory_destroy(struct memory *memory)
+{
+    if (!memory) return;
+    (void)close(memory->statm_fd);
+    free(memory);
+}
+
+uint64_t memory_limit(const struct memory *memory)
+{
+    return memory->limit_bytes;
+}
+
+void memory_add_clients(struct memory *memory, int64_t delta_bytes)
+{
+    memory->session_bytes += delta_bytes;
+}
+
+/* Fields of statm are pages: size resident shared …; shared is what files and shared memory back.
+ */
+static void read_rss(struct memory *memory)
+{
+    char text[128];
+    unsigned long long size, resident, shared;
+    ssize_t got = pread(memory->statm_fd, text, sizeof(text) - 1, 0);
+
+    if (got <= 0) return; /* the last figure stands */
+    text[got] = '\0';
+    if (sscanf(text, "%llu %llu %llu", &size, &resident, &shared) != 3) return;
+    memory->rss_bytes = resident * memory->page_bytes;
+    memory->rss_anon_bytes = (resident - shared) * memory->page_bytes;
+    if (memory->rss_anon_bytes > memory->peak_rss_anon_bytes)
+        memory->peak_rss_anon_bytes = memory->rss_anon_bytes;
+}
+
+/* What the owners count beside spill. */
+static uint64_t counted_beside_spill(const struct memory *memory)
+{
+    const struct memory_owners *owners = &memory->owners;
+    struct net_info net;
+    struct keyspace_info keyspace;
+
+    net_info(owners->net, &net);
+    keyspace_info(owners->keyspace, &keyspace);
+    return net.pool_bytes + net.heap_output_bytes + net.heap_input_bytes + net.clients_bytes +
+           keyspace.memory_bytes + blocked_memory_bytes(owners->blocked) +
+           fiber_memory_bytes(owners->fibers) + owners->parked_bytes(owners->context) +
+           (uint64_t)(memory->session_bytes > 0 ? memory->session_bytes : 0);
+}
+
+static uint64_t spill_bytes(const struct memory *memory)
+{
+    struct spill_store_info info;
+
+    spill_store_info(memory->owners.store, &info);
+    return info.memory_bytes;
+}
+
+void memory_sample(struct memory *memory)
+{
+    uint64_t spill = spill_bytes(memory);
+
+    read_rss(memory);
+    memory->sampled_counted_bytes = counted_beside_spill(memory);
+    memory->sampled_unspillable_bytes =
+        memory->rss_anon_bytes > spill ? memory->rss_anon_bytes - spill : 0;
+}
+
+static uint64_t least_spill_bytes(const struct memory *memory)
+{
+    return memory->limit_bytes / SPILL_SHARE_LEAST;
+}
+
+static uint64_t budget_of(const struct memory *memory)
+{
+    uint64_t least = least_spill_bytes(memory), budget = least;
+
+    if (memory->limit_bytes > memory->unspillable_bytes + least)
+        budget = memory->limit_bytes - memory->unspillable_bytes;
+    if (memory->list_bytes_max && budget > memory->list_bytes_max) budget = memory->list_bytes_max;
+    return budget;
+}
+
+static uint64_t difference(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : b - a;
+}
+
+void memory_update(struct memory *memory)
+{
+    uint64_t counted = counted_beside_spill(memory);
+    uint64_t estimate = memory->sampled_unspillable_bytes, budget;
+
+    if (counted > memory->sampled_counted_bytes)
+        estimate += counted - memory->sampled_counted_bytes;
+    memory->unspillable_bytes = estimate > counted ? estimate : counted;
+    memory->used_bytes = counted + spill_bytes(memory);
+    if (memory->used_bytes > memory->peak_used_bytes) memory->peak_used_bytes = memory->used_bytes;
+    budget = budget_of(memory);
+    if (difference(budget, memory->budget_bytes) < BUDGET_GRAIN_BYTES &&
+        budget != memory->list_bytes_max)
+        return;
+    if (budget == memory->budget_bytes) return;
+    memory->budget_bytes = budget;
+    spill_store_set_memory(memory->owners.store, budget);
+}
+
+void memory_set_limit(struct memory *memory, uint64_t limit_bytes, uint64_t list_bytes_max)
+{
+    memory->limit_bytes = limit_bytes;
+    memory->list_bytes_max = list_bytes_max;
+    memory_update(memory);
+}
+
+bool memory_is_exhausted(const struct memory *memory)
+{
+    return memory->unspillable_bytes + least_spill_bytes(memory) > memory->limit_bytes;
+}
+
+void memory_info(const struct memory *memory, struct memory_info *out_info)
+{
+    const struct memory_owners *owners = &memory->owners;
+    struct net_info net;
+    struct keyspace_info keyspace;
+    struct spill_store_info spill;
+
+    net_info(owners->net, &net);
+    keyspace_info(owners->keyspace, &keyspace);
+    spill_store_info(owners->store, &spill);
+    *out_info = (struct memory_info){
+        .limit_bytes = memory->limit_bytes,
+        .used_bytes = memory->used_bytes,
+        .peak_used_bytes = memory->peak_used_bytes,
+        .rss_anon_bytes = memory->rss_anon_bytes,
+        .rss_bytes = memory->rss_bytes,
+        .peak_rss_anon_bytes = memory->peak_rss_anon_bytes,
+        .startup_bytes = memory->startup_bytes,
+        .keyspace_bytes = keyspace.memory_bytes,
+        .values_bytes = keyspace.value_memory_bytes,
+        .clients_bytes = net.clients_bytes,
+        .buffers_bytes = net.pool_bytes + net.heap_output_bytes + net.heap_input_bytes,
+        .parked_bytes = owners->parked_bytes(owners->context),
+        .fibers_bytes = fiber_memory_bytes(owners->fibers),
+        .blocked_bytes = blocked_memory_bytes(owners->blocked),
+        .sessions_bytes = (uint64_t)(memory->session_bytes > 0 ? memory->session_bytes : 0),
+        .spill_bytes = spill.memory_bytes,
+        .spill_budget_bytes = memory->budget_bytes,
+        .spill_index_bytes = spill.index_memory_bytes,
+        .unspillable_bytes = memory->unspillable_bytes,
+    };
+}

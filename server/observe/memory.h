@@ -1,0 +1,59 @@
+/* memory.h - who holds how much memory, and what follows for the spill budget and for growing
+ * commands.
+ *
+ * Owners tell their sums (keyspace, clients, buffers, parked calls, fibers, spill); the kernel
+ * tells RssAnon every 100 ms. The larger of the two, less what spill holds, is what cannot be
+ * spilled; spill's budget is what maxmemory leaves beside it. When too little is left, commands
+ * that need memory that cannot spill are refused. Loop thread only. */
+#ifndef SERVER_OBSERVE_MEMORY_H
+#define SERVER_OBSERVE_MEMORY_H
+#include <stdbool.h>
+#include <stdint.h>
+
+struct memory;
+struct net;
+struct keyspace;
+struct blocked;
+struct spill_store;
+struct fiber_pool;
+
+struct memory_owners {
+    struct net *net;
+    struct keyspace *keyspace;
+    struct blocked *blocked;
+    struct spill_store *store;
+    struct fiber_pool *fibers;
+    uint64_t (*parked_bytes)(void *context); /* parked calls and their arguments */
+    void *context;
+};
+
+int memory_create(const struct memory_owners *owners, uint64_t limit_bytes, uint64_t list_bytes_max,
+                  struct memory **out_memory);
+void memory_destroy(struct memory *memory); /* accepts NULL */
+
+/* list_bytes_max: a cap on spill's memory below what the limit leaves; 0: none. */
+void memory_set_limit(struct memory *memory, uint64_t limit_bytes, uint64_t list_bytes_max);
+uint64_t memory_limit(const struct memory *memory);
+
+/* What sessions hold beside net's own: transactions, names. */
+void memory_add_clients(struct memory *memory, int64_t delta_bytes);
+
+/* Once a turn: adds up the owners and sets the store's budget when it changed. */
+void memory_update(struct memory *memory);
+/* Every 100 ms: asks the kernel. */
+void memory_sample(struct memory *memory);
+
+/* True: a command that needs memory that cannot spill gets -OOM. */
+bool memory_is_exhausted(const struct memory *memory);
+
+struct memory_info {
+    uint64_t limit_bytes, used_bytes /* the owners' sum */, peak_used_bytes;
+    uint64_t rss_anon_bytes, rss_bytes, peak_rss_anon_bytes;
+    uint64_t startup_bytes; /* RssAnon before the first client */
+    uint64_t keyspace_bytes, values_bytes, clients_bytes, buffers_bytes, parked_bytes, fibers_bytes;
+    uint64_t blocked_bytes, sessions_bytes;
+    uint64_t spill_bytes, spill_budget_bytes, spill_index_bytes;
+    uint64_t unspillable_bytes;
+};
+void memory_info(const struct memory *memory, struct memory_info *out_info);
+#endif
