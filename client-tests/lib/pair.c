@@ -2,7 +2,6 @@
 #include "client-tests/lib/clock.h"
 #include <check.h>
 #include <errno.h>
-#include <hiredis/sds.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,39 +12,8 @@ enum { SHOWN_BYTES = 600, HISTORY_SHOWN_BYTES = 120, DIFFERENCES_SHOWN_MAX = 60 
 /* A reply that has not come by then counts as none: the walks of a test take far less. */
 enum { REPLY_WAIT_MS = WAIT_MS / 3 };
 
-/* ---- commands ----------------------------------------------------------------------------------
+/* ---- showing ------------------------------------------------------------------------------------
  */
-
-void command_begin(struct text *command, int count)
-{
-    text_format(command, "*%d\r\n", count);
-}
-
-void command_add(struct text *command, const void *bytes, size_t size)
-{
-    text_format(command, "$%zu\r\n", size);
-    text_add(command, bytes, size);
-    text_add(command, "\r\n", 2);
-}
-
-void command_add_string(struct text *command, const char *string)
-{
-    command_add(command, string, strlen(string));
-}
-
-bool command_from_line(struct text *command, const char *line)
-{
-    int count = 0;
-    sds *items = sdssplitargs(line, &count);
-
-    if (items && count > 0) {
-        command_begin(command, count);
-        for (int i = 0; i < count; i++)
-            command_add(command, items[i], sdslen(items[i]));
-    }
-    if (items) sdsfreesplitres(items, count);
-    return items && count > 0;
-}
 
 /* A command in RESP as a line: its arguments, long ones shortened. */
 static void show_command(struct text *out, const struct text *command)

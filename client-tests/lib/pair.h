@@ -7,6 +7,7 @@
  * last commands before it. Waiting too long fails the test, as everywhere. */
 #ifndef CLIENT_TESTS_LIB_PAIR_H
 #define CLIENT_TESTS_LIB_PAIR_H
+#include "client-tests/lib/command.h"
 #include "client-tests/lib/server.h"
 #include "client-tests/lib/wire.h"
 #include <stdbool.h>
@@ -74,11 +75,4 @@ bool pair_expect_end(struct pair *pair, int connection);
 void pair_drop(struct pair *pair, int connection);
 /* Adds a difference that the caller found. */
 __attribute__((format(printf, 2, 3))) void pair_differ(struct pair *pair, const char *format, ...);
-
-/* Adds one argument to a command that text_add_command began for count arguments. */
-void command_begin(struct text *command, int count);
-void command_add(struct text *command, const void *bytes, size_t size);
-void command_add_string(struct text *command, const char *string);
-/* A whole command from a line as typed into redis-cli. False: unbalanced quotes or empty. */
-bool command_from_line(struct text *command, const char *line);
 #endif

@@ -1,5 +1,5 @@
 #include "client-tests/lib/stream.h"
-#include "client-tests/lib/pair.h"
+#include "client-tests/lib/command.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -61,14 +61,6 @@ static void add_missing(struct text *command)
     command_add_string(command, "never pushed");
 }
 
-static void add_number(struct text *command, long number)
-{
-    char text[32];
-
-    (void)snprintf(text, sizeof(text), "%ld", number);
-    command_add_string(command, text);
-}
-
 static void add_key_numbered(struct text *command, int key)
 {
     char name[16];
@@ -96,7 +88,7 @@ static void add_index(struct stream *stream, struct text *command, int key)
     long index = (long)below(stream, (unsigned)length);
 
     if (percent(stream, 3)) index += length;
-    add_number(command, percent(stream, 40) ? -index - 1 : index);
+    command_add_number(command, percent(stream, 40) ? -index - 1 : index);
 }
 
 static void add_end(struct stream *stream, struct text *command)
@@ -126,7 +118,7 @@ static void make_pop(struct stream *stream, struct text *command)
     command_begin(command, counts ? 3 : 2);
     command_add_string(command, percent(stream, 50) ? "LPOP" : "RPOP");
     (void)add_key(stream, command);
-    if (counts) add_number(command, percent(stream, 5) ? -1L : (long)below(stream, 20));
+    if (counts) command_add_number(command, percent(stream, 5) ? -1L : (long)below(stream, 20));
 }
 
 static void make_mpop(struct stream *stream, struct text *command)
@@ -138,13 +130,13 @@ static void make_mpop(struct stream *stream, struct text *command)
     command_begin(command, 3 + key_count + (counts ? 2 : 0) + (blocking ? 1 : 0));
     command_add_string(command, blocking ? "BLMPOP" : "LMPOP");
     if (blocking) command_add_string(command, percent(stream, 5) ? "-1" : "0");
-    add_number(command, percent(stream, 4) ? 0L : key_count);
+    command_add_number(command, percent(stream, 4) ? 0L : key_count);
     for (int i = 0; i < key_count; i++)
         add_key_numbered(command, (int)below(stream, STREAM_KEYS));
     add_end(stream, command);
     if (!counts) return;
     command_add_string(command, "COUNT");
-    add_number(command, percent(stream, 4) ? 0L : 1 + (long)below(stream, 30));
+    command_add_number(command, percent(stream, 4) ? 0L : 1 + (long)below(stream, 30));
 }
 
 static void make_move(struct stream *stream, struct text *command)
@@ -201,8 +193,8 @@ static void make_range(struct stream *stream, struct text *command)
     length = stream->lengths[key] > 0 ? stream->lengths[key] : 1;
     start = (long)below(stream, (unsigned)length);
     if (percent(stream, 40)) start -= length;
-    add_number(command, start);
-    add_number(command, start + (long)below(stream, 120) - 2);
+    command_add_number(command, start);
+    command_add_number(command, start + (long)below(stream, 120) - 2);
 }
 
 static void make_insert(struct stream *stream, struct text *command)
@@ -226,7 +218,7 @@ static void make_remove(struct stream *stream, struct text *command)
     command_begin(command, 4);
     command_add_string(command, "LREM");
     (void)add_key(stream, command);
-    add_number(command, counts[below(stream, percent(stream, 20) ? 7 : 3)]);
+    command_add_number(command, counts[below(stream, percent(stream, 20) ? 7 : 3)]);
     if (percent(stream, 15)) {
         add_missing(command);
     } else {
@@ -254,15 +246,15 @@ static void make_position(struct stream *stream, struct text *command)
     }
     if (options & 1) {
         command_add_string(command, "RANK");
-        add_number(command, ranks[below(stream, percent(stream, 10) ? 8 : 7)]);
+        command_add_number(command, ranks[below(stream, percent(stream, 10) ? 8 : 7)]);
     }
     if (options & 2) {
         command_add_string(command, "COUNT");
-        add_number(command, counts[below(stream, percent(stream, 10) ? 6 : 5)]);
+        command_add_number(command, counts[below(stream, percent(stream, 10) ? 6 : 5)]);
     }
     if (options & 4) {
         command_add_string(command, "MAXLEN");
-        add_number(command, lengths[below(stream, percent(stream, 10) ? 6 : 5)]);
+        command_add_number(command, lengths[below(stream, percent(stream, 10) ? 6 : 5)]);
     }
 }
 
@@ -276,14 +268,14 @@ static void make_trim(struct stream *stream, struct text *command)
     add_key_numbered(command, key);
     if (length > keep + keep / 2) { /* grown too long: cut somewhere inside */
         long start = (long)below(stream, (unsigned)(length - keep));
-        add_number(command, start);
-        add_number(command, start + keep - 1);
+        command_add_number(command, start);
+        command_add_number(command, start + keep - 1);
     } else if (percent(stream, 3)) { /* and now and then all of it goes */
-        add_number(command, 5);
-        add_number(command, 4);
+        command_add_number(command, 5);
+        command_add_number(command, 4);
     } else {
-        add_number(command, (long)below(stream, 10));
-        add_number(command, -1 - (long)below(stream, 10));
+        command_add_number(command, (long)below(stream, 10));
+        command_add_number(command, -1 - (long)below(stream, 10));
     }
 }
 
@@ -379,12 +371,12 @@ void stream_blocking(struct stream *stream, struct text *command)
         command_begin(command, 6 + key_count);
         command_add_string(command, "BLMPOP");
         command_add_string(command, "0");
-        add_number(command, key_count);
+        command_add_number(command, key_count);
         for (int i = 0; i < key_count; i++)
             add_wait_key(stream, command);
         add_end(stream, command);
         command_add_string(command, "COUNT");
-        add_number(command, 1 + (long)below(stream, 3));
+        command_add_number(command, 1 + (long)below(stream, 3));
     } else { /* to another wait key: a chain; or to a long list, whose end may be on disk */
         command_begin(command, 6);
         command_add_string(command, "BLMOVE");
@@ -438,11 +430,11 @@ static void make_harmless(struct stream *stream, int key, unsigned form, struct 
     if (form == 4) add_index(stream, command, key);
     if (form == 6) {
         long start = (long)below(stream, (unsigned)stream->length_wanted);
-        add_number(command, start);
-        add_number(command, start + 5);
+        command_add_number(command, start);
+        command_add_number(command, start + 5);
     }
     if (form == 7) {
-        add_number(command, 100000000);
+        command_add_number(command, 100000000);
         command_add_string(command, "x");
     }
 }
@@ -457,7 +449,7 @@ void stream_burst(struct stream *stream, int key, int member, unsigned kind, str
         command_begin(command, 4);
         command_add_string(command, "LREM");
         add_key_numbered(command, key);
-        add_number(command, member % 4 == 0 ? 2 : -2);
+        command_add_number(command, member % 4 == 0 ? 2 : -2);
         add_value_numbered(command, (kind + (unsigned)member) % (VALUES - 2));
         return;
     }
