@@ -44,6 +44,7 @@ START_TEST(integers_keep_to_their_range)
     expect_set("list-max-listpack-size", "-2147483648", "-2147483648");
     expect_refused("list-max-listpack-size", "-2147483649",
                    "argument must be between -2147483648 and 2147483647 inclusive");
+    listen_to("slowlog-log-slower-than");
     expect_set("slowlog-log-slower-than", "9223372036854775807", "9223372036854775807");
 }
 END_TEST
