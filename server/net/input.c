@@ -178,8 +178,8 @@ static void take_requests(struct client *client, const uint8_t *bytes, size_t si
                                  client->framer.argument_count);
         if (chain_bytes(&client->output) > TURN_OUTPUT_BYTES) {
             check_hard_limit(client);
-            if (list_is_empty(&client->ready_link))
-                list_push_back(&net->ready, &client->ready_link);
+            list_remove(&client->ready_link); /* it may have parked and unparked by now */
+            list_push_back(&net->yielded, &client->ready_link);
             break;
         }
     }

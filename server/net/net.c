@@ -77,6 +77,7 @@ static int64_t turn_end(void *context)
     flush_all(net);
     run_closes(net);
     free_gone_clients(net);
+    list_append_all(&net->ready, &net->yielded);
     if (!list_is_empty(&net->deferred)) resume_deferred(net);
     if (has_more || has_work_left(net)) return 0;
     if (!net->handlers.on_before_wait) return -1;
@@ -102,6 +103,7 @@ static void init_lists(struct net *net)
     list_init(&net->all);
     list_init(&net->output);
     list_init(&net->ready);
+    list_init(&net->yielded);
     list_init(&net->deferred);
     list_init(&net->closing);
     list_init(&net->gone);

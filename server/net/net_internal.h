@@ -90,6 +90,7 @@ struct net {
     struct list_link all;         /* clients in order of connecting */
     struct list_link output;      /* clients that may have something to flush */
     struct list_link ready;       /* clients whose waiting input can go on */
+    struct list_link yielded;     /* the same, but from the next turn on (ready_link) */
     struct list_link deferred;    /* clients not read for want of memory, the oldest first */
     struct list_link closing;     /* client_close was called, on_close was not yet */
     struct list_link gone;        /* on_close ran (closing_link): freed at the end of the turn */

@@ -121,7 +121,7 @@ static void flush_client(struct client *client)
     }
     while (chain_bytes(&client->output) > 0 && send_some(client)) {
         if (client->net->info.output_bytes - sent_before < TURN_OUTPUT_BYTES) continue;
-        if (chain_bytes(&client->output) > 0) block_writing(client); /* the others' turn */
+        mark_output(client); /* the others' turn; the next one goes on, without sleep before it */
         break;
     }
     if (client->is_closing) return;
@@ -138,9 +138,11 @@ static void flush_client(struct client *client)
 
 void flush_all(struct net *net)
 {
-    struct list_link *link;
+    struct list_link marked, *link;
 
-    while ((link = list_pop_front(&net->output))) {
+    list_init(&marked);
+    list_append_all(&marked, &net->output);
+    while ((link = list_pop_front(&marked))) {
         struct client *client = list_container(link, struct client, output_link);
         if (!client->is_closing) flush_client(client);
     }
