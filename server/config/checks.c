@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+enum { HOST_NAME_BYTES_MAX = 255 };
+
 int check_none(const struct option *option, char **text, struct config_error *error)
 {
     (void)option;
@@ -57,8 +59,6 @@ static bool is_alphanumeric(char c)
 
 int check_host_name(const struct option *option, char **text, struct config_error *error)
 {
-    enum { HOST_NAME_BYTES_MAX = 255 };
-
     (void)option;
     if (strlen(*text) > HOST_NAME_BYTES_MAX)
         return config_refuse(error, "Hostnames must be less than %d characters",
@@ -93,13 +93,22 @@ int check_title_template(const struct option *option, char **text, struct config
     return 0;
 }
 
+/* An address, or what may be the name of a host: whether it is one is found out when it is bound
+ * to. */
 static bool is_address(const char *text)
 {
     uint8_t address[sizeof(struct in6_addr)];
+    bool has_letter = false;
 
     if (*text == '-') text++;
-    return strcmp(text, "*") == 0 || strcmp(text, "::*") == 0 ||
-           inet_pton(AF_INET, text, address) == 1 || inet_pton(AF_INET6, text, address) == 1;
+    if (strcmp(text, "*") == 0 || strcmp(text, "::*") == 0 ||
+        inet_pton(AF_INET, text, address) == 1 || inet_pton(AF_INET6, text, address) == 1)
+        return true;
+    for (; *text; text++) {
+        if (!is_alphanumeric(*text) && !strchr("-._%:", *text)) return false;
+        has_letter |= *text < '0' || *text > '9' ? is_alphanumeric(*text) : false;
+    }
+    return has_letter;
 }
 
 int check_addresses(const struct option *option, const struct slice *words, size_t count,
@@ -110,16 +119,16 @@ int check_addresses(const struct option *option, const struct slice *words, size
     if (count > CONFIG_ADDRESSES_MAX)
         return config_refuse(error, "Too many bind addresses specified.");
     for (size_t i = 0; i < count; i++) {
-        char text[INET6_ADDRSTRLEN + 1];
+        char text[HOST_NAME_BYTES_MAX + 2];
 
         if (words[i].size < sizeof(text)) {
             memcpy(text, words[i].bytes, words[i].size);
             text[words[i].size] = 0;
             if (is_address(text)) continue;
         }
-        return config_refuse(
-            error, "'%.*s' is neither an IPv4 nor an IPv6 address, nor '*' or '::*'",
-            (int)(words[i].size < 100 ? words[i].size : 100), (const char *)words[i].bytes);
+        return config_refuse(error, "'%.*s' is no address, no host's name, nor '*' or '::*'",
+                             (int)(words[i].size < 100 ? words[i].size : 100),
+                             (const char *)words[i].bytes);
     }
     return 0;
 }

@@ -20,7 +20,7 @@ int check_host_name(const struct option *option, char **text, struct config_erro
 /* Known names in {braces}. */
 int check_title_template(const struct option *option, char **text, struct config_error *error);
 
-/* IPv4, IPv6, "*", "::*", each with or without a leading '-'. */
+/* IPv4, IPv6, a host's name, "*", "::*", each with or without a leading '-'. */
 int check_addresses(const struct option *option, const struct slice *words, size_t count,
                     struct config_error *error);
 /* Pairs of seconds and changes, or one empty word, or nothing. */

@@ -140,10 +140,12 @@ START_TEST(addresses_are_a_list)
 {
     listen_to("bind");
     expect_set("bind", "10.0.0.1 -::1 * ::*", "10.0.0.1 -::1 * ::*");
+    expect_set("bind", "localhost -queue-1.example.org", "localhost -queue-1.example.org");
+    expect_refused("bind", "a/b", "'a/b' is no address, no host's name, nor '*' or '::*'");
     expect_set("bind", "", "");
     ck_assert_uint_eq(fixture.config->bind.count, 0);
     expect_refused("bind", "1.2.3.4.5",
-                   "'1.2.3.4.5' is neither an IPv4 nor an IPv6 address, nor '*' or '::*'");
+                   "'1.2.3.4.5' is no address, no host's name, nor '*' or '::*'");
     expect_refused("bind", "* * * * * * * * * * * * * * * * *",
                    "Too many bind addresses specified.");
     ck_assert_int_eq(load("bind 127.0.0.1\nbind ::1 -10.0.0.1"), 0);
