@@ -47,9 +47,11 @@ static int load_leaf(struct filter *filter, uint64_t index, struct block **out_l
 }
 
 /* What is left of the leaf, as a new chunk: written from the side the walk comes from, since that
- * is the order in which accepts is to be asked and limit counts. NULL: nothing. */
-static int filter_leaf(struct filter *filter, const struct block *leaf, struct block **out_kept,
-                       uint64_t *out_removed)
+ * is the order in which accepts is to be asked and limit counts. The first `passed` elements were
+ * asked for already: their chunk was joined with this one. NULL: nothing is left, or nothing
+ * removed. */
+static int filter_leaf(struct filter *filter, const struct block *leaf, uint64_t passed,
+                       struct block **out_kept, uint64_t *out_removed)
 {
     struct spill_store *store = filter->deque->store;
     bool is_forward = filter->from == SPILL_HEAD;
@@ -64,7 +66,9 @@ static int filter_leaf(struct filter *filter, const struct block *leaf, struct b
         const uint8_t *at =
             is_forward ? leaf->bytes + leaf->begin + walked : leaf->bytes + leaf->end - walked;
         size = is_forward ? chunk_first(at, &item) : chunk_last(at, &item);
-        if (*out_removed < filter->limit && filter->accepts(filter->context, item)) {
+        if (passed > 0) {
+            passed--;
+        } else if (*out_removed < filter->limit && filter->accepts(filter->context, item)) {
             ++*out_removed;
             continue;
         }
@@ -86,25 +90,28 @@ static int filter_leaf(struct filter *filter, const struct block *leaf, struct b
     return 0;
 }
 
-/* Filters the leaf at index. out_next: where the walk goes on, in elements from the end it came
- * from. */
-static int filter_at(struct filter *filter, uint64_t index, uint64_t *out_kept_count,
-                     uint64_t *out_removed)
+/* Filters the leaf that comes after *passed elements, and goes on behind it. The number removed. */
+static int64_t filter_next(struct filter *filter, uint64_t *passed)
 {
+    struct spill_deque *deque = filter->deque;
+    bool is_forward = filter->from == SPILL_HEAD;
+    uint64_t index = is_forward ? *passed : deque->element_count - 1 - *passed;
     struct edit edit = { .kind = EDIT_LEAF };
     struct block *leaf;
-    uint64_t first, elements;
+    uint64_t first, elements, again, removed;
     int rc = load_leaf(filter, index, &leaf, &first);
 
     if (rc < 0) return rc;
     elements = leaf->element_count;
-    rc = filter_leaf(filter, leaf, &edit.leaf, out_removed);
-    block_unpin(filter->deque->store, leaf);
+    again = is_forward ? index - first : first + elements - 1 - index;
+    rc = filter_leaf(filter, leaf, again, &edit.leaf, &removed);
+    block_unpin(deque->store, leaf);
     if (rc < 0) return rc;
-    *out_kept_count = elements - *out_removed;
-    if (*out_removed > 0) rc = deque_edit(filter->deque, first, &edit);
-    block_unref(filter->deque->store, edit.leaf);
-    return rc;
+    if (removed > 0) rc = deque_edit(deque, first, &edit);
+    block_unref(deque->store, edit.leaf);
+    if (rc < 0) return rc;
+    *passed += elements - again - removed;
+    return (int64_t)removed;
 }
 
 static int64_t filter_all(struct filter *filter)
@@ -114,15 +121,12 @@ static int64_t filter_all(struct filter *filter)
     uint64_t passed = 0, removed_sum = 0;
 
     while (passed < deque->element_count && filter->limit > 0) {
-        uint64_t kept = 0, removed = 0;
-        uint64_t index = filter->from == SPILL_HEAD ? passed : deque->element_count - 1 - passed;
-        int rc = filter_at(filter, index, &kept, &removed);
-        if (rc < 0) return rc;
-        passed += kept;
-        removed_sum += removed;
-        filter->limit -= removed;
+        int64_t removed = filter_next(filter, &passed);
+        if (removed < 0) return removed;
+        removed_sum += (uint64_t)removed;
+        filter->limit -= (uint64_t)removed;
         if (store->hooks.pause) {
-            rc = store->hooks.pause(store->hooks.context);
+            int rc = store->hooks.pause(store->hooks.context);
             if (rc < 0) return rc;
         }
     }

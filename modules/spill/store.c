@@ -26,11 +26,11 @@ enum {
 /* The largest of the allocator's classes that is not above what was asked for. */
 static uint32_t chunk_class(uint32_t wanted)
 {
-    uint32_t bytes = CHUNK_BYTES_MAX;
+    uint32_t bytes = CHUNK_BYTES_MIN;
 
-    if (wanted == 0) return bytes;
-    while (bytes > CHUNK_BYTES_MIN && bytes > wanted)
-        bytes = (uint32_t)alloc_size(bytes / 16 * 13);
+    if (wanted == 0) return CHUNK_BYTES_MAX;
+    while (bytes < CHUNK_BYTES_MAX && alloc_size(bytes + 1) <= wanted)
+        bytes = (uint32_t)alloc_size(bytes + 1);
     return bytes;
 }
 
