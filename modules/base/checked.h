@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #define CHECKED_FUNCTION(name, type, builtin)                                                      \
-    static inline bool name(type a, type b, type *out_result)                                      \
+    static inline bool name(type a, type b, type *out_result) /* NOLINT: a type */                 \
     {                                                                                              \
         type result;                                                                               \
         if (builtin(a, b, &result)) return false;                                                  \

@@ -13,9 +13,9 @@
 /* The table entry of a byte is the sum of the entries of its bits, so eight numbers give 256. Row k
  * holds the remainders of a byte that k zero bytes follow. */
 #define ENTRY(byte, a, b, c, d, e, f, g, h)                                                        \
-    ((((byte)&1) ? a : 0) ^ (((byte)&2) ? b : 0) ^ (((byte)&4) ? c : 0) ^ (((byte)&8) ? d : 0) ^   \
-     (((byte)&16) ? e : 0) ^ (((byte)&32) ? f : 0) ^ (((byte)&64) ? g : 0) ^                       \
-     (((byte)&128) ? h : 0))
+    ((((byte)&1) ? (a) : 0) ^ (((byte)&2) ? (b) : 0) ^ (((byte)&4) ? (c) : 0) ^                    \
+     (((byte)&8) ? (d) : 0) ^ (((byte)&16) ? (e) : 0) ^ (((byte)&32) ? (f) : 0) ^                  \
+     (((byte)&64) ? (g) : 0) ^ (((byte)&128) ? (h) : 0))
 #define ENTRIES4(byte, ...)                                                                        \
     ENTRY(byte, __VA_ARGS__), ENTRY((byte) + 1, __VA_ARGS__), ENTRY((byte) + 2, __VA_ARGS__),      \
         ENTRY((byte) + 3, __VA_ARGS__)

@@ -238,7 +238,7 @@ static ssize_t faulty_pwrite(struct os *os, int fd, const void *bytes, size_t si
     lock(fault);
     rc = disk_take(&fault->disk, fd, offset, size, &room);
     unlock(fault);
-    if (rc < 0) return rc;
+    if (rc != 0) return rc;
     if (room == 0 && size > 0) return -ENOSPC;
     return fault->below->pwrite(fault->below, fd, bytes, (size_t)room, offset);
 }
@@ -374,7 +374,7 @@ static int faulty_free_bytes(struct os *os, const char *path, uint64_t *out_free
     uint64_t really_free, used, left;
     int rc = admit(fault, FAULT_FREE_BYTES);
     if (rc == 0) rc = fault->below->free_bytes(fault->below, path, &really_free);
-    if (rc < 0) return rc;
+    if (rc != 0) return rc;
     lock(fault);
     used = fault->disk.used_blocks * FAULT_BLOCK_BYTES;
     left = fault->disk.size_bytes > used ? fault->disk.size_bytes - used : 0;

@@ -66,16 +66,17 @@ static uint64_t blocks_of(uint64_t size_bytes)
     return size_bytes / FAULT_BLOCK_BYTES + (size_bytes % FAULT_BLOCK_BYTES != 0);
 }
 
-static int add_file(struct disk *disk, const struct stat *status, struct disk_file **out_file)
+/* NULL: no memory. */
+static struct disk_file *add_file(struct disk *disk, const struct stat *status)
 {
     uint64_t block_count = blocks_of((uint64_t)status->st_size);
     struct disk_file *file = calloc(1, sizeof(*file));
-    if (!file) return -ENOMEM;
+    if (!file) return NULL;
     file->device = status->st_dev;
     file->inode = status->st_ino;
     if (cover(file, block_count) < 0) {
         free(file);
-        return -ENOMEM;
+        return NULL;
     }
     /* A file with holes counts as if it had none: it was made before we looked. */
     for (uint64_t i = 0; i < block_count; i++)
@@ -83,40 +84,44 @@ static int add_file(struct disk *disk, const struct stat *status, struct disk_fi
     disk->used_blocks += block_count;
     file->next = disk->files;
     disk->files = file;
-    *out_file = file;
-    return 0;
+    return file;
 }
 
-static int file_of(struct disk *disk, int fd, struct disk_file **out_file)
+/* NULL: *out_rc says why. */
+static struct disk_file *file_of(struct disk *disk, int fd, int *out_rc)
 {
     struct stat status;
-    struct disk_file **at;
-    if (fstat(fd, &status) < 0) return -errno;
-    at = find(disk, &status);
-    if (!*at) return add_file(disk, &status, out_file);
-    *out_file = *at;
-    return 0;
+    struct disk_file *file;
+    if (fstat(fd, &status) < 0) {
+        *out_rc = -errno;
+        return NULL;
+    }
+    file = *find(disk, &status);
+    if (!file) file = add_file(disk, &status);
+    *out_rc = file ? 0 : -ENOMEM;
+    return file;
 }
 
 int disk_opened(struct disk *disk, int fd)
 {
     struct stat status;
-    struct disk_file **at, *file;
+    struct disk_file **at;
     if (fstat(fd, &status) < 0) return -errno;
     if (!S_ISREG(status.st_mode)) return 0;
     at = find(disk, &status);
     /* Emptied by O_TRUNC, or the inode of a file that went away behind our back. */
     if (*at && status.st_size == 0 && status.st_blocks == 0) forget(disk, at);
     at = find(disk, &status);
-    return *at ? 0 : add_file(disk, &status, &file);
+    return *at || add_file(disk, &status) ? 0 : -ENOMEM;
 }
 
 int disk_take(struct disk *disk, int fd, uint64_t offset, uint64_t size_bytes, uint64_t *out_bytes)
 {
-    struct disk_file *file;
     uint64_t end_block = blocks_of(offset + size_bytes);
-    int rc = file_of(disk, fd, &file);
-    if (rc == 0) rc = cover(file, end_block);
+    int rc;
+    struct disk_file *file = file_of(disk, fd, &rc);
+    if (!file) return rc;
+    rc = cover(file, end_block);
     if (rc < 0) return rc;
     *out_bytes = size_bytes;
     for (uint64_t block = offset / FAULT_BLOCK_BYTES; block < end_block; block++) {
@@ -134,11 +139,12 @@ int disk_take(struct disk *disk, int fd, uint64_t offset, uint64_t size_bytes, u
 
 int disk_take_all(struct disk *disk, int fd, uint64_t offset, uint64_t size_bytes)
 {
-    struct disk_file *file;
-    uint64_t end_block = blocks_of(offset + size_bytes), missing = 0, taken;
+    uint64_t end_block = blocks_of(offset + size_bytes), missing = 0, taken = 0;
     uint64_t disk_blocks = disk->size_bytes / FAULT_BLOCK_BYTES;
-    int rc = file_of(disk, fd, &file);
-    if (rc == 0) rc = cover(file, end_block);
+    int rc;
+    struct disk_file *file = file_of(disk, fd, &rc);
+    if (!file) return rc;
+    rc = cover(file, end_block);
     if (rc < 0) return rc;
     for (uint64_t block = offset / FAULT_BLOCK_BYTES; block < end_block; block++) {
         if (!file->is_used[block]) missing++;
@@ -154,10 +160,10 @@ int disk_take_all(struct disk *disk, int fd, uint64_t offset, uint64_t size_byte
 
 int disk_give_back(struct disk *disk, int fd, uint64_t offset, uint64_t size_bytes)
 {
-    struct disk_file *file;
+    int rc;
+    struct disk_file *file = file_of(disk, fd, &rc);
     uint64_t end = offset > UINT64_MAX - size_bytes ? UINT64_MAX : offset + size_bytes;
-    int rc = file_of(disk, fd, &file);
-    if (rc < 0) return rc;
+    if (!file) return rc;
     for (uint64_t block = blocks_of(offset); block < file->block_count; block++) {
         if (block >= end / FAULT_BLOCK_BYTES) break;
         if (!file->is_used[block]) continue;

@@ -150,10 +150,10 @@ void log_write(struct log *log, enum log_level level, const char *format, ...)
 
 int log_reopen(struct log *log, const char *path)
 {
-    int fd, old_fd;
-    bool is_ours, was_ours;
+    int fd = -1, old_fd;
+    bool is_ours = false, was_ours;
     int rc = open_target(path, &fd, &is_ours);
-    if (rc < 0) return rc;
+    if (rc != 0) return rc;
     pthread_rwlock_wrlock(&log->fd_lock);
     old_fd = log->fd;
     was_ours = log->is_fd_ours;

@@ -158,11 +158,10 @@ size_t number_format_int64(char *text, int64_t value)
     return 1 + number_format_uint64(text + 1, 0 - (uint64_t)value);
 }
 
-static size_t put_word(char *text, const char *word)
+static size_t put_word(char *text, struct slice word)
 {
-    size_t size = strlen(word);
-    memcpy(text, word, size);
-    return size;
+    memcpy(text, word.bytes, word.size);
+    return word.size;
 }
 
 size_t number_format_double(char *text, double value)
@@ -170,9 +169,9 @@ size_t number_format_double(char *text, double value)
     const double exact_limit = 4503599627370496.0; /* 2^52: below, every whole number is exact */
     char copy[NUMBER_DOUBLE_BYTES_MAX + 1];
     int size;
-    if (isnan(value)) return put_word(text, "nan");
-    if (isinf(value)) return put_word(text, value > 0 ? "inf" : "-inf");
-    if (value == 0) return put_word(text, signbit(value) ? "-0" : "0");
+    if (isnan(value)) return put_word(text, SLICE_LITERAL("nan"));
+    if (isinf(value)) return put_word(text, slice_of_string(value > 0 ? "inf" : "-inf"));
+    if (value == 0) return put_word(text, slice_of_string(signbit(value) ? "-0" : "0"));
     if (value > -exact_limit && value < exact_limit && value == (double)(int64_t)value) {
         return number_format_int64(text, (int64_t)value);
     }

@@ -202,6 +202,7 @@ static void *real_map(struct os *os, int fd, size_t size, int protection, uint64
     }
     address = mmap(NULL, size, protection, MAP_SHARED, fd, (off_t)offset);
     *out_rc = address == MAP_FAILED ? -errno : 0;
+    /* cppcheck-suppress memleak ; the caller unmaps it */
     return address == MAP_FAILED ? NULL : address;
 }
 

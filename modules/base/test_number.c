@@ -11,10 +11,10 @@
 /* An exact allocation, so that reading past the end is caught by the sanitizer. */
 static struct slice exact(const char *text)
 {
-    size_t size = strlen(text);
-    uint8_t *bytes = malloc(size);
-    memcpy(bytes, text, size);
-    return slice_of(bytes, size);
+    struct slice from = slice_of_string(text);
+    uint8_t *bytes = malloc(from.size > 0 ? from.size : 1);
+    memcpy(bytes, from.bytes, from.size);
+    return slice_of(bytes, from.size);
 }
 
 static void release(struct slice slice)
@@ -175,7 +175,7 @@ START_TEST(anything_else_is_no_float)
     ck_assert(!number_parse_long_double(SLICE_LITERAL(" 1"), &long_value));
     ck_assert(long_value == 7);
     ck_assert(number_parse_long_double(SLICE_LITERAL("1e400"), &long_value));
-    ck_assert(long_value == 1e400L);
+    ck_assert(long_value > DBL_MAX && isfinite(long_value));
 }
 END_TEST
 

@@ -57,7 +57,7 @@ struct fiber {
     struct side side;
     struct fiber_pool *pool;
     void *mapping; /* guard page, then the stack */
-    struct fiber *next_free;
+    struct fiber *next_mapped, *next_free;
     void (*body)(void *argument);
     void *argument;
     enum fiber_state state;
@@ -71,7 +71,7 @@ struct fiber_pool {
     size_t stack_bytes, page_bytes;
     unsigned fiber_max, alive_count;
     unsigned mapped_count, free_warm_count, free_cold_count;
-    struct fiber *fibers[]; /* mapped_count of them, to unmap in the end */
+    struct fiber *mapped; /* all there are, to unmap in the end */
 };
 
 /* ---- telling the sanitizers --------------------------------------------------------------------
@@ -162,7 +162,9 @@ static int map_fiber(struct fiber_pool *pool, struct fiber **out_fiber)
     fiber->pool = pool;
     fiber->side.stack_bottom = (char *)fiber->mapping + pool->page_bytes;
     fiber->side.stack_bytes = pool->stack_bytes;
-    pool->fibers[pool->mapped_count++] = fiber;
+    fiber->next_mapped = pool->mapped;
+    pool->mapped = fiber;
+    pool->mapped_count++;
     *out_fiber = fiber;
     return 0;
 }
@@ -211,7 +213,7 @@ int fiber_pool_create(unsigned fiber_max, size_t stack_bytes, struct fiber_pool 
     long page_bytes = sysconf(_SC_PAGESIZE);
     assert(fiber_max > 0 && stack_bytes > 0 && stack_bytes <= (size_t)1 << 30);
     assert(page_bytes > 0);
-    pool = calloc(1, sizeof(*pool) + fiber_max * sizeof(pool->fibers[0]));
+    pool = calloc(1, sizeof(*pool));
     if (!pool) return -ENOMEM;
     pool->page_bytes = (size_t)page_bytes;
     pool->stack_bytes = (stack_bytes + pool->page_bytes - 1) / pool->page_bytes * pool->page_bytes;
@@ -224,10 +226,12 @@ void fiber_pool_destroy(struct fiber_pool *pool)
 {
     if (!pool) return;
     assert(pool->alive_count == 0 && !pool->current);
-    for (unsigned i = 0; i < pool->mapped_count; i++) {
-        hook_stack_reused(&pool->fibers[i]->side);
-        (void)munmap(pool->fibers[i]->mapping, pool->page_bytes + pool->stack_bytes);
-        free(pool->fibers[i]);
+    while (pool->mapped) {
+        struct fiber *fiber = pool->mapped;
+        pool->mapped = fiber->next_mapped;
+        hook_stack_reused(&fiber->side);
+        (void)munmap(fiber->mapping, pool->page_bytes + pool->stack_bytes);
+        free(fiber);
     }
     free(pool);
 }
