@@ -18,6 +18,7 @@ enum {
     SEEDS = 3,
     STEPS = 4000, /* of a seed, before scaling */
     PHASE_STEPS = 500,
+    SCARCE_STEPS = 25,
     PADDING_BYTES = 150, /* behind an element's number, so that lists outgrow the budget */
     PUSHED_AT_ONCE = 40,
     ELEMENTS_MAX = 4000000
@@ -282,9 +283,9 @@ static void run_step(struct fuzz *fuzz)
 
     for (int i = 0; i < CLIENTS; i++)
         read_reply(fuzz, i);
-    if (choice < 20) {
+    if (choice < (fuzz->is_scarce ? 8 : 20)) {
         push(fuzz);
-    } else if (choice < 26) {
+    } else if (choice < 26 && choice >= 20) {
         vanish(fuzz, client);
     } else if (choice < 32) {
         disturb(fuzz, client);
@@ -338,10 +339,8 @@ static void run_seed(struct fuzz *fuzz, uint64_t seed)
     for (unsigned step = 0; step < steps; step++) {
         (void)snprintf(fuzz->place, sizeof(fuzz->place), "seed %llu, step %u",
                        (unsigned long long)seed, step);
-        if (step % PHASE_STEPS == 0) {
-            fuzz->is_scarce = (step / PHASE_STEPS) % 2 == 0;
-            drain(fuzz);
-        }
+        fuzz->is_scarce = (step / PHASE_STEPS) % 2 == 0;
+        if (step % (fuzz->is_scarce ? SCARCE_STEPS : PHASE_STEPS) == 0) drain(fuzz);
         run_step(fuzz);
     }
     end_waits(fuzz);

@@ -172,7 +172,11 @@ int wire_read(struct wire *wire, struct text *out)
     int rc = wire_read_now(wire, out);
 
     if (rc != -EAGAIN) return rc;
-    if (!wire_wait(wire, WAIT_MS)) ck_abort_msg("no reply came");
+    if (!wire_wait(wire, WAIT_MS)) {
+        struct text sent = { 0 };
+        text_add_quoted(&sent, wire->last_sent, wire->last_sent_size);
+        ck_abort_msg("no reply came; what was sent last began with %s", text_string(&sent));
+    }
     return wire_read_now(wire, out);
 }
 
@@ -216,6 +220,8 @@ int wire_send(struct wire *wire, const void *bytes, size_t size)
     int64_t deadline_ms = clock_ms() + WAIT_MS;
     size_t sent = 0;
 
+    wire->last_sent_size = size < sizeof(wire->last_sent) ? size : sizeof(wire->last_sent);
+    memcpy(wire->last_sent, bytes, wire->last_sent_size);
     while (sent < size) {
         struct pollfd ready = { .fd = wire->fd, .events = POLLOUT };
         size_t count = wire_send_some(wire, (const char *)bytes + sent, size - sent);

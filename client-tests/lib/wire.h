@@ -18,7 +18,9 @@ struct wire {
     size_t in_offset;
     struct resp_scan scan; /* of the reply at in_offset; its offset is relative to that */
     bool is_ended;         /* the server closed or reset it; what came before is still in `in` */
-    bool takes_nothing;    /* a reader that does not read: only wire_read* takes bytes in */
+    char last_sent[160];   /* how the last thing sent began: for reports */
+    size_t last_sent_size;
+    bool takes_nothing; /* a reader that does not read: only wire_read* takes bytes in */
 };
 
 struct wire *wire_open(const struct server *server); /* TCP; wire_close() it */
