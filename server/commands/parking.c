@@ -126,6 +126,12 @@ static void release_ticket(struct parked_call *parked)
     call_names_finish(&names);
 }
 
+/* Asking for the reply tells net that there is output: what a call wrote in an earlier turn is sent. */
+static void announce_output(const struct parked_call *parked)
+{
+    if (parked->call.session) (void)client_reply(parked->call.session->client);
+}
+
 /* The call is over: its client goes on with what it sent meanwhile. */
 static void finish(struct parked_call *parked)
 {
@@ -135,6 +141,7 @@ static void finish(struct parked_call *parked)
     release_ticket(parked);
     parking->bytes -= parked->bytes;
     if (session) {
+        announce_output(parked);
         session->parked = NULL;
         client_unpark(session->client);
     }
@@ -163,6 +170,7 @@ static void begin_slice(struct parking *parking, struct parked_call *parked)
 static void after_slice(struct parking *parking, struct parked_call *parked)
 {
     parking->running = NULL;
+    announce_output(parked);
     if (!parked->is_done) return; /* it suspended itself, and is in a queue */
     leave_running(parking, parked);
     settle(parked, parked->rc);
