@@ -1,0 +1,109 @@
+#include "server/commands/string_common.h"
+
+#include <errno.h>
+
+#include "modules/base/number.h"
+#include "server/commands/server.h"
+#include "server/commands/session.h"
+#include "server/commands/statistics.h"
+#include "server/config/config.h"
+#include "server/keyspace/keyspace.h"
+#include "server/observe/memory.h"
+#include "server/types/string.h"
+
+int string_find(struct call *call, struct slice name, struct key **out_key)
+{
+    struct keyspace *keyspace = call->server->keyspace;
+    struct key *key = keyspace_find(keyspace, call->database, name);
+
+    if (!key) return 0;
+    if (key_value(key)->type->kind != VALUE_STRING) return -EPROTOTYPE;
+    if (!call->session || !call->session->no_touch) key_touch_access(keyspace, key);
+    *out_key = key;
+    return 1;
+}
+
+int string_find_read(struct call *call, struct slice name, struct key **out_key)
+{
+    int rc = string_find(call, name, out_key);
+
+    if (rc == 0)
+        call->server->statistics->keyspace_misses++;
+    else
+        call->server->statistics->keyspace_hits++;
+    return rc;
+}
+
+void string_reply(struct call *call, const struct key *key)
+{
+    char digits[STRING_DIGITS_MAX];
+
+    reply_bulk(call->reply, string_value_view(key_value(key), digits));
+}
+
+int string_add(struct call *call, struct slice name, struct slice bytes, struct key **out_key)
+{
+    struct value *value;
+    int rc = string_value_create(bytes, &value);
+
+    if (rc < 0) return rc;
+    rc = keyspace_add(call->server->keyspace, call->database, name, value, out_key);
+    if (rc < 0) value->type->destroy(value);
+    return rc;
+}
+
+int string_store(struct call *call, struct slice name, struct key *key, struct value *value,
+                 bool keep_ttl)
+{
+    struct keyspace *keyspace = call->server->keyspace;
+    int rc;
+
+    if (key) {
+        keyspace_replace(keyspace, key, value, keep_ttl);
+        call_changed(call, name);
+        return 0;
+    }
+    rc = keyspace_add(keyspace, call->database, name, value, NULL);
+    if (rc < 0) value->type->destroy(value);
+    return rc;
+}
+
+int string_check_size(struct call *call, uint64_t size, uint64_t added)
+{
+    uint64_t memory_bytes = memory_limit(call->server->memory);
+
+    if (added > call->server->config->proto_max_bulk_len_bytes ||
+        size > call->server->config->proto_max_bulk_len_bytes - added) {
+        (void)call_error(call, "ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+        return 1;
+    }
+    /* The same share of memory that bounds an argument. */
+    if (memory_bytes > 0 && size + added > memory_bytes / 8) return -ENOMEM;
+    return 0;
+}
+
+int expiry_error(struct call *call)
+{
+    return call_errorf(call, "ERR invalid expire time in '%s' command", call->command->full_name);
+}
+
+bool expiry_parse(struct call *call, enum expiry_form form, struct slice argument,
+                  int64_t *out_at_ms)
+{
+    bool is_seconds = form == EXPIRY_EX || form == EXPIRY_EXAT;
+    bool is_relative = form == EXPIRY_EX || form == EXPIRY_PX;
+    int64_t at_ms;
+
+    if (!number_parse_int64(argument, &at_ms)) {
+        (void)call_not_an_integer(call);
+        return false;
+    }
+    if (at_ms <= 0 || (is_seconds && __builtin_mul_overflow(at_ms, 1000, &at_ms)) ||
+        (is_relative &&
+         __builtin_add_overflow(at_ms, keyspace_now(call->server->keyspace), &at_ms))) {
+        (void)expiry_error(call);
+        return false;
+    }
+    *out_at_ms = at_ms;
+    return true;
+}

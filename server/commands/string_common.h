@@ -1,0 +1,35 @@
+/* string_common.h - what the string and expiry commands share: look-up, storing, times in
+ * arguments. */
+#ifndef SERVER_COMMANDS_STRING_COMMON_H
+#define SERVER_COMMANDS_STRING_COMMON_H
+#include "server/commands/command.h"
+
+struct key;
+struct value;
+
+/* 1: *out_key holds a string. 0: no such key. -EPROTOTYPE: it holds something else. */
+int string_find(struct call *call, struct slice name, struct key **out_key);
+/* As string_find, and counts keyspace hits and misses: for commands that only read. */
+int string_find_read(struct call *call, struct slice name, struct key **out_key);
+/* Answers the string of a key that string_find has found. */
+void string_reply(struct call *call, const struct key *key);
+
+/* Puts value under name, over whatever key holds (NULL: the key is not there), and marks the
+ * change. Takes value over, also when it fails: then it is destroyed and nothing has changed. */
+int string_store(struct call *call, struct slice name, struct key *key, struct value *value,
+                 bool keep_ttl);
+/* Makes a key that is not there, holding a copy of bytes. */
+int string_add(struct call *call, struct slice name, struct slice bytes, struct key **out_key);
+
+/* 0: a string may become so large. Else the error was answered (1), or -ENOMEM: it would not leave
+ * room for anything else. */
+int string_check_size(struct call *call, uint64_t size, uint64_t added);
+
+/* An expiry time given as an argument of SET, GETEX, SETEX. */
+enum expiry_form { EXPIRY_NONE, EXPIRY_EX, EXPIRY_PX, EXPIRY_EXAT, EXPIRY_PXAT };
+/* True and ms since 1970; false with the error answered. */
+bool expiry_parse(struct call *call, enum expiry_form form, struct slice argument,
+                  int64_t *out_at_ms);
+/* "invalid expire time in 'x' command" */
+int expiry_error(struct call *call);
+#endif
