@@ -16,8 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* ---- the table of ids
- * ----------------------------------------------------------------------------- */
+/* ---- the table of ids ---- */
 
 static int grow_table(struct net *net)
 {
@@ -85,8 +84,7 @@ void net_each_client(struct net *net, bool (*each)(void *context, struct client 
     }
 }
 
-/* ---- opened and watched
- * ----------------------------------------------------------------------------- */
+/* ---- opened and watched ---- */
 
 static void init_links(struct client *client)
 {
@@ -166,8 +164,7 @@ void client_watch(struct client *client)
     }
 }
 
-/* ---- parked
- * ------------------------------------------------------------------------------------------- */
+/* ---- parked ---- */
 
 void client_park(struct client *client)
 {
@@ -194,8 +191,7 @@ bool client_is_parked(const struct client *client)
     return client->is_parked;
 }
 
-/* ---- closed
- * ------------------------------------------------------------------------------------------- */
+/* ---- closed ---- */
 
 void client_close(struct client *client)
 {
@@ -265,8 +261,7 @@ void free_gone_clients(struct net *net)
     }
 }
 
-/* ---- settings and what CLIENT LIST shows
- * ---------------------------------------------------------- */
+/* ---- settings and what CLIENT LIST shows ---- */
 
 uint64_t client_id(const struct client *client)
 {

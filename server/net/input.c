@@ -1,17 +1,21 @@
 /* input.c - from a readable socket to requests.
  *
  * When all goes well a read goes into the net's one read buffer, which stays in the processor's
- * cache, its requests are framed there in place, and nothing is left. What is left: a small rest an
- * incomplete request up to HEADROOM_BYTES: kept in a block of its size, and copied into the
- * headroom before the next read, so that the request is whole again a large request   its size is
- * known or grows: it gets a block for all of it first, and is read straight into that waiting
- * requests  the client was parked or had enough for this turn: kept like a small rest All blocks
- * together stay below input_memory_bytes: who needs more than is left is deferred, its socket is
- * not read, and the oldest goes on when memory comes back (resume_deferred). So is everybody while
- * the pool has no buffer for answers.
+ * cache, its requests are framed there in place, and nothing is left. What may be left:
+ *
+ *   a small rest      an incomplete request up to HEADROOM_BYTES: kept in a block of its size, and
+ *                     copied in front of what the next read brings, so that it is whole again
+ *   a large request   gets a block for all of it that is known, and is read straight into that
+ *   waiting requests  the client was parked or had enough for this turn: kept like a small rest
+ *
+ * All blocks together stay below input_memory_bytes: who needs more than is left is deferred, its
+ * socket is not read, and the oldest goes on when memory comes back (resume_deferred). The memory
+ * for answers is watched in the same way: when the pool's is used up, only clients whose own
+ * answers were all sent are read, and when twice as much is held (the rest by the heap), nobody is.
  *
  * A parked or deferred client whose socket has something becomes quiet: its data stays in the
- * socket, watched edge-triggered, so that the loop does not spin and the end is still noticed. */
+ * socket, watched edge-triggered, so that the loop does not spin and the end is still noticed.
+ * (EV_CLOSED alone would not do: libevent passes on a reset only as EV_READ and EV_WRITE.) */
 #include "server/net/net_internal.h"
 #include "modules/base/log.h"
 #include "server/net/loop.h"
@@ -22,8 +26,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* ---- blocks for input
- * ------------------------------------------------------------------------------- */
+/* ---- blocks for input ---- */
 
 void release_input(struct client *client)
 {
@@ -87,14 +90,12 @@ static void close_oversized(struct client *client)
     log_write(client->net->log, LOG_WARNING,
               "Closing client id=%llu addr=%s: its request is above a limit for input",
               (unsigned long long)client->id, client_peer_text(client));
-    client_close(client);
+    client_close_after_reply(client); /* what it asked before is answered, this is not */
 }
 
-/* ---- what was read and not taken
- * ------------------------------------------------------------------ */
+/* ---- what was read and not taken ---- */
 
-/* A large request: wanted is the size of it that is known. Grows by doubling when that is all that
- * is. */
+/* A large request, of which the first wanted bytes are sure to come. */
 static void reserve_large(struct client *client, const uint8_t *rest, size_t size, size_t wanted)
 {
     struct net *net = client->net;
@@ -107,8 +108,11 @@ static void reserve_large(struct client *client, const uint8_t *rest, size_t siz
         return;
     }
     if (!is_in_place && !has_input_memory(net, client->input_capacity, capacity)) {
-        if (!replace_input(client, rest, size, size)) client_close(client);
-        if (!client->is_closing) defer(client, capacity);
+        if (replace_input(client, rest, size, size)) {
+            defer(client, capacity);
+        } else {
+            client_close(client);
+        }
         return;
     }
     if (!is_in_place && !replace_input(client, rest, size, capacity)) {
@@ -140,8 +144,7 @@ static void keep_rest(struct client *client, const uint8_t *rest, size_t size, s
     if (!replace_input(client, rest, size, size)) client_close(client);
 }
 
-/* ---- requests
- * --------------------------------------------------------------------------------------- */
+/* ---- requests ---- */
 
 static void answer_protocol_error(struct client *client, const char *error)
 {
@@ -201,8 +204,28 @@ void run_ready(struct net *net)
     }
 }
 
-/* ---- reading
- * ---------------------------------------------------------------------------------------- */
+/* ---- memory for answers ---- */
+
+bool is_output_exhausted(const struct net *net)
+{
+    struct pool_info pool;
+
+    pool_info(net->pool, &pool);
+    return pool.in_use_bytes + pool.overflow_bytes > 2 * pool.limit_bytes;
+}
+
+/* Whoever reads slowly is not let ask for more; the others still are, up to a point. */
+static bool may_read_for_output(const struct client *client)
+{
+    const struct net *net = client->net;
+    struct pool_info pool;
+
+    pool_info(net->pool, &pool);
+    if (pool.in_use_bytes + pool.overflow_bytes < pool.limit_bytes) return true;
+    return chain_bytes(&client->output) == 0 && !is_output_exhausted(net);
+}
+
+/* ---- reading ---- */
 
 static void peer_finished(struct client *client)
 {
@@ -294,10 +317,12 @@ static void client_readable(struct client *client)
         return; /* first what waits; this turn's end or the next turn comes to it */
     } else if (client->is_large) {
         read_large(client); /* one request and its answer: it ends soonest when it is let */
-    } else if (is_pool_dry(net) || !has_input_memory(net, 0, READ_BYTES)) {
-        defer(client, 0);
-    } else {
+    } else if (client->may_exceed ||
+               (may_read_for_output(client) && has_input_memory(net, 0, READ_BYTES))) {
+        client->may_exceed = false;
         read_shared(client);
+    } else {
+        defer(client, 0);
     }
 }
 
@@ -312,8 +337,7 @@ void on_client_event(evutil_socket_t fd, short what, void *context)
     run_closes(net);
 }
 
-/* ---- deferred
- * ---------------------------------------------------------------------------------------- */
+/* ---- deferred ---- */
 
 /* Everybody waits for memory that only they hold: the youngest that holds some goes. */
 static bool close_youngest_holder(struct net *net, const struct client *except)
@@ -321,7 +345,7 @@ static bool close_youngest_holder(struct net *net, const struct client *except)
     for (struct list_link *link = net->deferred.previous; link != &net->deferred;
          link = link->previous) {
         struct client *client = list_container(link, struct client, deferred_link);
-        if (client == except || client->is_closing || client->input_capacity == 0) continue;
+        if (client == except || !client_takes_requests(client) || !client->input) continue;
         close_oversized(client);
         release_input(client);
         return true;
@@ -329,12 +353,10 @@ static bool close_youngest_holder(struct net *net, const struct client *except)
     return false;
 }
 
-static bool can_resume(const struct client *client)
+static bool has_memory_to_go_on(const struct client *client)
 {
     const struct net *net = client->net;
 
-    assert(!client->is_large); /* those are read whatever there is */
-    if (client->is_closing) return true;
     if (client->block_wanted > 0) {
         return has_input_memory(net, client->input_capacity, client->block_wanted);
     }
@@ -344,9 +366,8 @@ static bool can_resume(const struct client *client)
 static void resume(struct client *client)
 {
     list_remove(&client->deferred_link);
-    if (client->is_closing) return;
-    if (client->block_wanted > 0 && !client->is_parked && !client->is_closing_after_reply) {
-        assert(client->block_wanted > client->input_size);
+    if (client->block_wanted > 0 && client_takes_requests(client)) {
+        assert(client->block_wanted > client->input_size && !client->is_large);
         if (!replace_input(client, client->input + client->input_begin, client->input_size,
                            client->block_wanted)) {
             client_close(client);
@@ -362,15 +383,24 @@ static void resume(struct client *client)
 
 void resume_deferred(struct net *net)
 {
-    struct list_link *link;
-
-    while ((link = list_front(&net->deferred)) && !is_pool_dry(net)) {
+    list_for_each(link, &net->deferred)
+    {
         struct client *client = list_container(link, struct client, deferred_link);
-        bool is_above = !can_resume(client);
 
-        if (is_above && net->large_receivers > 0) return; /* they will end and give theirs back */
-        if (is_above && close_youngest_holder(net, client)) continue;
-        resume(client);
-        if (is_above) return; /* parked clients hold the rest: one at a time may go above */
+        if (!client_takes_requests(client)) {
+            resume(client); /* it is not to be read: it is quiet, and needs nothing */
+        } else if (!may_read_for_output(client)) {
+            continue;
+        } else if (has_memory_to_go_on(client)) {
+            resume(client);
+        } else if (net->large_receivers > 0) {
+            return; /* they will end and give theirs back */
+        } else if (close_youngest_holder(net, client)) {
+            return; /* its memory is there in the next turn, which comes at once */
+        } else {
+            client->may_exceed = true; /* parked clients hold the rest: one at a time goes above */
+            resume(client);
+            return;
+        }
     }
 }

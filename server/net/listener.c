@@ -30,8 +30,7 @@ static const char protected_text[] = "-DENIED Sluice runs in protected mode: no 
                                      "protected-mode no' from the host itself, or "
                                      "'protected-mode no' in the file or on the command line.\r\n";
 
-/* ---- accepting
- * -------------------------------------------------------------------------------------- */
+/* ---- accepting ---- */
 
 static void refuse(int fd, const char *text, size_t size)
 {
@@ -147,8 +146,7 @@ static void on_acceptable(evutil_socket_t event_fd, short what, void *context)
     }
 }
 
-/* ---- listening
- * -------------------------------------------------------------------------------------- */
+/* ---- listening ---- */
 
 /* Takes fd over. The last step of both kinds: listen, watch, remember. */
 static int start_listener(struct net *net, int fd, uint32_t backlog,

@@ -184,8 +184,7 @@ int64_t loop_now_ms(const struct loop *loop)
     return cache->now_ms;
 }
 
-/* ---- timers -------------------------------------------------------------------------------------
- */
+/* ---- timers ---- */
 
 static void on_timer(evutil_socket_t fd, short what, void *context)
 {
@@ -235,8 +234,7 @@ void loop_timer_destroy(struct loop_timer *timer)
     free(timer);
 }
 
-/* ---- signals and descriptors --------------------------------------------------------------------
- */
+/* ---- signals and descriptors ---- */
 
 static void on_watch(evutil_socket_t fd, short what, void *context)
 {

@@ -35,21 +35,12 @@
 
 enum { ROUNDS_A_TURN = 4 }; /* of step 2; who is still ready then goes on in the next turn */
 
-/* ---- the turn
- * --------------------------------------------------------------------------------------- */
+/* ---- the turn ---- */
 
 static bool has_work_left(const struct net *net)
 {
     return !list_is_empty(&net->ready) || !list_is_empty(&net->producing) ||
            !list_is_empty(&net->output) || !list_is_empty(&net->closing);
-}
-
-bool is_pool_dry(const struct net *net)
-{
-    struct pool_info pool;
-
-    pool_info(net->pool, &pool);
-    return pool.in_use_bytes + POOL_BUFFER_BYTES > pool.limit_bytes;
 }
 
 /* True: on_turn_end has more to do at once. */
@@ -84,8 +75,7 @@ static int64_t turn_end(void *context)
     return net->handlers.on_before_wait(net->handlers.context);
 }
 
-/* ---- made and unmade
- * -------------------------------------------------------------------------------- */
+/* ---- made and unmade ---- */
 
 void net_set_limits(struct net *net, const struct net_limits *limits)
 {
@@ -176,8 +166,7 @@ void net_destroy(struct net *net)
     free(net);
 }
 
-/* ---- what INFO and CLIENT LIST show
- * -------------------------------------------------------------- */
+/* ---- what INFO and CLIENT LIST show ---- */
 
 void client_buffers(const struct client *client, struct client_buffers *out_buffers)
 {

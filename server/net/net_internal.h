@@ -18,6 +18,7 @@ enum {
     HEADROOM_BYTES = 16 * 1024,      /* room before it for the rest of the last read */
     LARGE_READ_BYTES = 256 * 1024,   /* of one read into that, so that others get their turn */
     TURN_OUTPUT_BYTES = 1024 * 1024, /* a client with more to send than this goes on next turn */
+    STARVED_SECONDS = 10, /* while nobody is read, who holds output is given no more than this */
     PRODUCE_BELOW_BYTES = 32 * 1024, /* a producer is asked for more when less is held */
     ACCEPTS_A_TURN = 64,             /* by each listener: timers stay exact in an accept storm */
     LISTENER_PAUSE_US = 100 * 1000,  /* after a failed accept */
@@ -47,7 +48,8 @@ struct client {
     bool is_trusted, is_unix, is_idle_exempt, is_no_evict;
     bool is_quiet;         /* edge-triggered: its data stays in the socket, its end is noticed */
     bool is_write_blocked; /* the socket was full: EV_WRITE is on */
-    bool is_large;         /* input is a block for one large request; in net->large_receivers */
+    bool may_exceed; /* its next read may exceed the memory for input: nobody else could go on */
+    bool is_large;   /* input is a block for one large request; in net->large_receivers */
     bool producer_waits, has_producer;
     uint8_t class_;
     short watched; /* events that libevent was asked for */
@@ -106,7 +108,7 @@ struct net {
     struct net_info info;      /* counters; the rest is filled in by net_info() */
 };
 
-/* ---- client.c */
+/* ---- client.c ---- */
 /* Takes fd over, also when it fails. */
 int client_open(struct net *net, int fd, const struct listener *listener, const char *peer_text);
 /* Runs on_close for all that are closing; their memory stays until free_gone_clients. */
@@ -114,22 +116,23 @@ void run_closes(struct net *net);
 void free_gone_clients(struct net *net);
 /* Asks libevent for what the client's state needs. */
 void client_watch(struct client *client);
-/* The pool has no buffer for anybody's answer. */
-bool is_pool_dry(const struct net *net);
+
 static inline bool client_takes_requests(const struct client *client)
 {
     return !(client->is_parked | client->is_closing | client->is_closing_after_reply);
 }
 
-/* ---- input.c */
+/* ---- input.c ---- */
 void on_client_event(evutil_socket_t fd, short what, void *context);
 /* Clients that were unparked, or stopped after a turn's worth of output, go on. */
 void run_ready(struct net *net);
 /* Reads again, oldest first, from those for whom there is memory now. */
 void resume_deferred(struct net *net);
 void release_input(struct client *client);
+/* Answers hold so much memory that nobody is read. */
+bool is_output_exhausted(const struct net *net);
 
-/* ---- output.c */
+/* ---- output.c ---- */
 void mark_output(struct client *client);
 /* Closes the client when its output is above its hard limit. */
 void check_hard_limit(struct client *client);
@@ -138,11 +141,11 @@ void run_producers(struct net *net);
 void flush_all(struct net *net);
 void drop_producer(struct client *client);
 
-/* ---- listener.c */
+/* ---- listener.c ---- */
 void free_listeners(struct net *net);
 void resume_listeners(void *net);
 
-/* ---- sweep.c */
+/* ---- sweep.c ---- */
 /* A tenth of the clients: idle ones, stalled ones, those too long above the soft limit. */
 void sweep_clients(void *net);
 #endif

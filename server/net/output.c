@@ -19,8 +19,7 @@ void mark_output(struct client *client)
     }
 }
 
-/* ---- limits
- * ----------------------------------------------------------------------------------------- */
+/* ---- limits ---- */
 
 static void close_for_output(struct client *client, const char *limit)
 {
@@ -56,8 +55,7 @@ void check_soft_limit(struct client *client)
     }
 }
 
-/* ---- flushing
- * --------------------------------------------------------------------------------------- */
+/* ---- flushing ---- */
 
 static void block_writing(struct client *client)
 {
@@ -148,8 +146,7 @@ void flush_all(struct net *net)
     }
 }
 
-/* ---- producers
- * -------------------------------------------------------------------------------------- */
+/* ---- producers ---- */
 
 void client_set_producer(struct client *client, struct client_producer producer)
 {

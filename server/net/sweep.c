@@ -27,10 +27,15 @@ static bool is_stalled(const struct client *client)
 {
     const struct net *net = client->net;
     uint32_t seconds = net->options.limits.stall_timeout_s;
+    uint32_t starved_seconds = seconds && seconds < STARVED_SECONDS ? seconds : STARVED_SECONDS;
 
-    if (client->is_write_blocked && is_past(client, client->progress_us, seconds)) {
-        return client->has_producer || client->is_closing_after_reply ||
-               (is_pool_dry(net) && !client->is_no_evict);
+    if (client->is_write_blocked) {
+        if (is_output_exhausted(net) && !client->is_no_evict &&
+            is_past(client, client->progress_us, starved_seconds)) {
+            return true;
+        }
+        return (client->has_producer || client->is_closing_after_reply) &&
+               is_past(client, client->progress_us, seconds);
     }
     return client->is_large && !list_is_empty(&net->deferred) &&
            is_past(client, client->last_active_us, seconds);
@@ -44,9 +49,8 @@ static void sweep_client(struct client *client)
     if (client->is_closing || client->is_gone) return;
     if (is_stalled(client)) {
         net->info.stall_closes++;
-        log_write(net->log, LOG_WARNING,
-                  "Closing client id=%llu addr=%s: no progress for %u seconds",
-                  (unsigned long long)client->id, address, net->options.limits.stall_timeout_s);
+        log_write(net->log, LOG_WARNING, "Closing client id=%llu addr=%s: it makes no progress",
+                  (unsigned long long)client->id, address);
         client_close(client);
     } else if (is_idle(client)) {
         net->info.idle_closes++;

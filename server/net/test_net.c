@@ -1,8 +1,7 @@
 /* One connection's life: requests in, answers out, parked, half-closed, killed. */
 #include "server/net/testing.h"
 
-/* ---- requests and answers
- * --------------------------------------------------------------------------- */
+/* ---- requests and answers ---- */
 
 START_TEST(a_request_is_answered)
 {
@@ -162,8 +161,7 @@ START_TEST(a_client_with_a_lot_to_send_lets_others_go_between)
 }
 END_TEST
 
-/* ---- parked
- * ------------------------------------------------------------------------------------------ */
+/* ---- parked ---- */
 
 static void wake(int fd, uint64_t id)
 {
@@ -291,8 +289,7 @@ START_TEST(who_is_parked_for_our_sake_and_ends_its_input_gets_its_answers)
 }
 END_TEST
 
-/* ---- the end
- * ----------------------------------------------------------------------------------------- */
+/* ---- the end ---- */
 
 START_TEST(requests_before_the_end_of_input_are_answered)
 {

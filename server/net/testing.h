@@ -220,8 +220,7 @@ static inline void testing_tear_down(void)
     ck_assert_uint_eq(testing.opened, testing.closed);
 }
 
-/* ---- turns
- * ------------------------------------------------------------------------------------------ */
+/* ---- turns ---- */
 
 static inline int64_t testing_before_wait(void *context)
 {
@@ -256,8 +255,7 @@ static inline struct net_info testing_info(void)
     return info;
 }
 
-/* ---- a peer
- * ----------------------------------------------------------------------------------------- */
+/* ---- a peer ---- */
 
 static inline int testing_connect_socket(int fd)
 {
