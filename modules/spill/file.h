@@ -83,7 +83,8 @@ void spill_file_read(struct spill_file *file, struct spill_read **reads, unsigne
 void spill_file_free(struct spill_file *file, const struct spill_ref *ref);
 
 /* Starts what is due: truncating the free tail, punching free runs of 1 MiB and more (on I/O
- * threads, bounded in flight). Called once a tick. True: more is due later. */
+ * threads, bounded in flight). Called once a tick. True: more is due at once; what is in flight
+ * goes on by its completion. */
 bool spill_file_tick(struct spill_file *file);
 
 void spill_file_set_disk_max(struct spill_file *file, uint64_t disk_bytes_max);

@@ -107,12 +107,13 @@ static bool punch_is_due(const struct spill_file *file)
            free_blocks - spill_space_punched(space) > REUSE_BLOCKS;
 }
 
+/* True: the search for a run has not come to an end. */
 static bool start_punch(struct spill_file *file)
 {
     if (!punch_is_due(file)) return false;
     if (spill_space_take_punchable(file->space, PUNCH_BLOCKS_MAX, &file->trim.run)) {
         start(&file->trim, TRIM_PUNCH, run_punch, finish_punch);
-        return true;
+        return false;
     }
     return punch_is_due(file); /* the next tick looks further */
 }
@@ -120,7 +121,7 @@ static bool start_punch(struct spill_file *file)
 bool file_trim_tick(struct spill_file *file)
 {
     const struct file_trim *trim = &file->trim;
-    if (trim->kind != TRIM_NONE) return true;
+    if (trim->kind != TRIM_NONE) return false; /* its completion is the next occasion */
     if (trim->has_failed && trim->failed_at_writes == file->figures.writes) return false;
-    return start_truncate(file) || start_punch(file);
+    return !start_truncate(file) && start_punch(file);
 }
