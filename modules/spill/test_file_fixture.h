@@ -309,10 +309,10 @@ static inline void free_extents(const struct extent *extents, unsigned count)
     }
 }
 
-/* Ticks until nothing is due. */
+/* Ticks until nothing is due and nothing is in flight. */
 static inline void trim_all(void)
 {
-    while (spill_file_tick(file)) {
+    while (spill_file_tick(file) || io_in_flight(io) > 0) {
         (void)io_wait(io);
     }
 }
