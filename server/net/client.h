@@ -15,9 +15,12 @@ void *client_session(const struct client *client);
 /* Where answers go. Its protocol is the client's (HELLO sets it). */
 struct reply *client_reply(struct client *client);
 
-/* Parking: no further request of it is taken until unparked; what it sends meanwhile waits (up to a
- * buffer, then in the socket), a disconnect is still noticed. Calls pair up; parking twice is our
- * mistake. After unpark the waiting input goes on within this turn. */
+/* Parking: no further request of it is taken until unparked; what it sends meanwhile waits (what
+ * was read with the request in memory, the rest in the socket), a disconnect is still noticed.
+ * Calls pair up; parking twice is our mistake. After unpark the waiting input goes on within this
+ * turn. A peer that only ends its input (shutdown) while parked: when idle-exempt (blocked for
+ * others' sake) it is gone, as in Redis; else it gets the answers to all it sent, and is closed
+ * then. */
 void client_park(struct client *client);
 void client_unpark(struct client *client);
 bool client_is_parked(const struct client *client);

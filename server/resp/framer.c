@@ -239,8 +239,7 @@ static enum framer_result frame_array(struct framer *framer, const struct framer
     return request_found(framer, out_consumed);
 }
 
-/* ---- inline requests ----------------------------------------------------------------------------
- */
+/* ---- inline requests ---- */
 
 static bool is_space(uint8_t c)
 {

@@ -49,8 +49,7 @@ static void write_request(FILE *file, const struct slice *arguments, uint32_t co
     (void)fputc(']', file);
 }
 
-/* ---- the framer, fed piece by piece
- * --------------------------------------------------------------- */
+/* ---- the framer, fed piece by piece ---- */
 
 struct feeding {
     struct framer framer;
@@ -159,8 +158,7 @@ static void expect_framed(const char *input, const char *expected)
     expect_framed_slice(&trusted, slice_of_string(input), expected);
 }
 
-/* ---- a parser that looks at whole inputs only
- * ------------------------------------------------------ */
+/* ---- a parser that looks at whole inputs only ---- */
 
 /* The line at *at up to its CR. False: it is not whole. */
 static bool naive_line(struct slice input, size_t *at, struct slice *out_line)
@@ -242,8 +240,7 @@ static char *naive(struct slice input)
     return transcript_close(&transcript);
 }
 
-/* ---- arrays
- * --------------------------------------------------------------------------------------- */
+/* ---- arrays ---- */
 
 START_TEST(an_array_of_bulks_is_a_request)
 {
@@ -471,8 +468,7 @@ START_TEST(lines_without_end_are_refused_above_64_kib)
 }
 END_TEST
 
-/* ---- inline requests
- * -------------------------------------------------------------------------------- */
+/* ---- inline requests ---- */
 
 START_TEST(a_line_of_words_is_a_request)
 {
@@ -541,8 +537,7 @@ START_TEST(a_line_of_a_thousand_words_is_framed)
 }
 END_TEST
 
-/* ---- random inputs
- * ----------------------------------------------------------------------------------- */
+/* ---- random inputs ---- */
 
 static uint32_t next_random(uint64_t *seed)
 {
