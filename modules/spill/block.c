@@ -76,10 +76,21 @@ static void *release_bytes(struct spill_store *store, struct block *block)
     return bytes;
 }
 
+uint32_t chunk_capacity(const struct spill_store *store, uint32_t wanted)
+{
+    size_t bytes = alloc_size(wanted);
+
+    if (bytes <= store->chunk_bytes) return (uint32_t)bytes;
+    return wanted > store->chunk_bytes ? wanted : store->chunk_bytes;
+}
+
 struct block *block_create_chunk(struct spill_store *store, uint64_t list, uint32_t capacity)
 {
     struct block *block;
-    uint8_t *bytes = malloc(alloc_size(capacity));
+    uint8_t *bytes;
+
+    capacity = chunk_capacity(store, capacity);
+    bytes = malloc(alloc_size(capacity));
 
     if (!bytes) return NULL;
     block = create(store, list, 0);
@@ -89,7 +100,7 @@ struct block *block_create_chunk(struct spill_store *store, uint64_t list, uint3
     }
     block->chunk_count = 1;
     store->chunk_count++;
-    block_adopt_bytes(store, block, bytes, (uint32_t)alloc_size(capacity));
+    block_adopt_bytes(store, block, bytes, capacity);
     return block;
 }
 
@@ -250,8 +261,7 @@ int chunk_relocate(struct spill_store *store, struct block *chunk, uint32_t capa
     if (capacity == chunk->capacity) {
         memmove(chunk->bytes + new_begin, chunk->bytes + chunk->begin, used);
     } else {
-        assert(alloc_size(capacity) == capacity);
-        bytes = malloc(capacity);
+        bytes = malloc(alloc_size(capacity));
         if (!bytes) return -ENOMEM;
         memcpy(bytes + new_begin, chunk->bytes + chunk->begin, used);
         free(release_bytes(store, chunk));

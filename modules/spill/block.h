@@ -79,6 +79,9 @@ static inline uint32_t chunk_used(const struct block *chunk)
     return chunk->end - chunk->begin;
 }
 
+/* What a chunk for so many bytes may hold: all of an allocation, but never more than a full chunk,
+ * unless one element alone needs it. */
+uint32_t chunk_capacity(const struct spill_store *store, uint32_t wanted);
 /* All return a block with one reference, DIRTY and in no ring, or NULL: out of memory. */
 struct block *block_create_chunk(struct spill_store *store, uint64_t list, uint32_t capacity);
 struct block *block_create_node(struct spill_store *store, uint64_t list, unsigned height,

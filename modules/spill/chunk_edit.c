@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <errno.h>
 
-#include "modules/base/alloc_size.h"
 #include "modules/spill/chunk.h"
 #include "modules/spill/store_internal.h"
 
@@ -204,8 +203,8 @@ static int open_gap(struct spill_store *store, struct block *chunk, uint32_t at,
     }
     capacity = chunk->capacity;
     if (total > capacity) {
-        capacity = (uint32_t)alloc_size(total + total / 2);
-        if (capacity > store->chunk_bytes) capacity = (uint32_t)alloc_size(total);
+        capacity = chunk_capacity(store, total + total / 2);
+        if (capacity > store->chunk_bytes) capacity = store->chunk_bytes;
     }
     rc = chunk_relocate(store, chunk, capacity, 0);
     if (rc < 0) return rc;

@@ -119,7 +119,7 @@ static int make_room(struct spill_deque *deque, struct block *chunk, enum spill_
                    ? -ENOMEM
                    : 1;
     }
-    capacity = (uint32_t)alloc_size((size_t)(wanted + wanted / 2));
+    capacity = chunk_capacity(store, (uint32_t)(wanted + wanted / 2));
     if (capacity < 64) capacity = 64;
     if (capacity > store->chunk_bytes) capacity = store->chunk_bytes;
     uint32_t begin = begin_for(chunk, end, capacity);

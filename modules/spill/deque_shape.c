@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 
-#include "modules/base/alloc_size.h"
+#include "modules/spill/chunk_edit.h"
 #include "modules/spill/prefetch.h"
 #include "modules/spill/store_internal.h"
 
@@ -198,10 +198,61 @@ void deque_enter_resident(struct spill_deque *deque, enum spill_end end, struct 
 /* Gives back what a chunk that stays as it is has too much; failing to is no harm. */
 static void trim_capacity(struct spill_store *store, struct block *chunk)
 {
-    uint32_t fitting = (uint32_t)alloc_size(chunk_used(chunk));
+    uint32_t fitting = chunk_capacity(store, chunk_used(chunk));
 
     if (!block_is_exclusive(chunk) || chunk->state != BLOCK_DIRTY) return;
     if (fitting + fitting / 8 < chunk->capacity) (void)chunk_relocate(store, chunk, fitting, 0);
+}
+
+struct block **deque_tree_next_to(struct spill_deque *deque, enum spill_end end)
+{
+    if (deque->sides[end]) return &deque->sides[end];
+    if (deque->root) return &deque->root;
+    if (deque->sides[other_end(end)]) return &deque->sides[other_end(end)];
+    return NULL;
+}
+
+struct block *deque_neighbour(struct spill_deque *deque, enum spill_end end)
+{
+    struct block **tree = deque_tree_next_to(deque, end), *leaf;
+    struct visit visit;
+    uint64_t first;
+
+    if (!tree) return NULL;
+    visit_begin(&visit);
+    if (tree_find(*tree, end == SPILL_HEAD ? 0 : (*tree)->element_count - 1, &visit, &leaf,
+                  &first) < 0) {
+        return NULL;
+    }
+    return leaf;
+}
+
+/* One chunk instead of a small end chunk and the leaf next to it, when that is in memory and both
+ * fit; else the end chunk as it is. */
+static struct block *join_with_neighbour(struct spill_deque *deque, enum spill_end end)
+{
+    struct spill_store *store = deque->store;
+    struct block *chunk = deque->ends[end], *leaf, *one, **tree = deque_tree_next_to(deque, end);
+    struct visit visit;
+    struct slice runs[RUNS_MAX] = { { NULL, 0 } };
+
+    if (!tree || chunk_used(chunk) > store->chunk_bytes / 2) return chunk;
+    leaf = deque_neighbour(deque, end);
+    if (!leaf || !block_is_loaded(leaf)) return chunk;
+    if ((uint64_t)chunk_used(leaf) + chunk_used(chunk) > store->chunk_bytes) return chunk;
+    runs[end == SPILL_TAIL] = slice_of(chunk->bytes + chunk->begin, chunk_used(chunk));
+    runs[end == SPILL_HEAD] = slice_of(leaf->bytes + leaf->begin, chunk_used(leaf));
+    if (chunk_of_runs(store, deque->list, runs, &one) < 0) return chunk;
+    visit_begin(&visit);
+    if (tree_take(store, tree, end, &visit, &leaf) < 0) {
+        block_unref(store, one);
+        return chunk;
+    }
+    block_unlink(store, one);
+    block_unref(store, leaf);
+    block_unref(store, chunk);
+    deque->ends[end] = one;
+    return one;
 }
 
 int deque_retire_end(struct spill_deque *deque, enum spill_end end)
@@ -217,7 +268,10 @@ int deque_retire_end(struct spill_deque *deque, enum spill_end end)
     if (chunk->element_count == 0) {
         block_unref(deque->store, chunk);
     } else {
-        if (block_is_loaded(chunk)) trim_capacity(deque->store, chunk);
+        if (block_is_loaded(chunk)) {
+            if (!is_single) chunk = join_with_neighbour(deque, end);
+            trim_capacity(deque->store, chunk);
+        }
         rc = deque_push_tree(deque, end, chunk);
         if (rc < 0) return rc;
         if (block_is_loaded(chunk)) deque_enter_resident(deque, end, chunk);
@@ -225,14 +279,6 @@ int deque_retire_end(struct spill_deque *deque, enum spill_end end)
     deque->ends[end] = NULL;
     if (is_single) deque->ends[other_end(end)] = NULL;
     return 0;
-}
-
-struct block **deque_tree_next_to(struct spill_deque *deque, enum spill_end end)
-{
-    if (deque->sides[end]) return &deque->sides[end];
-    if (deque->root) return &deque->root;
-    if (deque->sides[other_end(end)]) return &deque->sides[other_end(end)];
-    return NULL;
 }
 
 int deque_take_end(struct spill_deque *deque, enum spill_end end, struct visit *visit)

@@ -12,9 +12,16 @@
 #include "modules/io/io.h"
 #include "modules/spill/batch.h"
 #include "modules/spill/deque_internal.h"
+#include "modules/spill/prefetch.h"
 #include "modules/spill/store_internal.h"
 
-enum { FAR_VISITS_MAX = 64, RANDOM_VISITS_MAX = 512, COLD_VISITS_MAX = 512, COLD_EVERY_ROUNDS = 8 };
+enum {
+    FAR_VISITS_MAX = 64,
+    RANDOM_VISITS_MAX = 512,
+    COLD_VISITS_MAX = 512,
+    COLD_EVERY_ROUNDS = 8,
+    REST_DELAYS_MAX = 4
+};
 
 /* One round: what is gathered until `wanted` bytes are on their way out. */
 struct round {
@@ -143,6 +150,31 @@ static void evict_far(struct round *round)
     }
 }
 
+/* A small end chunk had better be joined with a small neighbour before it goes: a list that gets an
+ * element now and then would become a row of crumbs. True: the neighbour is being read first. Since
+ * only neighbours up to twice its size are, their sizes double inwards, and there are few. */
+static bool waits_for_neighbour(struct spill_deque *deque, enum spill_end end)
+{
+    struct spill_store *store = deque->store;
+    const struct block *chunk = deque->ends[end];
+    struct block *leaf;
+
+    if (!block_is_loaded(chunk) || chunk_used(chunk) > store->chunk_bytes / 2) return false;
+    if (!deque_has_tree(deque) || deque->rest_delays >= REST_DELAYS_MAX) return false;
+    leaf = deque_neighbour(deque, end);
+    if (!leaf) {
+        prefetch_edge(deque, end);
+    } else if (leaf->state == BLOCK_ON_DISK && leaf->ref.size_bytes <= 2 * chunk_used(chunk) &&
+               leaf->ref.size_bytes + chunk_used(chunk) <= store->chunk_bytes) {
+        if (fetch_start(store, &leaf, 1, false, NULL) == 0) return false;
+        leaf->protected_until = store->turn + PROTECTED_TURNS;
+    } else if (leaf->state != BLOCK_READING) {
+        return false;
+    }
+    deque->rest_delays++;
+    return true;
+}
+
 /* The end chunks of a deque at rest: a single chunk stays where it is, others go into the tree so
  * that one descriptor is all that stays in memory. */
 static void freeze_ends(struct round *round, struct spill_deque *deque)
@@ -160,11 +192,12 @@ static void freeze_ends(struct round *round, struct spill_deque *deque)
         return;
     }
     for (unsigned end = 0; end < 2; end++) {
-        if (!deque->ends[end]) continue;
+        if (!deque->ends[end] || waits_for_neighbour(deque, (enum spill_end)end)) continue;
         /* Out of memory: the chunk stays where it is. */
         (void)deque_retire_end(deque, (enum spill_end)end);
     }
     deque_settle(deque);
+    if (!deque->ends[SPILL_HEAD] && !deque->ends[SPILL_TAIL]) deque->rest_delays = 0;
 }
 
 /* All of one deque, if nobody has used it since the hand came by the last time. */

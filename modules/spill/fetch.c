@@ -117,7 +117,7 @@ static int adopt(struct fetch *fetch)
     if (rc < 0) return rc;
     block->begin = 0;
     block->end = fetch->read.ref.size_bytes;
-    block_adopt_bytes(store, block, fetch->read.bytes, fetch->buffer_bytes);
+    block_adopt_bytes(store, block, fetch->read.bytes, chunk_capacity(store, block->end));
     fetch->read.bytes = NULL;
     store->fetched_chunks++;
     store->fetched_bytes += block->end;

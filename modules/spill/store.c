@@ -11,6 +11,7 @@
 #include "modules/io/io.h"
 #include "modules/spill/chunk.h"
 #include "modules/spill/evict.h"
+#include "modules/spill/format.h"
 #include "modules/spill/reclaim.h"
 #include "modules/spill/store_internal.h"
 
@@ -63,7 +64,8 @@ int spill_store_create(struct os *os, struct io *io, const struct spill_options 
     }
     store->io = io;
     if (hooks) store->hooks = *hooks;
-    store->chunk_bytes = chunk_class(options->chunk_bytes);
+    /* With its header a full chunk is a whole number of blocks, and an allocator's class too. */
+    store->chunk_bytes = chunk_class(options->chunk_bytes) - SPILL_HEADER_BYTES;
     store->element_bytes_max = element_limit(options->element_bytes_max);
     store->prefetch_bytes =
         options->prefetch_bytes > 0 ? options->prefetch_bytes : PREFETCH_BYTES_DEFAULT;

@@ -10,6 +10,7 @@
 #include "modules/io/io.h"
 #include "modules/spill/deque.h"
 #include "modules/spill/store.h"
+#include "modules/spill/store_internal.h"
 
 #include <check.h>
 #include <errno.h>
@@ -238,6 +239,13 @@ static inline struct spill_store_info store_info(void)
     struct spill_store_info info;
     spill_store_info(store, &info);
     return info;
+}
+
+/* What the budget bounds: without the file's transfer buffers and tables, which it bounds itself.
+ */
+static inline uint64_t blocks_memory(void)
+{
+    return store->memory_bytes;
 }
 
 /* A snapshot shows exactly the model, from both sides. */

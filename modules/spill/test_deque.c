@@ -1,0 +1,573 @@
+/* What a deque and its store promise, one promise a test. */
+#include "modules/spill/test_deque_fixture.h"
+
+enum { ELEMENT_BYTES = 100, MANY = 20000 }; /* 2 MB against a budget of 256 KiB */
+
+static struct spill_deque *deque;
+
+static void open_tiny(void)
+{
+    store_open_tiny(0);
+    deque = deque_open();
+}
+
+static void close_all(void)
+{
+    spill_deque_destroy(deque);
+    deque = NULL;
+    store_close();
+}
+
+static void expect_all(uint32_t count)
+{
+    ck_assert_uint_eq(spill_deque_count(deque), count);
+    expect_numbers(deque, 0, count, ELEMENT_BYTES);
+    ck_assert_uint_eq(spill_deque_count(deque), 0);
+}
+
+START_TEST(a_new_deque_is_empty)
+{
+    struct slice item;
+
+    ck_assert_uint_eq(spill_deque_count(deque), 0);
+    ck_assert_int_eq(spill_deque_peek(deque, SPILL_HEAD, &item), 0);
+    ck_assert_int_eq(spill_deque_peek(deque, SPILL_TAIL, &item), 0);
+    ck_assert_int_eq(spill_deque_get(deque, 0, &item), 0);
+    ck_assert_int_eq((int)spill_deque_drop(deque, SPILL_HEAD, 5), 0);
+    ck_assert_int_eq(spill_deque_remove(deque, 0, 5), 0);
+    ck_assert_int_eq(spill_deque_keep(deque, 3, 5), 0);
+    ck_assert(spill_deque_is_resident(deque));
+    spill_deque_check(deque);
+}
+END_TEST
+
+START_TEST(the_last_one_pushed_ends_up_outermost)
+{
+    struct slice items[3] = { SLICE_LITERAL("a"), SLICE_LITERAL("b"), SLICE_LITERAL("c") }, item;
+
+    ck_assert_int_eq(spill_deque_push(deque, SPILL_HEAD, items, 3), 0);
+    ck_assert_int_eq(spill_deque_get(deque, 0, &item), 1);
+    ck_assert(slice_equal(item, items[2]));
+    ck_assert_int_eq(spill_deque_get(deque, 2, &item), 1);
+    ck_assert(slice_equal(item, items[0]));
+    ck_assert_uint_eq(spill_deque_bytes(deque), 3);
+}
+END_TEST
+
+START_TEST(a_view_of_the_list_itself_can_be_pushed)
+{
+    struct slice view;
+
+    push_numbers(deque, 0, 1, 300);
+    for (unsigned i = 0; i < 20; i++) {
+        ck_assert_int_eq(spill_deque_peek(deque, SPILL_HEAD, &view), 1);
+        ck_assert_int_eq(spill_deque_push(deque, SPILL_TAIL, &view, 1), 0);
+        ck_assert_int_eq(spill_deque_get(deque, i, &view), 1);
+        ck_assert_int_eq(spill_deque_insert(deque, i, view), 0);
+    }
+    ck_assert_uint_eq(spill_deque_count(deque), 41);
+    for (unsigned i = 0; i < 41; i++)
+        expect_pop(deque, SPILL_TAIL, (struct element){ 0, 300 });
+}
+END_TEST
+
+START_TEST(an_element_that_is_too_large_changes_nothing)
+{
+    static uint8_t bytes[1001];
+    struct slice items[3] = { SLICE_LITERAL("x"), { bytes, 1001 }, SLICE_LITERAL("y") };
+
+    push_numbers(deque, 0, 3, 10);
+    spill_store_set_element_max(store, 1000);
+    ck_assert_int_eq(spill_deque_push(deque, SPILL_TAIL, items, 3), -EMSGSIZE);
+    ck_assert_int_eq(spill_deque_set(deque, 1, items[1]), -EMSGSIZE);
+    ck_assert_int_eq(spill_deque_insert(deque, 1, items[1]), -EMSGSIZE);
+    items[1].size = 1000;
+    expect_numbers(deque, 0, 3, 10);
+    ck_assert_int_eq(spill_deque_push(deque, SPILL_TAIL, items, 3), 0);
+}
+END_TEST
+
+START_TEST(elements_keep_their_order_when_most_of_them_went_to_disk)
+{
+    push_numbers(deque, 0, MANY, ELEMENT_BYTES);
+    ck_assert(!spill_deque_is_resident(deque));
+    ck_assert_uint_gt(store_info().evicted_chunks, 1000);
+    expect_all(MANY);
+    spill_deque_check(deque);
+}
+END_TEST
+
+START_TEST(a_deque_is_resident_again_when_what_was_on_disk_is_gone)
+{
+    push_numbers(deque, 0, MANY, ELEMENT_BYTES);
+    expect_numbers(deque, 0, MANY - 2, ELEMENT_BYTES);
+    ck_assert(spill_deque_is_resident(deque));
+}
+END_TEST
+
+START_TEST(memory_stays_within_the_budget_and_what_is_being_written)
+{
+    uint64_t most = 0, budget = store_info().memory_budget_bytes;
+
+    for (uint32_t i = 0; i < MANY; i++) {
+        ck_assert_int_eq(push_element(deque, SPILL_TAIL, (struct element){ i, ELEMENT_BYTES }), 0);
+        turn();
+        /* The file's transfer buffers are its own matter and bounded by it. */
+        uint64_t held = blocks_memory();
+        if (held > most) most = held;
+    }
+    ck_assert_uint_gt(most, budget / 2);
+    ck_assert_uint_le(most, budget + budget / 8);
+    expect_all(MANY);
+}
+END_TEST
+
+START_TEST(pushing_never_reads)
+{
+    push_numbers(deque, 0, MANY, ELEMENT_BYTES);
+    ck_assert_int_eq(spill_store_evict_all(store), 0);
+    waiting = WAIT_AGAIN;
+    for (uint32_t i = 0; i < MANY / 4; i++) {
+        ck_assert_int_eq(push_element(deque, SPILL_TAIL, (struct element){ MANY + i, 100 }), 0);
+        ck_assert_int_eq(push_element(deque, SPILL_HEAD, (struct element){ MANY + i, 100 }), 0);
+    }
+    ck_assert_uint_eq(wait_count, 0);
+    spill_deque_check(deque);
+    waiting = WAIT_BLOCKING;
+    for (uint32_t i = MANY / 4; i-- > 0;)
+        expect_pop(deque, SPILL_HEAD, (struct element){ MANY + i, 100 });
+    expect_all(MANY + MANY / 4);
+}
+END_TEST
+
+START_TEST(a_queue_keeps_its_oldest_elements_in_memory)
+{
+    struct slice item;
+
+    push_numbers(deque, 0, MANY, ELEMENT_BYTES);
+    settle();
+    waiting = WAIT_AGAIN;
+    /* At least a quarter of the budget is still there, at the end that is popped. */
+    for (uint32_t i = 0; i < 640; i++) {
+        ck_assert_int_eq(spill_deque_peek(deque, SPILL_HEAD, &item), 1);
+        ck_assert(element_is((struct element){ i, ELEMENT_BYTES }, item));
+        spill_deque_drop_peeked(deque, SPILL_HEAD);
+    }
+}
+END_TEST
+
+START_TEST(a_stack_keeps_its_newest_elements_in_memory)
+{
+    struct slice item;
+    uint32_t top = 0;
+
+    for (uint32_t round = 0; round < MANY / 10; round++) {
+        for (unsigned i = 0; i < 11; i++)
+            push_numbers(deque, top++, 1, ELEMENT_BYTES);
+        expect_pop(deque, SPILL_TAIL, (struct element){ --top, ELEMENT_BYTES });
+    }
+    settle();
+    waiting = WAIT_AGAIN;
+    for (uint32_t i = 0; i < 640; i++) {
+        ck_assert_int_eq(spill_deque_peek(deque, SPILL_TAIL, &item), 1);
+        ck_assert(element_is((struct element){ --top, ELEMENT_BYTES }, item));
+        spill_deque_drop_peeked(deque, SPILL_TAIL);
+    }
+}
+END_TEST
+
+START_TEST(draining_is_read_ahead)
+{
+    push_numbers(deque, 0, MANY, ELEMENT_BYTES);
+    ck_assert_int_eq(spill_store_evict_all(store), 0);
+    expect_all(MANY);
+    struct spill_store_info info = store_info();
+    ck_assert_uint_gt(info.prefetched_chunks * 10, info.fetched_chunks * 9);
+    /* Neighbours are read in one transfer. */
+    ck_assert_uint_lt(info.reads * 2, info.fetched_chunks * 2);
+}
+END_TEST
+
+START_TEST(what_was_read_and_not_changed_is_dropped_without_a_write)
+{
+    struct slice item;
+
+    push_numbers(deque, 0, MANY, ELEMENT_BYTES);
+    ck_assert_int_eq(spill_store_evict_all(store), 0);
+    uint64_t writes = store_info().writes;
+    for (uint32_t i = 0; i < MANY; i += 97) {
+        ck_assert_int_eq(spill_deque_get(deque, i, &item), 1);
+        ck_assert(element_is((struct element){ i, ELEMENT_BYTES }, item));
+        turn();
+    }
+    ck_assert_int_eq(spill_store_evict_all(store), 0);
+    ck_assert_uint_eq(store_info().writes, writes);
+    expect_all(MANY);
+}
+END_TEST
+
+START_TEST(a_list_that_gets_an_element_now_and_then_does_not_crumble)
+{
+    struct spill_deque_info info;
+
+    for (uint32_t i = 0; i < 2000; i++) {
+        ck_assert_int_eq(push_element(deque, SPILL_TAIL, (struct element){ i, 10 }), 0);
+        if (i % 3 == 0) ck_assert_int_eq(spill_store_evict_all(store), 0);
+    }
+    spill_deque_info(deque, &info);
+    /* 24,000 packed bytes fill 50 chunks. */
+    ck_assert_uint_lt(info.chunk_count, 100);
+    expect_numbers(deque, 0, 2000, 10);
+}
+END_TEST
+
+START_TEST(the_index_stays_as_small_when_the_list_grows)
+{
+    uint64_t small, large;
+
+    push_numbers(deque, 0, 50000, 10);
+    settle();
+    small = store_info().index_memory_bytes;
+    push_numbers(deque, 50000, 450000, 10);
+    settle();
+    large = store_info().index_memory_bytes;
+    ck_assert_uint_lt(large, small + small / 2);
+    spill_deque_check(deque);
+    expect_numbers(deque, 0, 500000, 10);
+}
+END_TEST
+
+START_TEST(reaching_an_element_reads_the_path_and_one_chunk)
+{
+    struct spill_deque_info info;
+    struct random dice;
+
+    random_init(&dice, 1);
+    push_numbers(deque, 0, 200000, 10);
+    spill_deque_info(deque, &info);
+    ck_assert_uint_ge(info.tree_height, 3);
+    for (unsigned i = 0; i < 200; i++) {
+        uint32_t index = (uint32_t)random_below(&dice, 200000);
+        struct slice item;
+        ck_assert_int_eq(spill_store_evict_all(store), 0);
+        uint64_t reads = store_info().reads;
+        ck_assert_int_eq(spill_deque_get(deque, index, &item), 1);
+        ck_assert(element_is((struct element){ index, 10 }, item));
+        ck_assert_uint_le(store_info().reads - reads, info.tree_height + 1);
+    }
+}
+END_TEST
+
+START_TEST(cutting_a_middle_away_does_not_read_it)
+{
+    struct slice item;
+
+    push_numbers(deque, 0, MANY, ELEMENT_BYTES);
+    ck_assert_int_eq(spill_store_evict_all(store), 0);
+    uint64_t fetched = store_info().fetched_chunks;
+    ck_assert_int_eq(spill_deque_remove(deque, 10, MANY - 20), 0);
+    ck_assert_uint_le(store_info().fetched_chunks - fetched, 8);
+    ck_assert_uint_eq(spill_deque_count(deque), 20);
+    ck_assert_int_eq(spill_deque_get(deque, 10, &item), 1);
+    ck_assert(element_is((struct element){ MANY - 10, ELEMENT_BYTES }, item));
+    settle();
+    ck_assert_uint_lt(store_info().disk_used_bytes, 65536);
+}
+END_TEST
+
+START_TEST(destroying_while_reads_and_writes_are_in_flight_is_safe)
+{
+    struct slice item;
+
+    waiting = WAIT_AGAIN;
+    for (unsigned i = 0; i < 50; i++) {
+        push_numbers(deque, 0, 4000, ELEMENT_BYTES);
+        (void)spill_store_tick(store, 0);
+        (void)spill_deque_get(deque, i * 80, &item);
+        (void)spill_deque_peek(deque, SPILL_TAIL, &item);
+        spill_deque_destroy(deque);
+        spill_store_check(store);
+        if (i % 7 == 0) turn();
+        deque = deque_open();
+    }
+}
+END_TEST
+
+START_TEST(a_dropped_list_gives_its_room_back_in_slices)
+{
+    push_numbers(deque, 0, MANY, ELEMENT_BYTES);
+    ck_assert_int_eq(spill_store_evict_all(store), 0);
+    ck_assert_uint_gt(store_info().disk_used_bytes, MANY * ELEMENT_BYTES);
+    spill_deque_destroy(deque);
+    ck_assert_uint_gt(store_info().pending_free_deques, 0);
+    settle();
+    ck_assert_uint_eq(store_info().pending_free_deques, 0);
+    ck_assert_uint_eq(store_info().disk_used_bytes, 0);
+    deque = deque_open();
+}
+END_TEST
+
+START_TEST(a_snapshot_outlives_its_deque)
+{
+    struct spill_snapshot *snapshot;
+    struct spill_cursor *cursor;
+    struct slice item;
+
+    push_numbers(deque, 0, 5000, ELEMENT_BYTES);
+    ck_assert_int_eq(spill_deque_snapshot(deque, &snapshot), 0);
+    ck_assert_int_eq(spill_cursor_create(snapshot, 0, SPILL_TAIL, &cursor), 0);
+    spill_snapshot_release(snapshot);
+    spill_deque_destroy(deque);
+    for (uint32_t i = 0; i < 5000; i++) {
+        ck_assert_int_eq(spill_cursor_next(cursor, &item), 1);
+        ck_assert(element_is((struct element){ i, ELEMENT_BYTES }, item));
+        turn();
+    }
+    ck_assert_int_eq(spill_cursor_next(cursor, &item), 0);
+    spill_cursor_destroy(cursor);
+    deque = deque_open();
+}
+END_TEST
+
+START_TEST(a_ready_cursor_does_not_wait)
+{
+    struct spill_snapshot *snapshot;
+    struct spill_cursor *cursor;
+    struct slice item;
+    unsigned waits = 0;
+
+    push_numbers(deque, 0, 5000, ELEMENT_BYTES);
+    ck_assert_int_eq(spill_store_evict_all(store), 0);
+    ck_assert_int_eq(spill_deque_snapshot(deque, &snapshot), 0);
+    ck_assert_int_eq(spill_cursor_create(snapshot, 4999, SPILL_HEAD, &cursor), 0);
+    ck_assert(!spill_cursor_ready(cursor));
+    waiting = WAIT_AGAIN;
+    for (uint32_t i = 0; i < 5000;) {
+        bool is_ready = spill_cursor_ready(cursor);
+        int rc = spill_cursor_next(cursor, &item);
+        if (rc == -EAGAIN) {
+            ck_assert(!is_ready);
+            waits++;
+            (void)io_wait(io);
+            continue;
+        }
+        ck_assert_int_eq(rc, 1);
+        ck_assert(element_is((struct element){ 4999 - i, ELEMENT_BYTES }, item));
+        i++;
+    }
+    ck_assert_uint_gt(waits, 0);
+    ck_assert_uint_gt(ready_count, 0);
+    ck_assert(spill_cursor_ready(cursor));
+    spill_cursor_destroy(cursor);
+    spill_snapshot_release(snapshot);
+}
+END_TEST
+
+static bool accept_all(void *context, struct slice item)
+{
+    (void)item;
+    ++*(unsigned *)context;
+    return true;
+}
+
+START_TEST(removing_what_matches_stops_without_a_trace_when_it_is_told_to)
+{
+    unsigned asked = 0;
+
+    push_numbers(deque, 0, 5000, ELEMENT_BYTES);
+    pause_rc = -EINTR;
+    ck_assert_int_eq(spill_deque_remove_matching(deque, SPILL_HEAD, 0, accept_all, &asked), -EINTR);
+    ck_assert_uint_gt(asked, 0);
+    pause_rc = 0;
+    spill_deque_check(deque);
+    expect_all(5000);
+    ck_assert_uint_gt(pause_count, 0);
+}
+END_TEST
+
+START_TEST(pinning_an_end_makes_the_pops_ready)
+{
+    struct slice item;
+
+    push_numbers(deque, 0, MANY, ELEMENT_BYTES);
+    ck_assert_int_eq(spill_store_evict_all(store), 0);
+    int64_t ready = spill_deque_pin_end(deque, SPILL_HEAD, 100, 1 << 20);
+    ck_assert_int_eq(ready, 100);
+    waiting = WAIT_AGAIN;
+    for (uint32_t i = 0; i < 100; i++) {
+        ck_assert_int_eq(spill_deque_peek(deque, SPILL_HEAD, &item), 1);
+        ck_assert(element_is((struct element){ i, ELEMENT_BYTES }, item));
+        spill_deque_drop_peeked(deque, SPILL_HEAD);
+    }
+    spill_deque_unpin(deque);
+    /* bytes_max bounds it: one chunk holds 4. */
+    ready = spill_deque_pin_end(deque, SPILL_TAIL, 100, 1);
+    waiting = WAIT_BLOCKING;
+    ready = spill_deque_pin_end(deque, SPILL_TAIL, 100, 1);
+    ck_assert_int_gt(ready, 0);
+    ck_assert_int_lt(ready, 5);
+}
+END_TEST
+
+START_TEST(producers_are_told_to_slow_down_and_to_go_on)
+{
+    uint32_t pushed = 0;
+
+    while (spill_store_pressure(store) == SPILL_OK && pushed < MANY)
+        push_element(deque, SPILL_TAIL, (struct element){ pushed++, ELEMENT_BYTES });
+    ck_assert_uint_lt(pushed, MANY);
+    ck_assert_int_eq(spill_store_pressure(store), SPILL_SLOW);
+    settle();
+    ck_assert_int_eq(spill_store_pressure(store), SPILL_OK);
+    expect_all(pushed);
+}
+END_TEST
+
+START_TEST(the_budget_can_be_lowered)
+{
+    push_numbers(deque, 0, 2000, ELEMENT_BYTES);
+    settle();
+    ck_assert_uint_gt(blocks_memory(), 100000);
+    spill_store_set_memory(store, 65536);
+    settle();
+    ck_assert_uint_le(blocks_memory(), 65536);
+    expect_all(2000);
+}
+END_TEST
+
+START_TEST(figures_add_up)
+{
+    struct spill_deque_info info;
+    struct spill_store_info all;
+
+    push_numbers(deque, 0, MANY, ELEMENT_BYTES);
+    settle();
+    spill_deque_info(deque, &info);
+    all = store_info();
+    ck_assert_uint_eq(info.element_count, MANY);
+    ck_assert_uint_eq(info.element_bytes, (uint64_t)MANY * ELEMENT_BYTES);
+    ck_assert_uint_eq(info.chunk_count, all.chunk_count);
+    ck_assert_uint_eq(info.chunks_in_memory, all.chunks_in_memory);
+    ck_assert_uint_lt(info.elements_in_memory, MANY / 4);
+    ck_assert_uint_gt(info.elements_in_memory, 0);
+    ck_assert_uint_gt(info.bytes_on_disk, (uint64_t)MANY * ELEMENT_BYTES * 3 / 4);
+    ck_assert_uint_le(info.bytes_on_disk, all.disk_used_bytes);
+    ck_assert_uint_le(info.bytes_in_memory, all.memory_bytes);
+    ck_assert_uint_eq(all.element_count, MANY);
+    ck_assert_uint_eq(all.deque_count, 1);
+}
+END_TEST
+
+/* Real chunks from here on. */
+static void open_real(uint64_t memory_bytes)
+{
+    store_open_with(2, &(struct spill_options){ .memory_bytes = memory_bytes });
+}
+
+START_TEST(an_element_of_10_bytes_takes_at_most_13_in_memory)
+{
+    open_real(64 << 20);
+    deque = deque_open();
+    push_numbers(deque, 0, 1000000, 10);
+    ck_assert_uint_le(store_info().memory_bytes, 13 * 1000000);
+    expect_numbers(deque, 0, 1000000, 10);
+    close_all();
+}
+END_TEST
+
+START_TEST(a_cold_list_costs_its_root)
+{
+    enum { LISTS = 300 };
+    struct spill_deque *deques[LISTS];
+
+    open_real(8 << 20);
+    for (unsigned i = 0; i < LISTS; i++) {
+        deques[i] = deque_open();
+        push_numbers(deques[i], i, 100, 1024);
+    }
+    ck_assert_int_eq(spill_store_evict_all(store), 0);
+    ck_assert_uint_le(blocks_memory(), LISTS * 400);
+    for (unsigned i = 0; i < LISTS; i++) {
+        ck_assert(!spill_deque_is_resident(deques[i]));
+        spill_deque_check(deques[i]);
+        expect_numbers(deques[i], i, 100, 1024);
+        spill_deque_destroy(deques[i]);
+    }
+    store_close();
+}
+END_TEST
+
+START_TEST(large_elements_have_chunks_to_themselves)
+{
+    struct model model = { 0 };
+
+    open_real(4 << 20);
+    deque = deque_open();
+    for (uint32_t i = 0; i < 60; i++) {
+        struct element element = { i, i % 3 == 0 ? 500000 : i * 1000 };
+        ck_assert_int_eq(push_element(deque, i % 2 ? SPILL_HEAD : SPILL_TAIL, element), 0);
+        model_insert(&model, i % 2 ? 0 : model.count, element);
+        turn();
+    }
+    expect_model(deque, &model);
+    for (; model.count > 0; model_remove(&model, 0, 1))
+        expect_pop(deque, SPILL_HEAD, model.elements[0]);
+    free(model.elements);
+    close_all();
+}
+END_TEST
+
+static TCase *add_tiny(Suite *suite)
+{
+    TCase *tcase = tcase_create("tiny chunks");
+
+    tcase_set_timeout(tcase, 120);
+    tcase_add_checked_fixture(tcase, open_tiny, close_all);
+    tcase_add_test(tcase, a_new_deque_is_empty);
+    tcase_add_test(tcase, the_last_one_pushed_ends_up_outermost);
+    tcase_add_test(tcase, a_view_of_the_list_itself_can_be_pushed);
+    tcase_add_test(tcase, an_element_that_is_too_large_changes_nothing);
+    tcase_add_test(tcase, elements_keep_their_order_when_most_of_them_went_to_disk);
+    tcase_add_test(tcase, a_deque_is_resident_again_when_what_was_on_disk_is_gone);
+    tcase_add_test(tcase, memory_stays_within_the_budget_and_what_is_being_written);
+    tcase_add_test(tcase, pushing_never_reads);
+    tcase_add_test(tcase, a_queue_keeps_its_oldest_elements_in_memory);
+    tcase_add_test(tcase, a_stack_keeps_its_newest_elements_in_memory);
+    tcase_add_test(tcase, draining_is_read_ahead);
+    tcase_add_test(tcase, what_was_read_and_not_changed_is_dropped_without_a_write);
+    tcase_add_test(tcase, a_list_that_gets_an_element_now_and_then_does_not_crumble);
+    tcase_add_test(tcase, the_index_stays_as_small_when_the_list_grows);
+    tcase_add_test(tcase, reaching_an_element_reads_the_path_and_one_chunk);
+    tcase_add_test(tcase, cutting_a_middle_away_does_not_read_it);
+    tcase_add_test(tcase, destroying_while_reads_and_writes_are_in_flight_is_safe);
+    tcase_add_test(tcase, a_dropped_list_gives_its_room_back_in_slices);
+    tcase_add_test(tcase, a_snapshot_outlives_its_deque);
+    tcase_add_test(tcase, a_ready_cursor_does_not_wait);
+    tcase_add_test(tcase, removing_what_matches_stops_without_a_trace_when_it_is_told_to);
+    tcase_add_test(tcase, pinning_an_end_makes_the_pops_ready);
+    tcase_add_test(tcase, producers_are_told_to_slow_down_and_to_go_on);
+    tcase_add_test(tcase, the_budget_can_be_lowered);
+    tcase_add_test(tcase, figures_add_up);
+    suite_add_tcase(suite, tcase);
+    return tcase;
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("spill deque");
+    TCase *tcase = tcase_create("real chunks");
+    SRunner *runner;
+    int failed;
+
+    add_tiny(suite);
+    tcase_set_timeout(tcase, 120);
+    tcase_add_test(tcase, an_element_of_10_bytes_takes_at_most_13_in_memory);
+    tcase_add_test(tcase, a_cold_list_costs_its_root);
+    tcase_add_test(tcase, large_elements_have_chunks_to_themselves);
+    suite_add_tcase(suite, tcase);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
