@@ -9,8 +9,9 @@
 
 enum { SHOWN_BYTES = 600, HISTORY_SHOWN_BYTES = 120, DIFFERENCES_SHOWN_MAX = 60 };
 
-/* A reply that has not come by then counts as none: the walks of a test take far less. */
-enum { REPLY_WAIT_MS = WAIT_MS / 3 };
+/* A reply that has not come by then counts as none: the walks of a test take far less. After a few
+ * of them there is nothing to learn from the rest. */
+enum { REPLY_WAIT_MS = WAIT_MS / 5, SILENCES_MAX = 3 };
 
 /* ---- showing ------------------------------------------------------------------------------------
  */
@@ -303,12 +304,15 @@ void pair_send(struct pair *pair, int connection, const struct text *command)
 }
 
 /* What one side says; "no reply" is a reply too, so that the report can show it. */
-static int read_side(struct wire *wire, struct text *out)
+static int read_side(struct pair *pair, struct wire *wire, struct text *out)
 {
     int rc = wire_wait(wire, REPLY_WAIT_MS) ? wire_read(wire, out) : -ETIMEDOUT;
 
     if (rc == 0) text_add_string(out, "(connection closed)");
-    if (rc < 0) text_add_string(out, "(no reply)");
+    if (rc < 0) {
+        text_add_string(out, "(no reply)");
+        pair->silence_count++;
+    }
     return rc;
 }
 
@@ -317,7 +321,8 @@ bool pair_read(struct pair *pair, int connection, enum pair_compare compare, str
     struct pair_connection *both = &pair->connections[connection];
     struct pair_history *entry = last_command(pair, connection);
     struct text ours = { 0 }, redis = { 0 };
-    int rc_redis = read_side(both->redis, &redis), rc_ours = read_side(both->ours, &ours);
+    int rc_redis = read_side(pair, both->redis, &redis);
+    int rc_ours = read_side(pair, both->ours, &ours);
     bool equal = rc_redis == rc_ours && equal_replies(&ours, &redis, compare);
 
     if (entry) {
@@ -404,6 +409,7 @@ bool pair_ask(struct pair *pair, int connection, const struct text *command,
         both->blocked_compare = compare;
         return true;
     }
+    pair->silence_count++;
     pair_differ(pair, "redis %s, ours %s", words[redis], words[ours]);
     pair_drop(pair, connection);
     return false;
@@ -431,4 +437,9 @@ bool pair_expect_end(struct pair *pair, int connection)
     text_finish(&redis);
     pair_drop(pair, connection);
     return ended;
+}
+
+bool pair_is_hopeless(const struct pair *pair)
+{
+    return pair->silence_count >= SILENCES_MAX;
 }

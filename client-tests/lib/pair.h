@@ -46,6 +46,7 @@ struct pair {
     char place[256]; /* what the report names: a script's line, or seed and step */
     struct text report;
     unsigned difference_count;
+    unsigned silence_count; /* replies that never came */
 };
 
 /* Starts both. own_arguments as in struct server_options. */
@@ -75,4 +76,7 @@ bool pair_expect_end(struct pair *pair, int connection);
 void pair_drop(struct pair *pair, int connection);
 /* Adds a difference that the caller found. */
 __attribute__((format(printf, 2, 3))) void pair_differ(struct pair *pair, const char *format, ...);
+
+/* So many replies did not come that waiting for more would only take long. */
+bool pair_is_hopeless(const struct pair *pair);
 #endif

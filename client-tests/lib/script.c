@@ -63,7 +63,7 @@ static void fill(struct pair *pair, const char *arguments)
 
     ck_assert_msg(sscanf(arguments, "%63s %u %u", key, &count, &size) == 3, "bad %%fill %s",
                   arguments);
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < count && !pair_is_hopeless(pair); i++) {
         text_clear(&element);
         text_format(&element, "%u:", i);
         while (element.size < size)
@@ -166,7 +166,7 @@ int script_run(struct pair *pair, const char *path, int protocol)
     if (rc < 0) return rc;
     pair_reset(pair, protocol);
     pair->keeps_history = false; /* the line number says where to look */
-    while (next && *next) {
+    while (next && *next && !pair_is_hopeless(pair)) {
         char *start = next, *end = strchr(next, '\n');
         const char *text;
         next = end ? end + 1 : NULL;

@@ -34,11 +34,13 @@ static void end_comparison(struct pair *pair)
     struct text report = pair->report;
     unsigned count = pair->difference_count;
 
-    server_must_live(&pair->ours);
     pair->report = (struct text){ 0 };
     pair_finish(pair);
-    if (count > 0) ck_abort_msg("%u differences\n%s", count, text_string(&report));
+    /* Check has no room for a message of any length. */
+    if (count > 0) printf("%s\n", text_string(&report));
+    (void)fflush(stdout);
     text_finish(&report);
+    ck_assert_msg(count == 0, "%u differences, printed above", count);
 }
 
 static void run_scripts(int protocol)
@@ -50,7 +52,7 @@ static void run_scripts(int protocol)
     if (!pattern) pattern = "client-tests/model/scripts/*.txt";
     ck_assert_msg(glob(pattern, 0, NULL, &scripts) == 0, "no %s: run me from the root", pattern);
     pair_start(&pair, tiny);
-    for (size_t i = 0; i < scripts.gl_pathc; i++)
+    for (size_t i = 0; i < scripts.gl_pathc && !pair_is_hopeless(&pair); i++)
         ck_assert_int_eq(script_run(&pair, scripts.gl_pathv[i], protocol), 0);
     globfree(&scripts);
     end_comparison(&pair);
