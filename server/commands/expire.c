@@ -70,7 +70,7 @@ static int expire(struct call *call, int64_t base_ms, int64_t unit_ms)
     if (__builtin_mul_overflow(at_ms, unit_ms, &at_ms) ||
         __builtin_add_overflow(at_ms, base_ms, &at_ms))
         return expiry_error(call);
-    key = keyspace_find(keyspace, call->database, call->arguments[1]);
+    key = key_access(call, call->arguments[1]);
     if (!key || !is_met(&condition, at_ms, key_expires_at(keyspace, key))) {
         reply_integer(call->reply, 0);
         return 0;
@@ -164,7 +164,7 @@ int expire_pexpiretime(struct call *call)
 int expire_persist(struct call *call)
 {
     struct keyspace *keyspace = call->server->keyspace;
-    struct key *key = keyspace_find(keyspace, call->database, call->arguments[1]);
+    struct key *key = key_access(call, call->arguments[1]);
     bool has_one = key && key_expires_at(keyspace, key) != -1;
 
     if (has_one) {

@@ -2,12 +2,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "modules/base/number.h"
 #include "modules/spill/deque.h"
 #include "server/commands/handlers.h"
 #include "server/commands/list_common.h"
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
+#include "server/commands/string_common.h"
 #include "server/keyspace/blocked.h"
 #include "server/keyspace/keyspace.h"
 #include "server/types/list.h"
@@ -25,7 +25,7 @@ static int rename_key(struct call *call, bool only_if_missing)
 {
     struct keyspace *keyspace = call->server->keyspace;
     struct slice from = call->arguments[1], to = call->arguments[2];
-    struct key *key = keyspace_find(keyspace, call->database, from);
+    struct key *key = key_access(call, from);
     bool is_same = slice_equal(from, to);
     int rc;
 
@@ -63,13 +63,9 @@ static bool parse_database(struct call *call, uint32_t index, unsigned *out_data
 {
     int64_t number;
 
-    if (!number_parse_int64(call->arguments[index], &number) || number < INT32_MIN ||
-        number > INT32_MAX) {
-        (void)call_not_an_integer(call);
-        return false;
-    }
+    if (!call_integer_between(call, index, INT32_MIN, INT32_MAX, NULL, &number)) return false;
     if (number < 0 || number >= (int64_t)keyspace_database_count(call->server->keyspace)) {
-        (void)call_error(call, "ERR value is out of range");
+        (void)call_error(call, "ERR DB index is out of range");
         return false;
     }
     *out_database = (unsigned)number;
@@ -92,7 +88,7 @@ int key_move(struct call *call)
 
     if (!parse_database(call, 2, &database)) return 0;
     if (database == call->database) return same_object(call);
-    key = keyspace_find(keyspace, call->database, name);
+    key = key_access(call, name);
     if (!key || keyspace_find(keyspace, database, name)) {
         reply_integer(call->reply, 0);
         return 0;
@@ -245,7 +241,7 @@ int key_copy(struct call *call)
 
     if (!parse_copy(call, &database, &replace)) return 0;
     if (database == call->database && slice_equal(from, to)) return same_object(call);
-    source = keyspace_find(keyspace, call->database, from);
+    source = key_access(call, from);
     if (!source || (!replace && keyspace_find(keyspace, database, to))) {
         reply_integer(call->reply, 0);
         return 0;

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "modules/base/glob.h"
-#include "modules/base/number.h"
 #include "server/commands/command.h"
 #include "server/commands/handlers.h"
 #include "server/commands/server.h"
@@ -108,6 +107,24 @@ static bool parse_scan(struct call *call, struct found *found, int64_t *out_coun
     return true;
 }
 
+/* As Redis takes it: a sign is allowed, and nothing at all is 0. */
+static bool parse_cursor(struct slice text, uint64_t *out_cursor)
+{
+    bool has_sign = text.size > 0 && (text.bytes[0] == '-' || text.bytes[0] == '+');
+    uint64_t cursor = 0;
+
+    if (has_sign && text.size == 1) return false;
+    for (size_t i = has_sign; i < text.size; i++) {
+        uint8_t digit = (uint8_t)(text.bytes[i] - '0');
+
+        if (digit > 9 || __builtin_mul_overflow(cursor, 10u, &cursor) ||
+            __builtin_add_overflow(cursor, digit, &cursor))
+            return false;
+    }
+    *out_cursor = has_sign && text.bytes[0] == '-' ? 0 - cursor : cursor;
+    return true;
+}
+
 /* SCAN cursor [MATCH pattern] [COUNT count] [TYPE type] */
 int key_scan(struct call *call)
 {
@@ -115,8 +132,7 @@ int key_scan(struct call *call)
     uint64_t cursor;
     int64_t count = SCAN_COUNT;
 
-    if (!number_parse_uint64(call->arguments[1], &cursor))
-        return call_error(call, "ERR invalid cursor");
+    if (!parse_cursor(call->arguments[1], &cursor)) return call_error(call, "ERR invalid cursor");
     if (!parse_scan(call, &found, &count)) return 0;
     cursor = keyspace_scan(call->server->keyspace, call->database, cursor, (uint64_t)count, look_at,
                            &found);

@@ -11,14 +11,21 @@
 #include "server/observe/memory.h"
 #include "server/types/string.h"
 
-int string_find(struct call *call, struct slice name, struct key **out_key)
+struct key *key_access(struct call *call, struct slice name)
 {
     struct keyspace *keyspace = call->server->keyspace;
     struct key *key = keyspace_find(keyspace, call->database, name);
 
+    if (key && (!call->session || !call->session->no_touch)) key_touch_access(keyspace, key);
+    return key;
+}
+
+int string_find(struct call *call, struct slice name, struct key **out_key)
+{
+    struct key *key = key_access(call, name);
+
     if (!key) return 0;
     if (key_value(key)->type->kind != VALUE_STRING) return -EPROTOTYPE;
-    if (!call->session || !call->session->no_touch) key_touch_access(keyspace, key);
     *out_key = key;
     return 1;
 }

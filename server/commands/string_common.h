@@ -7,6 +7,9 @@
 struct key;
 struct value;
 
+/* Looks a key up and, unless CLIENT NO-TOUCH is on, marks it as accessed. NULL: no such key. */
+struct key *key_access(struct call *call, struct slice name);
+
 /* 1: *out_key holds a string. 0: no such key. -EPROTOTYPE: it holds something else. */
 int string_find(struct call *call, struct slice name, struct key **out_key);
 /* As string_find, and counts keyspace hits and misses: for commands that only read. */

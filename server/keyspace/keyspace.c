@@ -374,6 +374,7 @@ void keyspace_replace(struct keyspace *keyspace, struct key *key, struct value *
     keyspace->value_bytes += value->type->counted_bytes(value);
     keyspace->value_bytes -= old->type->counted_bytes(old);
     key->value = value;
+    key_touch_access(keyspace, key);
     old->type->destroy(old);
     if (!keep_ttl) drop_expiry(keyspace, key);
 }

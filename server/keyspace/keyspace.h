@@ -40,7 +40,8 @@ int keyspace_add(struct keyspace *keyspace, unsigned database, struct slice name
                  struct value *value, struct key **out_key);
 /* Removes key and destroys its value. */
 void keyspace_remove(struct keyspace *keyspace, struct key *key);
-/* Destroys the old value, takes the new one over; keeps name; drops the time to live unless keep_ttl. */
+/* Destroys the old value, takes the new one over; keeps name; drops the time to live unless keep_ttl;
+ * counts as an access. The caller tells keyspace_changed. */
 void keyspace_replace(struct keyspace *keyspace, struct key *key, struct value *value,
                       bool keep_ttl);
 /* Gives key another name and database, value and time to live go along; a key that has that name is
