@@ -20,7 +20,7 @@ enum {
     SMALL_LIST_ELEMENTS = 5,
     SMALL_ELEMENT_BYTES = 10,
     SETTLE_MS = 1500, /* buffers are given back, statistics refreshed */
-    QUICK_DIVISOR = 5
+    QUICK_DIVISOR = 4
 };
 static const double ten_byte_element_max = 13;
 
@@ -31,8 +31,8 @@ struct shape {
 };
 static const struct shape shapes[] = {
     { "one list, 10-byte elements", 1, 10000000, 10 },
-    { "one list, 100-byte elements", 1, 2000000, 100 },
-    { "one list, 1,000-byte elements", 1, 200000, 1000 },
+    { "one list, 100-byte elements", 1, 4000000, 100 },
+    { "one list, 1,000-byte elements", 1, 1000000, 1000 },
     { "lists of 5 10-byte elements", 1000000, SMALL_LIST_ELEMENTS, SMALL_ELEMENT_BYTES },
 };
 
