@@ -142,7 +142,7 @@ bool config_is_sensitive(struct slice name);
  * succeed. A pair of function and context that listens to several directives runs once for all of
  * them.
  *
- * Directives marked APPLIED in options.def are immutable at run time until somebody listens: a
+ * Directives marked APPLIED in options.def keep their values at run time until somebody listens: a
  * change that nobody carries out is not accepted. name is the directive's name, not an alias. */
 typedef int config_changed(void *context, const struct config *config,
                            struct config_error *out_error);

@@ -44,12 +44,10 @@ static int check_change(const struct config *config, const struct change *change
 {
     const struct option *option = changes[index].option;
     struct config_error reason;
-    bool is_immutable = (option->flags & IMMUTABLE) != 0;
 
-    is_immutable |= (option->flags & APPLIED) && !has_listener(config, option);
     if ((option->flags & PROTECTED) && !may_set_protected(config, is_local))
         (void)config_refuse(&reason, "can't set protected config");
-    else if (is_immutable)
+    else if (option->flags & IMMUTABLE)
         (void)config_refuse(&reason, "can't set immutable config");
     else {
         for (size_t i = 0; i < index; i++) {
@@ -129,6 +127,8 @@ static int parse_value(struct config *config, struct change *change, struct slic
         change->has_value = true;
         rc = is_another_value(option, present, &change->value, &change->is_another);
     }
+    if (rc == 0 && change->is_another && (option->flags & APPLIED) && !has_listener(config, option))
+        rc = config_refuse(&reason, "can't set immutable config");
     if (rc < 0 && rc != -EINVAL) (void)config_refuse(&reason, "%s", strerror(-rc));
     if (rc < 0) (void)blame(change->name, &reason, error);
     return rc;

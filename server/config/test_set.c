@@ -96,6 +96,8 @@ END_TEST
 START_TEST(what_nobody_carries_out_is_immutable)
 {
     expect_refused("maxclients", "5", "can't set immutable config");
+    expect_refused("maxclients", "x", "argument couldn't be parsed into an integer");
+    expect_set("maxclients", "10000", "10000");
     listen_to("maxclients");
     expect_set("maxclients", "5", "5");
 }
