@@ -53,7 +53,7 @@ int string_getset(struct call *call)
         if (rc == 0) reply_null(call->reply);
         return rc;
     }
-    rc = string_value_create(call->arguments[2], &value);
+    rc = string_make(call, call->arguments[2], &value);
     if (rc < 0) return rc;
     string_reply(call, key);
     return string_store(call, call->arguments[1], key, value, false);

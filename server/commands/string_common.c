@@ -11,6 +11,8 @@
 #include "server/observe/memory.h"
 #include "server/types/string.h"
 
+enum { MEMORY_SHARE = 8 }; /* a value has at most this part of maxmemory, as an element of a list */
+
 struct key *key_access(struct call *call, struct slice name)
 {
     struct keyspace *keyspace = call->server->keyspace;
@@ -48,10 +50,23 @@ void string_reply(struct call *call, const struct key *key)
     reply_bulk(call->reply, string_value_view(key_value(key), digits));
 }
 
+static bool is_too_large(const struct call *call, uint64_t size)
+{
+    uint64_t memory_bytes = memory_limit(call->server->memory);
+
+    return memory_bytes > 0 && size > memory_bytes / MEMORY_SHARE;
+}
+
+int string_make(struct call *call, struct slice bytes, struct value **out_value)
+{
+    if (is_too_large(call, bytes.size)) return -ENOMEM;
+    return string_value_create(bytes, out_value);
+}
+
 int string_add(struct call *call, struct slice name, struct slice bytes, struct key **out_key)
 {
     struct value *value;
-    int rc = string_value_create(bytes, &value);
+    int rc = string_make(call, bytes, &value);
 
     if (rc < 0) return rc;
     rc = keyspace_add(call->server->keyspace, call->database, name, value, out_key);
@@ -77,16 +92,12 @@ int string_store(struct call *call, struct slice name, struct key *key, struct v
 
 int string_check_size(struct call *call, uint64_t size, uint64_t added)
 {
-    uint64_t memory_bytes = memory_limit(call->server->memory);
-
     if (added > call->server->config->proto_max_bulk_len_bytes ||
         size > call->server->config->proto_max_bulk_len_bytes - added) {
         (void)call_error(call, "ERR string exceeds maximum allowed size (proto-max-bulk-len)");
         return 1;
     }
-    /* The same share of memory that bounds an argument. */
-    if (memory_bytes > 0 && size + added > memory_bytes / 8) return -ENOMEM;
-    return 0;
+    return is_too_large(call, size + added) ? -ENOMEM : 0;
 }
 
 int expiry_error(struct call *call)

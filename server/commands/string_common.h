@@ -21,6 +21,9 @@ void string_reply(struct call *call, const struct key *key);
  * change. Takes value over, also when it fails: then it is destroyed and nothing has changed. */
 int string_store(struct call *call, struct slice name, struct key *key, struct value *value,
                  bool keep_ttl);
+/* The value of a string that a client gave. -ENOMEM also when it is so large that a value would
+ * take more than an eighth of maxmemory: what cannot spill is bounded. */
+int string_make(struct call *call, struct slice bytes, struct value **out_value);
 /* Makes a key that is not there, holding a copy of bytes. */
 int string_add(struct call *call, struct slice name, struct slice bytes, struct key **out_key);
 

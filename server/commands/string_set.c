@@ -89,7 +89,7 @@ static int set_over(struct call *call, struct key *key, const struct setting *se
 {
     struct value *value;
     bool has_expiry = setting->at_ms != -1;
-    int rc = string_value_create(setting->bytes, &value);
+    int rc = string_make(call, setting->bytes, &value);
 
     if (rc < 0) return rc;
     if (has_expiry) rc = keyspace_set_expiry(call->server->keyspace, key, setting->at_ms);
@@ -253,7 +253,7 @@ static int set_all(struct call *call, uint32_t count)
     int rc = assignments ? 0 : -ENOMEM;
 
     for (uint32_t i = 0; i < count && rc == 0; i++)
-        rc = string_value_create(call->arguments[2 + 2 * i], &assignments[i].value);
+        rc = string_make(call, call->arguments[2 + 2 * i], &assignments[i].value);
     if (rc == 0) rc = add_missing(call, assignments, count);
     if (rc == 0)
         replace_others(call, assignments, count);
