@@ -188,19 +188,6 @@ void client_buffers(const struct client *client, struct client_buffers *out_buff
     *out_buffers = buffers;
 }
 
-static void add_client(struct net_info *info, const struct client *client)
-{
-    uint64_t output_bytes = chain_bytes(&client->output);
-
-    if (client->input_capacity > info->input_buffer_max_bytes) {
-        info->input_buffer_max_bytes = client->input_capacity;
-    }
-    if (output_bytes > info->output_buffer_max_bytes) info->output_buffer_max_bytes = output_bytes;
-    info->clients_bytes +=
-        sizeof(*client) + client->net->options.session_bytes + framer_heap_bytes(&client->framer);
-    info->clients_connected++;
-}
-
 void net_info(const struct net *net, struct net_info *out_info)
 {
     struct pool_info pool;
@@ -210,10 +197,12 @@ void net_info(const struct net *net, struct net_info *out_info)
     out_info->pool_bytes = pool.resident_bytes;
     out_info->pool_used_bytes = pool.in_use_bytes;
     out_info->heap_output_bytes = pool.overflow_bytes;
-    for (const struct list_link *link = net->all.next; link != &net->all; link = link->next) {
-        const struct client *client = list_container(link, const struct client, all_link);
-        if (!client->is_gone) add_client(out_info, client);
-    }
+    out_info->clients_connected = net->client_count;
+    out_info->clients_bytes =
+        net->client_count * (sizeof(struct client) + net->options.session_bytes) +
+        net->last_round.framer_bytes;
+    out_info->input_buffer_max_bytes = net->last_round.input_max_bytes;
+    out_info->output_buffer_max_bytes = net->last_round.output_max_bytes;
     out_info->heap_input_bytes = net->input_heap_bytes;
 }
 

@@ -82,13 +82,15 @@ void net_each_client(struct net *net, bool (*each)(void *context, struct client 
 struct net_info {
     uint64_t clients_connected, clients_accepted, clients_rejected;
     uint64_t input_bytes, output_bytes, reads, writes;
-    uint64_t input_buffer_max_bytes, output_buffer_max_bytes; /* largest of the current clients */
+    /* Largest of the current clients, as of about a second ago. */
+    uint64_t input_buffer_max_bytes, output_buffer_max_bytes;
     uint64_t pool_bytes, pool_used_bytes, heap_output_bytes, heap_input_bytes, clients_bytes;
     uint64_t query_buffer_limit_closes, output_buffer_limit_closes, stall_closes, idle_closes;
     uint64_t accept_errors,
         reads_deferred; /* sockets not read because memory for input was short */
     uint64_t turns;
 };
+/* Costs the same however many clients there are. */
 void net_info(const struct net *net, struct net_info *out_info);
 void net_reset_statistics(struct net *net);
 #endif

@@ -18,13 +18,16 @@ enum {
     HEADROOM_BYTES = 16 * 1024,      /* room before it for the rest of the last read */
     LARGE_READ_BYTES = 256 * 1024,   /* of one read into that, so that others get their turn */
     TURN_OUTPUT_BYTES = 1024 * 1024, /* a client with more to send than this goes on next turn */
+    UNTRUSTED_OUTPUT_BYTES =
+        64 * 1024,        /* who has not authenticated gets refusals, and reads them */
     STARVED_SECONDS = 10, /* while nobody is read, who holds output is given no more than this */
     PRODUCE_BELOW_BYTES = 32 * 1024, /* a producer is asked for more when less is held */
     ACCEPTS_A_TURN = 64,             /* by each listener: timers stay exact in an accept storm */
     LISTENER_PAUSE_US = 100 * 1000,  /* after a failed accept */
     SWEEP_PERIOD_US = 100 * 1000,
     SWEEPS_A_SECOND = 10,
-    WRITE_REGIONS = 64, /* of one writev */
+    POOL_BUFFERS_KEPT = 256, /* free ones that keep their pages when it is quiet: 4 MiB */
+    WRITE_REGIONS = 64,      /* of one writev */
     ARGUMENTS_MAX = 1024 * 1024,
     ADDRESS_TEXT_BYTES = 128,
 };
@@ -98,6 +101,11 @@ struct net {
     struct list_link gone;        /* on_close ran (closing_link): freed at the end of the turn */
     struct list_link producing;   /* clients whose producer has room */
     struct list_link *sweep_next; /* in all */
+    /* What the sweep saw in the clients that it came to: in its last full round, and in this one.
+     */
+    struct round {
+        uint64_t framer_bytes, input_max_bytes, output_max_bytes;
+    } last_round, this_round;
 
     struct client **by_id; /* chained hash, bucket = id & (bucket_count - 1) */
     size_t bucket_count, client_count;

@@ -35,6 +35,7 @@ void check_hard_limit(struct client *client)
 {
     uint64_t hard_bytes = client->net->options.limits.output[client->class_].hard_bytes;
 
+    if (!client->is_trusted) hard_bytes = UNTRUSTED_OUTPUT_BYTES;
     if (hard_bytes > 0 && chain_bytes(&client->output) > hard_bytes && !client->is_closing) {
         close_for_output(client, "hard");
     }

@@ -2,7 +2,8 @@
  * socket takes nothing or brings nothing while others wait for the memory, who was above the soft
  * limit too long.
  *
- * Nobody is looked at less than once in a second and a bit, and no turn pays for all clients. */
+ * Nobody is looked at less than once in a second and a bit, and no turn pays for all clients. What
+ * INFO shows of all clients together is measured on the way. */
 #include "server/net/net_internal.h"
 #include "modules/base/log.h"
 #include "server/net/loop.h"
@@ -64,15 +65,35 @@ static void sweep_client(struct client *client)
     }
 }
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static void measure_client(struct round *round, const struct client *client)
+{
+    round->framer_bytes += framer_heap_bytes(&client->framer);
+    round->input_max_bytes = larger(round->input_max_bytes, client->input_capacity);
+    round->output_max_bytes = larger(round->output_max_bytes, chain_bytes(&client->output));
+}
+
 void sweep_clients(void *context)
 {
     struct net *net = context;
-    size_t count = (net->client_count + SWEEPS_A_SECOND - 1) / SWEEPS_A_SECOND;
+    size_t count = net->client_count / SWEEPS_A_SECOND + 1;
 
     for (; count > 0; count--) {
-        if (net->sweep_next == &net->all) net->sweep_next = net->all.next;
-        if (net->sweep_next == &net->all) return;
-        sweep_client(list_container(net->sweep_next, struct client, all_link));
+        struct client *client;
+        if (net->sweep_next == &net->all) {
+            net->last_round = net->this_round;
+            net->this_round = (struct round){ 0 };
+            pool_trim(net->pool, POOL_BUFFERS_KEPT);
+            net->sweep_next = net->all.next;
+            if (net->sweep_next == &net->all) return;
+        }
+        client = list_container(net->sweep_next, struct client, all_link);
+        measure_client(&net->this_round, client);
+        sweep_client(client);
         net->sweep_next = net->sweep_next->next;
     }
 }

@@ -197,13 +197,30 @@ START_TEST(a_reader_too_slow_for_the_hard_limit_of_its_class_is_closed)
     testing_until(testing.requests == 20);
     testing_turns(2);
     ck_assert_uint_eq(testing_info().output_buffer_limit_closes, 0); /* its class has no limit */
-    ck_assert_uint_gt(testing_info().output_buffer_max_bytes, 8 << 20);
+    testing_until(testing_info().output_buffer_max_bytes > 8 << 20);
     client_set_class(net_client_by_id(testing.net, id), CLIENT_PUBSUB);
     testing_send(fd, "PING\r\n");
     testing_until(testing.closed == 1);
     ck_assert_uint_eq(testing_info().output_buffer_limit_closes, 1);
     ck_assert_uint_eq(testing_info().pool_used_bytes, 0);
     ck_assert_uint_eq(testing_info().heap_output_bytes, 0);
+    ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
+START_TEST(a_stranger_that_reads_nothing_is_closed_soon)
+{
+    static char pings[60000];
+    int fd = testing_connect();
+
+    for (size_t i = 0; i + 6 <= sizeof(pings); i += 6)
+        memcpy(pings + i, "PING\r\n", 6);
+    testing_send(fd, "TRUST 0\r\n");
+    for (bool is_open = true; is_open; testing_turns(1)) {
+        is_open = send(fd, pings, sizeof(pings), MSG_NOSIGNAL) >= 0 || errno == EAGAIN;
+    }
+    testing_until(testing.closed == 1);
+    ck_assert_uint_eq(testing_info().output_buffer_limit_closes, 1);
     ck_assert_int_eq(close(fd), 0);
 }
 END_TEST
@@ -414,6 +431,7 @@ static Suite *limits_suite(void)
     tcase_add_test(input, a_request_above_the_query_buffer_limit_is_closed_without_answer);
     tcase_add_test(input, limits_change_live);
     tcase_add_test(output, a_reader_too_slow_for_the_hard_limit_of_its_class_is_closed);
+    tcase_add_test(output, a_stranger_that_reads_nothing_is_closed_soon);
     tcase_add_test(output, a_reader_too_long_above_the_soft_limit_is_closed);
     tcase_add_test(output, while_the_pool_is_dry_nobody_is_read_and_nothing_is_lost);
     tcase_add_test(output, who_holds_the_dry_pool_and_reads_nothing_is_closed);

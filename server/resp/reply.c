@@ -21,7 +21,7 @@ static bool is_silent(const struct reply *reply)
 
 static void append(struct reply *reply, const void *bytes, size_t size)
 {
-    if (reply->has_hole) return;
+    if (reply->has_hole || size == 0) return; /* nothing may be NULL, which memcpy must not see */
     if (chain_append(reply->chain, bytes, size) < 0) reply->has_hole = true;
 }
 
@@ -63,22 +63,43 @@ static void append_header(struct reply *reply, char type, uint64_t count)
     if (to) chain_commit(reply->chain, write_header(to, type, count));
 }
 
-/* A line: CR and LF in it would let whoever chose the text begin an answer of his own. */
+/* CR and LF become spaces: they would let whoever chose the text begin an answer of his own. */
+static void copy_line(char *to, struct slice text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        char c = (char)text.bytes[i];
+        to[i] = c == '\r' || c == '\n' ? ' ' : c;
+    }
+}
+
+/* type '\0': none is written. */
+static void append_line_end(struct reply *reply, char type, struct slice text)
+{
+    char *to = reserve(reply, 1 + text.size + 2);
+    size_t at = 0;
+
+    if (!to) return;
+    if (type) to[at++] = type;
+    copy_line(to + at, text);
+    at += text.size;
+    to[at] = '\r';
+    to[at + 1] = '\n';
+    chain_commit(reply->chain, at + 2);
+}
+
 static void append_line(struct reply *reply, char type, struct slice text)
 {
-    append(reply, &type, 1);
-    while (text.size > 0) {
-        size_t plain = 0;
-        while (plain < text.size && text.bytes[plain] != '\r' && text.bytes[plain] != '\n')
-            plain++;
-        append(reply, text.bytes, plain);
-        if (plain < text.size) {
-            append(reply, " ", 1);
-            plain++;
-        }
-        text = slice_of(text.bytes + plain, text.size - plain);
+    while (text.size > IN_PLACE_BYTES_MAX) { /* all but the last piece, which has the end */
+        char *to = reserve(reply, 1 + IN_PLACE_BYTES_MAX);
+        size_t at = 0;
+        if (!to) return;
+        if (type) to[at++] = type;
+        copy_line(to + at, slice_of(text.bytes, IN_PLACE_BYTES_MAX));
+        chain_commit(reply->chain, at + IN_PLACE_BYTES_MAX);
+        text = slice_of(text.bytes + IN_PLACE_BYTES_MAX, text.size - IN_PLACE_BYTES_MAX);
+        type = '\0';
     }
-    append(reply, "\r\n", 2);
+    append_line_end(reply, type, text);
 }
 
 void reply_ok(struct reply *reply)
@@ -88,7 +109,7 @@ void reply_ok(struct reply *reply)
 
 void reply_simple(struct reply *reply, struct slice text)
 {
-    if (!reply->is_muted) append_line(reply, '+', text);
+    append_line(reply, '+', text);
 }
 
 void reply_error(struct reply *reply, struct slice text)
@@ -101,7 +122,7 @@ void reply_error(struct reply *reply, struct slice text)
     }
     reply->error_code[size] = '\0';
     reply->had_error = true;
-    if (!reply->is_muted) append_line(reply, '-', text);
+    append_line(reply, '-', text);
 }
 
 void reply_errorf(struct reply *reply, const char *format, ...)
@@ -224,7 +245,7 @@ void reply_double(struct reply *reply, double value)
     }
     if (reply->protocol < 3) {
         reply_bulk(reply, slice_of(text, (size_t)size));
-    } else if (!reply->is_muted) {
+    } else {
         append_line(reply, ',', slice_of(text, (size_t)size));
     }
 }
@@ -247,7 +268,7 @@ void reply_big_number(struct reply *reply, struct slice digits)
 {
     if (reply->protocol < 3) {
         reply_bulk(reply, digits);
-    } else if (!reply->is_muted) {
+    } else {
         append_line(reply, '(', digits);
     }
 }
