@@ -22,7 +22,7 @@ static uint32_t random_below(uint32_t limit)
 /* Of somebody who is or was there, but the first, who behaves. */
 static uint64_t random_id(void)
 {
-    return 2 + random_below((uint32_t)testing.last_id);
+    return 2 + random_below((uint32_t)testing.last_id + 1);
 }
 
 /* As much as the socket takes: what is cut stays cut, and what follows continues it. */
