@@ -27,7 +27,8 @@ static int add_segment(struct heap *heap)
     struct heap_entry *segment;
     if (heap->segment_count == heap->segment_capacity) {
         uint32_t capacity = heap->segment_capacity ? heap->segment_capacity * 2 : 4;
-        struct heap_entry **segments = realloc(heap->segments, capacity * sizeof(segments[0]));
+        struct heap_entry **segments =
+            realloc(heap->segments, capacity * sizeof(struct heap_entry *));
         if (!segments) return -ENOMEM;
         heap->segments = segments;
         heap->segment_capacity = capacity;
@@ -134,7 +135,7 @@ size_t heap_memory_bytes(const struct heap *heap)
     size_t segment_bytes = alloc_size(HEAP_SEGMENT_ENTRIES * sizeof(struct heap_entry));
     if (heap->segment_capacity == 0) return 0;
     return heap->segment_count * segment_bytes +
-           alloc_size(heap->segment_capacity * sizeof(heap->segments[0]));
+           alloc_size(heap->segment_capacity * sizeof(struct heap_entry *));
 }
 
 void heap_check(const struct heap *heap)

@@ -169,7 +169,7 @@ static int copy_list(struct call *call, const struct value *value, struct value 
     int rc = list_may_walk(call, list_deque(value));
 
     if (rc == 0) rc = list_create(call->server->store, &copy);
-    if (rc < 0) return rc;
+    if (rc != 0) return rc;
     rc = copy_elements(call, list_deque(value), list_deque(copy));
     if (rc < 0)
         copy->type->destroy(copy);

@@ -1,4 +1,5 @@
 /* string_set.c - SET SETNX SETEX PSETEX MSET MSETNX */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -249,8 +250,12 @@ static void replace_others(struct call *call, struct assignment *assignments, ui
 
 static int set_all(struct call *call, uint32_t count)
 {
-    struct assignment *assignments = calloc(count, sizeof(*assignments));
-    int rc = assignments ? 0 : -ENOMEM;
+    struct assignment *assignments;
+    int rc;
+
+    assert(count > 0); /* by the row's arity */
+    assignments = calloc(count, sizeof(*assignments));
+    rc = assignments ? 0 : -ENOMEM;
 
     for (uint32_t i = 0; i < count && rc == 0; i++)
         rc = string_make(call, call->arguments[2 + 2 * i], &assignments[i].value);

@@ -40,7 +40,8 @@ static struct dict_node **array_create(uint64_t size)
     if (array_bytes(size) < MAP_BYTES) return calloc(size, sizeof(struct dict_node *));
     array =
         mmap(NULL, array_bytes(size), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return array == MAP_FAILED ? NULL : array;
+    if (array == MAP_FAILED) return NULL;
+    return array;
 }
 
 /* Unmapping whole pages that we mapped cannot fail but for the number of mappings, which taking
@@ -256,7 +257,7 @@ struct dict_node *dict_random(const struct dict *dict, struct random *random)
     for (node = first; node; node = node->next)
         chain++;
     node = first;
-    for (chain = random_below(random, chain); chain > 0; chain--)
+    for (chain = random_below(random, chain); chain > 0 && node->next; chain--)
         node = node->next;
     return node;
 }
@@ -328,6 +329,7 @@ bool dict_drain(struct dict *dict, uint64_t step_max,
             dict->moved = 0;
             dict->returned = 0;
         }
+        assert(table->buckets);
         node = table->buckets[dict->moved];
         if (!node) {
             dict->moved++;

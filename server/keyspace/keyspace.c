@@ -26,7 +26,7 @@ int keyspace_create(unsigned database_count, const struct keyspace_hooks *hooks,
     keyspace = calloc(1, sizeof(*keyspace));
     if (!keyspace) goto out;
     keyspace->slots = calloc(database_count, sizeof(keyspace->slots[0]));
-    keyspace->numbered = calloc(database_count, sizeof(keyspace->numbered[0]));
+    keyspace->numbered = calloc(database_count, sizeof(struct database *));
     if (!keyspace->slots || !keyspace->numbered) goto out;
     keyspace->database_count = database_count;
     keyspace->hooks = hooks ? *hooks : no_hooks;
@@ -248,7 +248,7 @@ void keyspace_info(const struct keyspace *keyspace, struct keyspace_info *out_in
 {
     uint64_t table_bytes = alloc_size(sizeof(*keyspace)) + heap_memory_bytes(&keyspace->due) +
                            alloc_size(keyspace->database_count * sizeof(keyspace->slots[0])) +
-                           alloc_size(keyspace->database_count * sizeof(keyspace->numbered[0]));
+                           alloc_size(keyspace->database_count * sizeof(struct database *));
     for (unsigned i = 0; i < keyspace->database_count; i++)
         table_bytes +=
             database_memory_bytes(&keyspace->slots[i].keys, &keyspace->slots[i].expiring);
