@@ -5,6 +5,7 @@
 
 #include "modules/spill/store.h"
 #include "server/commands/call_keys.h"
+#include "server/commands/handlers.h"
 #include "server/commands/monitor.h"
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
@@ -18,6 +19,8 @@
 #include "server/net/client.h"
 #include "server/net/loop.h"
 #include "server/observe/memory.h"
+
+#define OUT_OF_MEMORY "OOM command not allowed when used memory > 'maxmemory'."
 
 enum { UNKNOWN_ARGUMENT_BYTES = 128 };
 
@@ -76,7 +79,10 @@ const struct command *dispatch_resolve(struct call *call)
     }
     if ((call->command->arity > 0 && (uint32_t)call->command->arity != call->argument_count) ||
         (call->command->arity < 0 && call->argument_count < (uint32_t)-call->command->arity)) {
-        (void)call_wrong_arity(call);
+        if (call->command->handler == transaction_exec)
+            transaction_abort(call, "wrong number of arguments for 'exec' command");
+        else
+            (void)call_wrong_arity(call);
         return NULL;
     }
     return call->command;
@@ -94,11 +100,10 @@ static bool is_allowed(struct call *call)
     }
     if (!call_may_grow(call)) return true;
     if (memory_is_exhausted(call->server->memory)) {
-        (void)call_error(
-            call, is_exec ? "EXECABORT Transaction discarded because of: OOM command not allowed "
-                            "when used memory > 'maxmemory'."
-                          : "OOM command not allowed when used memory > 'maxmemory'.");
-        if (is_exec) transaction_discard(call->session);
+        if (is_exec)
+            transaction_abort(call, OUT_OF_MEMORY);
+        else
+            (void)call_error(call, OUT_OF_MEMORY);
         return false;
     }
     return true;

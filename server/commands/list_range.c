@@ -203,26 +203,41 @@ int list_reply_range(struct call *call, struct spill_deque *deque, uint64_t inde
 /* ---- removing what is replied
  * -------------------------------------------------------------------------- */
 
+/* What is on disk is fetched in a fiber, where a peek may wait at any element; pinned first, so
+ * that it seldom does. */
+static int fetch_few(struct call *call, struct spill_deque *deque, enum spill_end end,
+                     uint64_t count)
+{
+    int64_t ready;
+
+    if (spill_deque_is_resident(deque)) return 0;
+    if (!call_can_suspend(call)) return -EAGAIN;
+    ready = spill_deque_pin_end(deque, end, count, UINT64_MAX);
+    return ready < 0 ? (int)ready : 0;
+}
+
 static int take_few(struct call *call, struct list_at *list, enum spill_end end, uint64_t count,
                     void (*before_array)(struct call *call))
 {
-    if (!spill_deque_is_resident(list->deque)) {
-        int64_t ready = spill_deque_pin_end(list->deque, end, count, UINT64_MAX);
+    struct slice item;
+    int rc = fetch_few(call, list->deque, end, count);
 
-        if (ready < 0) return (int)ready;
-    }
+    if (rc == 0) rc = spill_deque_peek(list->deque, end, &item);
+    if (rc < 0) goto out;
     if (before_array) before_array(call);
     reply_array(call->reply, count);
-    for (uint64_t i = 0; i < count; i++) {
-        struct slice item;
-
-        if (spill_deque_peek(list->deque, end, &item) != 1) abort(); /* it was pinned */
+    for (uint64_t i = 0; i < count && rc == 1; i++) {
+        if (i > 0) rc = spill_deque_peek(list->deque, end, &item);
+        if (rc != 1) break;
         reply_bulk(call->reply, item);
         spill_deque_drop_peeked(list->deque, end);
     }
+    if (rc != 1) call_break_off(call); /* see the top */
+    rc = 0;
+out:
     spill_deque_unpin(list->deque);
-    list_removed_some(call, list);
-    return 0;
+    if (rc == 0) list_removed_some(call, list);
+    return rc;
 }
 
 static int take_many(struct call *call, struct list_at *list, enum spill_end end, uint64_t count,

@@ -103,6 +103,12 @@ void transaction_discard(struct session *session)
     watch_clear(session->server->watch, &session->watcher);
 }
 
+void transaction_abort(struct call *exec, const char *reason)
+{
+    transaction_discard(exec->session);
+    (void)call_errorf(exec, "EXECABORT Transaction discarded because of: %s", reason);
+}
+
 /* ---- what others ask ----------------------------------------------------------------------------
  */
 

@@ -22,6 +22,8 @@ struct transaction {
 void transaction_queue(struct call *call);
 /* A command was refused: if a MULTI is open, its EXEC will not run. */
 void transaction_spoil(struct session *session);
+/* An EXEC is refused for reason: says so, and the transaction is over. */
+void transaction_abort(struct call *exec, const char *reason);
 /* Ends the session's MULTI, if any, and forgets what it watches. */
 void transaction_discard(struct session *session);
 
