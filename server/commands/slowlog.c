@@ -16,9 +16,8 @@ int slowlog_help(struct call *call)
 {
     static const char *const lines[] = {
         "GET [<count>]",
-        "    The latest calls that took longer than slowlog-log-slower-than: 10, or count, or -1 "
-        "for all.",
-        "    Each has its id, time, microseconds, arguments, client address, client name.",
+        "    The latest slow calls: 10, or count, or -1 for all. Each has its id, time,",
+        "    microseconds, arguments, client address, client name.",
         "LEN",
         "    How many there are.",
         "RESET",

@@ -148,7 +148,7 @@ const struct kind kind_flags = { .size_bytes = sizeof(int),
 
 /* In the order in which they are shown. */
 static const struct {
-    char letter;
+    uint8_t letter;
     int flag;
 } notify_letters[] = {
     { 'g', CONFIG_NOTIFY_GENERIC },  { '$', CONFIG_NOTIFY_STRING },

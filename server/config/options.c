@@ -62,36 +62,36 @@ static const struct option_word facility_words[] = {
 };
 
 #define ROW(row_name, field, text, row_kind)                                                       \
-    .name = row_name, .default_text = text, .kind = &row_kind,                                     \
+    .name = (row_name), .default_text = (text), .kind = &(row_kind),                               \
     .offset = offsetof(struct config, field)
 static const struct option options[] = {
 #define BOOLEAN(name_, field, text, flags_)                                                        \
-    { ROW(name_, field, text, kind_boolean), .flags = flags_, .unit = "" },
+    { ROW(name_, field, text, kind_boolean), .flags = (flags_), .unit = "" },
 #define INTEGER(name_, field, text, least_, greatest_, unit_, flags_)                              \
-    { ROW(name_, field, text, kind_integer), .least = least_, .greatest = greatest_,               \
-      .flags = flags_, .unit = unit_ },
+    { ROW(name_, field, text, kind_integer), .least = (least_), .greatest = (greatest_),           \
+      .flags = (flags_), .unit = (unit_) },
 #define OCTAL(name_, field, text, least_, greatest_, flags_)                                       \
-    { ROW(name_, field, text, kind_octal), .least = least_, .greatest = greatest_,                 \
-      .flags = flags_, .unit = "" },
+    { ROW(name_, field, text, kind_octal), .least = (least_), .greatest = (greatest_),             \
+      .flags = (flags_), .unit = "" },
 #define MEMORY(name_, field, text, least_, greatest_, flags_)                                      \
-    { ROW(name_, field, text, kind_memory), .least = least_, .greatest = greatest_,                \
-      .flags = flags_, .unit = "bytes" },
+    { ROW(name_, field, text, kind_memory), .least = (least_), .greatest = (greatest_),            \
+      .flags = (flags_), .unit = "bytes" },
 #define MEMORY_OR_PERCENT(name_, field, text, flags_)                                              \
-    { ROW(name_, field, text, kind_memory_or_percent), .flags = flags_, .unit = "bytes" },
+    { ROW(name_, field, text, kind_memory_or_percent), .flags = (flags_), .unit = "bytes" },
 #define ENUM(name_, field, text, words_, flags_)                                                   \
-    { ROW(name_, field, text, kind_enum), .words = words_, .flags = flags_, .unit = "" },
+    { ROW(name_, field, text, kind_enum), .words = (words_), .flags = (flags_), .unit = "" },
 #define FLAGS(name_, field, text, words_, flags_)                                                  \
-    { ROW(name_, field, text, kind_flags), .words = words_, .flags = flags_, .unit = "" },
+    { ROW(name_, field, text, kind_flags), .words = (words_), .flags = (flags_), .unit = "" },
 #define NOTIFY(name_, field, text, flags_)                                                         \
-    { ROW(name_, field, text, kind_notify), .flags = flags_, .unit = "" },
+    { ROW(name_, field, text, kind_notify), .flags = (flags_), .unit = "" },
 #define TEXT(name_, field, text, check, flags_)                                                    \
-    { ROW(name_, field, text, kind_text), .check_text = check, .flags = flags_, .unit = "" },
+    { ROW(name_, field, text, kind_text), .check_text = (check), .flags = (flags_), .unit = "" },
 #define WORDS(name_, field, text, check, flags_)                                                   \
-    { ROW(name_, field, text, kind_words), .check_words = check, .flags = flags_, .unit = "" },
+    { ROW(name_, field, text, kind_words), .check_words = (check), .flags = (flags_), .unit = "" },
 #define PERCENTILES(name_, field, text, flags_)                                                    \
-    { ROW(name_, field, text, kind_percentiles), .flags = flags_, .unit = "" },
+    { ROW(name_, field, text, kind_percentiles), .flags = (flags_), .unit = "" },
 #define OUTPUT_LIMITS(name_, field, text, flags_)                                                  \
-    { ROW(name_, field, text, kind_output_limits), .flags = flags_, .unit = "bytes" },
+    { ROW(name_, field, text, kind_output_limits), .flags = (flags_), .unit = "bytes" },
 #include "server/config/options.def"
 };
 enum { OPTION_COUNT = sizeof(options) / sizeof(options[0]) };
@@ -99,7 +99,7 @@ enum { OPTION_COUNT = sizeof(options) / sizeof(options[0]) };
 static const struct alias {
     const char *alias, *name;
 } aliases[] = {
-#define ALIAS(alias_, name_) { alias_, name_ },
+#define ALIAS(alias_, name_) { (alias_), (name_) },
 #include "server/config/options.def"
 };
 enum { ALIAS_COUNT = sizeof(aliases) / sizeof(aliases[0]) };
@@ -107,10 +107,10 @@ enum { ALIAS_COUNT = sizeof(aliases) / sizeof(aliases[0]) };
 static const struct reason {
     const char *name, *reason;
 } default_reasons[] = {
-#define ONLY_DEFAULT(name_, reason_) { name_, reason_ },
+#define ONLY_DEFAULT(name_, reason_) { (name_), (reason_) },
 #include "server/config/options.def"
 }, refusals[] = {
-#define REFUSED(name_, reason_) { name_, reason_ },
+#define REFUSED(name_, reason_) { (name_), (reason_) },
 #include "server/config/options.def"
 };
 

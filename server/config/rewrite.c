@@ -11,6 +11,7 @@
 #include "server/config/config_internal.h"
 #include "modules/base/os.h"
 #include "server/config/parse.h"
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -151,6 +152,7 @@ static int decide(const struct config_rewrite *rewrite, struct slice old, enum f
 
     if (rc < 0) return rc;
     for (size_t i = 0; i < option_count(); i++) {
+        assert(lines && lines[i]);
         if (strcmp(lines[i], rewrite->lines[i]) == 0)
             fates[i] = KEEP;
         else if (!config->state->included[i] && text_names(old, option_at(i)))
@@ -212,6 +214,7 @@ static int verify(const struct config_rewrite *rewrite, struct slice text,
 
     if (rc < 0) return rc;
     for (size_t i = 0; rc == 0 && i < option_count(); i++) {
+        assert(lines && lines[i]);
         if (strcmp(lines[i], rewrite->lines[i]) != 0)
             rc = config_refuse(error, "the new file would not set %s to %.400s", option_at(i)->name,
                                rewrite->lines[i]);

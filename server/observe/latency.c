@@ -86,8 +86,8 @@ static void remove_at(struct latency *latency, uint32_t index)
 {
     free(latency->events[index]);
     latency->event_count--;
-    memmove(&latency->events[index], &latency->events[index + 1],
-            (latency->event_count - index) * sizeof(latency->events[0]));
+    for (uint32_t i = index; i < latency->event_count; i++)
+        latency->events[i] = latency->events[i + 1];
 }
 
 uint32_t latency_reset(struct latency *latency, struct slice name)

@@ -1,5 +1,6 @@
 /* latency_text.c - latency events for people: a graph of characters, and a report in sentences. */
 #include "server/observe/latency.h"
+#include <assert.h>
 #include <inttypes.h>
 
 /* ---- graph ---------------------------------------------------------------------------------- */
@@ -102,6 +103,7 @@ static struct summary summarize(const struct latency_event *event, int64_t now_s
     struct summary summary = { 0 };
     uint64_t sum = 0, deviations = 0;
 
+    assert(count > 0);
     for (uint32_t i = 0; i < count; i++)
         sum += latency_sample_at(event, i).latency_ms;
     summary.average_ms = sum / count;

@@ -138,6 +138,7 @@ static void drop_oldest(struct slowlog *slowlog)
     struct node *node = list_container(list_back(&slowlog->nodes), struct node, link);
 
     list_remove(&node->link);
+    assert(list_back(&slowlog->nodes) != &node->link); /* which static analysis cannot see */
     slowlog->count--;
     slowlog->memory_bytes -= node->size_bytes;
     free(node);
