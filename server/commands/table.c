@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "modules/base/number.h"
+#include "server/commands/command_docs.h"
 #include "server/commands/handlers.h"
 #include "server/commands/statistics.h"
 
@@ -102,6 +103,7 @@ static void fill_command(struct command_table *table, uint32_t index)
         .complexity = row->complexity,
         .summary = row->summary,
         .full_name = table->full_names[index],
+        .docs = command_docs_find(slice_of_string(table->full_names[index])),
         .statistics = &table->statistics[index],
     };
 }

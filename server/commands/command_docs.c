@@ -1,0 +1,73 @@
+#include "server/commands/command_docs.h"
+
+#include "server/commands/acl_category.h"
+#include "server/commands/command.h"
+
+/* The short names that command_docs.def uses. */
+#define OPTIONAL       ARGUMENT_OPTIONAL
+#define MULTIPLE       ARGUMENT_MULTIPLE
+#define MULTIPLE_TOKEN ARGUMENT_MULTIPLE_TOKEN
+
+#define TIPS(...)                                                                                  \
+    (const char *const[])                                                                          \
+    {                                                                                              \
+        __VA_ARGS__, NULL                                                                          \
+    }
+#define HISTORY(...)                                                                               \
+    (const struct command_change[])                                                                \
+    {                                                                                              \
+        __VA_ARGS__,                                                                               \
+        {                                                                                          \
+            NULL, NULL                                                                             \
+        }                                                                                          \
+    }
+#define KEY_SPECS(...)                                                                             \
+    (const struct key_spec[])                                                                      \
+    {                                                                                              \
+        __VA_ARGS__,                                                                               \
+        {                                                                                          \
+            .begin = KEY_BEGIN_NONE                                                                \
+        }                                                                                          \
+    }
+/* first, last as counted from first or (negative) from the end, step, what is done with them */
+#define KEYS_AT(first, to, by, ...)                                                                \
+    {                                                                                              \
+        .begin = KEY_BEGIN_INDEX, .index = first, .find = KEY_FIND_RANGE, .last = to, .step = by,  \
+        .flags = __VA_ARGS__                                                                       \
+    }
+#define ARGS(...)                                                                                  \
+    (const struct command_argument[])                                                              \
+    {                                                                                              \
+        __VA_ARGS__,                                                                               \
+        {                                                                                          \
+            .name = NULL                                                                           \
+        }                                                                                          \
+    }
+/* The fields that differ from 0 follow. */
+#define ARG(word, kind, ...)                                                                       \
+    {                                                                                              \
+        .name = word, .type = ARGUMENT_##kind __VA_OPT__(, ) __VA_ARGS__                           \
+    }
+#define KEY_ARG(word, number, ...) ARG(word, KEY, .key_number = number __VA_OPT__(, ) __VA_ARGS__)
+#define WORD(word, text, ...)      ARG(word, PURE_TOKEN, .token = text __VA_OPT__(, ) __VA_ARGS__)
+
+#define DOCS(full_name, ...) { .name = full_name, __VA_ARGS__ },
+static const struct command_docs rows[] = {
+#include "server/commands/command_docs.def"
+};
+#undef DOCS
+
+enum { ROW_COUNT = sizeof(rows) / sizeof(rows[0]) };
+
+const struct command_docs *command_docs_find(struct slice full_name)
+{
+    for (uint32_t i = 0; i < ROW_COUNT; i++) {
+        if (slice_equal(slice_of_string(rows[i].name), full_name)) return &rows[i];
+    }
+    return NULL;
+}
+
+const struct command_docs *command_docs_at(uint32_t index)
+{
+    return index < ROW_COUNT ? &rows[index] : NULL;
+}
