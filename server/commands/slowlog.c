@@ -60,7 +60,7 @@ int slowlog_get(struct call *call)
     reply_array(call->reply, count);
     while (count-- > 0) {
         reply_entry(call->reply, entry);
-        entry = slowlog_before(slowlog, entry);
+        entry = slowlog_before(entry);
     }
     return 0;
 }

@@ -1,5 +1,4 @@
 #include "server/observe/slowlog.h"
-#include "modules/base/list.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -7,13 +6,13 @@
 
 /* One allocation: this, then the slices, then all bytes. */
 struct node {
-    struct list_link link;
+    struct node *newer, *older; /* NULL: none */
     struct slowlog_entry entry;
     size_t size_bytes;
 };
 
 struct slowlog {
-    struct list_link nodes; /* latest first */
+    struct node *latest, *oldest; /* both NULL: empty */
     uint64_t count, entries_max, next_id, memory_bytes;
 };
 
@@ -120,7 +119,6 @@ int slowlog_create(uint64_t entries_max, struct slowlog **out_slowlog)
     struct slowlog *slowlog = calloc(1, sizeof(*slowlog));
 
     if (!slowlog) return -ENOMEM;
-    list_init(&slowlog->nodes);
     slowlog->entries_max = entries_max;
     *out_slowlog = slowlog;
     return 0;
@@ -135,10 +133,14 @@ void slowlog_destroy(struct slowlog *slowlog)
 
 static void drop_oldest(struct slowlog *slowlog)
 {
-    struct node *node = list_container(list_back(&slowlog->nodes), struct node, link);
+    struct node *node = slowlog->oldest;
 
-    list_remove(&node->link);
-    assert(list_back(&slowlog->nodes) != &node->link); /* which static analysis cannot see */
+    assert(node);
+    slowlog->oldest = node->newer;
+    if (node->newer)
+        node->newer->older = NULL;
+    else
+        slowlog->latest = NULL;
     slowlog->count--;
     slowlog->memory_bytes -= node->size_bytes;
     free(node);
@@ -162,7 +164,13 @@ int slowlog_add(struct slowlog *slowlog, const struct slowlog_entry *entry)
 
     if (!node) return -ENOMEM;
     slowlog->next_id++;
-    list_push_front(&slowlog->nodes, &node->link);
+    node->newer = NULL;
+    node->older = slowlog->latest;
+    if (node->older)
+        node->older->newer = node;
+    else
+        slowlog->oldest = node;
+    slowlog->latest = node;
     slowlog->count++;
     slowlog->memory_bytes += node->size_bytes;
     shrink(slowlog);
@@ -183,18 +191,15 @@ void slowlog_reset(struct slowlog *slowlog)
 
 const struct slowlog_entry *slowlog_latest(const struct slowlog *slowlog)
 {
-    const struct list_link *front = list_front(&slowlog->nodes);
-
-    return front ? &list_container(front, const struct node, link)->entry : NULL;
+    return slowlog->latest ? &slowlog->latest->entry : NULL;
 }
 
-const struct slowlog_entry *slowlog_before(const struct slowlog *slowlog,
-                                           const struct slowlog_entry *entry)
+const struct slowlog_entry *slowlog_before(const struct slowlog_entry *entry)
 {
-    const struct list_link *older = list_container(entry, const struct node, entry)->link.next;
+    const struct node *node =
+        (const struct node *)(const void *)((const char *)entry - offsetof(struct node, entry));
 
-    if (older == &slowlog->nodes) return NULL;
-    return &list_container(older, const struct node, link)->entry;
+    return node->older ? &node->older->entry : NULL;
 }
 
 uint64_t slowlog_memory_bytes(const struct slowlog *slowlog)

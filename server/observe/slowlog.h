@@ -40,8 +40,7 @@ void slowlog_reset(struct slowlog *slowlog);
 /* The latest entry, or the one before entry; NULL: there is none. Good until the next call that
  * changes the log. */
 const struct slowlog_entry *slowlog_latest(const struct slowlog *slowlog);
-const struct slowlog_entry *slowlog_before(const struct slowlog *slowlog,
-                                           const struct slowlog_entry *entry);
+const struct slowlog_entry *slowlog_before(const struct slowlog_entry *entry);
 
 /* Memory of all entries. */
 uint64_t slowlog_memory_bytes(const struct slowlog *slowlog);

@@ -64,7 +64,7 @@ START_TEST(an_entry_is_a_copy)
     expect_slice(entry->arguments[2], "xx");
     expect_slice(entry->peer, "127.0.0.1:5");
     expect_slice(entry->client_name, "me");
-    ck_assert_ptr_null(slowlog_before(slowlog, entry));
+    ck_assert_ptr_null(slowlog_before(entry));
 }
 END_TEST
 
@@ -110,7 +110,7 @@ START_TEST(the_oldest_go_first_and_ids_go_on)
         ck_assert_ptr_nonnull(entry);
         ck_assert_uint_eq(entry->id, id);
         ck_assert_uint_eq(entry->argument_count, id + 1);
-        entry = slowlog_before(slowlog, entry);
+        entry = slowlog_before(entry);
     }
     ck_assert_ptr_null(entry);
     slowlog_reset(slowlog);
