@@ -252,9 +252,8 @@ void run_closes(struct net *net)
 
 void free_gone_clients(struct net *net)
 {
-    struct list_link *link;
-
-    while ((link = list_pop_front(&net->gone))) {
+    list_for_each(link, &net->gone)
+    {
         struct client *client = list_container(link, struct client, closing_link);
         table_remove(net, client);
         free_client(client);

@@ -294,17 +294,15 @@ static void read_shared(struct client *client)
 static void look_at_quiet_socket(struct client *client)
 {
     struct pollfd state = { .fd = client->fd, .events = POLLRDHUP };
+    bool has_failed;
 
     client->is_quiet = true;
     client_watch(client);
     if (poll(&state, 1, 0) <= 0) return;
-    if (state.revents & (POLLERR | POLLHUP | POLLNVAL)) {
-        client_close(client);
-    } else if (client->is_parked && client->is_idle_exempt) {
-        /* Blocked for others' sake: like Redis take the end of input for the end of the client. Who
-         * is parked for our sake gets its answer first, and the end is read after unpark. */
-        client_close(client);
-    }
+    has_failed = state.revents & (POLLERR | POLLHUP | POLLNVAL);
+    /* Blocked for others' sake: like Redis take the end of input for the end of the client. Who is
+     * parked for our sake gets its answer first, and the end is read after unpark. */
+    if (has_failed || (client->is_parked && client->is_idle_exempt)) client_close(client);
 }
 
 static void client_readable(struct client *client)
@@ -387,20 +385,18 @@ void resume_deferred(struct net *net)
     {
         struct client *client = list_container(link, struct client, deferred_link);
 
-        if (!client_takes_requests(client)) {
-            resume(client); /* it is not to be read: it is quiet, and needs nothing */
-        } else if (!may_read_for_output(client)) {
-            continue;
-        } else if (has_memory_to_go_on(client)) {
-            resume(client);
-        } else if (net->large_receivers > 0) {
-            return; /* they will end and give theirs back */
-        } else if (close_youngest_holder(net, client)) {
-            return; /* its memory is there in the next turn, which comes at once */
-        } else {
-            client->may_exceed = true; /* parked clients hold the rest: one at a time goes above */
+        /* Who takes no requests is not to be read: it needs nothing, and stays quiet. */
+        bool is_read = client_takes_requests(client);
+
+        if (is_read && !may_read_for_output(client)) continue;
+        if (is_read && !has_memory_to_go_on(client)) {
+            /* Memory comes back: when the receivers end, or in the next turn, which comes at once.
+             * Unless parked clients hold it all: then one client at a time exceeds. */
+            if (net->large_receivers > 0 || close_youngest_holder(net, client)) return;
+            client->may_exceed = true;
             resume(client);
             return;
         }
+        resume(client);
     }
 }

@@ -116,9 +116,11 @@ static void accept_failed(struct listener *listener, int error)
         log_write(net->log, LOG_WARNING, "Accepting a connection failed: %s", strerror(error));
     }
     if ((error == EMFILE || error == ENFILE) && net->spare_fd >= 0) {
+        struct sockaddr_storage peer;
+        socklen_t size = sizeof(peer);
         int fd;
         (void)close(net->spare_fd);
-        fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
+        fd = accept4(listener->fd, (struct sockaddr *)&peer, &size, SOCK_CLOEXEC);
         if (fd >= 0) (void)close(fd);
         net->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     }
@@ -303,12 +305,9 @@ void net_stop_listening(struct net *net)
 
 void free_listeners(struct net *net)
 {
-    struct list_link *link;
-
     net_stop_listening(net);
-    while ((link = list_pop_front(&net->listeners))) {
-        free(list_container(link, struct listener, link));
-    }
+    list_for_each(link, &net->listeners) free(list_container(link, struct listener, link));
+    list_init(&net->listeners);
 }
 
 uint16_t net_tcp_port(const struct net *net)

@@ -443,7 +443,7 @@ START_TEST(what_client_list_shows_is_there)
 {
     struct client_buffers buffers;
     struct client *client;
-    struct sockaddr_in address;
+    struct sockaddr_in address = { 0 };
     socklen_t size = sizeof(address);
     char text[64];
     uint64_t id;

@@ -315,7 +315,8 @@ static inline char *testing_bulk_request(const char *word, size_t size, size_t *
     ck_assert_ptr_nonnull(request);
     head = snprintf(request, 64, "*2\r\n$%zu\r\n%s\r\n$%zu\r\n", strlen(word), word, size);
     memset(request + head, 'y', size);
-    memcpy(request + head + size, "\r\n", 2);
+    request[(size_t)head + size] = '\r';
+    request[(size_t)head + size + 1] = '\n';
     *out_size = (size_t)head + size + 2;
     return request;
 }

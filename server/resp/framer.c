@@ -21,7 +21,8 @@
 
 void framer_init(struct framer *framer)
 {
-    *framer = (struct framer){ .bulk_size = -1 };
+    memset(framer, 0, sizeof(*framer));
+    framer->bulk_size = -1;
 }
 
 void framer_finish(struct framer *framer)

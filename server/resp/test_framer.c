@@ -88,6 +88,7 @@ static void feed(struct feeding *feeding, const void *more, size_t size)
     if (feeding->has_failed) return;
     move_buffer(feeding, 0, more, size);
     for (;;) {
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): feeding_end frees what feeding holds */
         enum framer_result result = framer_next(&feeding->framer, feeding->limits, feeding->bytes,
                                                 feeding->size, &consumed, &feeding->wanted, &error);
         if (result == FRAMER_INCOMPLETE) {
@@ -439,22 +440,21 @@ START_TEST(a_request_of_many_arguments_is_framed_and_its_memory_given_back)
 }
 END_TEST
 
-static void expect_endless(const char *start, const char *expected)
+/* head, then ones without end: 64 KiB from where the line begins are awaited, one more is refused.
+ */
+static void expect_endless(struct slice head, size_t line_begin, const char *expected)
 {
-    size_t size = strlen(start);
-    char *input = malloc(FRAMER_LINE_BYTES_MAX + 64), *found;
+    size_t size = line_begin + FRAMER_LINE_BYTES_MAX;
+    uint8_t *input = malloc(size + 1);
+    char *found;
 
     ck_assert_ptr_nonnull(input);
-    memset(input, '1', FRAMER_LINE_BYTES_MAX + 64);
-    memcpy(input, start, size);
-    if (strchr(start, '$'))
-        size -= 1; /* the line begins at the dollar */
-    else
-        size = 0;
-    found = frame_cut_at(&trusted, slice_of(input, size + FRAMER_LINE_BYTES_MAX), 100, 60000);
+    memset(input, '1', size + 1);
+    memcpy(input, head.bytes, head.size);
+    found = frame_cut_at(&trusted, slice_of(input, size), 100, 60000);
     ck_assert_str_eq(found, "...");
     free(found);
-    found = frame_cut_at(&trusted, slice_of(input, size + FRAMER_LINE_BYTES_MAX + 1), 100, 60000);
+    found = frame_cut_at(&trusted, slice_of(input, size + 1), 100, 60000);
     ck_assert_str_eq(found, expected);
     free(found);
     free(input);
@@ -462,9 +462,9 @@ static void expect_endless(const char *start, const char *expected)
 
 START_TEST(lines_without_end_are_refused_above_64_kib)
 {
-    expect_endless("a", "!too big inline request");
-    expect_endless("*", "!too big mbulk count string");
-    expect_endless("*1\r\n$", "!too big bulk count string");
+    expect_endless(SLICE_LITERAL("a"), 0, "!too big inline request");
+    expect_endless(SLICE_LITERAL("*"), 0, "!too big mbulk count string");
+    expect_endless(SLICE_LITERAL("*1\r\n$"), 4, "!too big bulk count string");
 }
 END_TEST
 
@@ -564,7 +564,7 @@ static size_t random_input(uint64_t *seed, uint8_t *bytes, size_t capacity)
                                      (int)bulk, "abcdefghijklmno");
         }
     }
-    ck_assert_uint_lt(size, capacity);
+    ck_assert(size > 0 && size < capacity);
     for (uint32_t changes = next_random(seed) % 3; changes > 0; changes--) {
         bytes[next_random(seed) % size] =
             (uint8_t)letters[next_random(seed) % (sizeof(letters) - 1)];
