@@ -91,7 +91,7 @@ int call_help(struct call *call, const char *const *lines, uint32_t line_count)
         reply_simple(call->reply, slice_of_string(lines[i]));
     }
     reply_simple(call->reply, SLICE_LITERAL("HELP"));
-    reply_simple(call->reply, SLICE_LITERAL("    Print this help."));
+    reply_simple(call->reply, SLICE_LITERAL("    Prints this help."));
     return 0;
 }
 

@@ -48,8 +48,7 @@ int connection_select(struct call *call)
 {
     int64_t index;
 
-    if (!number_parse_int64(call->arguments[1], &index) || index < INT32_MIN || index > INT32_MAX)
-        return call_not_an_integer(call);
+    if (!call_integer_between(call, 1, INT32_MIN, INT32_MAX, NULL, &index)) return 0;
     if (index < 0 || index >= (int64_t)keyspace_database_count(call->server->keyspace))
         return call_error(call, "ERR DB index is out of range");
     call->session->database = (unsigned)index;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "modules/base/log.h"
+#include "modules/pool/chain.h"
 #include "modules/spill/store.h"
 #include "server/commands/handlers.h"
 #include "server/commands/list_common.h"
@@ -41,15 +42,21 @@ static uint64_t reply_bytes(const struct spill_deque *deque, uint64_t count)
 /* ---- at once
  * ------------------------------------------------------------------------------------- */
 
-/* Walks count elements; writes them when call is given. */
-static int walk(struct spill_snapshot *snapshot, uint64_t index, uint64_t count,
-                enum spill_end towards, struct server *server, struct call *call)
+struct range {
+    struct spill_snapshot *snapshot;
+    uint64_t index, count, bytes; /* bytes: about what the reply will take */
+    enum spill_end towards;
+    bool is_resident;
+};
+
+/* Walks the elements; writes them when call is given. */
+static int walk(const struct range *range, struct server *server, struct call *call)
 {
     struct spill_cursor *cursor;
-    int rc = spill_cursor_create(snapshot, index, towards, &cursor);
+    int rc = spill_cursor_create(range->snapshot, range->index, range->towards, &cursor);
 
     if (rc < 0) return rc;
-    for (uint64_t i = 0; i < count && rc >= 0; i++) {
+    for (uint64_t i = 0; i < range->count && rc >= 0; i++) {
         struct slice item;
 
         rc = spill_cursor_next(cursor, &item);
@@ -60,17 +67,29 @@ static int walk(struct spill_snapshot *snapshot, uint64_t index, uint64_t count,
     return rc < 0 ? rc : 0;
 }
 
-static int write_now(struct call *call, struct spill_snapshot *snapshot, uint64_t index,
-                     uint64_t count, enum spill_end towards, bool verify,
+/* Where the call cannot be suspended nothing is sent meanwhile, so a reply that fails is taken
+ * back. In a fiber a first walk finds damage before anything is written. */
+static int write_now(struct call *call, const struct range *range,
                      void (*before_array)(struct call *call))
 {
-    int rc = verify ? walk(snapshot, index, count, towards, call->server, NULL) : 0;
+    bool can_take_back = !parking_can_suspend(call->server->parking);
+    struct chain_mark mark = { 0 };
+    int rc = 0;
 
+    if (can_take_back)
+        mark = chain_mark(call->reply->chain);
+    else
+        rc = walk(range, call->server, NULL);
     if (rc < 0) return rc;
     if (before_array) before_array(call);
-    reply_array(call->reply, count);
-    rc = walk(snapshot, index, count, towards, call->server, call);
-    if (rc < 0) call_break_off(call); /* see the top */
+    reply_array(call->reply, range->count);
+    rc = walk(range, call->server, call);
+    if (rc >= 0) return 0;
+    if (can_take_back) {
+        chain_cut(call->reply->chain, mark);
+        return rc;
+    }
+    call_break_off(call); /* see the top */
     return 0;
 }
 
@@ -121,8 +140,7 @@ static void end_stream(void *context)
     free(stream);
 }
 
-static int begin_stream(struct call *call, struct spill_snapshot *snapshot, uint64_t index,
-                        uint64_t count, enum spill_end towards,
+static int begin_stream(struct call *call, const struct range *range,
                         void (*before_array)(struct call *call))
 {
     struct stream *stream = calloc(1, sizeof(*stream));
@@ -130,15 +148,15 @@ static int begin_stream(struct call *call, struct spill_snapshot *snapshot, uint
     int rc;
 
     if (!stream) return -ENOMEM;
-    stream->remaining = count;
-    rc = spill_cursor_create(snapshot, index, towards, &stream->cursor);
+    stream->remaining = range->count;
+    rc = spill_cursor_create(range->snapshot, range->index, range->towards, &stream->cursor);
     if (rc < 0) goto fail;
     rc = spill_cursor_next(stream->cursor, &first); /* early damage becomes an error reply */
     if (rc < 0) goto fail;
     rc = parking_stream(call, &stream->parked);
     if (rc < 0) goto fail;
     if (before_array) before_array(call);
-    reply_array(call->reply, count);
+    reply_array(call->reply, range->count);
     reply_bulk(call->reply, first);
     stream->remaining--;
     client_set_producer(
@@ -151,37 +169,23 @@ fail:
     return rc;
 }
 
-/* ---- which way
- * ---------------------------------------------------------------------------------------- */
-
-/* What there is to know of a range before elements are removed. */
-struct range {
-    struct spill_snapshot *snapshot;
-    uint64_t index, count, bytes;
-    enum spill_end towards;
-    bool is_resident;
-};
+/* ---- which way ------------------------------------------------------------------------------- */
 
 static int reply_snapshot(struct call *call, const struct range *range,
                           void (*before_array)(struct call *call))
 {
     if (range->bytes <= INLINE_BYTES && range->is_resident)
-        return write_now(call, range->snapshot, range->index, range->count, range->towards, false,
-                         before_array);
+        return write_now(call, range, before_array);
     if (call->in_transaction) {
         if (range->bytes > memory_limit(call->server->memory) / 8)
-            return call_error(call,
-                              "OOM a reply inside a transaction may hold at most an eighth of "
-                              "'maxmemory'");
-        return write_now(call, range->snapshot, range->index, range->count, range->towards,
-                         !range->is_resident, before_array);
+            return call_error(call, "OOM a reply inside a transaction may hold at most an eighth "
+                                    "of 'maxmemory'");
+        return write_now(call, range, before_array);
     }
     if (range->bytes > VERIFIED_BYTES || range->is_resident)
-        return begin_stream(call, range->snapshot, range->index, range->count, range->towards,
-                            before_array);
+        return begin_stream(call, range, before_array);
     if (!call_can_suspend(call)) return -EAGAIN;
-    return write_now(call, range->snapshot, range->index, range->count, range->towards, true,
-                     before_array);
+    return write_now(call, range, before_array);
 }
 
 int list_reply_range(struct call *call, struct spill_deque *deque, uint64_t index, uint64_t count,
