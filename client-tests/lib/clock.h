@@ -8,7 +8,7 @@
 
 /* Long enough for a server with sanitizers on a loaded machine: it decides only how soon a test
  * that has failed anyway says so. */
-enum { WAIT_MS = 60000, PROBE_MS = 2 };
+enum { WAIT_MS = 20000, PROBE_MS = 2 };
 
 static inline int64_t clock_ms(void)
 {

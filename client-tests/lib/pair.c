@@ -11,7 +11,7 @@ enum { SHOWN_BYTES = 600, HISTORY_SHOWN_BYTES = 120, DIFFERENCES_SHOWN_MAX = 60 
 
 /* A reply that has not come by then counts as none: the walks of a test take far less. After a few
  * of them there is nothing to learn from the rest. */
-enum { REPLY_WAIT_MS = WAIT_MS / 5, SILENCES_MAX = 3 };
+enum { REPLY_WAIT_MS = WAIT_MS / 2, SILENCES_MAX = 3 };
 
 /* ---- showing ------------------------------------------------------------------------------------
  */
