@@ -51,16 +51,16 @@ static void fill(const char *key)
 
 START_TEST(lmovem_moves_several_at_once)
 {
-    static const char *const lines[] = { "RPUSH a 1 2 3 4 5 6", "(integer) 6",
-                                         /* Left as one block: the order stays. */
-                                         "LMOVEM a b LEFT RIGHT COUNT 2 BULK", "1) \"1\"\n2) \"2\"",
-                                         "LRANGE b 0 -1", "1) \"1\"\n2) \"2\"",
-                                         "LMOVEM a b LEFT LEFT COUNT 2 BULK", "1) \"3\"\n2) \"4\"",
-                                         "LRANGE b 0 -1", "1) \"3\"\n2) \"4\"\n3) \"1\"\n4) \"2\"",
-                                         /* One by one, as so many LMOVEs would. */
-                                         "LMOVEM b a LEFT LEFT COUNT 2 OBO", "1) \"3\"\n2) \"4\"",
-                                         "LRANGE a 0 -1", "1) \"4\"\n2) \"3\"\n3) \"5\"\n4) \"6\"",
-                                         NULL };
+    static const char *const lines[] = {
+        "RPUSH a 1 2 3 4 5 6", "(integer) 6",
+        /* Left as one block: the order stays. */
+        "LMOVEM a b LEFT RIGHT COUNT 2 BULK", "1) \"1\"\n2) \"2\"", "LRANGE b 0 -1",
+        "1) \"1\"\n2) \"2\"", "LMOVEM a b LEFT LEFT COUNT 2 BULK", "1) \"3\"\n2) \"4\"",
+        "LRANGE b 0 -1", "1) \"3\"\n2) \"4\"\n3) \"1\"\n4) \"2\"",
+        /* One by one, as so many LMOVEs would; the reply is in the destination's order. */
+        "LMOVEM b a LEFT LEFT COUNT 2 OBO", "1) \"4\"\n2) \"3\"", "LRANGE a 0 -1",
+        "1) \"4\"\n2) \"3\"\n3) \"5\"\n4) \"6\"", NULL
+    };
 
     expect_lines(wire, lines);
 }
@@ -81,7 +81,7 @@ START_TEST(lmovem_exactly_moves_all_or_nothing)
                                          "EXISTS a",
                                          "(integer) 0",
                                          "LMOVEM b a RIGHT LEFT COUNT 100 OBO",
-                                         "1) \"3\"\n2) \"2\"\n3) \"1\"",
+                                         "1) \"1\"\n2) \"2\"\n3) \"3\"",
                                          "LRANGE a 0 -1",
                                          "1) \"1\"\n2) \"2\"\n3) \"3\"",
                                          NULL };
