@@ -43,16 +43,16 @@ uint64_t block_loaded_bytes(const struct block *block)
 static void count_loaded(struct spill_store *store, const struct block *block, bool appears)
 {
     uint64_t bytes = block_loaded_bytes(block);
+    uint64_t change = appears ? bytes : 0 - bytes;
 
-    if (appears)
-        store_charge(store, bytes);
-    else
-        store_discharge(store, bytes);
-    if (block->is_random) store->random_bytes += appears ? bytes : 0 - bytes;
-    if (block->height > 0)
-        store->index_bytes += appears ? bytes : 0 - bytes;
-    else
+    store->memory_bytes += change;
+    if (block->is_random) store->random_bytes += change;
+    if (block->height > 0) {
+        store->index_bytes += change;
+        store->slot_bytes += change;
+    } else {
         store->chunks_loaded += appears ? 1 : 0 - (uint64_t)1;
+    }
 }
 
 void block_adopt_bytes(struct spill_store *store, struct block *block, void *bytes,

@@ -25,6 +25,7 @@ struct spill_deque {
     uint8_t busy_count;             /* operations under way, possibly suspended */
     uint8_t popped_end, pushed_end; /* the last one used, or SPILL_NO_END */
     uint8_t ahead_chunks[2];        /* how many to keep loaded ahead of a draining end */
+    uint32_t pass;                  /* in which the eviction's hand was here */
     uint8_t rest_delays;            /* how often putting it to rest has waited for a read */
 
     struct block *sides[2];
@@ -88,7 +89,10 @@ int deque_take_end(struct spill_deque *deque, enum spill_end end, struct visit *
 /* The tree whose edge lies next to an end; NULL: there is none. */
 struct block **deque_tree_next_to(struct spill_deque *deque, enum spill_end end);
 /* The leaf next to an end chunk, loaded or not; NULL: none, or a node on the way is on disk. */
-struct block *deque_neighbour(struct spill_deque *deque, enum spill_end end);
+struct block *deque_neighbour(struct spill_deque *deque, enum spill_end end, struct visit *visit);
+/* One chunk instead of an end chunk and the leaf next to it, if both are loaded and fit. False:
+ * nothing has changed. */
+bool deque_join_neighbour(struct spill_deque *deque, enum spill_end end);
 /* Joins the sides to the root where its edges are loaded. */
 void deque_join_sides(struct spill_deque *deque);
 /* Makes an exclusive, loaded end chunk with an element ready at that end. 1; 0: the deque is empty.

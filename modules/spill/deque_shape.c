@@ -89,6 +89,11 @@ void deque_settle(struct spill_deque *deque)
     if (!deque->ends[SPILL_TAIL]) deque->ends[SPILL_TAIL] = deque->ends[SPILL_HEAD];
     deque->is_spilled =
         deque->ends[0] && (!block_is_loaded(deque->ends[0]) || !block_is_loaded(deque->ends[1]));
+    if (deque->is_spilled || !deque->ends[0]) return;
+    /* What was read for a visit in the middle and is an end now must not leave memory behind the
+     * deque's back: from here on only rounds that know the deque find it. */
+    for (unsigned end = 0; end < 2; end++)
+        block_unlink(deque->store, deque->ends[end]);
 }
 
 /* Replaces an end chunk; a single one is both ends. */
@@ -212,47 +217,43 @@ struct block **deque_tree_next_to(struct spill_deque *deque, enum spill_end end)
     return NULL;
 }
 
-struct block *deque_neighbour(struct spill_deque *deque, enum spill_end end)
+struct block *deque_neighbour(struct spill_deque *deque, enum spill_end end, struct visit *visit)
 {
     struct block **tree = deque_tree_next_to(deque, end), *leaf;
-    struct visit visit;
     uint64_t first;
 
+    visit_begin(visit);
     if (!tree) return NULL;
-    visit_begin(&visit);
-    if (tree_find(*tree, end == SPILL_HEAD ? 0 : (*tree)->element_count - 1, &visit, &leaf,
-                  &first) < 0) {
+    if (tree_find(*tree, end == SPILL_HEAD ? 0 : (*tree)->element_count - 1, visit, &leaf, &first) <
+        0) {
         return NULL;
     }
     return leaf;
 }
 
-/* One chunk instead of a small end chunk and the leaf next to it, when that is in memory and both
- * fit; else the end chunk as it is. */
-static struct block *join_with_neighbour(struct spill_deque *deque, enum spill_end end)
+bool deque_join_neighbour(struct spill_deque *deque, enum spill_end end)
 {
     struct spill_store *store = deque->store;
-    struct block *chunk = deque->ends[end], *leaf, *one, **tree = deque_tree_next_to(deque, end);
     struct visit visit;
+    struct block *chunk = deque->ends[end], *leaf = deque_neighbour(deque, end, &visit), *one;
+    struct block **tree = deque_tree_next_to(deque, end);
     struct slice runs[RUNS_MAX] = { { NULL, 0 } };
 
-    if (!tree || chunk_used(chunk) > store->chunk_bytes / 2) return chunk;
-    leaf = deque_neighbour(deque, end);
-    if (!leaf || !block_is_loaded(leaf)) return chunk;
-    if ((uint64_t)chunk_used(leaf) + chunk_used(chunk) > store->chunk_bytes) return chunk;
+    if (!leaf || !block_is_loaded(leaf) || !block_is_loaded(chunk)) return false;
+    if ((uint64_t)chunk_used(leaf) + chunk_used(chunk) > store->chunk_bytes) return false;
     runs[end == SPILL_TAIL] = slice_of(chunk->bytes + chunk->begin, chunk_used(chunk));
     runs[end == SPILL_HEAD] = slice_of(leaf->bytes + leaf->begin, chunk_used(leaf));
-    if (chunk_of_runs(store, deque->list, runs, &one) < 0) return chunk;
+    if (chunk_of_runs(store, deque->list, runs, &one) < 0) return false;
     visit_begin(&visit);
     if (tree_take(store, tree, end, &visit, &leaf) < 0) {
         block_unref(store, one);
-        return chunk;
+        return false;
     }
     block_unlink(store, one);
     block_unref(store, leaf);
     block_unref(store, chunk);
     deque->ends[end] = one;
-    return one;
+    return true;
 }
 
 int deque_retire_end(struct spill_deque *deque, enum spill_end end)
@@ -269,7 +270,9 @@ int deque_retire_end(struct spill_deque *deque, enum spill_end end)
         block_unref(deque->store, chunk);
     } else {
         if (block_is_loaded(chunk)) {
-            if (!is_single) chunk = join_with_neighbour(deque, end);
+            bool is_small = chunk_used(chunk) <= deque->store->chunk_bytes / 2;
+            if (!is_single && is_small && deque_join_neighbour(deque, end))
+                chunk = deque->ends[end];
             trim_capacity(deque->store, chunk);
         }
         rc = deque_push_tree(deque, end, chunk);

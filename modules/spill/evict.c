@@ -20,7 +20,7 @@ enum {
     RANDOM_VISITS_MAX = 512,
     COLD_VISITS_MAX = 512,
     COLD_EVERY_ROUNDS = 8,
-    REST_DELAYS_MAX = 4
+    REST_DELAYS_MAX = 16
 };
 
 /* One round: what is gathered until `wanted` bytes are on their way out. */
@@ -28,9 +28,10 @@ struct round {
     struct spill_store *store;
     struct batch *batch;
     uint64_t wanted, dropped; /* bytes */
-    bool is_forced;           /* nothing is spared but what is pinned */
-    bool is_full;             /* the batch takes no more */
-    bool is_write_held;       /* a write failed a moment ago: only what is clean can go */
+    bool is_forced;           /* what is in use is not spared, only what is pinned */
+    bool spares_protected;
+    bool is_full;       /* the batch takes no more */
+    bool is_write_held; /* a write failed a moment ago: only what is clean can go */
 };
 
 static bool has_enough(const struct round *round)
@@ -45,7 +46,8 @@ static bool evict_block(struct round *round, struct block *block)
     uint64_t before = store->memory_bytes;
 
     if (!block_can_unload(block)) return false;
-    if (!round->is_forced && (int32_t)(block->protected_until - store->turn) > 0) return false;
+    if (round->spares_protected && (int32_t)(block->protected_until - store->turn) > 0)
+        return false;
     if (block->state == BLOCK_CLEAN) {
         block_unload(store, block);
         round->dropped += before - store->memory_bytes;
@@ -129,50 +131,76 @@ static unsigned window_chunks(const struct spill_store *store)
     return (unsigned)(window < share ? window : share) + 1;
 }
 
-/* Takes the next deque in the ring; it goes to the back. NULL: there is none. */
+/* The next deque in the ring, which goes to the back; once each in a pass. NULL: that was all. */
 static struct spill_deque *next_deque(struct spill_store *store)
 {
-    struct list_link *link = list_pop_front(&store->deques);
+    struct list_link *link = list_front(&store->deques);
+    struct spill_deque *deque = link ? list_container(link, struct spill_deque, link) : NULL;
 
-    if (!link) return NULL;
+    if (!deque || deque->pass == store->pass) return NULL;
+    deque->pass = store->pass;
+    list_remove(link);
     list_push_back(&store->deques, link);
-    return list_container(link, struct spill_deque, link);
+    return deque;
 }
 
 static void evict_far(struct round *round)
 {
     struct spill_store *store = round->store;
+    struct spill_deque *deque;
 
+    store->pass++;
     for (unsigned visits = 0; visits < FAR_VISITS_MAX && !has_enough(round); visits++) {
-        struct spill_deque *deque = next_deque(store);
+        deque = next_deque(store);
         if (!deque) return;
         evict_far_chunks(round, deque, window_chunks(store));
     }
 }
 
-/* A small end chunk had better be joined with a small neighbour before it goes: a list that gets an
- * element now and then would become a row of crumbs. True: the neighbour is being read first. Since
- * only neighbours up to twice its size are, their sizes double inwards, and there are few. */
-static bool waits_for_neighbour(struct spill_deque *deque, enum spill_end end)
+/* The leaf that a small end chunk had better be joined with before it goes: a list that gets an
+ * element now and then would become a row of crumbs. Since only neighbours up to twice its size
+ * are, and what was joined looks at the next one, sizes double inwards and there are few. */
+static struct block *small_neighbour(struct spill_deque *deque, enum spill_end end,
+                                     struct visit *visit)
+{
+    const struct block *chunk = deque->ends[end];
+    struct block *leaf = deque_neighbour(deque, end, visit);
+    uint32_t size;
+
+    if (!leaf) return NULL;
+    size = block_is_loaded(leaf) ? chunk_used(leaf) : leaf->ref.size_bytes;
+    if (size > 2 * chunk_used(chunk)) return NULL;
+    return size + chunk_used(chunk) <= deque->store->chunk_bytes ? leaf : NULL;
+}
+
+/* The next look at the deque must find the leaf and the path to it. */
+static void protect(struct spill_store *store, const struct visit *visit, struct block *leaf)
+{
+    for (unsigned i = 0; i < visit->seen_count; i++)
+        visit->seen[i]->protected_until = store->turn + PROTECTED_TURNS;
+    if (leaf) leaf->protected_until = store->turn + PROTECTED_TURNS;
+}
+
+/* Joins an end chunk with its small neighbours. False: the next one is being read first. */
+static bool gather_crumbs(struct spill_deque *deque, enum spill_end end)
 {
     struct spill_store *store = deque->store;
-    const struct block *chunk = deque->ends[end];
+    struct visit visit;
     struct block *leaf;
 
-    if (!block_is_loaded(chunk) || chunk_used(chunk) > store->chunk_bytes / 2) return false;
-    if (!deque_has_tree(deque) || deque->rest_delays >= REST_DELAYS_MAX) return false;
-    leaf = deque_neighbour(deque, end);
-    if (!leaf) {
-        prefetch_edge(deque, end);
-    } else if (leaf->state == BLOCK_ON_DISK && leaf->ref.size_bytes <= 2 * chunk_used(chunk) &&
-               leaf->ref.size_bytes + chunk_used(chunk) <= store->chunk_bytes) {
-        if (fetch_start(store, &leaf, 1, false, NULL) == 0) return false;
-        leaf->protected_until = store->turn + PROTECTED_TURNS;
-    } else if (leaf->state != BLOCK_READING) {
-        return false;
+    if (!block_is_loaded(deque->ends[end]) || !deque_has_tree(deque)) return true;
+    while ((leaf = small_neighbour(deque, end, &visit)) != NULL && block_is_loaded(leaf)) {
+        if (!deque_join_neighbour(deque, end)) return true;
     }
+    /* What it misses now: the small leaf, a node on the way to it, or nothing. */
+    if ((!leaf && !visit.missing) || deque->rest_delays >= REST_DELAYS_MAX) return true;
+    if (!leaf)
+        prefetch_edge(deque, end);
+    else if (leaf->state == BLOCK_ON_DISK)
+        (void)fetch_start(store, &leaf, 1, false, NULL);
+    protect(store, &visit, leaf ? leaf : visit.missing);
     deque->rest_delays++;
-    return true;
+    return false;
 }
 
 /* The end chunks of a deque at rest: a single chunk stays where it is, others go into the tree so
@@ -192,7 +220,7 @@ static void freeze_ends(struct round *round, struct spill_deque *deque)
         return;
     }
     for (unsigned end = 0; end < 2; end++) {
-        if (!deque->ends[end] || waits_for_neighbour(deque, (enum spill_end)end)) continue;
+        if (!deque->ends[end] || !gather_crumbs(deque, (enum spill_end)end)) continue;
         /* Out of memory: the chunk stays where it is. */
         (void)deque_retire_end(deque, (enum spill_end)end);
     }
@@ -200,10 +228,10 @@ static void freeze_ends(struct round *round, struct spill_deque *deque)
     if (!deque->ends[SPILL_HEAD] && !deque->ends[SPILL_TAIL]) deque->rest_delays = 0;
 }
 
-/* All of one deque, if nobody has used it since the hand came by the last time. */
-static void evict_cold_deque(struct round *round, struct spill_deque *deque)
+/* All of one deque, if nobody has used it since the hand came by the last time, or no matter. */
+static void evict_cold_deque(struct round *round, struct spill_deque *deque, bool spares_hot)
 {
-    bool is_hot = deque->is_touched && !round->is_forced;
+    bool is_hot = deque->is_touched && spares_hot;
 
     deque->is_touched = false;
     if (is_hot) return;
@@ -215,12 +243,15 @@ static void evict_cold_deque(struct round *round, struct spill_deque *deque)
     }
 }
 
-static void evict_cold(struct round *round)
+static void evict_cold(struct round *round, bool spares_hot)
 {
+    struct spill_deque *deque;
+
+    round->store->pass++;
     for (unsigned visits = 0; visits < COLD_VISITS_MAX && !has_enough(round); visits++) {
-        struct spill_deque *deque = next_deque(round->store);
+        deque = next_deque(round->store);
         if (!deque) return;
-        evict_cold_deque(round, deque);
+        evict_cold_deque(round, deque, spares_hot);
     }
 }
 
@@ -232,23 +263,40 @@ static bool may_write(const struct spill_store *store)
     return clock_monotonic_us() >= store->retry_us;
 }
 
-/* True: something left memory or is on its way. */
-static bool evict_round(struct spill_store *store, uint64_t wanted, bool is_forced)
+/* With small chunks the descriptors weigh as much as the contents. A node's slot stands for its
+ * child's descriptor, which is seven times as large. */
+static bool has_much_index(const struct spill_store *store)
 {
-    struct round round = { .store = store, .wanted = wanted, .is_forced = is_forced };
+    return store->slot_bytes > store->budget_bytes / 64;
+}
+
+/* True: something left memory or is on its way. */
+static bool evict_round(struct spill_store *store, uint64_t wanted, bool is_forced,
+                        bool spares_protected)
+{
+    struct round round = { .store = store,
+                           .wanted = wanted,
+                           .is_forced = is_forced,
+                           .spares_protected = spares_protected };
     bool has_moved;
 
     round.is_write_held = !is_forced && !may_write(store);
     round.batch = batch_create(store);
     if (!round.batch) return false;
     evict_orphans(&round);
-    if (store->random_bytes > store->budget_bytes / 4) evict_random(&round);
+    if (store->random_bytes > store->budget_bytes / 4 || has_much_index(store)) {
+        evict_random(&round);
+    }
     /* Now and then the hand passes cold deques although there are far chunks: else what nobody uses
      * would stay for as long as one list is busy. */
-    if (++store->far_rounds % COLD_EVERY_ROUNDS == 0) evict_cold(&round);
+    if (is_forced || ++store->rounds % COLD_EVERY_ROUNDS == 0) evict_cold(&round, !is_forced);
     evict_far(&round);
     evict_random(&round);
-    evict_cold(&round);
+    evict_cold(&round, !is_forced);
+    /* All in memory is in use: the budget holds nevertheless. */
+    if (store->memory_bytes - store->writing_bytes > store->budget_bytes) {
+        evict_cold(&round, false);
+    }
     has_moved = round.dropped > 0 || batch_bytes(round.batch) > 0;
     batch_start(round.batch);
     return has_moved;
@@ -260,7 +308,7 @@ bool evict_tick(struct spill_store *store)
 
     while (store->memory_bytes - store->writing_bytes > high) {
         if (store->batches_in_flight >= BATCHES_MAX) break;
-        if (!evict_round(store, store->batch_bytes, false)) break;
+        if (!evict_round(store, store->batch_bytes, false, true)) break;
     }
     store_update_pressure(store);
     return store->memory_bytes - store->writing_bytes > high &&
@@ -269,17 +317,21 @@ bool evict_tick(struct spill_store *store)
 
 int evict_all(struct spill_store *store)
 {
+    /* What is protected goes last: gathering crumbs needs it. */
+    bool spares_protected = true;
+
     for (;;) {
         bool has_moved = false;
         store->write_rc = 0;
         if (store->batches_in_flight < BATCHES_MAX) {
-            has_moved = evict_round(store, UINT64_MAX, true);
+            has_moved = evict_round(store, UINT64_MAX, true, spares_protected);
         }
         if (store->write_rc < 0) return store->write_rc;
         if (store->batches_in_flight + store->reads_in_flight > 0) {
             if (io_wait(store->io) == 0) return -EIO;
         } else if (!has_moved) {
-            return 0;
+            if (!spares_protected) return 0;
+            spares_protected = false;
         }
         if (store->write_rc < 0) return store->write_rc;
     }

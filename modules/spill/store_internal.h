@@ -30,6 +30,7 @@ struct spill_store {
     uint32_t batch_bytes; /* of one write: about 1 MiB, less for small budgets */
     uint64_t budget_bytes;
     uint64_t index_bytes;   /* of memory_bytes: nodes and descriptors */
+    uint64_t slot_bytes;    /* of index_bytes: the nodes' slots */
     uint64_t writing_bytes; /* of memory_bytes: what is dropped when the writes in flight end */
     uint64_t random_bytes;  /* of memory_bytes: contents of blocks in `random` */
     uint64_t ahead_bytes;   /* prefetched or being so, and not used yet */
@@ -46,8 +47,9 @@ struct spill_store {
         deques;            /* those with something in memory; the eviction's hand is at its head */
     struct list_link dead; /* nodes without references: their children are to be released */
     unsigned batches_in_flight, reads_in_flight, reclaim_reads;
-    unsigned far_rounds; /* rounds of eviction, to take cold deques every few */
-    int write_rc;        /* of the last write that failed */
+    unsigned rounds; /* of eviction, to take cold deques every few */
+    uint32_t pass;   /* of the eviction's hand over the deques */
+    int write_rc;    /* of the last write that failed */
     uint64_t next_list, next_generation;
     uint64_t block_count, deque_count, snapshot_count;
     uint64_t chunk_count;
