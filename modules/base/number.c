@@ -130,24 +130,48 @@ static const char digit_pairs[] = "00010203040506070809"
                                   "80818283848586878889"
                                   "90919293949596979899";
 
+static size_t digit_count(uint64_t value)
+{
+    static const uint64_t powers[] = { 0u,
+                                       10u,
+                                       100u,
+                                       1000u,
+                                       10000u,
+                                       100000u,
+                                       1000000u,
+                                       10000000u,
+                                       100000000u,
+                                       1000000000u,
+                                       10000000000u,
+                                       100000000000u,
+                                       1000000000000u,
+                                       10000000000000u,
+                                       100000000000000u,
+                                       1000000000000000u,
+                                       10000000000000000u,
+                                       100000000000000000u,
+                                       1000000000000000000u,
+                                       10000000000000000000u };
+    /* 1233 / 4096 is a little above log10(2): a first guess that is at most one too large. */
+    unsigned bits = 64u - (unsigned)__builtin_clzll(value | 1), guess = bits * 1233 >> 12;
+
+    return guess + 1u - (value < powers[guess]);
+}
+
+/* The number of digits is known first, so they are written where they belong. */
 size_t number_format_uint64(char *text, uint64_t value)
 {
-    char digits[NUMBER_INT64_BYTES_MAX];
-    char *p = digits + sizeof(digits);
-    size_t size;
+    size_t size = digit_count(value);
+    char *p = text + size;
+
     while (value >= 100) {
         p -= 2;
         memcpy(p, digit_pairs + value % 100 * 2, 2);
         value /= 100;
     }
-    if (value >= 10) {
-        p -= 2;
-        memcpy(p, digit_pairs + value * 2, 2);
-    } else {
-        *--p = (char)('0' + value);
-    }
-    size = (size_t)(digits + sizeof(digits) - p);
-    memcpy(text, p, size);
+    if (value >= 10) memcpy(p - 2, digit_pairs + value * 2, 2);
+    else
+        p[-1] = (char)('0' + value);
     return size;
 }
 

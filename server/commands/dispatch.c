@@ -126,10 +126,27 @@ static void count_call(struct call *call, uint64_t ticks)
     if (ticks >= server->statistics->slow_ticks) slow_call(call, ticks);
 }
 
+static uint64_t started_at(const struct call *call)
+{
+    const struct statistics *statistics = call->server->statistics;
+
+    if (statistics->ended_session == call->session && !call->parked && call->session)
+        return statistics->ended_at;
+    return clock_ticks(&statistics->ticks);
+}
+
+static uint64_t ended_at(const struct call *call)
+{
+    struct statistics *statistics = call->server->statistics;
+
+    statistics->ended_at = clock_ticks(&statistics->ticks);
+    statistics->ended_session = call->session;
+    return statistics->ended_at;
+}
+
 int dispatch_run(struct call *call)
 {
-    const struct ticks *clock = &call->server->statistics->ticks;
-    uint64_t start = clock_ticks(clock), away = parking_away_ticks(call);
+    uint64_t begin = started_at(call), away = parking_away_ticks(call);
     int rc;
 
     if (!call->was_shown) monitors_show(call);
@@ -138,7 +155,7 @@ int dispatch_run(struct call *call)
     if (rc == -EAGAIN && !call->in_transaction) return rc;
     if (rc < 0) call_engine_error(call, rc);
     if (rc == CALL_BLOCKED && call->served_key.bytes) return rc; /* counted when it first ran */
-    count_call(call, clock_ticks(clock) - start - (parking_away_ticks(call) - away));
+    count_call(call, ended_at(call) - begin - (parking_away_ticks(call) - away));
     return rc;
 }
 
@@ -174,6 +191,8 @@ void dispatch_request(void *context, struct client *client, struct slice *argume
     };
 
     if (argument_count == 0) return;
+    if (!server->statistics->ended_session) /* the first one of a turn, or nearly so */
+        keyspace_set_now(server->keyspace, loop_now_ms(server->loop));
     if (session->reply_mode != SESSION_REPLY_ON || session->skip_next || call.reply->is_muted)
         apply_reply_mode(session, call.reply);
     session->commands_processed++;

@@ -13,8 +13,14 @@ struct command_statistics {
     uint64_t histogram[LATENCY_BUCKETS]; /* by log2 of ticks */
 };
 
+struct session;
+
 struct statistics {
     struct ticks ticks;
+    /* When the last call ended, and whose it was: the next one of that client in this turn began then, so one
+     * reading of the counter serves both. NULL: read it anew. */
+    uint64_t ended_at;
+    const struct session *ended_session;
     uint64_t commands_processed;
     uint64_t
         slow_ticks; /* calls from here on go to the slow log or latency events; UINT64_MAX: none */

@@ -60,25 +60,85 @@ static const struct row rows[] = {
 enum { ROW_COUNT = sizeof(rows) / sizeof(rows[0]) };
 static_assert(ROW_COUNT * 2 < SLOTS, "the hash table would be crowded");
 
+/* A name of at most 16 bytes as two words with every byte's case bit set: letters compare alike in any case.
+ * Other bytes may collide with control characters, which a second look tells apart. */
+struct short_name {
+    uint64_t low, high;
+    size_t size;
+};
+
 struct command_table {
     struct command commands[ROW_COUNT];
     struct command_statistics statistics[ROW_COUNT];
     struct command *top[ROW_COUNT];
     uint32_t top_count;
-    struct command *slots[SLOTS]; /* open addressing, linear probing */
+    struct slot {
+        struct short_name name;
+        struct command *command;
+        bool is_of_letters; /* then equal words mean equal names */
+    } slots[SLOTS];         /* open addressing, linear probing */
     char full_names[ROW_COUNT][2 * NAME_BYTES_MAX];
     struct command *children[ROW_COUNT];
 };
 
-/* FNV-1a over the lower-cased name. Names are few and known: no seed is needed. */
+enum { SHORT_NAME_BYTES = 16 };
+
+static uint64_t load_upto8(const uint8_t *bytes, size_t size)
+{
+    uint64_t word = 0;
+
+    for (size_t i = 0; i < size; i++) {
+        word |= (uint64_t)bytes[i] << (8 * i);
+    }
+    return word;
+}
+
+/* Two loads that overlap read a name of 8 to 16, or of 4 to 7 bytes, without a loop. */
+static struct short_name short_name_of(struct slice name)
+{
+    const uint64_t case_bits = 0x2020202020202020u;
+    struct short_name out = { 0, 0, name.size };
+    uint32_t first, last;
+
+    if (name.size >= 8) {
+        memcpy(&out.low, name.bytes, 8);
+        memcpy(&out.high, name.bytes + name.size - 8, 8);
+        out.high |= case_bits;
+    } else if (name.size >= 4) {
+        memcpy(&first, name.bytes, 4);
+        memcpy(&last, name.bytes + name.size - 4, 4);
+        out.low = (uint64_t)last << 32 | first;
+    } else {
+        out.low = load_upto8(name.bytes, name.size);
+    }
+    out.low |= case_bits;
+    return out;
+}
+
+static uint32_t short_hash(struct short_name name)
+{
+    uint64_t mixed = (name.low ^ (name.high << 23 | name.high >> 41)) * 0x9e3779b97f4a7c15u;
+
+    return (uint32_t)(mixed >> 32);
+}
+
 static uint32_t name_hash(struct slice name)
 {
-    uint32_t hash = 2166136261u;
+    uint32_t hash = 2166136261u; /* FNV-1a for the few long names */
 
+    if (name.size <= SHORT_NAME_BYTES) return short_hash(short_name_of(name));
     for (size_t i = 0; i < name.size; i++) {
         hash = (hash ^ ascii_lower(name.bytes[i])) * 16777619u;
     }
     return hash ^ (hash >> 15);
+}
+
+static bool is_of_letters(const char *name)
+{
+    for (; *name; name++) {
+        if (*name < 'a' || *name > 'z') return false;
+    }
+    return true;
 }
 
 static void fill_command(struct command_table *table, uint32_t index)
@@ -110,13 +170,18 @@ static void fill_command(struct command_table *table, uint32_t index)
 
 static void add_top(struct command_table *table, struct command *command)
 {
-    uint32_t slot = name_hash(slice_of_string(command->name)) % SLOTS;
+    struct slice name = slice_of_string(command->name);
+    uint32_t slot = name_hash(name) % SLOTS;
 
-    assert(!command_find(table, slice_of_string(command->name)));
-    while (table->slots[slot]) {
+    assert(!command_find(table, name));
+    while (table->slots[slot].command) {
         slot = (slot + 1) % SLOTS;
     }
-    table->slots[slot] = command;
+    table->slots[slot] = (struct slot){
+        .command = command,
+        .name = name.size <= SHORT_NAME_BYTES ? short_name_of(name) : (struct short_name){ 0, 0, 0 },
+        .is_of_letters = name.size <= SHORT_NAME_BYTES && is_of_letters(command->name),
+    };
     table->top[table->top_count++] = command;
 }
 
@@ -158,15 +223,34 @@ void command_table_destroy(struct command_table *table)
     free(table);
 }
 
+static struct command *find_long(struct command_table *table, struct slice name)
+{
+    uint32_t slot = name_hash(name) % SLOTS;
+
+    for (; table->slots[slot].command; slot = (slot + 1) % SLOTS) {
+        if (slice_equal_nocase(slice_of_string(table->slots[slot].command->name), name))
+            return table->slots[slot].command;
+    }
+    return NULL;
+}
+
 struct command *command_find(struct command_table *table, struct slice name)
 {
+    struct short_name wanted;
     uint32_t slot;
 
     if (name.size > NAME_BYTES_MAX) return NULL;
-    slot = name_hash(name) % SLOTS;
-    for (; table->slots[slot]; slot = (slot + 1) % SLOTS) {
-        if (slice_equal_nocase(slice_of_string(table->slots[slot]->name), name))
-            return table->slots[slot];
+    if (name.size > SHORT_NAME_BYTES) return find_long(table, name);
+    wanted = short_name_of(name);
+    for (slot = short_hash(wanted) % SLOTS; table->slots[slot].command; slot = (slot + 1) % SLOTS) {
+        const struct slot *found = &table->slots[slot];
+
+        if (found->name.low != wanted.low || found->name.high != wanted.high ||
+            found->name.size != wanted.size)
+            continue;
+        if (found->is_of_letters ||
+            slice_equal_nocase(slice_of_string(found->command->name), name))
+            return found->command;
     }
     return NULL;
 }

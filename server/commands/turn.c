@@ -21,6 +21,7 @@ bool turn_end(void *context)
     struct server *server = context;
     bool has_more;
 
+    server->statistics->ended_session = NULL; /* the next turn's calls begin later */
     keyspace_set_now(server->keyspace, loop_now_ms(server->loop));
     has_more = keyspace_expire_due(server->keyspace, EXPIRE_KEYS_A_TURN) == EXPIRE_KEYS_A_TURN;
     if (parking_run(server)) has_more = true;
