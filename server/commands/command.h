@@ -78,7 +78,7 @@ struct command {
     uint32_t flags;
     int key_first, key_last, key_step;
     uint32_t key_flags;
-    const char *group, *since, *complexity, *summary;
+    const char *group, *since, *complexity /* or NULL */, *summary;
     const struct command *parent; /* of a subcommand */
     const char *full_name;        /* "client|setname" */
     const struct command_docs *docs; /* what its row does not say; NULL: nothing */

@@ -112,8 +112,9 @@ static void reply_named_docs(struct reply *reply, const struct command *command)
 {
     static const struct command_docs nothing;
     const struct command_docs *docs = command->docs ? command->docs : &nothing;
-    uint64_t pairs = 4;
+    uint64_t pairs = 3;
 
+    pairs += command->complexity != NULL;
     pairs += shown_flags(docs) != 0;
     pairs += docs->deprecated_since ? 2 : 0;
     pairs += docs->history != NULL;
@@ -124,7 +125,7 @@ static void reply_named_docs(struct reply *reply, const struct command *command)
     reply_pair(reply, "summary", command->summary);
     reply_pair(reply, "since", command->since);
     reply_pair(reply, "group", command->group);
-    reply_pair(reply, "complexity", command->complexity);
+    if (command->complexity) reply_pair(reply, "complexity", command->complexity);
     if (shown_flags(docs)) {
         reply_bulk_string(reply, "doc_flags");
         reply_bit_names(reply, shown_flags(docs), "", docs_flag_name);
