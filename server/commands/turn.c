@@ -14,6 +14,8 @@ enum {
     EXPIRE_KEYS_A_TURN = 64, /* each may free a list; the rest is due next turn, at once */
     REHASH_BUCKETS_A_TURN = 64,
     SPILL_SLICE_US = 500,
+    HELD_RETRY_US = 1000,
+    SLEEP_MAX_MS = 3600000,
 };
 
 bool turn_end(void *context)
@@ -36,7 +38,11 @@ static int64_t until_next_expiry_us(const struct server *server)
     int64_t next_ms = keyspace_next_expiry(server->keyspace), now_ms = loop_now_ms(server->loop);
 
     if (next_ms < 0) return -1;
-    return next_ms > now_ms ? (next_ms - now_ms) * 1000 : 0;
+    /* What is due and still there is held by a call in operation: its end is waited for in small
+     * steps. */
+    if (next_ms <= now_ms) return HELD_RETRY_US;
+    return next_ms - now_ms > SLEEP_MAX_MS ? (int64_t)SLEEP_MAX_MS * 1000
+                                           : (next_ms - now_ms) * 1000;
 }
 
 int64_t turn_before_wait(void *context)
