@@ -64,24 +64,48 @@ void block_adopt_bytes(struct spill_store *store, struct block *block, void *byt
     count_loaded(store, block, true);
 }
 
-/* Takes the contents out of the accounts; the caller frees them or hands them on. */
-static void *release_bytes(struct spill_store *store, struct block *block)
-{
-    void *bytes = block->bytes;
-
-    if (!bytes) return NULL;
-    count_loaded(store, block, false);
-    block->bytes = NULL;
-    block->capacity = 0;
-    return bytes;
-}
-
 uint32_t chunk_capacity(const struct spill_store *store, uint32_t wanted)
 {
     size_t bytes = alloc_size(wanted);
 
     if (bytes <= store->chunk_bytes) return (uint32_t)bytes;
     return wanted > store->chunk_bytes ? wanted : store->chunk_bytes;
+}
+
+/* Whole chunks come and go with each one that is filled, drained, written or read: a few are kept,
+ * so that neither the allocator nor the kernel, which clears each page, is asked every time. */
+void *chunk_bytes_get(struct spill_store *store, uint32_t capacity)
+{
+    size_t bytes = alloc_size(capacity);
+
+    if (bytes == alloc_size(store->chunk_bytes) && store->spare_count > 0) {
+        return store->spares[--store->spare_count];
+    }
+    return malloc(bytes);
+}
+
+void chunk_bytes_put(struct spill_store *store, void *bytes, uint32_t capacity)
+{
+    bool is_whole = bytes && alloc_size(capacity) == alloc_size(store->chunk_bytes);
+
+    if (is_whole && store->spare_count < SPARE_CHUNKS_MAX) {
+        store->spares[store->spare_count++] = bytes;
+        return;
+    }
+    free(bytes);
+}
+
+/* Frees the contents, if there are any. */
+static void drop_bytes(struct spill_store *store, struct block *block)
+{
+    if (!block->bytes) return;
+    count_loaded(store, block, false);
+    if (block->height == 0)
+        chunk_bytes_put(store, block->bytes, block->capacity);
+    else
+        free(block->slots);
+    block->bytes = NULL;
+    block->capacity = 0;
 }
 
 struct block *block_create_chunk(struct spill_store *store, uint64_t list, uint32_t capacity)
@@ -155,7 +179,7 @@ static void discard_chunk(struct spill_store *store, struct block *block)
 {
     block_unlink(store, block);
     free_extent(store, block);
-    free(release_bytes(store, block));
+    drop_bytes(store, block);
     store->chunk_count--;
     destroy(store, block);
 }
@@ -261,10 +285,10 @@ int chunk_relocate(struct spill_store *store, struct block *chunk, uint32_t capa
     if (capacity == chunk->capacity) {
         memmove(chunk->bytes + new_begin, chunk->bytes + chunk->begin, used);
     } else {
-        bytes = malloc(alloc_size(capacity));
+        bytes = chunk_bytes_get(store, capacity);
         if (!bytes) return -ENOMEM;
         memcpy(bytes + new_begin, chunk->bytes + chunk->begin, used);
-        free(release_bytes(store, chunk));
+        drop_bytes(store, chunk);
         block_adopt_bytes(store, chunk, bytes, capacity);
     }
     chunk->begin = new_begin;
@@ -285,7 +309,7 @@ int node_reserve(struct spill_store *store, struct block *node, unsigned child_c
     slots = malloc(capacity * sizeof(*slots));
     if (!slots) return -ENOMEM;
     memcpy(slots, node->slots, node->end * sizeof(*slots));
-    free(release_bytes(store, node));
+    drop_bytes(store, node);
     block_adopt_bytes(store, node, slots, capacity);
     return 0;
 }
@@ -320,7 +344,7 @@ void node_discard_shell(struct spill_store *store, struct block *node)
     assert(node->height > 0);
     block_unlink(store, node);
     free_extent(store, node);
-    free(release_bytes(store, node));
+    drop_bytes(store, node);
     destroy(store, node);
 }
 
@@ -343,7 +367,7 @@ void block_unload(struct spill_store *store, struct block *block)
             block_forget(store, child);
         }
     }
-    free(release_bytes(store, block));
+    drop_bytes(store, block);
     block->begin = block->end = 0;
     block->state = BLOCK_ON_DISK;
 }

@@ -123,6 +123,10 @@ uint64_t block_loaded_bytes(const struct block *block);
  * which had none, owns them from now on. */
 void block_adopt_bytes(struct spill_store *store, struct block *block, void *bytes,
                        uint32_t capacity);
+/* Room for a chunk's elements: alloc_size(capacity) bytes, not counted while nobody's; NULL: out of
+ * memory. put accepts NULL. */
+void *chunk_bytes_get(struct spill_store *store, uint32_t capacity);
+void chunk_bytes_put(struct spill_store *store, void *bytes, uint32_t capacity);
 /* Counts the block as loaded ahead of need, or no longer: it was used, changed or dropped. */
 void block_set_prefetched(struct spill_store *store, struct block *block, bool is_prefetched);
 /* Frees the contents of an exclusive block that is on disk too; a node must have no child whose

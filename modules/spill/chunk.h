@@ -36,6 +36,12 @@ static inline uint32_t chunk_encoded_bytes(size_t size)
 /* Writes exactly chunk_encoded_bytes(item.size) bytes at `at`. */
 static inline void chunk_encode(uint8_t *at, struct slice item)
 {
+    if (item.size < 128) {
+        at[0] = (uint8_t)item.size;
+        if (item.size > 0) memcpy(at + 1, item.bytes, item.size);
+        at[item.size + 1] = (uint8_t)item.size;
+        return;
+    }
     uint32_t length_bytes = chunk_length_bytes(item.size);
     uint8_t *last = at + item.size + 2 * (size_t)length_bytes - 1;
     size_t rest = item.size;
@@ -45,7 +51,7 @@ static inline void chunk_encode(uint8_t *at, struct slice item)
         at[i] = group;
         *(last - i) = group;
     }
-    if (item.size > 0) memcpy(at + length_bytes, item.bytes, item.size);
+    memcpy(at + length_bytes, item.bytes, item.size);
 }
 
 /* The element that begins at `at`; returns what it takes in the run. */

@@ -1,26 +1,27 @@
 /* deque.h - a list of byte strings that may be longer than memory, open at both ends.
  *
- * A deque is `head chunk · counted B+tree of chunks · tail chunk`; chunks and tree nodes that are not
- * needed live in the store's spill file. Every operation is done whole or not at all. Functions return
- * a result >= 0 or a negative errno; after an error the deque and every out_ argument are as they were.
+ * A deque is `head chunk · counted B+tree of chunks · tail chunk`; chunks and tree nodes that are
+ * not needed live in the store's spill file. Every operation is done whole or not at all. Functions
+ * return a result >= 0 or a negative errno; after an error the deque and every out_ argument are as
+ * they were.
  *
  * Waiting. When an operation needs a chunk or node that is on disk, its read is started, what the
  * operation has gathered so far is pinned, and the store's wait hook is called (store.h). The hook
  * decides: it may suspend the caller (a fiber), block the thread, or return -EAGAIN, and then the
- * operation returns -EAGAIN with nothing changed. While a caller is suspended no other call may be made
- * on the same deque (the server locks the key); calls on other deques of the store are fine.
+ * operation returns -EAGAIN with nothing changed. While a caller is suspended no other call may be
+ * made on the same deque (the server locks the key); calls on other deques of the store are fine.
  *
  * Common errors, returned by all that may read: -EAGAIN as above; -EBADMSG: a chunk's checksum or
  * identity is wrong (spill_store_last_error names the list and the range); -EIO: the read failed;
- * -ENOMEM. By all that grow: -ENOSPC: the disk is full or maxdisk is reached and memory is short too;
- * -EMSGSIZE: the element is larger than the store allows.
+ * -ENOMEM. By all that grow: -ENOSPC: the disk is full or maxdisk is reached and memory is short
+ * too; -EMSGSIZE: the element is larger than the store allows.
  *
  * One thread (the store's owner) only. Nothing here logs. */
 #ifndef MODULES_SPILL_DEQUE_H
 #define MODULES_SPILL_DEQUE_H
 #include "modules/base/slice.h"
 
-struct spill_store;    /* files, budget and cache shared by many deques: store.h */
+struct spill_store; /* files, budget and cache shared by many deques: store.h */
 struct spill_deque;
 struct spill_snapshot; /* an unchanging picture of a deque */
 
@@ -49,8 +50,8 @@ void spill_deque_drop_peeked(struct spill_deque *deque, enum spill_end end);
 /* Removes up to count elements at an end without looking at them. Whole chunks are dropped unread.
  * The number removed. */
 int64_t spill_deque_drop(struct spill_deque *deque, enum spill_end end, uint64_t count);
-/* Loads and pins what popping count elements at an end needs (at most bytes_max bytes of chunks), so
- * that as many peeks follow without waiting, until spill_deque_unpin or destroy. The number of
+/* Loads and pins what popping count elements at an end needs (at most bytes_max bytes of chunks),
+ * so that as many peeks follow without waiting, until spill_deque_unpin or destroy. The number of
  * elements that are ready, or an error. */
 int64_t spill_deque_pin_end(struct spill_deque *deque, enum spill_end end, uint64_t count,
                             uint64_t bytes_max);
@@ -67,8 +68,8 @@ int spill_deque_remove(struct spill_deque *deque, uint64_t index, uint64_t count
 /* Keeps [index, index + count). */
 int spill_deque_keep(struct spill_deque *deque, uint64_t index, uint64_t count);
 
-/* A snapshot shares chunks and nodes; the deque copies what it changes while one is outstanding. O(1),
- * never waits. */
+/* A snapshot shares chunks and nodes; the deque copies what it changes while one is outstanding.
+ * O(1), never waits. */
 int spill_deque_snapshot(struct spill_deque *deque, struct spill_snapshot **out_snapshot);
 void spill_snapshot_release(struct spill_snapshot *snapshot); /* accepts NULL; never waits */
 uint64_t spill_snapshot_count(const struct spill_snapshot *snapshot);
@@ -76,8 +77,8 @@ uint64_t spill_snapshot_count(const struct spill_snapshot *snapshot);
  * operation of many steps that failed half-way. Never fails. */
 void spill_deque_restore(struct spill_deque *deque, struct spill_snapshot *snapshot);
 
-/* A cursor walks a snapshot in either direction, chunk by chunk, pinning only the chunk it is in and
- * reading the next ones ahead. It holds a reference to the snapshot. */
+/* A cursor walks a snapshot in either direction, chunk by chunk, pinning only the chunk it is in
+ * and reading the next ones ahead. It holds a reference to the snapshot. */
 struct spill_cursor;
 int spill_cursor_create(struct spill_snapshot *snapshot, uint64_t index, enum spill_end towards,
                         struct spill_cursor **out_cursor);
@@ -87,9 +88,9 @@ int spill_cursor_next(struct spill_cursor *cursor, struct slice *out_item);
 /* True when the next call of spill_cursor_next cannot wait. */
 bool spill_cursor_ready(const struct spill_cursor *cursor);
 
-/* Removes elements that match accepts, walking from an end, at most limit of them (0: no limit). Reads
- * the whole list if it must, calls the store's pause hook between chunks; on error nothing has
- * changed. The number removed. */
+/* Removes elements that match accepts, walking from an end, at most limit of them (0: no limit).
+ * Reads the whole list if it must, calls the store's pause hook between chunks; on error nothing
+ * has changed. The number removed. */
 int64_t spill_deque_remove_matching(struct spill_deque *deque, enum spill_end from, uint64_t limit,
                                     bool (*accepts)(void *context, struct slice item),
                                     void *context);
@@ -98,12 +99,14 @@ struct spill_deque_info {
     uint64_t element_count, element_bytes;
     uint64_t chunk_count, chunks_in_memory, chunks_prefetching;
     uint64_t elements_in_memory, bytes_in_memory; /* bytes of chunks and nodes, as allocated */
-    uint64_t bytes_on_disk;                       /* extents, in whole blocks or their share of one */
-    uint32_t tree_height;                         /* 0: no tree */
+    uint64_t bytes_on_disk; /* extents, in whole blocks or their share of one */
+    uint32_t tree_height;   /* 0: no tree */
 };
 /* Never waits: figures of unloaded subtrees come from their references. */
 void spill_deque_info(const struct spill_deque *deque, struct spill_deque_info *out_info);
-/* True when nothing of it is on disk only: then no operation on it waits. O(1). */
+/* True: nothing of it is on disk only, so that no operation on it waits. False: something may be
+ * (after snapshots and changes in the middle of a long list it says so although all is in memory).
+ * O(1). */
 bool spill_deque_is_resident(const struct spill_deque *deque);
 
 /* Walks all that is loaded and asserts every invariant; for tests. */

@@ -61,6 +61,8 @@ void deque_after_change(struct spill_deque *deque)
         tree_collapse(deque->store, &deque->sides[end]);
     }
     tree_collapse(deque->store, &deque->root);
+    /* New chunks inside stand in the store's ring, which does not know whose they are. */
+    deque->is_spilled = true;
     deque_keep_sides(deque);
     deque_settle(deque);
     deque_recount(deque);

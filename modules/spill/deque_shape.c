@@ -6,6 +6,7 @@
 
 #include "modules/spill/chunk_edit.h"
 #include "modules/spill/prefetch.h"
+#include "modules/spill/reclaim.h"
 #include "modules/spill/store_internal.h"
 
 unsigned deque_parts(struct spill_deque *deque, struct block **places[PARTS_MAX])
@@ -299,6 +300,7 @@ int deque_take_end(struct spill_deque *deque, enum spill_end end, struct visit *
     if (rc < 0) return rc;
     block_unlink(deque->store, leaf);
     block_set_prefetched(deque->store, leaf, false);
+    reclaim_some(deque->store);
     deque->ends[end] = leaf;
     deque_enter_ring(deque);
     deque_settle(deque);

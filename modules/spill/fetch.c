@@ -153,7 +153,7 @@ static void fetch_done(struct spill_read *read)
     struct spill_deque *walker = fetch->walker;
     enum spill_end walker_end = fetch->walker_end;
     if (walker) walker->walks[walker_end] = NULL;
-    free(fetch->read.bytes);
+    chunk_bytes_put(store, fetch->read.bytes, fetch->buffer_bytes);
     free(fetch);
     block_unref(store, block);
     store_update_pressure(store);
@@ -168,7 +168,7 @@ static struct fetch *fetch_create(struct spill_store *store, struct block *block
 
     if (!fetch) return NULL;
     fetch->buffer_bytes = (uint32_t)alloc_size(size);
-    fetch->read.bytes = malloc(fetch->buffer_bytes);
+    fetch->read.bytes = chunk_bytes_get(store, size);
     if (!fetch->read.bytes) {
         free(fetch);
         return NULL;

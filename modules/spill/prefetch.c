@@ -26,18 +26,20 @@ static bool look_at(void *context, struct block *leaf, uint64_t first)
     return ahead->seen < ahead->wanted && ahead->missing_count < FETCH_GROUP_MAX;
 }
 
-/* Reads are started for half of the window at a time, so that neighbours are read together and one
- * half is being used while the other comes. */
+/* Reads are started for a quarter of the window at a time: neighbours are read together, and while
+ * one quarter is being used the others are there or on their way, so that the disk always has more
+ * than one transfer to do. */
 static bool is_worth_reading(const struct ahead *ahead)
 {
-    return ahead->missing_count * 2 >= ahead->wanted || ahead->missing_count == ahead->seen;
+    return ahead->missing_count * 4 >= ahead->wanted || ahead->missing_count == ahead->seen;
 }
 
 /* All that is loaded ahead by anybody stays within a share of the budget; one chunk each is always
  * allowed. */
 static unsigned window(const struct spill_store *store, unsigned chunk_count)
 {
-    unsigned most = store->prefetch_bytes / store->chunk_bytes;
+    /* prefetch_bytes are to be there already while as much again is being read. */
+    unsigned most = 2 * (store->prefetch_bytes / store->chunk_bytes);
 
     if (store->ahead_bytes > store->budget_bytes / 4) return 1;
     if (chunk_count > most) chunk_count = most;

@@ -29,6 +29,8 @@ int spill_deque_snapshot(struct spill_deque *deque, struct spill_snapshot **out_
     parts[4] = snapshot->is_single ? NULL : deque->ends[SPILL_TAIL];
     for (unsigned i = 0; i < PARTS_MAX; i++)
         if (parts[i]) block_ref(parts[i]);
+    /* What is shared may be evicted without the deque being told. */
+    deque->is_spilled = true;
     store->snapshot_count++;
     store_charge(store, alloc_size(sizeof(*snapshot)));
     store->index_bytes += alloc_size(sizeof(*snapshot));
@@ -74,8 +76,6 @@ void spill_deque_restore(struct spill_deque *deque, struct spill_snapshot *snaps
     deque->root = parts[2];
     deque->sides[SPILL_TAIL] = parts[3];
     deque->ends[SPILL_TAIL] = snapshot->is_single ? parts[0] : parts[4];
-    /* What it shows may have been evicted since. */
-    deque->is_spilled = true;
     deque_after_change(deque);
     snapshot_unref(snapshot);
 }

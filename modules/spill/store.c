@@ -89,6 +89,8 @@ void spill_store_destroy(struct spill_store *store)
     reclaim_all(store);
     assert(store->block_count == 0 && store->memory_bytes == 0);
     spill_file_destroy(store->file);
+    while (store->spare_count > 0)
+        free(store->spares[--store->spare_count]);
     free(store);
 }
 
@@ -167,7 +169,8 @@ void spill_store_info(const struct spill_store *store, struct spill_store_info *
 
     spill_file_info(store->file, &file);
     *out_info = (struct spill_store_info){
-        .memory_bytes = store->memory_bytes + file.memory_bytes,
+        .memory_bytes = store->memory_bytes + file.memory_bytes +
+                        store->spare_count * alloc_size(store->chunk_bytes),
         .memory_budget_bytes = store->budget_bytes,
         .index_memory_bytes = store->index_bytes,
         .element_count = store->element_count,

@@ -13,6 +13,7 @@ enum {
     RECLAIM_READS_MAX = 16, /* nodes of dropped trees being read */
     PROTECTED_TURNS = 256,  /* how long what a failed attempt had fetched waits for the next */
     LAST_ERROR_BYTES = 200,
+    SPARE_CHUNKS_MAX = 16, /* 512 KiB of full chunks */
 };
 
 struct spill_store {
@@ -55,6 +56,8 @@ struct spill_store {
     uint64_t chunk_count;
     uint64_t chunks_loaded, dead_count;
     uint64_t evicted_chunks, evicted_bytes, fetched_chunks, fetched_bytes, prefetched_chunks, waits;
+    void *spares[SPARE_CHUNKS_MAX]; /* rooms for full chunks, not counted in memory_bytes */
+    unsigned spare_count;
     char last_error[LAST_ERROR_BYTES];
 };
 
