@@ -46,8 +46,12 @@ static size_t write_header(char *to, char type, uint64_t count)
     size_t size = 1;
 
     to[0] = type;
+    /* Most bulks have few digits: they are written without counting them. */
     if (count <= 9) {
         to[size++] = (char)('0' + count);
+    } else if (count <= 99) {
+        to[size++] = (char)('0' + count / 10);
+        to[size++] = (char)('0' + count % 10);
     } else {
         size += number_format_uint64(to + 1, count);
     }
