@@ -8,48 +8,22 @@
 #define MULTIPLE       ARGUMENT_MULTIPLE
 #define MULTIPLE_TOKEN ARGUMENT_MULTIPLE_TOKEN
 
-#define TIPS(...)                                                                                  \
-    (const char *const[])                                                                          \
-    {                                                                                              \
-        __VA_ARGS__, NULL                                                                          \
-    }
-#define HISTORY(...)                                                                               \
-    (const struct command_change[])                                                                \
-    {                                                                                              \
-        __VA_ARGS__,                                                                               \
-        {                                                                                          \
-            NULL, NULL                                                                             \
-        }                                                                                          \
-    }
-#define KEY_SPECS(...)                                                                             \
-    (const struct key_spec[])                                                                      \
-    {                                                                                              \
-        __VA_ARGS__,                                                                               \
-        {                                                                                          \
-            .begin = KEY_BEGIN_NONE                                                                \
-        }                                                                                          \
-    }
-/* first, last as counted from first or (negative) from the end, step, what is done with them */
-#define KEYS_AT(first, to, by, ...)                                                                \
-    {                                                                                              \
-        .begin = KEY_BEGIN_INDEX, .index = first, .find = KEY_FIND_RANGE, .last = to, .step = by,  \
-        .flags = __VA_ARGS__                                                                       \
-    }
-#define ARGS(...)                                                                                  \
-    (const struct command_argument[])                                                              \
-    {                                                                                              \
-        __VA_ARGS__,                                                                               \
-        {                                                                                          \
-            .name = NULL                                                                           \
-        }                                                                                          \
-    }
-/* The fields that differ from 0 follow. */
-#define ARG(word, kind, ...)                                                                       \
-    {                                                                                              \
-        .name = word, .type = ARGUMENT_##kind __VA_OPT__(, ) __VA_ARGS__                           \
-    }
-#define KEY_ARG(word, number, ...) ARG(word, KEY, .key_number = number __VA_OPT__(, ) __VA_ARGS__)
-#define WORD(word, text, ...)      ARG(word, PURE_TOKEN, .token = text __VA_OPT__(, ) __VA_ARGS__)
+/* clang-format off */
+#define TIPS(...)      (const char *const[]){ __VA_ARGS__, NULL }
+#define HISTORY(...)   (const struct command_change[]){ __VA_ARGS__, { NULL, NULL } }
+#define KEY_SPECS(...) (const struct key_spec[]){ __VA_ARGS__, { .begin = KEY_BEGIN_NONE } }
+#define KEYS_AT(first, to, by, ...) \
+    { .begin = KEY_BEGIN_INDEX, .index = first, .find = KEY_FIND_RANGE, .last = to, .step = by, \
+      .flags = __VA_ARGS__ }
+#define ARGS(...)      (const struct command_argument[]){ __VA_ARGS__, { .name = NULL } }
+/* Without further fields a comma is left at the end, which an initializer may have. */
+#define ARG(word, kind, ...) \
+    { .name = word, .type = ARGUMENT_##kind, __VA_ARGS__ }
+#define KEY_ARG(word, number, ...) \
+    { .name = word, .type = ARGUMENT_KEY, .key_number = number, __VA_ARGS__ }
+#define WORD(word, text, ...) \
+    { .name = word, .type = ARGUMENT_PURE_TOKEN, .token = text, __VA_ARGS__ }
+/* clang-format on */
 
 #define DOCS(full_name, ...) { .name = full_name, __VA_ARGS__ },
 static const struct command_docs rows[] = {

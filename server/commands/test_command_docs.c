@@ -92,7 +92,7 @@ static void see(void *context, uint32_t index, uint32_t flags)
 /* Words are parted by single spaces. */
 static struct seen look(const char *line)
 {
-    struct slice arguments[ARGUMENTS_MAX];
+    struct slice arguments[ARGUMENTS_MAX] = { 0 };
     uint32_t count = 0;
     struct seen seen = { .count = 0 };
     const struct command *command;
@@ -100,6 +100,7 @@ static struct seen look(const char *line)
 
     for (const char *end; *line; line = *end ? end + 1 : end) {
         end = strchrnul(line, ' ');
+        ck_assert_uint_lt(count, ARGUMENTS_MAX);
         arguments[count++] = slice_of(line, (size_t)(end - line));
     }
     command = command_find(table, arguments[0]);
@@ -115,7 +116,7 @@ static struct seen look(const char *line)
 START_TEST(specifications_find_the_keys_that_dispatch_claims)
 {
     static const char *const words[] = { "x", "2", "2", "a", "b", "c", "d", "e" };
-    struct slice arguments[8];
+    struct slice arguments[8] = { 0 };
     unsigned compared = 0;
 
     for (uint32_t i = 0; i < 8; i++) {
