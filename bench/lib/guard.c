@@ -26,8 +26,8 @@ struct note {
     char path[NOTE_PATH_BYTES];
 };
 
-static struct note *notes;           /* shared by parent and child */
-static volatile sig_atomic_t caught; /* in the parent: the signal that asked to stop */
+static struct note *notes;           /* shared by watcher and body */
+static volatile sig_atomic_t caught; /* the signal that asked to stop */
 static volatile pid_t child;
 
 static void note_make(enum note_kind kind, pid_t pid, const char *path)
@@ -108,13 +108,28 @@ static void remove_cgroup(const char *path)
     fprintf(stderr, "cannot remove cgroup %s: %s\n", path, strerror(errno));
 }
 
+/* Ends every child of this process and theirs: it is their reaper, so that what loses its parent
+ * (a job of fio's) becomes a child here. */
+static void end_children(void)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+    do {
+        FILE *children = fopen(path, "re");
+        int pid;
+        while (children && fscanf(children, "%d", &pid) == 1)
+            (void)kill(pid, SIGKILL);
+        if (children) fclose(children);
+    } while (waitpid(-1, NULL, 0) > 0 || errno == EINTR);
+}
+
 static void clean_up(void)
 {
     for (int i = 0; i < NOTE_MAX; i++) {
         if (notes[i].kind == NOTE_PROCESS) (void)kill(notes[i].pid, SIGKILL);
     }
-    /* The parent is the reaper of the child's children: gone after this loop. */
-    while (waitpid(-1, NULL, 0) > 0 || errno == EINTR) {}
+    end_children();
     for (int i = 0; i < NOTE_MAX; i++) {
         if (notes[i].kind == NOTE_DIRECTORY) guard_remove_tree(notes[i].path);
         if (notes[i].kind == NOTE_CGROUP) remove_cgroup(notes[i].path);
@@ -124,16 +139,28 @@ static void clean_up(void)
 static void on_signal(int number)
 {
     caught = number;
-    if (child > 0) (void)kill(child, SIGKILL);
+    if (child > 0) (void)kill(child, SIGTERM);
 }
 
-static void run_child(int argc, char **argv, int (*body)(int argc, char **argv))
+static void die_with_parent(pid_t parent, int number)
 {
-    pid_t parent = getppid();
+    if (prctl(PR_SET_PDEATHSIG, number) < 0) bench_fail_errno("prctl");
+    if (getppid() != parent) _exit(1); /* it went before that was asked for */
+}
 
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) bench_fail_errno("prctl");
-    if (getppid() != parent) _exit(1);
-    /* The terminal sends its signals to the parent too, which then ends this process. */
+static void watch_signals(void)
+{
+    struct sigaction action = { .sa_handler = on_signal };
+
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+}
+
+static void run_body(pid_t parent, int argc, char **argv, int (*body)(int argc, char **argv))
+{
+    die_with_parent(parent, SIGKILL);
+    /* The terminal sends its signals to the watcher too, which then ends this process. */
     signal(SIGINT, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
     signal(SIGTERM, SIG_DFL);
@@ -142,31 +169,54 @@ static void run_child(int argc, char **argv, int (*body)(int argc, char **argv))
     exit(body(argc, argv));
 }
 
+/* Waits for child, to which on_signal hands the wish to stop. */
+static int wait_for_child(void)
+{
+    int status = 0;
+
+    if (caught) (void)kill(child, SIGTERM); /* the signal came before child was known */
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {}
+    return status;
+}
+
+/* The watcher: has no children but the body and, as their reaper, all that come of it. */
+static int watch_body(pid_t parent, int argc, char **argv, int (*body)(int argc, char **argv))
+{
+    pid_t self = getpid();
+    int status;
+
+    child = 0;
+    die_with_parent(parent, SIGTERM);
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0) bench_fail_errno("prctl");
+    child = fork();
+    if (child < 0) bench_fail_errno("fork");
+    if (child == 0) run_body(self, argc, argv, body);
+    status = wait_for_child();
+    clean_up();
+    if (caught) return 128 + caught;
+    if (!WIFSIGNALED(status)) return WEXITSTATUS(status);
+    fprintf(stderr, "the benchmark was ended by signal %d\n", WTERMSIG(status));
+    return 128 + WTERMSIG(status);
+}
+
+/* The watcher is not this process, which may have been given children by the shell that became it.
+ */
 int guard_main(int argc, char **argv, int (*body)(int argc, char **argv))
 {
-    struct sigaction action = { .sa_handler = on_signal };
-    int status = 0;
+    pid_t self = getpid();
+    int status;
 
     notes = mmap(NULL, NOTE_MAX * sizeof(*notes), PROT_READ | PROT_WRITE,
                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (notes == MAP_FAILED) bench_fail_errno("mmap");
-    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0) bench_fail_errno("prctl");
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGHUP, &action, NULL);
+    watch_signals();
     fflush(NULL);
     child = fork();
     if (child < 0) bench_fail_errno("fork");
-    if (child == 0) run_child(argc, argv, body);
-    if (caught) (void)kill(child, SIGKILL); /* the signal came before child was known */
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {}
-    clean_up();
+    if (child == 0) exit(watch_body(self, argc, argv, body));
+    status = wait_for_child();
     if (caught) return 128 + caught;
-    if (WIFSIGNALED(status)) {
-        fprintf(stderr, "the benchmark was ended by signal %d\n", WTERMSIG(status));
-        return 128 + WTERMSIG(status);
-    }
-    return WEXITSTATUS(status);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 static void report(const char *format, va_list arguments, int error)
