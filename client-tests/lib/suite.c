@@ -97,20 +97,38 @@ void suite_fail(const char *format, ...)
     program_failed = true;
 }
 
-static int print_log_tail(const char *path, const struct stat *status, int kind, struct FTW *walk)
+/* What servers say in the ordinary course of things (level "*", and what ours says of itself at its
+ * start and end) has never explained a failure. */
+static bool is_ordinary(const char *line, size_t length)
 {
-    struct text log = { 0 };
-    size_t skipped;
+    static const char *const words[] = { " * ", " # Data does not survive", " # Received SIG",
+                                         " # WARNING" };
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (memmem(line, length, words[i], strlen(words[i]))) return true;
+    }
+    return length == 0;
+}
+
+static int print_log(const char *path, const struct stat *status, int kind, struct FTW *walk)
+{
+    struct text log = { 0 }, shown = { 0 };
 
     (void)status;
     if (kind != FTW_F || strcmp(path + walk->base, "log") != 0) return 0;
-    /* What redis-server says of itself has never explained a failure of ours. */
-    if (text_add_file(&log, path) == 0 && log.size > 0 &&
-        !strstr(text_string(&log), "Redis is starting")) {
-        skipped = log.size > LOG_TAIL_BYTES ? log.size - LOG_TAIL_BYTES : 0;
-        printf("---- the end of %s\n%s\n", path, text_string(&log) + skipped);
+    if (text_add_file(&log, path) == 0 && !strstr(text_string(&log), "Redis is starting")) {
+        for (const char *line = text_string(&log); *line;) {
+            size_t length = strcspn(line, "\n");
+            if (!is_ordinary(line, length)) text_format(&shown, "%.*s\n", (int)length, line);
+            line += length + (line[length] == '\n');
+        }
+    }
+    if (shown.size > 0) {
+        size_t skipped = shown.size > LOG_TAIL_BYTES ? shown.size - LOG_TAIL_BYTES : 0;
+        printf("---- from %s\n%s", path, text_string(&shown) + skipped);
     }
     text_finish(&log);
+    text_finish(&shown);
     return 0;
 }
 
@@ -134,7 +152,7 @@ int suite_run(Suite *suite)
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner) + (program_failed ? 1 : 0);
     srunner_free(runner);
-    if (failed > 0) (void)nftw(program_directory, print_log_tail, OPEN_DIRECTORIES_MAX, FTW_PHYS);
+    if (failed > 0) (void)nftw(program_directory, print_log, OPEN_DIRECTORIES_MAX, FTW_PHYS);
     if (keep && strcmp(keep, "1") == 0) {
         printf("kept: %s\n", program_directory);
     } else {
