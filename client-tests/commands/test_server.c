@@ -67,6 +67,24 @@ START_TEST(debug_is_refused_unless_the_configuration_allows_it)
 }
 END_TEST
 
+START_TEST(debug_may_be_allowed_to_clients_of_this_host)
+{
+    static const char *const arguments[] = { "--enable-debug-command", "local", NULL };
+    struct server_options options = { .arguments = arguments };
+    struct server local;
+    struct wire *by_tcp, *by_unix;
+
+    server_start(&local, &options);
+    by_tcp = wire_open(&local);
+    by_unix = wire_open_unix(&local);
+    expect_ok(by_tcp, "DEBUG SLEEP 0");
+    expect_ok(by_unix, "DEBUG SLEEP 0");
+    wire_close(by_tcp);
+    wire_close(by_unix);
+    server_stop(&local);
+}
+END_TEST
+
 START_TEST(debug_protocol_shows_every_type_as_redis_does)
 {
     static const char *const types[] = { "string", "integer", "double", "bignum",  "null",
@@ -308,6 +326,7 @@ int main(void)
     tcase_add_unchecked_fixture(tcase, start_servers, stop_servers);
     tcase_add_checked_fixture(tcase, open_clients, close_clients);
     tcase_add_test(tcase, debug_is_refused_unless_the_configuration_allows_it);
+    tcase_add_test(tcase, debug_may_be_allowed_to_clients_of_this_host);
     tcase_add_test(tcase, debug_protocol_shows_every_type_as_redis_does);
     tcase_add_test(tcase, debug_refuses_what_it_does_not_know);
     tcase_add_test(tcase, debug_object_tells_how_a_value_is_stored);
