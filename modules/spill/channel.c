@@ -121,7 +121,7 @@ static struct spill_channel *channel_create(struct os *os,
     channel->keeper_fd = -1;
     channel->disk_bytes_max = options->disk_bytes_max;
     channel->message_bytes_max = options->message_bytes_max;
-    channel->drive_bytes = at_most(options->memory_bytes / 64, DRIVE_BYTES_MAX);
+    channel->drive_bytes = at_most(options->memory_bytes / 16, DRIVE_BYTES_MAX);
     (void)snprintf(channel->name, sizeof(channel->name), "%s", options->name);
     if (init_conditions(channel) == 0) return channel;
     /* They need no memory here; there is nothing to give back. */

@@ -44,9 +44,9 @@ struct spill_channel_options {
     /* The channel's directory in it, made when missing. Not empty, at most
      * SPILL_CHANNEL_NAME_BYTES_MAX, without '/', not beginning with '.'. */
     const char *name;
-    /* For messages and the index of what is on disk, as the allocator counts it; one message may
-     * exceed it for a moment. Buffers of transfers, at most 6 MiB, exist only while the disk is in
-     * use and are not counted. 0: the default. */
+    /* For messages and the index of what is on disk, as the allocator counts it; one message and
+     * 128 KiB of descriptors of writes under way may exceed it for a moment. Buffers of transfers,
+     * at most 6 MiB, exist only while the disk is in use and are not counted. 0: the default. */
     uint64_t memory_bytes;
     uint64_t disk_bytes_max;    /* in whole blocks of 4 KiB; 0: 80% of what is free on opening */
     uint64_t message_bytes_max; /* at most half of memory_bytes; 0: an eighth of memory_bytes */

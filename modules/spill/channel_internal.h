@@ -50,8 +50,8 @@ struct spill_channel {
 
 void channel_lock(struct spill_channel *channel);
 void channel_unlock(struct spill_channel *channel);
-/* Completions and the store's turn, under the mutex. True: transfers ended or the store says that
- * more is to be done. */
+/* Completions and the store's turn, under the mutex. True: the store says that more is to be done.
+ */
 bool channel_drive(struct spill_channel *channel);
 /* Counts what was sent or received and drives now and then; under the mutex. */
 void channel_count_bytes(struct spill_channel *channel, uint64_t bytes);

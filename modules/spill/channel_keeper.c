@@ -42,7 +42,7 @@ bool channel_drive(struct spill_channel *channel)
          (channel->room_waiters > 0 && spill_store_pressure(channel->store) == SPILL_OK))) {
         pthread_cond_broadcast(&channel->progress);
     }
-    return has_ended || has_more;
+    return has_more;
 }
 
 void channel_count_bytes(struct spill_channel *channel, uint64_t bytes)
@@ -123,15 +123,16 @@ static uint64_t work_done(const struct spill_channel *channel)
  * disk, all that is in memory in use. Then whoever changes that drives the store too. */
 static void keep(struct spill_channel *channel)
 {
-    uint64_t before;
+    bool has_moved, has_more;
 
     do {
-        before = work_done(channel);
-        if (!channel_drive(channel)) return;
+        uint64_t before = work_done(channel);
+        has_more = channel_drive(channel);
+        has_moved = work_done(channel) != before;
         /* Let others in. */
         channel_unlock(channel);
         channel_lock(channel);
-    } while (!channel->is_stopping && work_done(channel) != before);
+    } while (has_more && has_moved && !channel->is_stopping);
 }
 
 static void *keeper_main(void *argument)

@@ -7,6 +7,8 @@
 
 #include <errno.h>
 
+#include "modules/base/clock.h"
+#include "modules/io/io.h"
 #include "modules/spill/store_internal.h"
 
 enum {
@@ -38,6 +40,18 @@ static int find_room_by_force(struct spill_channel *channel)
     return -ENOSPC;
 }
 
+/* Nothing has changed since the disk was found full, so that to look once more is of no use: a
+ * sender that tries again and again must not keep the receivers from the mutex. */
+static bool is_known_to_be_full(struct spill_channel *channel)
+{
+    struct spill_store *store = channel->store;
+
+    (void)io_poll(channel->io);
+    store_update_pressure(store);
+    return store->is_full && store->freed_extents == store->freed_extents_at_failure &&
+           clock_monotonic_us() < store->retry_us;
+}
+
 /* 0: a message can be taken. -EAGAIN: writes are under way. Else why not. */
 static int find_room(struct spill_channel *channel)
 {
@@ -45,6 +59,7 @@ static int find_room(struct spill_channel *channel)
 
     if (channel->receiver_count == 0) return -EPIPE;
     if (spill_store_pressure(store) == SPILL_OK) return 0;
+    if (is_known_to_be_full(channel)) return -ENOSPC;
     (void)channel_drive(channel);
     switch (spill_store_pressure(store)) {
     case SPILL_OK:
