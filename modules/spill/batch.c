@@ -23,7 +23,7 @@ struct batch {
 
 struct batch *batch_create(struct spill_store *store)
 {
-    struct batch *batch = calloc(1, sizeof(*batch));
+    struct batch *batch = store_allocate_zeroed(store, sizeof(*batch));
 
     if (!batch) return NULL;
     batch->store = store;
@@ -70,7 +70,7 @@ bool batch_add(struct batch *batch, struct block *block)
     assert(block->state == BLOCK_DIRTY);
     if (batch->count == BATCH_BLOCKS_MAX) return false;
     if (block->height > 0) {
-        image = malloc(NODE_IMAGE_BYTES_MAX);
+        image = store_allocate(store, NODE_IMAGE_BYTES_MAX);
         if (!image) return false;
         store_charge(store, alloc_size(NODE_IMAGE_BYTES_MAX));
         item->payload = slice_of(image, node_image_write(block, image));

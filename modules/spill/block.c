@@ -10,7 +10,7 @@
 
 static struct block *create(struct spill_store *store, uint64_t list, unsigned height)
 {
-    struct block *block = calloc(1, sizeof(*block));
+    struct block *block = store_allocate_zeroed(store, sizeof(*block));
 
     if (!block) return NULL;
     block->ref_count = 1;
@@ -81,7 +81,7 @@ void *chunk_bytes_get(struct spill_store *store, uint32_t capacity)
     if (bytes == alloc_size(store->chunk_bytes) && store->spare_count > 0) {
         return store->spares[--store->spare_count];
     }
-    return malloc(bytes);
+    return store_allocate(store, bytes);
 }
 
 void chunk_bytes_put(struct spill_store *store, void *bytes, uint32_t capacity)
@@ -135,7 +135,7 @@ struct block *block_create_node(struct spill_store *store, uint64_t list, unsign
     struct slot *slots;
 
     assert(height > 0 && height <= TREE_HEIGHT_MAX && capacity <= NODE_CHILDREN_MAX);
-    slots = malloc(capacity * sizeof(*slots));
+    slots = store_allocate(store, capacity * sizeof(*slots));
     if (!slots) return NULL;
     block = create(store, list, height);
     if (!block) {
@@ -306,7 +306,7 @@ int node_reserve(struct spill_store *store, struct block *node, unsigned child_c
     while (capacity < child_count)
         capacity = capacity < 4 ? 4 : 2 * capacity;
     if (capacity > NODE_CHILDREN_MAX) capacity = NODE_CHILDREN_MAX;
-    slots = malloc(capacity * sizeof(*slots));
+    slots = store_allocate(store, capacity * sizeof(*slots));
     if (!slots) return -ENOMEM;
     memcpy(slots, node->slots, node->end * sizeof(*slots));
     drop_bytes(store, node);

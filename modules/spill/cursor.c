@@ -23,7 +23,7 @@ struct spill_cursor {
 int spill_cursor_create(struct spill_snapshot *snapshot, uint64_t index, enum spill_end towards,
                         struct spill_cursor **out_cursor)
 {
-    struct spill_cursor *cursor = calloc(1, sizeof(*cursor));
+    struct spill_cursor *cursor = store_allocate_zeroed(snapshot->store, sizeof(*cursor));
 
     if (!cursor) return -ENOMEM;
     snapshot->ref_count++;

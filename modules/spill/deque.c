@@ -14,7 +14,7 @@
 
 int spill_deque_create(struct spill_store *store, struct spill_deque **out_deque)
 {
-    struct spill_deque *deque = calloc(1, sizeof(*deque));
+    struct spill_deque *deque = store_allocate_zeroed(store, sizeof(*deque));
 
     if (!deque) return -ENOMEM;
     deque->store = store;
@@ -198,7 +198,7 @@ static int push_slowly(struct spill_deque *deque, enum spill_end end, struct sli
     int rc;
 
     if (item.size == 0 || !lies_within(deque, end, item)) return push_one(deque, end, item);
-    copy = malloc(item.size);
+    copy = store_allocate(deque->store, item.size);
     if (!copy) return -ENOMEM;
     memcpy(copy, item.bytes, item.size);
     rc = push_one(deque, end, slice_of(copy, item.size));

@@ -172,7 +172,7 @@ static int edit_with_copy(struct spill_deque *deque, uint64_t index, enum edit_k
                           struct slice item)
 {
     struct edit edit = { .kind = kind, .item = item };
-    uint8_t *copy = malloc(item.size > 0 ? item.size : 1);
+    uint8_t *copy = store_allocate(deque->store, item.size > 0 ? item.size : 1);
     int rc;
 
     if (!copy) return -ENOMEM;

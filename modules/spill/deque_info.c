@@ -44,6 +44,8 @@ void spill_deque_info(const struct spill_deque *deque, struct spill_deque_info *
 
 bool spill_deque_is_resident(const struct spill_deque *deque)
 {
+    for (unsigned end = 0; end < 2; end++)
+        if (deque->ends[end] && !block_is_loaded(deque->ends[end])) return false;
     return !deque->is_spilled;
 }
 
@@ -62,7 +64,13 @@ static void check_end(const struct spill_deque *deque, enum spill_end end)
     } else {
         tree_check(deque->store, chunk);
     }
-    if (!block_is_loaded(chunk)) assert(deque->is_spilled);
+}
+
+static void check_loaded(const struct block *block)
+{
+    assert(block_is_loaded(block));
+    for (unsigned i = 0; block->height > 0 && i < block->end; i++)
+        check_loaded(block->slots[i].block);
 }
 
 void spill_deque_check(const struct spill_deque *deque)
@@ -78,6 +86,7 @@ void spill_deque_check(const struct spill_deque *deque)
     for (unsigned i = 0; i < PARTS_MAX; i++) {
         if (!parts[i]) continue;
         assert(parts[i]->list == deque->list);
+        if (spill_deque_is_resident(deque)) check_loaded(parts[i]);
         if (i > 0 && i < PARTS_MAX - 1) tree_check(deque->store, parts[i]);
         elements += parts[i]->element_count;
         bytes += parts[i]->element_bytes;

@@ -88,13 +88,11 @@ void deque_settle(struct spill_deque *deque)
     if (deque_has_tree(deque)) return;
     if (!deque->ends[SPILL_HEAD]) deque->ends[SPILL_HEAD] = deque->ends[SPILL_TAIL];
     if (!deque->ends[SPILL_TAIL]) deque->ends[SPILL_TAIL] = deque->ends[SPILL_HEAD];
-    deque->is_spilled =
-        deque->ends[0] && (!block_is_loaded(deque->ends[0]) || !block_is_loaded(deque->ends[1]));
-    if (deque->is_spilled || !deque->ends[0]) return;
-    /* What was read for a visit in the middle and is an end now must not leave memory behind the
-     * deque's back: from here on only rounds that know the deque find it. */
+    deque->is_spilled = false; /* of the trees */
+    /* An end chunk that was read for a visit in the middle is found through the deque from now on.
+     */
     for (unsigned end = 0; end < 2; end++)
-        block_unlink(deque->store, deque->ends[end]);
+        if (deque->ends[end]) block_unlink(deque->store, deque->ends[end]);
 }
 
 /* Replaces an end chunk; a single one is both ends. */
@@ -270,6 +268,8 @@ int deque_retire_end(struct spill_deque *deque, enum spill_end end)
     if (chunk->element_count == 0) {
         block_unref(deque->store, chunk);
     } else {
+        /* A chunk being written, or shared, may leave memory without the deque being told. */
+        if (chunk->state != BLOCK_DIRTY || !block_is_exclusive(chunk)) deque->is_spilled = true;
         if (block_is_loaded(chunk)) {
             bool is_small = chunk_used(chunk) <= deque->store->chunk_bytes / 2;
             if (!is_single && is_small && deque_join_neighbour(deque, end))

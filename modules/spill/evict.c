@@ -214,8 +214,8 @@ static void freeze_ends(struct round *round, struct spill_deque *deque)
         if (single->element_count == 0) {
             block_unref(round->store, single);
             deque->ends[SPILL_HEAD] = deque->ends[SPILL_TAIL] = NULL;
-        } else if (evict_block(round, single)) {
-            deque->is_spilled = true;
+        } else {
+            (void)evict_block(round, single);
         }
         return;
     }

@@ -11,12 +11,14 @@
 #include "modules/spill/prefetch.h"
 #include "modules/spill/store_internal.h"
 
-int pins_add(struct pins *pins, struct block *block)
+int pins_add(struct spill_store *store, struct pins *pins, struct block *block)
 {
     if (pins->count == pins->capacity) {
         unsigned capacity = pins->capacity < 8 ? 8 : 2 * pins->capacity;
-        struct block **blocks = realloc(pins->blocks, capacity * sizeof(*blocks));
+        struct block **blocks = store_allocate(store, capacity * sizeof(*blocks));
         if (!blocks) return -ENOMEM;
+        if (pins->count > 0) memcpy(blocks, pins->blocks, pins->count * sizeof(*blocks));
+        free(pins->blocks);
         pins->blocks = blocks;
         pins->capacity = capacity;
     }
@@ -40,12 +42,12 @@ void op_begin(struct op *op, struct spill_store *store)
     visit_begin(&op->visit);
 }
 
-static int pins_add_once(struct pins *pins, struct block *block)
+static int pins_add_once(struct spill_store *store, struct pins *pins, struct block *block)
 {
     for (unsigned i = 0; i < pins->count; i++) {
         if (pins->blocks[i] == block) return 0;
     }
-    return pins_add(pins, block);
+    return pins_add(store, pins, block);
 }
 
 static int report_read_error(struct op *op, struct block *block, uint64_t first_index)
@@ -67,8 +69,8 @@ int op_load(struct op *op, uint64_t base_index)
     int rc = 0;
 
     for (unsigned i = 0; i < op->visit.seen_count && rc == 0; i++)
-        rc = pins_add_once(&op->pins, op->visit.seen[i]);
-    if (rc == 0) rc = pins_add_once(&op->pins, block);
+        rc = pins_add_once(store, &op->pins, op->visit.seen[i]);
+    if (rc == 0) rc = pins_add_once(store, &op->pins, block);
     while (rc == 0 && !block_is_loaded(block)) {
         if (block->state == BLOCK_ON_DISK) {
             if (block->read_error != 0) return report_read_error(op, block, first_index);
@@ -163,7 +165,7 @@ static void fetch_done(struct spill_read *read)
 
 static struct fetch *fetch_create(struct spill_store *store, struct block *block, bool is_ahead)
 {
-    struct fetch *fetch = calloc(1, sizeof(*fetch));
+    struct fetch *fetch = store_allocate_zeroed(store, sizeof(*fetch));
     uint32_t size = block->ref.size_bytes;
 
     if (!fetch) return NULL;

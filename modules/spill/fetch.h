@@ -22,7 +22,7 @@ struct pins {
     struct block **blocks;
     unsigned count, capacity;
 };
-int pins_add(struct pins *pins, struct block *block); /* -ENOMEM */
+int pins_add(struct spill_store *store, struct pins *pins, struct block *block); /* -ENOMEM */
 /* Unpins all and frees the table. */
 void pins_release(struct spill_store *store, struct pins *pins);
 

@@ -97,7 +97,7 @@ int node_image_read(struct spill_store *store, const struct block *node, struct 
     if (count == 0 || count > NODE_CHILDREN_MAX || image.size % NODE_ENTRY_BYTES != 0) {
         return -EBADMSG;
     }
-    slots = malloc(NODE_CHILDREN_MAX * sizeof(*slots));
+    slots = store_allocate(store, NODE_CHILDREN_MAX * sizeof(*slots));
     if (!slots) return -ENOMEM;
     for (; made < count; made++) {
         struct block *child;

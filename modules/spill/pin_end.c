@@ -30,7 +30,7 @@ static int pin_next(struct pinning *pinning, struct visit *visit, uint64_t *out_
     if (!visit_block(visit, leaf, first)) return -EAGAIN;
     /* The nodes on the way are needed when the chunk becomes the end; visit names them. */
     for (unsigned i = 0; i < visit->seen_count && rc == 0; i++)
-        rc = pins_add(&pinning->pins, visit->seen[i]);
+        rc = pins_add(deque->store, &pinning->pins, visit->seen[i]);
     if (rc < 0) return rc;
     pinning->ready_count += leaf->element_count;
     pinning->ready_bytes += alloc_size(leaf->capacity);
@@ -64,7 +64,7 @@ int64_t spill_deque_pin_end(struct spill_deque *deque, enum spill_end end, uint6
     deque->is_touched = true;
     if (count > deque->element_count) count = deque->element_count;
     if (count == 0) return 0;
-    pins = calloc(1, sizeof(*pins));
+    pins = store_allocate_zeroed(deque->store, sizeof(*pins));
     if (!pins) return -ENOMEM;
     deque->busy_count++;
     rc = pin_chunks(&pinning, count, bytes_max);

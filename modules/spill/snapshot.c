@@ -11,7 +11,7 @@
 int spill_deque_snapshot(struct spill_deque *deque, struct spill_snapshot **out_snapshot)
 {
     struct spill_store *store = deque->store;
-    struct spill_snapshot *snapshot = calloc(1, sizeof(*snapshot));
+    struct spill_snapshot *snapshot = store_allocate_zeroed(store, sizeof(*snapshot));
     struct block **parts;
 
     if (!snapshot) return -ENOMEM;

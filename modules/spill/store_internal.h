@@ -3,6 +3,9 @@
  * One thread (the store's owner). */
 #ifndef MODULES_SPILL_STORE_INTERNAL_H
 #define MODULES_SPILL_STORE_INTERNAL_H
+#include <stdlib.h>
+#include <string.h>
+
 #include "modules/base/list.h"
 #include "modules/spill/block.h"
 #include "modules/spill/deque.h"
@@ -39,6 +42,8 @@ struct spill_store {
     uint64_t freed_extents; /* counts; a full disk is tried again when it has moved */
     uint64_t freed_extents_at_failure;
 
+    uint64_t allocations_to_failure; /* of tests: 1: the next one fails; 0: none does */
+
     struct io *io;
     struct spill_file *file;
     struct spill_hooks hooks;
@@ -60,6 +65,20 @@ struct spill_store {
     unsigned spare_count;
     char last_error[LAST_ERROR_BYTES];
 };
+
+/* All memory comes through here, so that tests can let any allocation fail. NULL: there is none. */
+static inline void *store_allocate(struct spill_store *store, size_t size)
+{
+    if (store->allocations_to_failure > 0 && --store->allocations_to_failure == 0) return NULL;
+    return malloc(size);
+}
+
+static inline void *store_allocate_zeroed(struct spill_store *store, size_t size)
+{
+    void *bytes = store_allocate(store, size);
+
+    return bytes ? memset(bytes, 0, size) : NULL;
+}
 
 static inline void store_charge(struct spill_store *store, uint64_t bytes)
 {

@@ -41,12 +41,25 @@ static bool accept_multiples_of_seven(void *context, struct slice item)
     return number % 7 == 0;
 }
 
-/* The operations that need what is on disk; each changes the model as it changes the deque. */
+static int push_three(enum spill_end end)
+{
+    uint8_t bytes[3][300];
+    struct slice items[3];
+
+    for (uint32_t i = 0; i < 3; i++) {
+        element_fill((struct element){ COUNT + i, 300 }, bytes[i]);
+        items[i] = slice_of(bytes[i], 300);
+    }
+    return spill_deque_push(deque, end, items, 3);
+}
+
+/* Operations, the first READING_COUNT of which need what is on disk; each changes the model as it
+ * changes the deque. */
 static int operation(unsigned which, struct model *model)
 {
-    static const uint8_t bytes[3000];
-    struct slice item, large = { bytes, 3000 };
-    struct element zeros = { 0, 0 };
+    static uint8_t bytes[3000];
+    struct slice item;
+    struct element zeros = { 0, 0 }, large = { COUNT + 9, 3000 };
     int64_t rc;
 
     switch (which) {
@@ -57,8 +70,9 @@ static int operation(unsigned which, struct model *model)
         if (rc == 0) model->elements[COUNT / 2] = zeros;
         return (int)rc;
     case 2:
-        rc = spill_deque_insert(deque, COUNT / 3, large);
-        if (rc == 0) ck_assert_int_eq(spill_deque_remove(deque, COUNT / 3, 1), 0);
+        element_fill(large, bytes);
+        rc = spill_deque_insert(deque, COUNT / 3, slice_of(bytes, large.size));
+        if (rc == 0) model_insert(model, COUNT / 3, large);
         return (int)rc;
     case 3:
         rc = spill_deque_remove(deque, 300, 500);
@@ -91,11 +105,21 @@ static int operation(unsigned which, struct model *model)
         for (size_t i = model->count; rc > 0 && i-- > 0;)
             if (model->elements[i].number % 7 == 0) model_remove(model, i, 1);
         return (int)rc;
+    case 9:
+        rc = push_three(SPILL_HEAD);
+        for (uint32_t i = 0; rc == 0 && i < 3; i++)
+            model_insert(model, 0, (struct element){ COUNT + i, 300 });
+        return (int)rc;
+    case 10:
+        rc = push_three(SPILL_TAIL);
+        for (uint32_t i = 0; rc == 0 && i < 3; i++)
+            model_insert(model, model->count, (struct element){ COUNT + i, 300 });
+        return (int)rc;
     default:
         return -ENOSYS;
     }
 }
-enum { OPERATION_COUNT = 9 };
+enum { READING_COUNT = 9, OPERATION_COUNT = 11 };
 
 /* Lets the nth read fail, for n = 1, 2, … until the operation succeeds; of the many alike of a long
  * walk only some. */
@@ -140,6 +164,37 @@ END_TEST
 START_TEST(a_flipped_byte_is_found_and_changes_nothing)
 {
     fail_each_read((unsigned)_i, 0, -EBADMSG);
+}
+END_TEST
+
+/* Lets the nth allocation fail, for n = 1, 2, … until the operation needs no more; with the list on
+ * disk and in memory, and a snapshot that makes the operation copy. */
+START_TEST(an_allocation_that_fails_changes_nothing)
+{
+    unsigned which = (unsigned)_i % OPERATION_COUNT;
+    bool is_on_disk = _i < OPERATION_COUNT;
+
+    for (uint64_t nth = 1;; nth += 1 + nth / 8) {
+        struct model model = numbers(COUNT);
+        struct spill_snapshot *snapshot;
+
+        open_tiny();
+        push_numbers(deque, 0, COUNT, ELEMENT_BYTES);
+        if (is_on_disk) ck_assert_int_eq(spill_store_evict_all(store), 0);
+        ck_assert_int_eq(spill_deque_snapshot(deque, &snapshot), 0);
+        store->allocations_to_failure = nth;
+        int rc = operation(which, &model);
+        bool has_fired = store->allocations_to_failure == 0;
+        store->allocations_to_failure = 0;
+        if (rc < 0) ck_assert_int_eq(rc, -ENOMEM);
+        expect_model(deque, &model);
+        if (rc < 0) ck_assert_int_ge(operation(which, &model), 0);
+        expect_model(deque, &model);
+        spill_snapshot_release(snapshot);
+        free(model.elements);
+        close_all();
+        if (!has_fired) return;
+    }
 }
 END_TEST
 
@@ -353,8 +408,9 @@ int main(void)
     int failed;
 
     tcase_set_timeout(tcase, 300);
-    tcase_add_loop_test(tcase, a_read_that_fails_changes_nothing, 0, OPERATION_COUNT);
-    tcase_add_loop_test(tcase, a_flipped_byte_is_found_and_changes_nothing, 0, OPERATION_COUNT);
+    tcase_add_loop_test(tcase, a_read_that_fails_changes_nothing, 0, READING_COUNT);
+    tcase_add_loop_test(tcase, a_flipped_byte_is_found_and_changes_nothing, 0, READING_COUNT);
+    tcase_add_loop_test(tcase, an_allocation_that_fails_changes_nothing, 0, 2 * OPERATION_COUNT);
     tcase_add_test(tcase, a_corrupted_chunk_spoils_only_its_own_elements);
     tcase_add_test(tcase, a_write_that_fails_loses_nothing);
     tcase_add_test(tcase, a_disk_that_never_writes_refuses_nobody_below_the_budget);

@@ -1,12 +1,13 @@
 /* Random operations of every kind on a deque that is nearly all on disk, compared with an array. */
 #include "modules/spill/test_deque_fixture.h"
 
-enum { STEPS = 3000, COUNT_MAX = 6000 };
+enum { STEPS = 3000, COUNT_MAX = 6000, LISTS = 60, LIST_STEPS = 8000 };
 
 static struct random dice;
 static struct spill_deque *deque;
 static struct model model;
 static uint32_t next_number;
+static size_t count_max;
 
 static struct spill_snapshot *snapshot;
 static struct model snapshot_model;
@@ -34,7 +35,7 @@ static void step_push(enum spill_end end)
     size_t count = 1 + random_below(&dice, 40);
     int rc;
 
-    if (model.count > COUNT_MAX) return;
+    if (model.count > count_max) return;
     for (size_t i = 0; i < count; i++) {
         elements[i] = new_element();
         uint8_t *bytes = malloc(elements[i].size + 1);
@@ -275,6 +276,7 @@ static void play(uint64_t seed, unsigned threads, enum waiting how)
     waiting = how;
     model = (struct model){ 0 };
     next_number = 1;
+    count_max = COUNT_MAX;
     deque = deque_open();
     for (unsigned i = 0; i < STEPS; i++) {
         step();
@@ -314,6 +316,55 @@ START_TEST(operations_that_are_retried_get_further_each_time)
 }
 END_TEST
 
+/* Many lists that come and go, each touched now and then: the eviction's hand puts them to rest and
+ * operations wake them up. */
+static void play_many(uint64_t seed, unsigned threads, enum waiting how)
+{
+    static struct spill_deque *deques[LISTS];
+    static struct model models[LISTS];
+
+    random_init(&dice, seed);
+    store_open_tiny(threads);
+    waiting = how;
+    next_number = 1;
+    count_max = 400;
+    for (unsigned i = 0; i < LISTS; i++) {
+        deques[i] = deque_open();
+        models[i] = (struct model){ 0 };
+    }
+    for (unsigned i = 0; i < LIST_STEPS; i++) {
+        unsigned which = (unsigned)random_below(&dice, LISTS);
+        deque = deques[which];
+        model = models[which];
+        step();
+        if (snapshot) drop_snapshot();
+        if (i % 16 == 0) spill_deque_check(deque);
+        if (i % 256 == 0) spill_store_check(store);
+        if (random_below(&dice, 200) == 0) {
+            spill_deque_destroy(deque);
+            free(model.elements);
+            deque = deque_open();
+            model = (struct model){ 0 };
+        }
+        deques[which] = deque;
+        models[which] = model;
+    }
+    ck_assert_uint_gt(store_info().evicted_chunks, 100);
+    ck_assert_uint_gt(store_info().fetched_chunks, 100);
+    for (unsigned i = 0; i < LISTS; i++) {
+        expect_model(deques[i], &models[i]);
+        spill_deque_destroy(deques[i]);
+        free(models[i].elements);
+    }
+    store_close();
+}
+
+START_TEST(many_lists_agree_with_arrays)
+{
+    play_many((uint64_t)_i + 301, _i % 2 ? 2 : 0, _i % 3 ? WAIT_BLOCKING : WAIT_AGAIN);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("spill deque model");
@@ -325,6 +376,7 @@ int main(void)
     tcase_add_loop_test(tcase, random_operations_agree_with_an_array_on_one_thread, 0, 8);
     tcase_add_loop_test(tcase, random_operations_agree_with_an_array_with_io_threads, 0, 4);
     tcase_add_loop_test(tcase, operations_that_are_retried_get_further_each_time, 0, 8);
+    tcase_add_loop_test(tcase, many_lists_agree_with_arrays, 0, 6);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
