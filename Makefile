@@ -39,7 +39,6 @@ comma    := ,
 LIBS_release := -ljemalloc
 LIBS     := -levent_core -lcrypto -lxxhash -lm $(LIBS_$(VARIANT))
 
-
 LIBRARY_SOURCES := $(filter-out $(wildcard server/main.c) %/client/node/%, \
     $(shell find modules server -name '*.c' ! -name 'test_*' ! -name 'fuzz_*' | sort))
 TEST_SOURCES    := $(shell find modules server -name 'test_*.c' | sort)
@@ -80,8 +79,11 @@ fuzzers: $(FUZZERS)
 deps:
 	@tools/deps
 
+# Serves 127.0.0.1:6379 with its files in data/ (make run DATA=/somewhere/else).
+DATA ?= data
 run: all
-	build/sluice-server conf/sluice.conf
+	@mkdir -p $(DATA)
+	build/sluice-server conf/sluice.conf --dir $(DATA)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -157,6 +159,9 @@ lint:
 install: all
 	install -D -m 0755 $(SERVER) $(DESTDIR)$(PREFIX)/bin/sluice-server
 	install -D -m 0644 conf/sluice.conf $(DESTDIR)$(PREFIX)/share/sluice/sluice.conf
+	sed 's|/usr/local/bin|$(PREFIX)/bin|' conf/sluice.service > $(BUILD)/sluice.service
+	install -D -m 0644 $(BUILD)/sluice.service \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system/sluice.service
 	install -D -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/sluice/README.md
 	install -D -m 0644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/sluice/LICENSE
 
