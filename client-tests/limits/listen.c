@@ -90,7 +90,7 @@ static void use(redisContext *context)
     for (size_t i = 0; i < reply->elements; i++) {
         char expected[32];
         size_t size = (size_t)snprintf(expected, sizeof(expected), "%zu:", i);
-        memcpy(expected + size, "a\0\r\nb", 5);
+        memcpy(expected + size, "a\0\r\nb", 6); /* its end, too, though only five are compared */
         ck_assert_uint_eq(reply->element[i]->len, size + 5);
         ck_assert_mem_eq(reply->element[i]->str, expected, size + 5);
     }
