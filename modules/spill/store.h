@@ -34,7 +34,9 @@ struct spill_hooks {
 
 struct spill_options {
     const char *directory;    /* exists; the store's files in it are named spill-*.dat */
-    uint64_t memory_bytes;    /* budget; what is pinned or being written may exceed it for a while */
+    uint64_t memory_bytes;    /* budget of chunks, nodes and descriptors; what is pinned or being written
+                               * may exceed it for a while. The file's transfer buffers (at most 6 MiB)
+                               * and 16 spare chunks come on top; info counts them too. */
     uint64_t disk_bytes_max;  /* 0: no limit but the disk's */
     uint32_t chunk_bytes;     /* full chunk with its header, as allocated: 512 to 32768; 0: 32768 */
     uint32_t element_bytes_max; /* larger elements are refused; 0: 512 MiB */
