@@ -20,6 +20,7 @@
 #include "server/boot_config.h"
 #include "server/boot_directory.h"
 #include "server/commands/dispatch.h"
+#include "server/commands/memory_command_allocator.h"
 #include "server/commands/monitor.h"
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
@@ -79,6 +80,12 @@ static bool key_is_held(void *context, unsigned database, struct slice name)
 static uint64_t parked_bytes(void *context)
 {
     return parking_memory_bytes(((struct server *)context)->parking);
+}
+
+static void purge_free_pages(void *context)
+{
+    (void)context;
+    (void)allocator_purge(); /* without jemalloc there is nothing to purge */
 }
 
 static bool is_protected(void *context)
@@ -183,6 +190,7 @@ static int make_memory(struct house *house)
                                     .store = server->store,
                                     .fibers = server->fibers,
                                     .parked_bytes = parked_bytes,
+                                    .purge = purge_free_pages,
                                     .context = server };
     int rc = memory_create(&owners, boot_config_memory_limit(server),
                            server->config->list_memory_max_bytes, &server->memory);

@@ -5,7 +5,7 @@
  * thread does almost all allocating. */
 extern const char *malloc_conf;
 const char *malloc_conf =
-    "narenas:2,tcache:true,dirty_decay_ms:500,muzzy_decay_ms:0,background_thread:"
+    "narenas:2,tcache:true,dirty_decay_ms:200,muzzy_decay_ms:0,background_thread:"
     "false,retain:true";
 
 int main(int argc, char **argv)

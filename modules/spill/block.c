@@ -114,12 +114,11 @@ struct block *block_create_chunk(struct spill_store *store, uint64_t list, uint3
     uint8_t *bytes;
 
     capacity = chunk_capacity(store, capacity);
-    bytes = malloc(alloc_size(capacity));
-
+    bytes = chunk_bytes_get(store, capacity);
     if (!bytes) return NULL;
     block = create(store, list, 0);
     if (!block) {
-        free(bytes);
+        chunk_bytes_put(store, bytes, capacity);
         return NULL;
     }
     block->chunk_count = 1;

@@ -66,11 +66,16 @@ struct spill_store {
     char last_error[LAST_ERROR_BYTES];
 };
 
+/* jemalloc as Debian builds it lets blocks of this size and more begin anywhere in a page, for which it
+ * takes one page more; what is aligned takes none. */
+enum { WHOLE_PAGES_FROM_BYTES = 16384, PAGE_BYTES = 4096 };
+
 /* All memory comes through here, so that tests can let any allocation fail. NULL: there is none. */
 static inline void *store_allocate(struct spill_store *store, size_t size)
 {
     if (store->allocations_to_failure > 0 && --store->allocations_to_failure == 0) return NULL;
-    return malloc(size);
+    if (size < WHOLE_PAGES_FROM_BYTES) return malloc(size);
+    return aligned_alloc(PAGE_BYTES, (size + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES);
 }
 
 static inline void *store_allocate_zeroed(struct spill_store *store, size_t size)

@@ -16,6 +16,8 @@ enum {
     /* Lists work with this little, slowly; below it nothing else may take more. */
     SPILL_SHARE_LEAST = 16,     /* of the limit: a sixteenth */
     BUDGET_GRAIN_BYTES = 65536, /* smaller changes of the budget are not worth a call */
+    LIST_ROOT_BYTES = 256,      /* about what an empty deque and its descriptor keep in memory */
+    PURGE_ABOVE_PART = 64,      /* RssAnon above the limit less a 64th: free pages are given back */
 };
 
 struct memory {
@@ -27,6 +29,7 @@ struct memory {
     uint64_t rss_bytes, rss_anon_bytes, peak_rss_anon_bytes, startup_bytes;
     uint64_t used_bytes, peak_used_bytes;
     uint64_t unspillable_bytes; /* estimate of now */
+    uint64_t fixed_bytes;       /* counted now: what goes only when clients remove it */
     /* At the last sample: RssAnon less spill's, and what the owners counted. Between samples the
      * owners' growth is added to it. */
     uint64_t sampled_unspillable_bytes, sampled_counted_bytes;
@@ -89,37 +92,51 @@ static void read_rss(struct memory *memory)
         memory->peak_rss_anon_bytes = memory->rss_anon_bytes;
 }
 
-/* What the owners count beside spill. */
-static uint64_t counted_beside_spill(const struct memory *memory)
+/* What the owners tell, asked once for all sums. */
+struct counts {
+    uint64_t beside_spill; /* everything but spill's */
+    uint64_t spill;
+    /* Keys, values, list roots and clients: what eviction, flushing and purging cannot make less.
+     */
+    uint64_t for_good;
+};
+
+static struct counts count(const struct memory *memory)
 {
     const struct memory_owners *owners = &memory->owners;
+    uint64_t sessions = (uint64_t)(memory->session_bytes > 0 ? memory->session_bytes : 0);
     struct net_info net;
     struct keyspace_info keyspace;
+    struct spill_store_info spill;
+    struct counts counts;
+    uint64_t both;
 
     net_info(owners->net, &net);
     keyspace_info(owners->keyspace, &keyspace);
-    return net.pool_bytes + net.heap_output_bytes + net.heap_input_bytes + net.clients_bytes +
-           keyspace.memory_bytes + blocked_memory_bytes(owners->blocked) +
-           fiber_memory_bytes(owners->fibers) + owners->parked_bytes(owners->context) +
-           (uint64_t)(memory->session_bytes > 0 ? memory->session_bytes : 0);
-}
-
-static uint64_t spill_bytes(const struct memory *memory)
-{
-    struct spill_store_info info;
-
-    spill_store_info(memory->owners.store, &info);
-    return info.memory_bytes;
+    spill_store_info(owners->store, &spill);
+    both = net.clients_bytes + keyspace.memory_bytes + blocked_memory_bytes(owners->blocked) +
+           sessions;
+    counts.for_good = both + spill.deque_count * LIST_ROOT_BYTES;
+    counts.beside_spill = both + net.pool_bytes + net.heap_output_bytes + net.heap_input_bytes +
+                          fiber_memory_bytes(owners->fibers) +
+                          owners->parked_bytes(owners->context);
+    counts.spill = spill.memory_bytes;
+    return counts;
 }
 
 void memory_sample(struct memory *memory)
 {
-    uint64_t spill = spill_bytes(memory);
+    struct counts counts = count(memory);
 
     read_rss(memory);
-    memory->sampled_counted_bytes = counted_beside_spill(memory);
+    if (memory->rss_anon_bytes > memory->limit_bytes - memory->limit_bytes / PURGE_ABOVE_PART &&
+        memory->limit_bytes > 0) {
+        memory->owners.purge(memory->owners.context);
+        read_rss(memory);
+    }
+    memory->sampled_counted_bytes = counts.beside_spill;
     memory->sampled_unspillable_bytes =
-        memory->rss_anon_bytes > spill ? memory->rss_anon_bytes - spill : 0;
+        memory->rss_anon_bytes > counts.spill ? memory->rss_anon_bytes - counts.spill : 0;
 }
 
 static uint64_t least_spill_bytes(const struct memory *memory)
@@ -144,13 +161,14 @@ static uint64_t difference(uint64_t a, uint64_t b)
 
 void memory_update(struct memory *memory)
 {
-    uint64_t counted = counted_beside_spill(memory);
+    struct counts counts = count(memory);
     uint64_t estimate = memory->sampled_unspillable_bytes, budget;
 
-    if (counted > memory->sampled_counted_bytes)
-        estimate += counted - memory->sampled_counted_bytes;
-    memory->unspillable_bytes = estimate > counted ? estimate : counted;
-    memory->used_bytes = counted + spill_bytes(memory);
+    if (counts.beside_spill > memory->sampled_counted_bytes)
+        estimate += counts.beside_spill - memory->sampled_counted_bytes;
+    memory->unspillable_bytes = estimate > counts.beside_spill ? estimate : counts.beside_spill;
+    memory->fixed_bytes = counts.for_good;
+    memory->used_bytes = counts.beside_spill + counts.spill;
     if (memory->used_bytes > memory->peak_used_bytes) memory->peak_used_bytes = memory->used_bytes;
     budget = budget_of(memory);
     if (difference(budget, memory->budget_bytes) < BUDGET_GRAIN_BYTES &&
@@ -170,7 +188,7 @@ void memory_set_limit(struct memory *memory, uint64_t limit_bytes, uint64_t list
 
 bool memory_is_exhausted(const struct memory *memory)
 {
-    return memory->unspillable_bytes + least_spill_bytes(memory) > memory->limit_bytes;
+    return memory->fixed_bytes + least_spill_bytes(memory) > memory->limit_bytes;
 }
 
 void memory_info(const struct memory *memory, struct memory_info *out_info)

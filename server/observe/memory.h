@@ -24,6 +24,7 @@ struct memory_owners {
     struct spill_store *store;
     struct fiber_pool *fibers;
     uint64_t (*parked_bytes)(void *context); /* parked calls and their arguments */
+    void (*purge)(void *context);            /* the allocator gives free pages back to the kernel */
     void *context;
 };
 
