@@ -119,7 +119,7 @@ int client_open(struct net *net, int fd, const struct listener *listener, const 
     client->fd = fd;
     client->id = net->next_id;
     client->is_trusted = true;
-    client->listener = listener;
+    client->listener = listener->is_unix ? listener : NULL; /* others may go before us */
     client->is_unix = listener->is_unix;
     client->connected_us = loop_now_us(net->loop);
     client->last_active_us = client->connected_us;

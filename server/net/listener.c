@@ -181,13 +181,24 @@ out:
     return rc;
 }
 
-static int bind_tcp(const struct sockaddr_storage *address, socklen_t size)
+/* Two sockets with this may be bound to addresses that overlap. Set only between a new listener and
+ * an old one that is to go, and only when they do overlap: other processes of this user could bind
+ * there too, and the kernel may go on allowing it to them as long as the port is in use. */
+static int share_port(int fd, bool shares)
+{
+    int value = shares;
+
+    return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+static int bind_tcp(const struct sockaddr_storage *address, socklen_t size, bool shares)
 {
     int on = 1, rc;
     int fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd < 0) return -errno;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0) goto fail;
+    if (shares && share_port(fd, true) < 0) goto fail;
     if (address->ss_family == AF_INET6 &&
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) {
         goto fail;
@@ -205,29 +216,39 @@ static bool is_not_available_here(int error)
            error == ESOCKTNOSUPPORT || error == EPFNOSUPPORT || error == EAFNOSUPPORT;
 }
 
-int net_listen_tcp(struct net *net, const char *address, uint16_t port, uint32_t backlog)
+/* *port 0: any, and which. shares: its port may be bound by a listener that is to go. */
+static int listen_tcp(struct net *net, const char *address, uint16_t *port, uint32_t backlog,
+                      bool shares)
 {
-    struct listener description = { 0 };
-    struct sockaddr_storage bound = { 0 };
+    struct listener description = { .is_wanted = true };
+    struct sockaddr *bound = (struct sockaddr *)&description.address;
     socklen_t size = 0;
     bool is_optional = address[0] == '-';
     int fd, rc;
 
     if (is_optional) address++;
-    rc = address_resolve(address, port, &bound, &size);
-    fd = rc < 0 ? rc : bind_tcp(&bound, size);
+    rc = address_resolve(address, *port, &description.address, &size);
+    fd = rc < 0 ? rc : bind_tcp(&description.address, size, shares);
     if (fd < 0) return is_optional && is_not_available_here(-fd) ? 0 : fd;
-    size = sizeof(bound);
-    if (getsockname(fd, (struct sockaddr *)&bound, &size) < 0) {
+    size = sizeof(description.address);
+    if (getsockname(fd, bound, &size) < 0) {
         rc = -errno;
         (void)close(fd);
         return rc;
     }
-    description.port = address_port((struct sockaddr *)&bound);
-    address_format((struct sockaddr *)&bound, description.text, sizeof(description.text));
+    description.port = address_port(bound);
+    address_format(bound, description.text, sizeof(description.text));
     rc = start_listener(net, fd, backlog, &description);
-    if (rc == 0) log_write(net->log, LOG_NOTICE, "Listening on %s", description.text);
-    return rc;
+    if (rc == 0 && shares) rc = share_port(fd, false); /* fd is net's now */
+    if (rc < 0) return rc;
+    *port = description.port;
+    log_write(net->log, LOG_NOTICE, "Listening on %s", description.text);
+    return 0;
+}
+
+int net_listen_tcp(struct net *net, const char *address, uint16_t port, uint32_t backlog)
+{
+    return listen_tcp(net, address, &port, backlog, false);
 }
 
 /* Makes path free for bind. -EADDRINUSE: somebody listens there, or it is no socket. */
@@ -296,6 +317,90 @@ static void stop_listener(struct listener *listener)
     (void)close(listener->fd);
     listener->fd = -1;
     if (listener->is_unix) (void)unlink(listener->path); /* may be gone already */
+}
+
+/* ---- other addresses ---- */
+
+static bool is_open_tcp(const struct listener *listener)
+{
+    return !listener->is_unix && listener->fd >= 0;
+}
+
+static struct listener *find_listener(struct net *net, const char *address, uint16_t port)
+{
+    struct sockaddr_storage wanted = { 0 };
+    socklen_t size = 0;
+
+    if (address[0] == '-') address++;
+    if (port == 0 || address_resolve(address, port, &wanted, &size) < 0) return NULL;
+    list_for_each(link, &net->listeners)
+    {
+        struct listener *listener = list_container(link, struct listener, link);
+        if (is_open_tcp(listener) && memcmp(&listener->address, &wanted, size) == 0)
+            return listener;
+    }
+    return NULL;
+}
+
+/* Marks the listeners that stay, and lets new ones be bound beside those that do not. */
+static int prepare_exchange(struct net *net, char *const *addresses, size_t count, uint16_t port)
+{
+    int rc = 0;
+
+    list_for_each(link, &net->listeners) list_container(link, struct listener, link)->is_wanted =
+        false;
+    for (size_t i = 0; i < count; i++) {
+        struct listener *listener = find_listener(net, addresses[i], port);
+        if (listener) listener->is_wanted = true;
+    }
+    list_for_each(link, &net->listeners)
+    {
+        struct listener *listener = list_container(link, struct listener, link);
+        if (is_open_tcp(listener) && !listener->is_wanted && rc == 0)
+            rc = share_port(listener->fd, true);
+    }
+    return rc;
+}
+
+/* Closes the listeners that were there before (the list's first old_count) and are not wanted, or
+ * after a failure the new ones. */
+static void end_exchange(struct net *net, size_t old_count, bool is_done)
+{
+    struct list_link *next, *link = net->listeners.next;
+
+    for (size_t i = 0; link != &net->listeners; i++, link = next) {
+        struct listener *listener = list_container(link, struct listener, link);
+
+        next = link->next;
+        if (!is_open_tcp(listener)) continue;
+        if (is_done ? listener->is_wanted : i < old_count) {
+            /* Fails for no socket that took it before. */
+            if (!is_done) (void)share_port(listener->fd, false);
+            continue;
+        }
+        log_write(net->log, LOG_NOTICE, "No longer listening on %s", listener->text);
+        stop_listener(listener);
+        list_remove(link);
+        free(listener);
+    }
+}
+
+int net_exchange_tcp(struct net *net, char *const *addresses, size_t count, uint16_t port,
+                     uint32_t backlog, size_t *out_failed)
+{
+    size_t old_count = 0, i = 0;
+    int rc;
+
+    list_for_each(link, &net->listeners) old_count++;
+    rc = prepare_exchange(net, addresses, count, port);
+    for (; rc == 0 && i < count; i++) {
+        if (find_listener(net, addresses[i], port)) continue;
+        rc = listen_tcp(net, addresses[i], &port, backlog, false);
+        if (rc == -EADDRINUSE) rc = listen_tcp(net, addresses[i], &port, backlog, true);
+    }
+    if (rc < 0) *out_failed = i > 0 ? i - 1 : 0;
+    end_exchange(net, old_count, rc == 0);
+    return rc;
 }
 
 void net_stop_listening(struct net *net)

@@ -67,6 +67,12 @@ void net_destroy(struct net *net);
  * here. port 0: any free one. Logs "Listening on ADDRESS:PORT". -EADDRINUSE and other errors of
  * bind and listen. */
 int net_listen_tcp(struct net *net, const char *address, uint16_t port, uint32_t backlog);
+/* Listens on these addresses and on no other TCP one; those that it listens on already stay as they
+ * are, and so does every accepted connection. port 0: the first address takes any free one, the
+ * others the same. New sockets listen before old ones are closed: after an error all is as it was,
+ * and *out_failed is the index of the address that could not be had. */
+int net_exchange_tcp(struct net *net, char *const *addresses, size_t count, uint16_t port,
+                     uint32_t backlog, size_t *out_failed);
 /* A stale socket of a dead server is replaced; made with the mode before it can be connected to. */
 int net_listen_unix(struct net *net, const char *path, uint32_t mode, uint32_t backlog);
 void net_stop_listening(struct net *net);

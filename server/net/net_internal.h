@@ -33,11 +33,13 @@ enum {
 };
 
 struct listener {
-    struct list_link link; /* in net->listeners; freed with net: clients point to its text */
+    struct list_link link; /* in net->listeners */
     struct net *net;
-    int fd; /* -1: closed */
+    int fd; /* -1: closed; of a unix socket kept until net goes: clients point to its text */
     bool is_unix, is_paused;
+    bool is_wanted; /* while TCP listeners are exchanged: this one stays */
     uint16_t port;
+    struct sockaddr_storage address; /* TCP */
     struct event event;
     char text[ADDRESS_TEXT_BYTES]; /* a client's local text when it is a unix socket */
     char path[ADDRESS_TEXT_BYTES]; /* of a unix socket: to be removed */
@@ -74,7 +76,7 @@ struct client {
     uint64_t soft_since_us; /* output above the soft limit since; 0: it is not */
     struct client_producer producer;
     struct event event;
-    const struct listener *listener;
+    const struct listener *listener;        /* of a unix client, else NULL */
     char peer_text[ADDRESS_TEXT_BYTES / 2]; /* TCP; a unix client shows its listener's path */
     char local_text[ADDRESS_TEXT_BYTES / 2];
     max_align_t session[]; /* options.session_bytes */

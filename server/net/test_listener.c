@@ -152,6 +152,105 @@ START_TEST(two_addresses_may_share_a_port_and_the_second_may_be_missing)
 }
 END_TEST
 
+static int connect_tcp(const char *address, uint16_t port)
+{
+    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(port) };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(inet_pton(AF_INET, address, &to.sin_addr), 1);
+    if (connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0) {
+        ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+        return fd;
+    }
+    ck_assert_int_eq(errno, ECONNREFUSED);
+    ck_assert_int_eq(close(fd), 0);
+    return -1;
+}
+
+static void expect_served(int fd)
+{
+    ck_assert_int_ge(fd, 0);
+    testing_send(fd, "PING\r\n");
+    testing_expect(fd, "+PONG\r\n");
+    ck_assert_int_eq(close(fd), 0);
+}
+
+static int exchange(const char *const *addresses, size_t count, uint16_t port, size_t *out_failed)
+{
+    return net_exchange_tcp(testing.net, (char *const *)(const void *)addresses, count, port, 511,
+                            out_failed);
+}
+
+START_TEST(listeners_are_exchanged_for_wider_and_narrower_ones_and_clients_stay)
+{
+    static const char *const wide[] = { "*", "-192.0.2.1" }, *const narrow[] = { "127.0.0.3" };
+    uint16_t port = net_tcp_port(testing.net);
+    int client = testing_connect();
+    size_t failed;
+
+    testing_until(testing.opened == 1);
+    ck_assert_int_eq(exchange(wide, 2, port, &failed), 0);
+    expect_served(connect_tcp("127.0.0.1", port));
+    expect_served(connect_tcp("127.0.0.3", port));
+    ck_assert_int_eq(exchange(narrow, 1, port, &failed), 0);
+    expect_served(connect_tcp("127.0.0.3", port));
+    ck_assert_int_eq(connect_tcp("127.0.0.1", port), -1);
+    ck_assert_int_eq(exchange(NULL, 0, port, &failed), 0);
+    ck_assert_int_eq(connect_tcp("127.0.0.3", port), -1);
+    ck_assert_uint_eq(net_tcp_port(testing.net), 0);
+    expect_served(client);
+}
+END_TEST
+
+START_TEST(an_exchange_that_fails_leaves_the_listeners_as_they_were)
+{
+    static const char *const wanted[] = { "127.0.0.1", "127.0.0.2", "192.0.2.1" };
+    uint16_t port = net_tcp_port(testing.net);
+    size_t failed = 0;
+
+    ck_assert_int_eq(exchange(wanted, 3, port, &failed), -EADDRNOTAVAIL);
+    ck_assert_uint_eq(failed, 2);
+    ck_assert_uint_eq(net_tcp_port(testing.net), port);
+    expect_served(connect_tcp("127.0.0.1", port));
+    ck_assert_int_eq(connect_tcp("127.0.0.2", port), -1);
+}
+END_TEST
+
+/* Whoever sets SO_REUSEPORT could otherwise take a part of our connections. */
+START_TEST(after_an_exchange_nobody_can_share_a_port)
+{
+    static const char *const once[] = { "127.0.0.2" }, *const none[] = { "192.0.2.1" };
+    struct sockaddr_in address = { .sin_family = AF_INET };
+    int on = 1, other = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    size_t failed;
+
+    ck_assert_int_eq(exchange(once, 1, 0, &failed), 0);
+    ck_assert_int_eq(exchange(none, 1, net_tcp_port(testing.net), &failed), -EADDRNOTAVAIL);
+    address.sin_port = htons(net_tcp_port(testing.net));
+    ck_assert_int_eq(inet_pton(AF_INET, "127.0.0.2", &address.sin_addr), 1);
+    ck_assert_int_eq(setsockopt(other, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)), 0);
+    ck_assert_int_eq(bind(other, (struct sockaddr *)&address, sizeof(address)), -1);
+    ck_assert_int_eq(errno, EADDRINUSE);
+    ck_assert_int_eq(close(other), 0);
+}
+END_TEST
+
+START_TEST(one_free_port_serves_all_addresses_and_the_same_address_twice_is_one)
+{
+    static const char *const wanted[] = { "-192.0.2.1", "127.0.0.2", "127.0.0.3", "127.0.0.2" };
+    uint16_t old = net_tcp_port(testing.net), port;
+    size_t failed;
+
+    ck_assert_int_eq(exchange(wanted, 4, 0, &failed), 0);
+    port = net_tcp_port(testing.net);
+    ck_assert_uint_ne(port, 0);
+    expect_served(connect_tcp("127.0.0.2", port));
+    expect_served(connect_tcp("127.0.0.3", port));
+    ck_assert_int_eq(connect_tcp("127.0.0.1", old), -1);
+}
+END_TEST
+
 START_TEST(addresses_are_read_and_written_as_redis_does)
 {
     static const struct {
@@ -307,6 +406,10 @@ static Suite *listener_suite(void)
     tcase_add_checked_fixture(tcp, testing_set_up, testing_tear_down);
     tcase_add_test(tcp, a_port_in_use_is_an_error_and_an_address_that_is_not_ours_too);
     tcase_add_test(tcp, two_addresses_may_share_a_port_and_the_second_may_be_missing);
+    tcase_add_test(tcp, listeners_are_exchanged_for_wider_and_narrower_ones_and_clients_stay);
+    tcase_add_test(tcp, an_exchange_that_fails_leaves_the_listeners_as_they_were);
+    tcase_add_test(tcp, after_an_exchange_nobody_can_share_a_port);
+    tcase_add_test(tcp, one_free_port_serves_all_addresses_and_the_same_address_twice_is_one);
     tcase_add_test(tcp, addresses_are_read_and_written_as_redis_does);
     suite_add_tcase(suite, tcp);
     tcase_add_checked_fixture(local, set_up_unix, tear_down_unix);
