@@ -15,8 +15,22 @@ enum {
     REHASH_BUCKETS_A_TURN = 64,
     SPILL_SLICE_US = 500,
     HELD_RETRY_US = 1000,
+    MEMORY_SAMPLE_US = 10000,
     SLEEP_MAX_MS = 3600000,
 };
+
+/* The kernel's figure is asked for often while there is work: between two looks memory can grow by
+ * what the clients send in that time. */
+static void look_at_memory(struct server *server)
+{
+    uint64_t now_us = loop_now_us(server->loop);
+
+    if (now_us - server->memory_sampled_us >= MEMORY_SAMPLE_US) {
+        server->memory_sampled_us = now_us;
+        memory_sample(server->memory);
+    }
+    memory_update(server->memory);
+}
 
 bool turn_end(void *context)
 {
@@ -29,7 +43,7 @@ bool turn_end(void *context)
     if (parking_run(server)) has_more = true;
     if (spill_store_tick(server->store, SPILL_SLICE_US)) has_more = true;
     if (keyspace_rehash_step(server->keyspace, REHASH_BUCKETS_A_TURN)) has_more = true;
-    memory_update(server->memory);
+    look_at_memory(server);
     return has_more;
 }
 

@@ -17,7 +17,10 @@ enum {
     SPILL_SHARE_LEAST = 16,     /* of the limit: a sixteenth */
     BUDGET_GRAIN_BYTES = 65536, /* smaller changes of the budget are not worth a call */
     LIST_ROOT_BYTES = 256,      /* about what an empty deque and its descriptor keep in memory */
-    PURGE_ABOVE_PART = 64,      /* RssAnon above the limit less a 64th: free pages are given back */
+    /* Aimed at is a little less than the limit, so that what grows between two looks at RssAnon
+     * stays within the promise: a sixteenth, and not more than this. */
+    RESERVE_PART = 16,
+    RESERVE_BYTES_MAX = 16 << 20,
 };
 
 struct memory {
@@ -124,13 +127,19 @@ static struct counts count(const struct memory *memory)
     return counts;
 }
 
+static uint64_t target_bytes(const struct memory *memory)
+{
+    uint64_t reserve = memory->limit_bytes / RESERVE_PART;
+
+    return memory->limit_bytes - (reserve < RESERVE_BYTES_MAX ? reserve : RESERVE_BYTES_MAX);
+}
+
 void memory_sample(struct memory *memory)
 {
     struct counts counts = count(memory);
 
     read_rss(memory);
-    if (memory->rss_anon_bytes > memory->limit_bytes - memory->limit_bytes / PURGE_ABOVE_PART &&
-        memory->limit_bytes > 0) {
+    if (memory->limit_bytes > 0 && memory->rss_anon_bytes > target_bytes(memory)) {
         memory->owners.purge(memory->owners.context);
         read_rss(memory);
     }
@@ -146,10 +155,9 @@ static uint64_t least_spill_bytes(const struct memory *memory)
 
 static uint64_t budget_of(const struct memory *memory)
 {
-    uint64_t least = least_spill_bytes(memory), budget = least;
+    uint64_t least = least_spill_bytes(memory), target = target_bytes(memory), budget = least;
 
-    if (memory->limit_bytes > memory->unspillable_bytes + least)
-        budget = memory->limit_bytes - memory->unspillable_bytes;
+    if (target > memory->unspillable_bytes + least) budget = target - memory->unspillable_bytes;
     if (memory->list_bytes_max && budget > memory->list_bytes_max) budget = memory->list_bytes_max;
     return budget;
 }

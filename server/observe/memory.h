@@ -2,9 +2,10 @@
  * commands.
  *
  * Owners tell their sums (keyspace, clients, buffers, parked calls, fibers, spill); the kernel
- * tells RssAnon every 100 ms. The larger of the two, less what spill holds, is what cannot be
- * spilled; spill's budget is what maxmemory leaves beside it. When too little is left, commands
- * that need memory that cannot spill are refused. Loop thread only. */
+ * tells RssAnon. The larger of the two, less what spill holds, is what cannot be spilled; spill's
+ * budget is what maxmemory leaves beside it. When keys, values, list roots and clients, as counted,
+ * leave too little, commands that need memory that cannot spill are refused: never because of pages
+ * that the allocator has not given back yet, or of producers that wait. Loop thread only. */
 #ifndef SERVER_OBSERVE_MEMORY_H
 #define SERVER_OBSERVE_MEMORY_H
 #include <stdbool.h>
@@ -41,7 +42,7 @@ void memory_add_clients(struct memory *memory, int64_t delta_bytes);
 
 /* Once a turn: adds up the owners and sets the store's budget when it changed. */
 void memory_update(struct memory *memory);
-/* Every 100 ms: asks the kernel. */
+/* Asks the kernel, every 10 ms while there is work, else every 100 ms. */
 void memory_sample(struct memory *memory);
 
 /* True: a command that needs memory that cannot spill gets -OOM. */
