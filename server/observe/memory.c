@@ -18,8 +18,8 @@ enum {
     BUDGET_GRAIN_BYTES = 65536, /* smaller changes of the budget are not worth a call */
     LIST_ROOT_BYTES = 256,      /* about what an empty deque and its descriptor keep in memory */
     /* Aimed at is a little less than the limit, so that what grows between two looks at RssAnon
-     * stays within the promise: a sixteenth, and not more than this. */
-    RESERVE_PART = 16,
+     * stays within the promise: a tenth, and not more than this. */
+    RESERVE_PART = 10,
     RESERVE_BYTES_MAX = 16 << 20,
 };
 
