@@ -310,10 +310,9 @@ static void raise_descriptor_limit(struct server *server)
 
 static void say_what_holds(const struct server *server)
 {
-    log_write(server->log, LOG_NOTICE,
-              "Sluice %s (as Redis %s), pid %ld, maxmemory %llu, data directory %s", SLUICE_VERSION,
-              REDIS_VERSION, (long)getpid(), (unsigned long long)memory_limit(server->memory),
-              server->config->dir);
+    log_write(server->log, LOG_NOTICE, "Sluice %s (as Redis %s), pid %ld, data directory %s",
+              SLUICE_VERSION, REDIS_VERSION, (long)getpid(), server->config->dir);
+    boot_config_say_limits(server);
     log_write(server->log, LOG_WARNING,
               "Data does not survive the end of this process: durability is not there yet "
               "(appendonly no). The spill files in the data directory are no backup.");
@@ -340,6 +339,17 @@ static int run(struct house *house)
     return rc;
 }
 
+static int open_log(struct server *server, struct config_error *out_error)
+{
+    const struct config *config = server->config;
+    int rc = log_create(config->logfile, (enum log_level)config->loglevel, 'C', &server->log);
+
+    if (rc < 0)
+        (void)config_refuse(out_error, "The log file %s cannot be opened: %s (see logfile)",
+                            config->logfile, strerror(-rc));
+    return rc;
+}
+
 int boot_and_run(int argument_count, char *const *arguments)
 {
     struct house *house = calloc(1, sizeof(*house));
@@ -353,9 +363,7 @@ int boot_and_run(int argument_count, char *const *arguments)
     if (rc == 0)
         rc = config_load_arguments(house->server.config, argument_count, arguments, STDIN_FILENO,
                                    &error);
-    if (rc == 0)
-        rc = log_create(house->server.config->logfile,
-                        (enum log_level)house->server.config->loglevel, 'C', &house->server.log);
+    if (rc == 0) rc = open_log(&house->server, &error);
     if (rc < 0)
         (void)fprintf(stderr, "\n*** FATAL CONFIG FILE ERROR (Sluice %s) ***\n%s\n", SLUICE_VERSION,
                       error.text[0] ? error.text : strerror(-rc));

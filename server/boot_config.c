@@ -141,12 +141,51 @@ static int apply_slow(void *context, const struct config *config, struct config_
     return 0;
 }
 
+static const char *listen_advice(int error)
+{
+    switch (error) {
+    case EADDRINUSE:
+        return " (another server has it: end that one, or choose another port)";
+    case EADDRNOTAVAIL:
+        return " (this machine has no such address: see bind)";
+    case EACCES:
+        return " (ports below 1024 need a privilege: choose a greater one)";
+    default:
+        return "";
+    }
+}
+
+/* Listens as configured. Port 0 asks for any free one: one that is in use already is kept. */
+static int listen_tcp(struct server *server, struct config_error *out_error)
+{
+    const struct config *config = server->config;
+    uint16_t port = config->port ? (uint16_t)config->port : net_tcp_port(server->net);
+    size_t failed = 0;
+    int rc = net_exchange_tcp(server->net, config->bind.words, config->bind.count, port,
+                              (uint32_t)config->tcp_backlog, &failed);
+
+    if (rc < 0)
+        (void)config_refuse(out_error, "cannot listen on %s, port %u: %s%s",
+                            failed < config->bind.count ? config->bind.words[failed] : "", port,
+                            strerror(-rc), listen_advice(-rc));
+    return rc;
+}
+
+static int apply_listeners(void *context, const struct config *config,
+                           struct config_error *out_error)
+{
+    (void)config;
+    return listen_tcp(context, out_error);
+}
+
 int boot_config_listen_for_changes(struct server *server)
 {
     static const struct {
         const char *name;
         config_changed *changed;
     } listeners[] = {
+        { "bind", apply_listeners },
+        { "port", apply_listeners },
         { "maxclients", apply_limits },
         { "timeout", apply_limits },
         { "tcp-keepalive", apply_limits },
@@ -172,39 +211,52 @@ int boot_config_listen_for_changes(struct server *server)
     return 0;
 }
 
-/* ---- listeners
- * ------------------------------------------------------------------------------------------- */
-
-static int listen_everywhere(struct server *server)
-{
-    const struct config *config = server->config;
-
-    for (size_t i = 0; i < config->bind.count; i++) {
-        int rc;
-        /* Port 0 takes a free one; the other addresses then take the same. */
-        uint16_t port = config->port ? (uint16_t)config->port : net_tcp_port(server->net);
-
-        rc =
-            net_listen_tcp(server->net, config->bind.words[i], port, (uint32_t)config->tcp_backlog);
-        if (rc < 0) {
-            log_write(server->log, LOG_WARNING, "Cannot listen on %s, port %u: %s",
-                      config->bind.words[i], port, strerror(-rc));
-            return rc;
-        }
-    }
-    return 0;
-}
+/* ---- at start
+ * ------------------------------------------------------------------------------------------ */
 
 int boot_config_open_listeners(struct server *server)
 {
     const struct config *config = server->config;
-    int rc = listen_everywhere(server);
+    struct config_error error = { .text = "" };
+    int rc = listen_tcp(server, &error);
 
+    if (rc < 0) log_write(server->log, LOG_WARNING, "The server %s", error.text);
     if (rc < 0 || config->unixsocket[0] == '\0') return rc;
     rc = net_listen_unix(server->net, config->unixsocket, config->unixsocketperm,
                          (uint32_t)config->tcp_backlog);
     if (rc < 0)
-        log_write(server->log, LOG_WARNING, "Cannot listen on the unix socket %s: %s",
-                  config->unixsocket, strerror(-rc));
+        log_write(server->log, LOG_WARNING, "The server cannot listen on the unix socket %s: %s%s",
+                  config->unixsocket, strerror(-rc),
+                  rc == -EADDRINUSE ? " (a server listens there, or it is a file of another kind: "
+                                      "choose another path)"
+                                    : " (its directory must exist and be writable)");
     return rc;
+}
+
+/* Where a directive is 0, the limit comes from the machine: so much the more should it be known. */
+static const char *origin(uint64_t directive, const char *derived)
+{
+    return directive > 0 ? "as configured" : derived;
+}
+
+void boot_config_say_limits(const struct server *server)
+{
+    const struct config *config = server->config;
+    uint64_t memory_bytes = boot_config_memory_limit(server);
+    struct spill_store_info info;
+
+    spill_store_info(server->store, &info);
+    log_write(server->log, LOG_NOTICE, "maxmemory %llu MiB, %s",
+              (unsigned long long)(memory_bytes >> 20),
+              origin(config->maxmemory_bytes, "a quarter of the machine's or the cgroup's memory"));
+    log_write(server->log, LOG_NOTICE, "maxdisk %llu MiB, %s",
+              (unsigned long long)(info.disk_max_bytes >> 20),
+              origin(config->maxdisk_bytes, "four fifths of what is free in the data directory"));
+    log_write(server->log, LOG_NOTICE, "net-buffer-memory %llu KiB, %s",
+              (unsigned long long)(limits_net_buffer(config, memory_bytes) >> 10),
+              origin(config->net_buffer_memory_bytes, "from maxmemory"));
+    log_write(server->log, LOG_NOTICE,
+              "Longest element %u KiB: the smaller of proto-max-bulk-len "
+              "and an eighth of maxmemory",
+              element_bytes_max(server) >> 10);
 }

@@ -20,4 +20,6 @@ void boot_config_forget_observe(struct server *server);
 int boot_config_listen_for_changes(struct server *server);
 /* TCP on all bind addresses and the unix socket, as configured. Errors were logged. */
 int boot_config_open_listeners(struct server *server);
+/* A line in the log for each limit in force, and where it comes from. */
+void boot_config_say_limits(const struct server *server);
 #endif

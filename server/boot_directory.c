@@ -29,9 +29,13 @@ static int take_lock(struct os *os, struct log *log, const char *dir, int *out_f
     fd = os->open(os, path, O_RDWR | O_CREAT, 0600);
     rc = fd < 0 ? fd : os->lock(os, fd);
     if (rc == -EWOULDBLOCK)
-        log_write(log, LOG_WARNING, "Another server works in the data directory %s", dir);
+        log_write(log, LOG_WARNING,
+                  "Another server works in the data directory %s: give this one its own (dir)",
+                  dir);
     else if (rc < 0)
-        log_write(log, LOG_WARNING, "The lock %s could not be taken: %s", path, strerror(-rc));
+        log_write(log, LOG_WARNING,
+                  "The lock %s could not be taken: %s (the data directory must be writable)", path,
+                  strerror(-rc));
     if (rc < 0 && fd >= 0) (void)os->close(os, fd);
     if (rc >= 0) *out_fd = fd;
     free(path);
