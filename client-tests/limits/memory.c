@@ -245,6 +245,7 @@ START_TEST(strings_are_refused_at_the_limit_and_lists_go_on)
     value[SIZE] = '\0';
     start_with_megabytes(&server, "32mb");
     wire = wire_open(&server);
+    push(wire, "k", 1000, 0, 1); /* a new key would be refused at the limit: it cannot spill */
     for (int i = 0; i < TRIES && refused < 20; i++) {
         text_clear(&reply);
         wire_command(wire, "SET s:%d %s", i, value);
@@ -263,8 +264,13 @@ START_TEST(strings_are_refused_at_the_limit_and_lists_go_on)
     /* Refused means untouched; contents of lists never fail because memory is short. */
     expect_error(wire, "OOM", "APPEND s:0 %s", value);
     expect_integer(wire, SIZE, "STRLEN s:0");
-    push(wire, "k", 1000, 0, 2000);
-    pop(wire, "k", 1000, 0, 2000);
+    expect_error(wire, "OOM", "RPUSH fresh x");
+    for (int i = 0; i < 20000; i++)
+        wire_command(wire, "RPUSH k %s", "element");
+    wire_skip(wire, 20000);
+    expect_integer(wire, 20001, "LLEN k");
+    expect_string(wire, "element", "RPOP k");
+    pop(wire, "k", 1000, 0, 1);
     for (int i = 0; i < kept; i++)
         expect_integer(wire, 1, "DEL s:%d", i);
     expect_ok(wire, "SET s:0 %s", value);
