@@ -13,7 +13,7 @@ enum {
     IO_THREADS = 2, /* one may write while the other reads for somebody who waits */
     CHUNK_BYTES_MIN = 512,
     CHUNK_BYTES_MAX = 32768,
-    CHUNKS_IN_MEMORY = 64, /* at least so many, if chunks can be that small */
+    CHUNKS_IN_MEMORY = 24, /* at least so many, if chunks can be that small */
     PREFETCH_BYTES_MAX = 1 << 20,
     DRIVE_BYTES_MAX = 64 << 10,
     MESSAGE_SHARE_DEFAULT = 8,
@@ -71,16 +71,25 @@ static uint32_t at_most(uint64_t value, uint32_t most)
     return value < most ? (uint32_t)value : most;
 }
 
+/* Powers of two fill their blocks on disk. */
+static uint32_t chunk_size(uint64_t memory_bytes)
+{
+    uint32_t bytes = CHUNK_BYTES_MAX;
+
+    while (bytes > CHUNK_BYTES_MIN && bytes > memory_bytes / CHUNKS_IN_MEMORY)
+        bytes /= 2;
+    return bytes;
+}
+
 static int open_store(struct spill_channel *channel, const struct spill_channel_options *options,
                       const char *path)
 {
-    uint32_t chunk_bytes = at_most(options->memory_bytes / CHUNKS_IN_MEMORY, CHUNK_BYTES_MAX);
     uint64_t disk = options->disk_bytes_max;
     struct spill_options store_options = {
         .directory = path,
         .memory_bytes = options->memory_bytes,
         .disk_bytes_max = disk == SPILL_CHANNEL_DISK_UNLIMITED ? 0 : disk,
-        .chunk_bytes = chunk_bytes < CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN : chunk_bytes,
+        .chunk_bytes = chunk_size(options->memory_bytes),
         .element_bytes_max = (uint32_t)options->message_bytes_max,
         .prefetch_bytes = at_most(options->memory_bytes / 8, PREFETCH_BYTES_MAX),
     };
