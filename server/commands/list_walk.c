@@ -4,13 +4,24 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "modules/base/log.h"
 #include "modules/base/number.h"
+#include "modules/pool/chain.h"
+#include "modules/spill/store.h"
 #include "server/commands/handlers.h"
 #include "server/commands/list_common.h"
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
+#include "server/commands/session.h"
+#include "server/net/client.h"
+#include "server/observe/memory.h"
 
-enum { BREATH_ELEMENTS = 256, MATCHES_HELD = 4096 };
+enum {
+    BREATH_ELEMENTS = 256,
+    MATCHES_HELD = 4096,
+    PIECE_ELEMENTS = 8192,  /* that one piece of a streamed reply looks at */
+    INDEX_REPLY_BYTES = 12, /* ":1234567\r\n": about what an index takes in a reply */
+};
 
 static bool equals(void *context, struct slice item)
 {
@@ -56,31 +67,79 @@ struct search {
     void *context;
 };
 
+/* A search under way: it goes on from element `seen`, as counted in its direction. */
+struct searching {
+    const struct search *search;
+    struct spill_cursor *cursor;
+    uint64_t total, limit, seen, skipped, told;
+};
+
+static int search_begin(struct spill_snapshot *snapshot, const struct search *search,
+                        struct searching *out_searching)
+{
+    uint64_t total = spill_snapshot_count(snapshot);
+
+    *out_searching = (struct searching){
+        .search = search,
+        .total = total,
+        .limit = search->look_at && search->look_at < total ? search->look_at : total,
+    };
+    return spill_cursor_create(snapshot, search->towards == SPILL_TAIL ? 0 : total - 1,
+                               search->towards, &out_searching->cursor);
+}
+
+static void search_finish(struct searching *searching)
+{
+    spill_cursor_destroy(searching->cursor);
+    searching->cursor = NULL;
+}
+
+/* 1: looked at the next element, 0: there is nothing more to find; or a negative errno. */
+static int search_step(struct searching *searching)
+{
+    const struct search *search = searching->search;
+    struct slice item;
+    uint64_t index = searching->seen;
+    int rc;
+
+    if (searching->seen == searching->limit) return 0;
+    if (search->wanted && searching->told == search->wanted) return 0;
+    rc = spill_cursor_next(searching->cursor, &item);
+    if (rc <= 0) return rc;
+    searching->seen++;
+    if (!slice_equal(item, search->element) || searching->skipped++ < search->skip) return 1;
+    searching->told++;
+    search->found(search->context,
+                  search->towards == SPILL_TAIL ? index : searching->total - 1 - index);
+    return 1;
+}
+
 /* The number of matches told, or a negative errno. */
+static int64_t search_all(struct call *call, struct spill_snapshot *snapshot,
+                          const struct search *search)
+{
+    struct searching searching;
+    int rc = search_begin(snapshot, search, &searching);
+
+    if (rc < 0) return rc;
+    while ((rc = search_step(&searching)) == 1) {
+        if (searching.seen % BREATH_ELEMENTS != 0) continue;
+        rc = parking_breathe(call->server);
+        if (rc < 0) break;
+    }
+    search_finish(&searching);
+    return rc < 0 ? rc : (int64_t)searching.told;
+}
+
 static int64_t search(struct call *call, struct spill_deque *deque, const struct search *search)
 {
-    uint64_t total = spill_deque_count(deque), told = 0, skipped = 0;
-    uint64_t limit = search->look_at && search->look_at < total ? search->look_at : total;
-    bool forward = search->towards == SPILL_TAIL;
-    struct spill_snapshot *snapshot = NULL;
-    struct spill_cursor *cursor = NULL;
-    int rc = spill_deque_snapshot(deque, &snapshot);
+    struct spill_snapshot *snapshot;
+    int64_t rc = spill_deque_snapshot(deque, &snapshot);
 
-    if (rc == 0)
-        rc = spill_cursor_create(snapshot, forward ? 0 : total - 1, search->towards, &cursor);
-    for (uint64_t i = 0; i < limit && rc >= 0; i++) {
-        struct slice item;
-
-        rc = spill_cursor_next(cursor, &item);
-        if (rc == 1 && slice_equal(item, search->element) && skipped++ >= search->skip) {
-            search->found(search->context, forward ? i : total - 1 - i);
-            if (++told == search->wanted) break;
-        }
-        if (rc >= 0 && (i + 1) % BREATH_ELEMENTS == 0) rc = parking_breathe(call->server);
-    }
-    spill_cursor_destroy(cursor);
+    if (rc < 0) return rc;
+    rc = search_all(call, snapshot, search);
     spill_snapshot_release(snapshot);
-    return rc < 0 ? rc : (int64_t)told;
+    return rc;
 }
 
 static void keep_index(void *context, uint64_t index)
@@ -168,7 +227,7 @@ static bool parse_lpos(struct call *call, struct lpos *out_lpos)
 }
 
 /* The first matches are remembered, so that the usual reply takes one walk; with more, a second one
- * writes. */
+ * writes, as the socket drains: there may be as many as elements. */
 struct matches {
     uint64_t indexes[MATCHES_HELD];
     uint64_t count;
@@ -184,35 +243,128 @@ static void remember(void *context, uint64_t index)
 
 static void write_index(void *context, uint64_t index)
 {
-    reply_integer(((struct call *)context)->reply, (int64_t)index);
+    reply_integer(context, (int64_t)index);
+}
+
+struct match_stream {
+    struct parked_call *parked;
+    struct spill_snapshot *snapshot;
+    struct search query;
+    struct searching searching;
+};
+
+static enum produce_result produce_matches(void *context, struct client *client)
+{
+    struct match_stream *stream = context;
+    struct server *server = stream->parked->call.server;
+
+    stream->query.context = client_reply(client);
+    for (unsigned i = 0; i < PIECE_ELEMENTS; i++) {
+        int rc = search_step(&stream->searching);
+
+        if (rc == -EAGAIN) {
+            parking_stream_wait(stream->parked);
+            return PRODUCE_WAIT;
+        }
+        if (rc < 0) {
+            log_write(server->log, LOG_WARNING,
+                      "A reply of many indexes broke off, its client is closed: %s",
+                      spill_store_last_error(server->store));
+            client_close(client);
+        }
+        if (rc != 1) return PRODUCE_DONE;
+    }
+    return PRODUCE_MORE;
+}
+
+static void end_match_stream(void *context)
+{
+    struct match_stream *stream = context;
+
+    search_finish(&stream->searching);
+    spill_snapshot_release(stream->snapshot);
+    parking_stream_end(stream->parked);
+    free(stream);
+}
+
+/* Takes the snapshot over when it returns CALL_STREAMING. */
+static int stream_matches(struct call *call, struct spill_snapshot *snapshot,
+                          const struct search *query, uint64_t count)
+{
+    struct match_stream *stream = calloc(1, sizeof(*stream));
+    int rc;
+
+    if (!stream) return -ENOMEM;
+    stream->query = *query;
+    stream->query.found = write_index;
+    rc = search_begin(snapshot, &stream->query, &stream->searching);
+    if (rc == 0) rc = parking_stream(call, &stream->parked);
+    if (rc < 0) {
+        search_finish(&stream->searching);
+        free(stream);
+        return rc;
+    }
+    stream->snapshot = snapshot;
+    /* The arguments that call came with may be views into what was read. */
+    stream->query.element = stream->parked->call.arguments[2];
+    reply_array(call->reply, count);
+    client_set_producer(call->session->client,
+                        (struct client_producer){ .produce = produce_matches,
+                                                  .destroy = end_match_stream,
+                                                  .context = stream });
+    return CALL_STREAMING;
+}
+
+static int write_matches(struct call *call, struct spill_snapshot *snapshot, struct search *query,
+                         uint64_t count)
+{
+    struct chain_mark mark = chain_mark(call->reply->chain);
+    int64_t rc;
+
+    if (count > memory_limit(call->server->memory) / 8 / INDEX_REPLY_BYTES)
+        return call_error(call, "OOM a reply inside a transaction may hold at most an eighth "
+                                "of 'maxmemory'");
+    query->found = write_index;
+    query->context = call->reply;
+    reply_array(call->reply, count);
+    rc = search_all(call, snapshot, query);
+    if (rc < 0) chain_cut(call->reply->chain, mark);
+    return rc < 0 ? (int)rc : 0;
+}
+
+static void write_remembered(struct call *call, const struct matches *matches)
+{
+    reply_array(call->reply, matches->count);
+    for (uint64_t i = 0; i < matches->count; i++) {
+        reply_integer(call->reply, (int64_t)matches->indexes[i]);
+    }
 }
 
 static int reply_all_matches(struct call *call, struct spill_deque *deque, struct search *query)
 {
     struct matches *matches = malloc(sizeof(*matches));
-    int64_t rc;
+    struct spill_snapshot *snapshot = NULL;
+    int64_t rc = -ENOMEM;
 
     if (!matches) return -ENOMEM;
     matches->count = 0;
     query->found = remember;
     query->context = matches;
-    rc = search(call, deque, query);
+    rc = spill_deque_snapshot(deque, &snapshot);
+    if (rc == 0) rc = search_all(call, snapshot, query);
     if (rc < 0) goto out;
-    reply_array(call->reply, matches->count);
-    if (matches->count > MATCHES_HELD) {
-        query->found = write_index;
-        query->context = call;
-        rc = search(call, deque, query);
-        if (rc < 0) call_break_off(call); /* the promised number cannot be kept */
-        rc = 0;
-        goto out;
-    }
-    for (uint64_t i = 0; i < matches->count; i++) {
-        reply_integer(call->reply, (int64_t)matches->indexes[i]);
-    }
+    rc = 0;
+    if (matches->count <= MATCHES_HELD)
+        write_remembered(call, matches);
+    else if (call->in_transaction)
+        rc = write_matches(call, snapshot, query, matches->count);
+    else
+        rc = stream_matches(call, snapshot, query, matches->count);
+    if (rc == CALL_STREAMING) snapshot = NULL;
 out:
+    spill_snapshot_release(snapshot);
     free(matches);
-    return rc < 0 ? (int)rc : 0;
+    return (int)rc;
 }
 
 /* LPOS key element [RANK rank] [COUNT num-matches] [MAXLEN len] */

@@ -14,6 +14,8 @@
 #include "server/keyspace/watch.h"
 #include "server/observe/memory.h"
 
+enum { SMALL_BYTES = 64 * 1024 }; /* of a transaction that does not strain memory */
+
 /* ---- queueing -------------------------------------------------------------------------------- */
 
 static bool copy_into(struct queued_command *queued, const struct call *call, size_t *out_bytes)
@@ -53,12 +55,20 @@ static bool has_room(struct transaction *transaction)
     return true;
 }
 
+/* A quarter of maxmemory for one; and when many of them use up what cannot be spilled, only small
+ * ones may still grow. */
+static bool is_too_large(const struct transaction *transaction, const struct memory *memory)
+{
+    if (transaction->bytes > memory_limit(memory) / 4) return true;
+    return transaction->bytes > SMALL_BYTES && memory_is_exhausted(memory);
+}
+
 void transaction_queue(struct call *call)
 {
     struct transaction *transaction = call->session->transaction;
     size_t bytes = 0;
 
-    if (transaction->bytes > memory_limit(call->server->memory) / 4) {
+    if (is_too_large(transaction, call->server->memory)) {
         transaction->must_abort = true;
         (void)call_error(call, "OOM the queued commands hold more than a quarter of 'maxmemory'");
         return;
