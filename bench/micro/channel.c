@@ -60,9 +60,11 @@ static int compare_u64(const void *a, const void *b)
 
 static void print(const char *what, uint64_t *ns, uint64_t count)
 {
+    const size_t middle = ROUNDS / 2;
+
     qsort(ns, ROUNDS, sizeof(*ns), compare_u64);
     (void)printf("%-62s min %8.1f  median %8.1f ns\n", what, (double)ns[0] / (double)count,
-                 (double)ns[ROUNDS / 2] / (double)count);
+                 (double)ns[middle] / (double)count);
 }
 
 /* ---- four senders, one receiver ---------------------------------------------------------------
