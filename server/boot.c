@@ -53,6 +53,8 @@ struct house {
     struct monitors monitors;
     struct boot_directory directory;
     struct loop_timer *sample_timer;
+    struct io_job purge;
+    bool is_purging;
 };
 
 /* ---- what parts call upwards -------------------------------------------------------------------
@@ -82,10 +84,28 @@ static uint64_t parked_bytes(void *context)
     return parking_memory_bytes(((struct server *)context)->parking);
 }
 
+static void run_purge(struct io_job *job, struct os *os)
+{
+    (void)os;
+    job->rc = allocator_purge() ? 0 : -EIO; /* without jemalloc there is nothing to purge */
+}
+
+static void purge_ended(struct io_job *job)
+{
+    struct house *house = (struct house *)((char *)job - offsetof(struct house, purge));
+
+    house->is_purging = false;
+}
+
+/* Giving pages back takes the kernel milliseconds: an I/O thread does it, one purge at a time. */
 static void purge_free_pages(void *context)
 {
-    (void)context;
-    (void)allocator_purge(); /* without jemalloc there is nothing to purge */
+    struct house *house = context;
+
+    if (house->is_purging) return;
+    house->is_purging = true;
+    house->purge = (struct io_job){ .run = run_purge, .done = purge_ended };
+    io_submit(house->server.io, &house->purge);
 }
 
 static bool is_protected(void *context)
@@ -191,7 +211,8 @@ static int make_memory(struct house *house)
                                     .fibers = server->fibers,
                                     .parked_bytes = parked_bytes,
                                     .purge = purge_free_pages,
-                                    .context = server };
+                                    .context = server,
+                                    .purge_context = house };
     int rc = memory_create(&owners, boot_config_memory_limit(server),
                            server->config->list_memory_max_bytes, &server->memory);
 

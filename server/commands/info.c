@@ -133,8 +133,10 @@ static void clients_section(struct server *server, struct info_text *text)
 static void memory_section(struct server *server, struct info_text *text)
 {
     struct memory_info memory;
+    struct net_info net;
     double fragmentation;
 
+    net_info(server->net, &net);
     memory_info(server->memory, &memory);
     fragmentation = memory.used_bytes ? (double)memory.rss_bytes / (double)memory.used_bytes : 1;
     add_human(text, "used_memory", memory.used_bytes);
@@ -161,6 +163,8 @@ static void memory_section(struct server *server, struct info_text *text)
              (ull)memory.buffers_bytes, (ull)memory.clients_bytes, (ull)memory.sessions_bytes,
              (ull)memory.parked_bytes, (ull)memory.blocked_bytes, (ull)memory.fibers_bytes);
     add_human(text, "maxmemory", memory.limit_bytes);
+    info_add(text, "mem_net_pool:%llu\r\nmem_net_input:%llu\r\nmem_net_output:%llu\r\n",
+             (ull)net.pool_bytes, (ull)net.heap_input_bytes, (ull)net.heap_output_bytes);
     info_add(text,
              "maxmemory_policy:noeviction\r\nmem_fragmentation_ratio:%.2f\r\n"
              "mem_fragmentation_bytes:%lld\r\nmem_not_counted_for_evict:0\r\n"

@@ -19,6 +19,7 @@
 #include "server/net/net_internal.h"
 #include "modules/base/log.h"
 #include "server/net/loop.h"
+#include "server/net/loop_internal.h"
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
@@ -191,17 +192,32 @@ static void take_requests(struct client *client, const uint8_t *bytes, size_t si
     keep_rest(client, bytes, size, wanted);
 }
 
+/* A turn takes a bounded amount of input, so that timers, disk completions and the answers of those
+ * that were served wait no longer for a thousand clients than for fifty. Who comes too late goes on
+ * in the next turn, in order. */
+static bool count_work(struct net *net, size_t size)
+{
+    net->turn_inputs++;
+    net->turn_input_bytes += size;
+    return net->turn_inputs >= INPUTS_A_TURN || net->turn_input_bytes >= TURN_INPUT_BYTES;
+}
+
 void run_ready(struct net *net)
 {
     struct list_link ready, *link;
+    bool is_full = false;
 
     list_init(&ready);
     list_append_all(&ready, &net->ready);
-    while ((link = list_pop_front(&ready))) {
+    while (!is_full && (link = list_pop_front(&ready))) {
         struct client *client = list_container(link, struct client, ready_link);
-        if (client->input_size == 0 || !client_takes_requests(client)) continue;
-        take_requests(client, client->input + client->input_begin, client->input_size);
+        size_t before = client->input_size;
+
+        if (before == 0 || !client_takes_requests(client)) continue;
+        take_requests(client, client->input + client->input_begin, before);
+        is_full = count_work(net, client->input_size < before ? before - client->input_size : 0);
     }
+    list_append_all(&net->yielded, &ready);
 }
 
 /* ---- memory for answers ---- */
@@ -244,6 +260,7 @@ static bool read_succeeded(struct client *client, ssize_t size)
     if (size > 0) {
         net->info.reads++;
         net->info.input_bytes += (uint64_t)size;
+        if (count_work(net, (size_t)size)) loop_end_turn(net->loop);
         client->last_active_us = loop_now_us(net->loop);
         return true;
     }
@@ -393,6 +410,10 @@ void resume_deferred(struct net *net)
             /* Memory comes back: when the receivers end, or in the next turn, which comes at once.
              * Unless parked clients hold it all: then one client at a time exceeds. */
             if (net->large_receivers > 0 || close_youngest_holder(net, client)) return;
+            /* Those that wait for the disk or for room give it back by themselves; only if nobody
+             * does, as when all are blocked, may it grow, slowly. */
+            if (loop_now_us(net->loop) - net->exceeded_us < EXCEED_PERIOD_US) return;
+            net->exceeded_us = loop_now_us(net->loop);
             client->may_exceed = true;
             resume(client);
             return;

@@ -144,6 +144,11 @@ static void wait_and_dispatch(struct loop *loop, int64_t wait_us)
     if (wait_us > 0) (void)event_del(loop->wake);
 }
 
+void loop_end_turn(struct loop *loop)
+{
+    (void)event_base_loopbreak(loop->base); /* fails without a base only */
+}
+
 int loop_run(struct loop *loop, int64_t (*before_wait)(void *context), void *context)
 {
     while (!loop->is_stopping) {

@@ -11,4 +11,7 @@ struct event_base *loop_event_base(struct loop *loop);
 /* One function that runs at the end of every turn, ahead of loop_run's before_wait; what it returns
  * means the same, and the shorter wait wins. NULL takes it out. */
 void loop_set_turn_end(struct loop *loop, int64_t (*turn_end)(void *context), void *context);
+/* From a callback: the turn ends after it. What else is ready stays so, and goes first in the next
+ * turn, which comes at once. */
+void loop_end_turn(struct loop *loop);
 #endif

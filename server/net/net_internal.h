@@ -22,6 +22,9 @@ enum {
         64 * 1024,        /* who has not authenticated gets refusals, and reads them */
     STARVED_SECONDS = 10, /* while nobody is read, who holds output is given no more than this */
     PRODUCE_BELOW_BYTES = 32 * 1024, /* a producer is asked for more when less is held */
+    INPUTS_A_TURN = 128,             /* reads, and rests taken up again; about a millisecond */
+    TURN_INPUT_BYTES = 512 * 1024,   /* of those together */
+    EXCEED_PERIOD_US = 20 * 1000,    /* between two clients that exceed the memory for input */
     ACCEPTS_A_TURN = 64,             /* by each listener: timers stay exact in an accept storm */
     LISTENER_PAUSE_US = 100 * 1000,  /* after a failed accept */
     SWEEP_PERIOD_US = 100 * 1000,
@@ -94,9 +97,12 @@ struct net {
     int spare_fd; /* given up to accept and close when there are no descriptors */
 
     struct list_link listeners;
-    struct list_link all;         /* clients in order of connecting */
-    struct list_link output;      /* clients that may have something to flush */
-    struct list_link ready;       /* clients whose waiting input can go on */
+    struct list_link all;    /* clients in order of connecting */
+    struct list_link output; /* clients that may have something to flush */
+    struct list_link ready;  /* clients whose waiting input can go on */
+    uint64_t exceeded_us;    /* when a client was last let exceed the memory for input */
+    uint32_t turn_inputs;    /* taken in this turn, see INPUTS_A_TURN */
+    size_t turn_input_bytes;
     struct list_link yielded;     /* the same, but from the next turn on (ready_link) */
     struct list_link deferred;    /* clients not read for want of memory, the oldest first */
     struct list_link closing;     /* client_close was called, on_close was not yet */

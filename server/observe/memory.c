@@ -21,6 +21,8 @@ enum {
      * stays within the promise: a tenth, and not more than this. */
     RESERVE_PART = 10,
     RESERVE_BYTES_MAX = 16 << 20,
+    INPUT_PART = 4, /* of the limit: what net lets requests under way hold */
+    INPUT_A_CLIENT_BYTES = 65536,
 };
 
 struct memory {
@@ -32,6 +34,7 @@ struct memory {
     uint64_t rss_bytes, rss_anon_bytes, peak_rss_anon_bytes, startup_bytes;
     uint64_t used_bytes, peak_used_bytes;
     uint64_t unspillable_bytes; /* estimate of now */
+    uint64_t to_come_bytes;     /* room kept for what clients may send at any moment */
     uint64_t fixed_bytes;       /* counted now: what goes only when clients remove it */
     /* At the last sample: RssAnon less spill's, and what the owners counted. Between samples the
      * owners' growth is added to it. */
@@ -102,6 +105,9 @@ struct counts {
     /* Keys, values, list roots and clients: what eviction, flushing and purging cannot make less.
      */
     uint64_t for_good;
+    /* What clients may send at any moment and is not there yet: it comes faster than eviction makes
+     * room. */
+    uint64_t to_come;
 };
 
 static struct counts count(const struct memory *memory)
@@ -124,6 +130,10 @@ static struct counts count(const struct memory *memory)
                           fiber_memory_bytes(owners->fibers) +
                           owners->parked_bytes(owners->context);
     counts.spill = spill.memory_bytes;
+    counts.to_come = net.clients_connected * INPUT_A_CLIENT_BYTES;
+    if (counts.to_come > memory->limit_bytes / INPUT_PART)
+        counts.to_come = memory->limit_bytes / INPUT_PART;
+    counts.to_come -= net.heap_input_bytes < counts.to_come ? net.heap_input_bytes : counts.to_come;
     return counts;
 }
 
@@ -139,10 +149,8 @@ void memory_sample(struct memory *memory)
     struct counts counts = count(memory);
 
     read_rss(memory);
-    if (memory->limit_bytes > 0 && memory->rss_anon_bytes > target_bytes(memory)) {
-        memory->owners.purge(memory->owners.context);
-        read_rss(memory);
-    }
+    if (memory->limit_bytes > 0 && memory->rss_anon_bytes > target_bytes(memory))
+        memory->owners.purge(memory->owners.purge_context);
     memory->sampled_counted_bytes = counts.beside_spill;
     memory->sampled_unspillable_bytes =
         memory->rss_anon_bytes > counts.spill ? memory->rss_anon_bytes - counts.spill : 0;
@@ -157,7 +165,9 @@ static uint64_t budget_of(const struct memory *memory)
 {
     uint64_t least = least_spill_bytes(memory), target = target_bytes(memory), budget = least;
 
-    if (target > memory->unspillable_bytes + least) budget = target - memory->unspillable_bytes;
+    uint64_t others = memory->unspillable_bytes + memory->to_come_bytes;
+
+    if (target > others + least) budget = target - others;
     if (memory->list_bytes_max && budget > memory->list_bytes_max) budget = memory->list_bytes_max;
     return budget;
 }
@@ -176,6 +186,7 @@ void memory_update(struct memory *memory)
         estimate += counts.beside_spill - memory->sampled_counted_bytes;
     memory->unspillable_bytes = estimate > counts.beside_spill ? estimate : counts.beside_spill;
     memory->fixed_bytes = counts.for_good;
+    memory->to_come_bytes = counts.to_come;
     memory->used_bytes = counts.beside_spill + counts.spill;
     if (memory->used_bytes > memory->peak_used_bytes) memory->peak_used_bytes = memory->used_bytes;
     budget = budget_of(memory);

@@ -25,8 +25,9 @@ struct memory_owners {
     struct spill_store *store;
     struct fiber_pool *fibers;
     uint64_t (*parked_bytes)(void *context); /* parked calls and their arguments */
-    void (*purge)(void *context);            /* the allocator gives free pages back to the kernel */
-    void *context;
+    /* Starts giving the allocator's free pages back to the kernel; must not wait for it. */
+    void (*purge)(void *purge_context);
+    void *context, *purge_context;
 };
 
 int memory_create(const struct memory_owners *owners, uint64_t limit_bytes, uint64_t list_bytes_max,
