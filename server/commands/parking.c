@@ -13,14 +13,13 @@
 #include "server/commands/server.h"
 #include "server/commands/session.h"
 #include "server/commands/statistics.h"
+#include "server/config/config.h"
 #include "server/keyspace/keyspace.h"
 #include "server/net/client.h"
 #include "server/net/loop.h"
 
 /* A suspended call's fiber goes on from parking_run, never from inside a completion: so the state
  * that a handler sees after a wait changes only between commands, as on any turn of the loop. */
-
-enum { SLICE_US = 1000 };
 
 struct parking {
     struct server *server;
@@ -126,7 +125,8 @@ static void release_ticket(struct parked_call *parked)
     call_names_finish(&names);
 }
 
-/* Asking for the reply tells net that there is output: what a call wrote in an earlier turn is sent. */
+/* Asking for the reply tells net that there is output: what a call wrote in an earlier turn is
+ * sent. */
 static void announce_output(const struct parked_call *parked)
 {
     if (parked->call.session) (void)client_reply(parked->call.session->client);
@@ -255,7 +255,8 @@ static int pause_between_slices(void *context)
 
     if (!parking_can_suspend(parking)) return 0;
     if (parking->running->is_canceled) return -ECANCELED;
-    if (clock_monotonic_us() - parking->slice_started_us < SLICE_US) return 0;
+    if (clock_monotonic_us() - parking->slice_started_us < (uint64_t)server->config->slice_us)
+        return 0;
     server->statistics->slices++;
     return suspend_running(parking, &parking->between_slices);
 }
