@@ -227,8 +227,9 @@ static int move_block(struct call *call, const struct move *move, struct list_at
     if (rc == 0) dropped = spill_deque_drop(source->deque, move->from, count);
     if (dropped < 0) rc = (int)dropped;
     if (rc == 0) rc = push_block(call, move, block, total, count);
+    call->reply->had_error = false;
     if (rc == 0) rc = reply_block(call, move, count);
-    if (rc < 0) {
+    if (rc < 0 || call->reply->had_error) { /* too much to answer: then it was not moved */
         if (!is_same) undo_push(call, move, before);
         if (block) spill_deque_restore(source->deque, block);
         return rc;

@@ -5,6 +5,7 @@
 
 #include "modules/base/clock.h"
 #include "server/commands/handlers.h"
+#include "server/commands/parking.h"
 #include "server/commands/session.h"
 #include "server/net/client.h"
 
@@ -64,6 +65,14 @@ static uint8_t *make_line(const struct call *call, size_t *out_size)
     return line;
 }
 
+/* A line must not come between the parts of a reply that the monitor itself is waiting for. */
+static bool is_amid_reply(const struct session *session, const struct call *call)
+{
+    if (session == call->session && call->in_transaction) return true;
+    return session->parked &&
+           (session->parked->state == PARKED_RUNNING || session->parked->state == PARKED_STREAMING);
+}
+
 void monitors_show_call(struct call *call)
 {
     struct monitors *monitors = call->server->monitors;
@@ -77,7 +86,7 @@ void monitors_show_call(struct call *call)
     {
         struct session *session = list_container(link, struct session, monitor_link);
 
-        if (client_is_closing(session->client)) continue;
+        if (client_is_closing(session->client) || is_amid_reply(session, call)) continue;
         reply_simple(client_reply(session->client), slice_of(line, size));
     }
     free(line);

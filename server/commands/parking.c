@@ -17,9 +17,13 @@
 #include "server/keyspace/keyspace.h"
 #include "server/net/client.h"
 #include "server/net/loop.h"
+#include "server/observe/memory.h"
 
 /* A suspended call's fiber goes on from parking_run, never from inside a completion: so the state
  * that a handler sees after a wait changes only between commands, as on any turn of the loop. */
+
+/* Of maxmemory: what all parked calls may hold together. A call that would exceed it is refused. */
+enum { PARKED_SHARE = 4 };
 
 struct parking {
     struct server *server;
@@ -31,6 +35,8 @@ struct parking {
     uint64_t slice_started_us;
     uint64_t bytes;
     bool disk_answered; /* a read ended since suspended calls were last resumed */
+    bool has_let_go;    /* a client went: what it held may be somebody's turn */
+    bool is_serving;    /* parking_serve_blocked goes on: its caller's inner calls need not */
 };
 
 /* ---- parking and letting go ---------------------------------------------------------------- */
@@ -82,8 +88,14 @@ static void copy_arguments(struct parked_call *parked, const struct call *call)
     parked->call.arguments = slices;
 }
 
-/* The parked form of a call: its own when it was parked before, else a new one. NULL: no memory,
- * and the client was told. */
+/* One call always has room. */
+static bool has_room(const struct parking *parking, size_t bytes)
+{
+    return parking->bytes == 0 ||
+           parking->bytes + bytes <= memory_limit(parking->server->memory) / PARKED_SHARE;
+}
+
+/* The parked form of a call: its own when it was parked before, else a new one. NULL: no memory. */
 static struct parked_call *parked_form(struct call *call)
 {
     struct parking *parking = call->server->parking;
@@ -91,11 +103,8 @@ static struct parked_call *parked_form(struct call *call)
     size_t bytes = sizeof(*parked) + argument_bytes(call);
 
     if (parked) return parked;
-    parked = malloc(bytes);
-    if (!parked) {
-        call_engine_error(call, -ENOMEM);
-        return NULL;
-    }
+    parked = has_room(parking, bytes) ? malloc(bytes) : NULL;
+    if (!parked) return NULL;
     *parked = (struct parked_call){ .call = *call, .client_id = call->session->id, .bytes = bytes };
     copy_arguments(parked, call);
     parked->call.parked = parked;
@@ -176,7 +185,8 @@ static void after_slice(struct parking *parking, struct parked_call *parked)
     settle(parked, parked->rc);
 }
 
-static void start_fiber(struct parked_call *parked)
+/* False: all fibers are in use. */
+static bool enter_fiber(struct parked_call *parked)
 {
     struct server *server = parked->call.server;
     struct parking *parking = server->parking;
@@ -190,16 +200,23 @@ static void start_fiber(struct parked_call *parked)
     if (rc < 0) {
         parking->running = NULL;
         leave_running(parking, parked);
-        if (rc == -EAGAIN) { /* all are in use: when one ends */
-            enqueue(parking, parked, PARKED_NO_FIBER);
-            return;
-        }
+        if (rc == -EAGAIN) return false;
         call_engine_error(&parked->call, rc);
         finish(parked);
-        return;
+        return true;
     }
     server->statistics->parked_commands++;
     after_slice(parking, parked);
+    return true;
+}
+
+static void start_fiber(struct parked_call *parked)
+{
+    struct parking *parking = parked->call.server->parking;
+
+    /* Those that wait for a fiber already come first. */
+    if (parking->counts[PARKED_NO_FIBER] > 0 || !enter_fiber(parked))
+        enqueue(parking, parked, PARKED_NO_FIBER);
 }
 
 /* Suspends the running call into queue; returns when parking_run resumes it. */
@@ -248,6 +265,11 @@ static int wait_for_disk(void *context)
     return suspend_running(server->parking, &server->parking->queues[PARKED_RUNNING]);
 }
 
+static uint64_t slice_us(const struct parking *parking)
+{
+    return (uint64_t)parking->server->config->slice_us;
+}
+
 static int pause_between_slices(void *context)
 {
     struct server *server = context;
@@ -255,8 +277,7 @@ static int pause_between_slices(void *context)
 
     if (!parking_can_suspend(parking)) return 0;
     if (parking->running->is_canceled) return -ECANCELED;
-    if (clock_monotonic_us() - parking->slice_started_us < (uint64_t)server->config->slice_us)
-        return 0;
+    if (clock_monotonic_us() - parking->slice_started_us < slice_us(parking)) return 0;
     server->statistics->slices++;
     return suspend_running(parking, &parking->between_slices);
 }
@@ -302,6 +323,8 @@ static bool must_wait_for_room(const struct call *call, bool is_first)
     const struct server *server = call->server;
 
     if (!call_spills(call)) return false;
+    /* Whose turn has come on its keys holds them: it must not keep those waiting who take away. */
+    if (call->parked && call->parked->has_ticket) return false;
     if (!is_first && server->parking->counts[PARKED_THROTTLED] > 0) return true;
     return spill_store_pressure(server->store) == SPILL_SLOW;
 }
@@ -316,6 +339,7 @@ static int take_claims(struct call *call)
     parked = parked_form(call);
     if (!parked) {
         call_names_finish(&names);
+        call_engine_error(call, -ENOMEM);
         return -ENOMEM;
     }
     if (wants_all)
@@ -352,7 +376,12 @@ static bool wait_in(struct call *call, enum parked_state state)
 {
     struct parked_call *parked = parked_form(call);
 
-    if (parked) enqueue(call->server->parking, parked, state);
+    if (parked) {
+        release_ticket(parked); /* others need not wait for what is not going on */
+        enqueue(call->server->parking, parked, state);
+    } else {
+        call_engine_error(call, -ENOMEM);
+    }
     return true;
 }
 
@@ -395,7 +424,10 @@ void parking_run_in_fiber(struct call *call)
 
     if (!call->parked || !call->parked->has_ticket) {
         if (call_names_collect(call, &names) == 0 && names.count == 0) {
-            if (!parked_form(call)) return; /* it names no key: nothing to hold */
+            if (!parked_form(call)) { /* it names no key: nothing to hold */
+                call_engine_error(call, -ENOMEM);
+                return;
+            }
         } else if (take_claims(call) <= 0) {
             call_names_finish(&names);
             return;
@@ -406,9 +438,14 @@ void parking_run_in_fiber(struct call *call)
     start_fiber(parked);
 }
 
-/* Its turn has come. */
+/* Its turn has come. Of a client that is being closed nothing is run any more: what it would take
+ * out would be lost. */
 static void attempt(struct parked_call *parked, bool is_first)
 {
+    if (client_is_closing(parked->call.session->client)) {
+        finish(parked);
+        return;
+    }
     if (before(&parked->call, is_first)) return;
     settle(parked, dispatch_run(&parked->call));
 }
@@ -426,10 +463,12 @@ int parking_block(struct call *call, const struct slice *names, uint32_t name_co
     if (call->parked && call->parked->state == PARKED_BLOCKED) return CALL_BLOCKED; /* still */
     if (!call->session) return -ECANCELED;
     parked = parked_form(call);
-    if (!parked) return 0;
+    if (!parked) return -ENOMEM;
+    if (!parked->has_deadline) parked->deadline_us = deadline_us;
+    parked->has_deadline = true;
     parked->waiter.client_id = parked->client_id;
     parked->waiter.database = call->database;
-    parked->waiter.deadline_us = deadline_us;
+    parked->waiter.deadline_us = parked->deadline_us;
     rc = blocked_add(server->blocked, &parked->waiter, names, name_count);
     if (rc < 0) {
         if (!call->parked) finish(parked); /* else settle() does */
@@ -448,7 +487,8 @@ static void leave_queues(struct parked_call *parked)
     blocked_remove(server->blocked, &parked->waiter);
     dequeue(server->parking, parked);
     parked->call.served_key = (struct slice){ 0 };
-    if (parked->call.session) client_set_idle_exempt(parked->call.session->client, false);
+    if (parked->call.session)
+        client_set_idle_exempt(parked->call.session->client, parked->call.session->is_monitor);
 }
 
 /* Tries a blocked client's call again because name may have something for it. */
@@ -465,7 +505,14 @@ static void serve(struct parked_call *parked, struct slice name)
         return;
     }
     rc = dispatch_run(&parked->call);
-    if (rc == CALL_BLOCKED) return;
+    if (rc == CALL_BLOCKED) {
+        parked->call.served_key = (struct slice){ 0 };
+        return;
+    }
+    if (rc == CALL_STREAMING) { /* it has left the queues, and ends with its last piece */
+        server->statistics->unblocked_clients++;
+        return;
+    }
     leave_queues(parked);
     if (rc == -EAGAIN) {
         parking_run_in_fiber(&parked->call);
@@ -485,16 +532,23 @@ static void serve_key(struct server *server, unsigned database, struct slice nam
 
         if (!key || key_value(key)->type->kind != VALUE_LIST) return;
         if (claims_is_held(server->claims, database, name)) return; /* its release signals again */
-        serve(waiter->owner, name);
+        /* One that was killed a moment ago must not take an element along. */
+        if (!client_is_closing(((struct parked_call *)waiter->owner)->call.session->client))
+            serve(waiter->owner, name);
         waiter = next;
     }
 }
 
 void parking_serve_blocked(struct server *server)
 {
+    struct parking *parking = server->parking;
     unsigned database;
     struct slice name;
 
+    /* A call that is served may end at once and come here again: the outer loop sees what it
+     * signalled, and nobody else takes away the waiter that it holds on to. */
+    if (parking->is_serving) return;
+    parking->is_serving = true;
     while (blocked_next_ready(server->blocked, &database, &name)) {
         uint8_t small[128], *copy = name.size <= sizeof(small) ? small : malloc(name.size);
 
@@ -505,6 +559,7 @@ void parking_serve_blocked(struct server *server)
         serve_key(server, database, slice_of(copy, name.size));
         if (copy != small) free(copy);
     }
+    parking->is_serving = false;
 }
 
 static void give_up(struct parked_call *parked, bool with_error)
@@ -539,6 +594,7 @@ int parking_stream(struct call *call, struct parked_call **out_parked)
     parked = parked_form(call);
     if (!parked) return -ENOMEM;
     leave_running(parking, parked);
+    if (parked->state == PARKED_BLOCKED) leave_queues(parked); /* it is being served */
     enqueue(parking, parked, PARKED_STREAMING);
     *out_parked = parked;
     return CALL_STREAMING;
@@ -579,6 +635,7 @@ void parking_forget(struct session *session)
     session->parked = NULL;
     parked->call.session = NULL;
     parked->call.reply = &parking->no_reply;
+    parking->has_let_go = true;
     if (parked->state == PARKED_RUNNING) {
         parked->is_canceled = true;
         parking->disk_answered = true; /* so that it is resumed, and sees it */
@@ -612,22 +669,31 @@ static void run_granted(struct server *server)
     }
 }
 
-static void resume_all(struct parking *parking, struct list_link *queue)
+/* Resumes who stands in queue now, for about limit_us. True: all of them. */
+static bool resume_all(struct parking *parking, struct list_link *queue, uint64_t limit_us)
 {
+    uint64_t began_us = clock_monotonic_us();
     struct list_link due, *link;
 
     list_init(&due);
     list_append_all(&due, queue);
     while ((link = list_pop_front(&due))) {
         resume(parking, list_container(link, struct parked_call, link));
+        if (list_is_empty(&due) || clock_monotonic_us() - began_us < limit_us) continue;
+        list_append_all(&due, queue); /* who was left comes first next time */
+        list_append_all(queue, &due);
+        return false;
     }
+    return true;
 }
 
 static void resume_suspended(struct parking *parking)
 {
     if (!parking->disk_answered) return;
     parking->disk_answered = false;
-    resume_all(parking, &parking->queues[PARKED_RUNNING]);
+    /* One answer resumes all, as nobody knows whose it was; together they get a slice. */
+    if (!resume_all(parking, &parking->queues[PARKED_RUNNING], slice_us(parking)))
+        parking->disk_answered = true;
     wake_streams(parking);
 }
 
@@ -654,27 +720,34 @@ static void run_throttled(struct server *server)
 static void run_without_fiber(struct server *server)
 {
     struct parking *parking = server->parking;
-    uint64_t tries = parking->counts[PARKED_NO_FIBER];
     struct parked_call *parked;
 
-    while (tries-- > 0 && (parked = first_of(parking, PARKED_NO_FIBER))) {
-        uint64_t before_count = parking->counts[PARKED_NO_FIBER];
-
+    while ((parked = first_of(parking, PARKED_NO_FIBER))) {
         dequeue(parking, parked);
-        start_fiber(parked);
-        if (parking->counts[PARKED_NO_FIBER] >= before_count) return; /* none is free yet */
+        if (enter_fiber(parked)) continue;
+        enqueue(parking, parked, PARKED_NO_FIBER); /* none is free yet: it stays the first */
+        list_remove(&parked->link);
+        list_push_front(&parking->queues[PARKED_NO_FIBER], &parked->link);
+        return;
     }
 }
 
 void parking_end_pause(struct server *server)
 {
-    uint64_t held_back = server->parking->counts[PARKED_PAUSED];
-
     server->paused_until_ms = 0;
-    while (held_back-- > 0) {
-        struct parked_call *parked = first_of(server->parking, PARKED_PAUSED);
+}
 
-        dequeue(server->parking, parked);
+static void run_paused(struct server *server)
+{
+    struct parking *parking = server->parking;
+    uint64_t held_back = parking->counts[PARKED_PAUSED];
+    struct parked_call *parked;
+
+    if (server->paused_until_ms && loop_now_ms(server->loop) < server->paused_until_ms) return;
+    server->paused_until_ms = 0;
+    /* One of them may begin another pause: then the others stand in line again. */
+    while (held_back-- > 0 && (parked = first_of(parking, PARKED_PAUSED))) {
+        dequeue(parking, parked);
         attempt(parked, false);
     }
 }
@@ -689,21 +762,38 @@ static void expire_blocked(struct server *server)
     }
 }
 
+/* A call's turn has come, and it was not run yet. */
+static bool has_granted(const struct server *server)
+{
+    return server->parking->counts[PARKED_QUEUED] > claims_waiting_count(server->claims);
+}
+
+static bool has_work(const struct server *server)
+{
+    const struct parking *parking = server->parking;
+
+    return parking->disk_answered || parking->has_let_go || has_granted(server) ||
+           !list_is_empty(&parking->between_slices) ||
+           (parking->counts[PARKED_PAUSED] > 0 && server->paused_until_ms == 0) ||
+           (parking->counts[PARKED_THROTTLED] > 0 &&
+            spill_store_pressure(server->store) != SPILL_SLOW);
+}
+
 bool parking_run(struct server *server)
 {
     struct parking *parking = server->parking;
 
-    if (server->paused_until_ms && loop_now_ms(server->loop) >= server->paused_until_ms)
-        parking_end_pause(server);
+    parking->has_let_go = false;
+    run_paused(server);
     expire_blocked(server);
     resume_suspended(parking);
     run_one_slice(parking);
     run_granted(server);
     run_throttled(server);
+    parking_serve_blocked(server);
     run_without_fiber(server);
     run_granted(server);
-    parking_serve_blocked(server);
-    return parking->disk_answered || !list_is_empty(&parking->between_slices);
+    return has_work(server);
 }
 
 int64_t parking_sleep_us(struct server *server)
@@ -711,6 +801,7 @@ int64_t parking_sleep_us(struct server *server)
     int64_t deadline = blocked_next_deadline(server->blocked), sleep_us = -1;
     int64_t now_us = (int64_t)loop_now_us(server->loop);
 
+    if (has_work(server)) return 0; /* it came up after parking_run */
     if (deadline >= 0) sleep_us = deadline > now_us ? deadline - now_us : 0;
     if (server->paused_until_ms) {
         int64_t pause_us = (server->paused_until_ms - loop_now_ms(server->loop)) * 1000;
@@ -745,10 +836,14 @@ void parking_destroy(struct parking *parking)
     if (!parking) return;
     /* The clients are gone, so all that is left are canceled calls: they end at their next wait. */
     while (parking->counts[PARKED_RUNNING] > 0) {
-        resume_all(parking, &parking->queues[PARKED_RUNNING]);
-        resume_all(parking, &parking->between_slices);
+        (void)resume_all(parking, &parking->queues[PARKED_RUNNING], UINT64_MAX);
+        (void)resume_all(parking, &parking->between_slices, UINT64_MAX);
         run_granted(parking->server);
     }
+    for (int i = 0; i < PARKED_STATE_COUNT; i++) {
+        assert(parking->counts[i] == 0 && list_is_empty(&parking->queues[i]));
+    }
+    assert(parking->bytes == 0);
     free(parking);
 }
 

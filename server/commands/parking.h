@@ -41,10 +41,12 @@ struct parked_call {
     struct claim_ticket ticket;
     bool has_ticket;
     struct waiter waiter; /* while BLOCKED */
-    struct fiber *fiber;  /* while RUNNING */
-    bool is_canceled;     /* its client has gone */
-    bool is_done;         /* its fiber has ended, with rc */
-    bool waits_for_disk;  /* a STREAMING call's producer does */
+    int64_t deadline_us;  /* of the first time that it blocked: running again does not move it */
+    bool has_deadline;
+    struct fiber *fiber; /* while RUNNING */
+    bool is_canceled;    /* its client has gone */
+    bool is_done;        /* its fiber has ended, with rc */
+    bool waits_for_disk; /* a STREAMING call's producer does */
     int rc;
     uint64_t left_ticks, away_ticks; /* when it was suspended, and for how long in all */
     uint64_t bytes;                  /* of this and its arguments */
@@ -77,7 +79,8 @@ bool parking_unblock(struct server *server, struct session *session, bool with_e
 /* The client has gone: drops or cancels what it waits for. */
 void parking_forget(struct session *session);
 
-/* CLIENT UNPAUSE: what was held back runs now. */
+/* CLIENT UNPAUSE: what was held back runs at the end of this turn, as the caller may be in the
+ * middle of a transaction. */
 void parking_end_pause(struct server *server);
 
 /* End of a turn: timeouts, grants, resumed fibers, slices, throttled calls. True: more at once. */
