@@ -59,7 +59,7 @@ static struct block *part_of(const struct spill_cursor *cursor, uint64_t *out_re
         }
         first += part->element_count;
     }
-    assert(!"the parts' counts add up to the snapshot's");
+    assert(0 && "the parts' counts add up to the snapshot's");
     return NULL;
 }
 

@@ -39,7 +39,7 @@ struct block **deque_part_at(struct spill_deque *deque, uint64_t *index, uint64_
         }
         first += elements;
     }
-    assert(!"the parts' counts add up to the deque's");
+    assert(0 && "the parts' counts add up to the deque's");
     return NULL;
 }
 

@@ -130,13 +130,19 @@ void spill_store_set_hooks(struct spill_store *store, const struct spill_hooks *
     store->hooks = hooks ? *hooks : (struct spill_hooks){ 0 };
 }
 
+void spill_store_use_reserve(struct spill_store *store, bool is_used)
+{
+    store->uses_reserve = is_used;
+}
+
 void store_update_pressure(struct spill_store *store)
 {
     if (store->memory_bytes > store->budget_bytes)
         store->is_slow = true;
     else if (store->memory_bytes + store->batch_bytes <= store->budget_bytes)
         store->is_slow = false;
-    store->is_full = store->is_disk_full && store->memory_bytes > store->budget_bytes;
+    /* While it is slow it would wait for evictions, and with a full disk none comes. */
+    store->is_full = store->is_disk_full && store->is_slow;
 }
 
 enum spill_pressure spill_store_pressure(const struct spill_store *store)

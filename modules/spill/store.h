@@ -1,8 +1,9 @@
 /* store.h - the spill file, the memory budget and the cache shared by many deques.
  *
- * The store counts every byte its deques hold in memory. Above the budget it evicts: chunks far from
- * both ends first, then cold ends and tree nodes, in writes of about 1 MiB made by an I/O thread. Freed
- * extents are reused first; the freed tail of the file is truncated, long free runs inside are punched.
+ * The store counts every byte its deques hold in memory. Above the budget it evicts: chunks far
+ * from both ends first, then cold ends and tree nodes, in writes of about 1 MiB made by an I/O
+ * thread. Freed extents are reused first; the freed tail of the file is truncated, long free runs
+ * inside are punched.
  *
  * One thread (the owner of io) only. Nothing here logs. */
 #ifndef MODULES_SPILL_STORE_H
@@ -33,21 +34,21 @@ struct spill_hooks {
 };
 
 struct spill_options {
-    const char *directory;    /* exists; the store's files in it are named spill-*.dat */
-    uint64_t memory_bytes;    /* budget of chunks, nodes and descriptors; what is pinned or being written
-                               * may exceed it for a while. The file's transfer buffers (at most 6 MiB)
-                               * and 16 spare chunks come on top; info counts them too. */
-    uint64_t disk_bytes_max;  /* 0: no limit but the disk's */
-    uint32_t chunk_bytes;     /* full chunk with its header, as allocated: 512 to 32768; 0: 32768 */
+    const char *directory;   /* exists; the store's files in it are named spill-*.dat */
+    uint64_t memory_bytes;   /* budget of chunks, nodes and descriptors; what is pinned or being
+                              * written   may exceed it for a while. The file's transfer buffers (at
+                              * most 6 MiB)   and 16 spare chunks come on top; info counts them too. */
+    uint64_t disk_bytes_max; /* 0: no limit but the disk's */
+    uint32_t chunk_bytes;    /* full chunk with its header, as allocated: 512 to 32768; 0: 32768 */
     uint32_t element_bytes_max; /* larger elements are refused; 0: 512 MiB */
-    uint32_t prefetch_bytes;  /* kept loaded ahead of a draining end; 0: 1 MiB */
+    uint32_t prefetch_bytes;    /* kept loaded ahead of a draining end; 0: 1 MiB */
 };
 
 /* Files of an earlier life (spill-*.dat) are removed. os and io must outlive the store. */
 int spill_store_create(struct os *os, struct io *io, const struct spill_options *options,
                        const struct spill_hooks *hooks, struct spill_store **out_store);
-/* All deques, snapshots and cursors must be gone. Waits for what is in flight. Accepts NULL. Removes
- * the files. */
+/* All deques, snapshots and cursors must be gone. Waits for what is in flight. Accepts NULL.
+ * Removes the files. */
 void spill_store_destroy(struct spill_store *store);
 
 /* Evicts, frees dropped trees, prefetches, returns disk space: what is due, for at most slice_us
@@ -58,34 +59,39 @@ bool spill_store_tick(struct spill_store *store, uint64_t slice_us);
 void spill_store_set_memory(struct spill_store *store, uint64_t memory_bytes);
 void spill_store_set_disk_max(struct spill_store *store, uint64_t disk_bytes_max);
 void spill_store_set_element_max(struct spill_store *store, uint64_t element_bytes_max);
-/* Replaces the hooks' behaviour for what follows (the server switches between "may suspend", "must not
- * wait" and "wait synchronously"). */
+/* Replaces the hooks' behaviour for what follows (the server switches between "may suspend", "must
+ * not wait" and "wait synchronously"). */
 void spill_store_set_hooks(struct spill_store *store, const struct spill_hooks *hooks);
 
+/* While on, elements are taken although memory is at its limit and the disk full: for moves between
+ * deques, which end with as much as they began with. Off again before the caller may be suspended.
+ */
+void spill_store_use_reserve(struct spill_store *store, bool is_used);
+
 /* The producers' signal. OK: go on. SLOW: memory is above the budget and eviction is under way:
- * whoever grows deques should stop until it says OK again. FULL: memory is at its limit and the disk
- * cannot take more: what grows is refused with -ENOSPC. A few loads; meant to be asked before each
- * command that grows. */
+ * whoever grows deques should stop until it says OK again. FULL: memory is at its limit and the
+ * disk cannot take more: what grows is refused with -ENOSPC. A few loads; meant to be asked before
+ * each command that grows. */
 enum spill_pressure { SPILL_OK, SPILL_SLOW, SPILL_FULL };
 enum spill_pressure spill_store_pressure(const struct spill_store *store);
 
 struct spill_store_info {
-    uint64_t memory_bytes;         /* held now: chunks, nodes, descriptors, buffers of writes */
+    uint64_t memory_bytes; /* held now: chunks, nodes, descriptors, buffers of writes */
     uint64_t memory_budget_bytes;
-    uint64_t index_memory_bytes;   /* the nodes' and descriptors' part of memory_bytes */
-    uint64_t element_count;        /* in all deques */
+    uint64_t index_memory_bytes; /* the nodes' and descriptors' part of memory_bytes */
+    uint64_t element_count;      /* in all deques */
     uint64_t deque_count, chunk_count, chunks_in_memory;
-    uint64_t file_bytes;           /* size of the spill file */
-    uint64_t disk_used_bytes;      /* extents in use, in whole blocks */
-    uint64_t disk_max_bytes;       /* 0: no limit */
-    uint64_t evicted_chunks, evicted_bytes;     /* since start: written to disk and dropped */
-    uint64_t fetched_chunks, fetched_bytes;     /* since start: read back because asked for */
-    uint64_t prefetched_chunks;                 /* of which ahead of need */
+    uint64_t file_bytes;                    /* size of the spill file */
+    uint64_t disk_used_bytes;               /* extents in use, in whole blocks */
+    uint64_t disk_max_bytes;                /* 0: no limit */
+    uint64_t evicted_chunks, evicted_bytes; /* since start: written to disk and dropped */
+    uint64_t fetched_chunks, fetched_bytes; /* since start: read back because asked for */
+    uint64_t prefetched_chunks;             /* of which ahead of need */
     uint64_t writes, write_errors, reads, read_errors, checksum_errors;
     uint64_t punched_bytes, truncated_bytes;
     uint64_t reads_in_flight, writes_in_flight;
-    uint64_t waits;                /* times that an operation needed something that was not there */
-    uint64_t pending_free_deques;  /* dropped trees not yet walked */
+    uint64_t waits;               /* times that an operation needed something that was not there */
+    uint64_t pending_free_deques; /* dropped trees not yet walked */
 };
 void spill_store_info(const struct spill_store *store, struct spill_store_info *out_info);
 

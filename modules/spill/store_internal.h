@@ -24,7 +24,8 @@ struct spill_store {
     uint64_t memory_bytes; /* blocks, deques, buffers of transfers; the file's own are not in it */
     uint64_t element_count;
     uint32_t element_bytes_max, chunk_bytes;
-    bool is_full; /* pushes are refused */
+    bool is_full;      /* pushes are refused, */
+    bool uses_reserve; /* unless this is set */
 
     bool is_slow;      /* was above the budget and has not come down a batch yet */
     bool is_disk_full; /* the last write failed for want of room */
@@ -66,8 +67,8 @@ struct spill_store {
     char last_error[LAST_ERROR_BYTES];
 };
 
-/* jemalloc as Debian builds it lets blocks of this size and more begin anywhere in a page, for which it
- * takes one page more; what is aligned takes none. */
+/* jemalloc as Debian builds it lets blocks of this size and more begin anywhere in a page, for
+ * which it takes one page more; what is aligned takes none. */
 enum { WHOLE_PAGES_FROM_BYTES = 16384, PAGE_BYTES = 4096 };
 
 /* All memory comes through here, so that tests can let any allocation fail. NULL: there is none. */

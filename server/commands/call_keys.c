@@ -114,10 +114,15 @@ bool call_writes(const struct call *call)
 
 bool call_may_grow(const struct call *call)
 {
-    return flags_of(call) & COMMAND_MAY_GROW;
+    uint32_t flags = call->command->flags;
+
+    if (transaction_is_exec(call)) return call->session->transaction->has_growing;
+    /* What can spill is slowed down instead; only a list's root needs memory (list_common.c). */
+    return (flags & COMMAND_MAY_GROW) && !(flags & COMMAND_SPILLS);
 }
 
 bool call_spills(const struct call *call)
 {
-    return flags_of(call) & COMMAND_SPILLS;
+    if (transaction_is_exec(call)) return call->session->transaction->has_spilling;
+    return call->command->flags & COMMAND_SPILLS;
 }

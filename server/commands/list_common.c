@@ -8,6 +8,7 @@
 #include "server/commands/statistics.h"
 #include "server/commands/table.h"
 #include "server/keyspace/keyspace.h"
+#include "server/observe/memory.h"
 #include "server/types/list.h"
 
 enum { FETCH_END_BYTES = 64 * 1024 };
@@ -40,7 +41,11 @@ static int make_list(struct call *call, struct slice name, enum spill_end end,
                      const struct slice *items, uint32_t item_count, struct list_at *out_list)
 {
     struct value *value;
-    int rc = list_create(call->server->store, &value);
+    int rc;
+
+    if (memory_is_exhausted(call->server->memory))
+        return -ENOMEM; /* a key and a root cannot spill */
+    rc = list_create(call->server->store, &value);
 
     if (rc < 0) return rc;
     out_list->deque = list_deque(value);

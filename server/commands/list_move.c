@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "modules/base/number.h"
+#include "modules/spill/store.h"
 #include "server/commands/handlers.h"
 #include "server/commands/list_common.h"
 #include "server/commands/parking.h"
@@ -33,6 +34,20 @@ static int find_both(struct call *call, const struct move *move, struct list_at 
     return rc < 0 ? rc : 1;
 }
 
+/* A move adds nothing in all: it goes on when memory and disk are full, so that consumers that move
+ * what they work on can empty them. */
+static int push_moved(struct call *call, const struct move *move, const struct slice *items,
+                      uint32_t item_count, struct list_at *out_destination)
+{
+    struct spill_store *store = call->server->store;
+    int rc;
+
+    spill_store_use_reserve(store, true);
+    rc = list_push_items(call, move->destination, move->to, items, item_count, out_destination);
+    spill_store_use_reserve(store, false);
+    return rc;
+}
+
 /* ---- one element
  * ------------------------------------------------------------------------------------ */
 
@@ -51,7 +66,7 @@ static int move_item(struct call *call, const struct move *move, struct list_at 
         reply_bulk(call->reply, item);
         return 0;
     }
-    rc = list_push_items(call, move->destination, move->to, &item, 1, &destination);
+    rc = push_moved(call, move, &item, 1, &destination);
     if (rc < 0) return rc;
     if (spill_deque_peek(source->deque, move->from, &again) != 1)
         abort(); /* pinned by the caller */
@@ -130,9 +145,7 @@ static int push_batch(struct call *call, const struct move *move, struct batch *
     struct list_at destination;
     int rc = 0;
 
-    if (batch->count > 0)
-        rc = list_push_items(call, move->destination, move->to, batch->items, batch->count,
-                             &destination);
+    if (batch->count > 0) rc = push_moved(call, move, batch->items, batch->count, &destination);
     batch->count = 0;
     batch->used_bytes = 0;
     return rc;
@@ -149,7 +162,7 @@ static int add_to_batch(struct call *call, const struct move *move, struct batch
     if (item.size > BATCH_BYTES) {
         struct list_at destination;
 
-        return list_push_items(call, move->destination, move->to, &item, 1, &destination);
+        return push_moved(call, move, &item, 1, &destination);
     }
     if (item.size) memcpy(batch->bytes + batch->used_bytes, item.bytes, item.size);
     batch->items[batch->count++] = slice_of(batch->bytes + batch->used_bytes, item.size);

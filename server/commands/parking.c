@@ -528,13 +528,15 @@ static void serve_key(struct server *server, unsigned database, struct slice nam
 
     while (waiter) {
         struct waiter *next = blocked_next(server->blocked, waiter, database, name);
+        struct parked_call *parked = waiter->owner;
         struct key *key = keyspace_find(server->keyspace, database, name);
 
         if (!key || key_value(key)->type->kind != VALUE_LIST) return;
         if (claims_is_held(server->claims, database, name)) return; /* its release signals again */
-        /* One that was killed a moment ago must not take an element along. */
-        if (!client_is_closing(((struct parked_call *)waiter->owner)->call.session->client))
-            serve(waiter->owner, name);
+        /* Who was killed or has gone stays in line until it is closed; an element it was given
+         * would be lost. */
+        if (!parked->call.session || !client_has_vanished(parked->call.session->client))
+            serve(parked, name);
         waiter = next;
     }
 }

@@ -83,6 +83,10 @@ void transaction_queue(struct call *call)
     transaction->bytes += bytes + sizeof(struct queued_command);
     memory_add_clients(call->server->memory, (int64_t)bytes);
     transaction->flags |= call->command->flags;
+    if (call->command->flags & COMMAND_SPILLS)
+        transaction->has_spilling = true;
+    else if (call->command->flags & COMMAND_MAY_GROW)
+        transaction->has_growing = true;
     reply_simple(call->reply, SLICE_LITERAL("QUEUED"));
 }
 

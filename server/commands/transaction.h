@@ -12,8 +12,9 @@ struct queued_command {
 struct transaction {
     struct queued_command *commands;
     uint32_t count, capacity;
-    uint32_t flags;  /* of all commands, or-ed */
-    uint64_t bytes;  /* held by the queue */
+    bool has_spilling, has_growing; /* commands whose additions can, or cannot, go to disk */
+    uint32_t flags;                 /* of all commands, or-ed */
+    uint64_t bytes;                 /* held by the queue */
     bool must_abort; /* a command was refused while queueing: EXEC answers EXECABORT */
 };
 

@@ -11,6 +11,7 @@
 #include "server/net/loop_internal.h"
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -211,6 +212,16 @@ void client_close_after_reply(struct client *client)
 bool client_is_closing(const struct client *client)
 {
     return client->is_closing || client->is_closing_after_reply;
+}
+
+bool client_has_vanished(struct client *client)
+{
+    struct pollfd state = { .fd = client->fd, .events = POLLRDHUP };
+
+    if (client_is_closing(client)) return true;
+    if (poll(&state, 1, 0) <= 0) return false;
+    client_close(client);
+    return true;
 }
 
 /* A socket closed over unread input resets the connection, and the peer may lose our last words. */

@@ -33,6 +33,10 @@ void client_close_after_reply(struct client *client);
 void client_close(struct client *client);
 /* True from either call on, or when the peer has gone. */
 bool client_is_closing(const struct client *client);
+/* As client_is_closing, but asks the socket too, and closes a client whose peer has ended it: what
+ * the loop has not come to yet may already be here. For a client that is given something which is
+ * lost with it. Costs a system call. */
+bool client_has_vanished(struct client *client);
 
 /* A reply too large to be written at once. produce is called whenever the output held for the
  * client is below a buffer or two: it writes the next piece (about 64 KiB) to client_reply and

@@ -104,6 +104,8 @@ static void reserve_large(struct client *client, const uint8_t *rest, size_t siz
     bool is_in_place = rest == client->input && client->input_capacity >= wanted;
 
     if (is_in_place && client->is_large) return;
+    if (capacity > input_memory_max(net) && wanted <= input_memory_max(net))
+        capacity = input_memory_max(net); /* it may be enough: the doubling is a guess */
     if (capacity > input_memory_max(net)) {
         close_oversized(client);
         return;
@@ -145,6 +147,27 @@ static void keep_rest(struct client *client, const uint8_t *rest, size_t size, s
     if (!replace_input(client, rest, size, size)) client_close(client);
 }
 
+/* ---- memory for answers ---- */
+
+bool is_output_exhausted(const struct net *net)
+{
+    struct pool_info pool;
+
+    pool_info(net->pool, &pool);
+    return pool.in_use_bytes + pool.overflow_bytes > 2 * pool.limit_bytes;
+}
+
+/* Whoever reads slowly is not let ask for more; the others still are, up to a point. */
+static bool may_read_for_output(const struct client *client)
+{
+    const struct net *net = client->net;
+    struct pool_info pool;
+
+    pool_info(net->pool, &pool);
+    if (pool.in_use_bytes + pool.overflow_bytes < pool.limit_bytes) return true;
+    return chain_bytes(&client->output) == 0 && !is_output_exhausted(net);
+}
+
 /* ---- requests ---- */
 
 static void answer_protocol_error(struct client *client, const char *error)
@@ -183,7 +206,10 @@ static void take_requests(struct client *client, const uint8_t *bytes, size_t si
         if (chain_bytes(&client->output) > TURN_OUTPUT_BYTES) {
             check_hard_limit(client);
             list_remove(&client->ready_link); /* it may have parked and unparked by now */
-            list_push_back(&net->yielded, &client->ready_link);
+            if (may_read_for_output(client))
+                list_push_back(&net->yielded, &client->ready_link);
+            else
+                defer(client, 0); /* no more answers until these are sent */
             break;
         }
     }
@@ -218,27 +244,6 @@ void run_ready(struct net *net)
         is_full = count_work(net, client->input_size < before ? before - client->input_size : 0);
     }
     list_append_all(&net->yielded, &ready);
-}
-
-/* ---- memory for answers ---- */
-
-bool is_output_exhausted(const struct net *net)
-{
-    struct pool_info pool;
-
-    pool_info(net->pool, &pool);
-    return pool.in_use_bytes + pool.overflow_bytes > 2 * pool.limit_bytes;
-}
-
-/* Whoever reads slowly is not let ask for more; the others still are, up to a point. */
-static bool may_read_for_output(const struct client *client)
-{
-    const struct net *net = client->net;
-    struct pool_info pool;
-
-    pool_info(net->pool, &pool);
-    if (pool.in_use_bytes + pool.overflow_bytes < pool.limit_bytes) return true;
-    return chain_bytes(&client->output) == 0 && !is_output_exhausted(net);
 }
 
 /* ---- reading ---- */
@@ -394,6 +399,9 @@ static void resume(struct client *client)
     client->block_wanted = 0;
     client->is_quiet = !client_takes_requests(client);
     client_watch(client);
+    if (client->input_size > 0 && !client->is_large && client_takes_requests(client) &&
+        list_is_empty(&client->ready_link))
+        list_push_back(&client->net->ready, &client->ready_link); /* requests that waited */
 }
 
 void resume_deferred(struct net *net)
