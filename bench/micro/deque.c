@@ -87,8 +87,10 @@ static int compare_u64(const void *a, const void *b)
 
 static void print_median(const char *what, uint64_t *ns, uint64_t count)
 {
+    const size_t middle = ROUNDS / 2;
+
     qsort(ns, ROUNDS, sizeof(*ns), compare_u64);
-    (void)printf("%-44s %7.1f ns\n", what, (double)ns[ROUNDS / 2] / (double)count);
+    (void)printf("%-44s %7.1f ns\n", what, (double)ns[middle] / (double)count);
 }
 
 static void measure_ends(struct spill_deque *deque, enum spill_end push_end, const char *what_push,

@@ -231,7 +231,7 @@ static int cut_attempt(struct spill_deque *deque, uint64_t begin_index, uint64_t
 
 int deque_cut(struct spill_deque *deque, uint64_t begin_index, uint64_t count)
 {
-    struct block *parts[PARTS_MAX], **places[PARTS_MAX];
+    struct block *parts[PARTS_MAX] = { NULL }, **places[PARTS_MAX];
     bool is_single = deque_is_single(deque);
     unsigned part_count;
     struct op op;

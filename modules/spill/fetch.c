@@ -15,9 +15,9 @@ int pins_add(struct spill_store *store, struct pins *pins, struct block *block)
 {
     if (pins->count == pins->capacity) {
         unsigned capacity = pins->capacity < 8 ? 8 : 2 * pins->capacity;
-        struct block **blocks = store_allocate(store, capacity * sizeof(*blocks));
+        struct block **blocks = store_allocate(store, capacity * sizeof(struct block *));
         if (!blocks) return -ENOMEM;
-        if (pins->count > 0) memcpy(blocks, pins->blocks, pins->count * sizeof(*blocks));
+        if (pins->count > 0) memcpy(blocks, pins->blocks, pins->count * sizeof(struct block *));
         free(pins->blocks);
         pins->blocks = blocks;
         pins->capacity = capacity;

@@ -97,11 +97,12 @@ static int64_t filter_next(struct filter *filter, uint64_t *passed)
     bool is_forward = filter->from == SPILL_HEAD;
     uint64_t index = is_forward ? *passed : deque->element_count - 1 - *passed;
     struct edit edit = { .kind = EDIT_LEAF };
-    struct block *leaf;
+    struct block *leaf = NULL;
     uint64_t first, elements, again, removed;
     int rc = load_leaf(filter, index, &leaf, &first);
 
     if (rc < 0) return rc;
+    assert(leaf); /* the analyzer does not see it */
     elements = leaf->element_count;
     again = is_forward ? index - first : first + elements - 1 - index;
     rc = filter_leaf(filter, leaf, again, &edit.leaf, &removed);

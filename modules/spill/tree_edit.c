@@ -94,7 +94,7 @@ static int line_join(struct spill_store *store, struct line *line, unsigned firs
         line->blocks[i] = one;
         line->count--;
         memmove(&line->blocks[i + 1], &line->blocks[i + 2],
-                (line->count - i - 1) * sizeof(line->blocks[0]));
+                (line->count - i - 1) * sizeof(struct block *));
         last--;
     }
     return 0;

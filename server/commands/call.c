@@ -82,7 +82,7 @@ int call_help(struct call *call, const char *const *lines, uint32_t line_count)
                         "Subcommands are:",
                         name);
 
-    for (int i = 0; name[i] && i < size; i++) {
+    for (int i = 0; i < size && name[i]; i++) {
         if (title[i] >= 'a' && title[i] <= 'z') title[i] = (char)(title[i] - 32);
     }
     reply_array(call->reply, (uint64_t)line_count + 3);
