@@ -475,6 +475,9 @@ int parking_block(struct call *call, const struct slice *names, uint32_t name_co
         return rc;
     }
     client_set_idle_exempt(call->session->client, true);
+    /* While it was parked for our sake, the end of its input did not matter yet; it will not be
+     * told again. */
+    if (call->parked) (void)client_has_vanished(call->session->client);
     leave_running(server->parking, parked);
     enqueue(server->parking, parked, PARKED_BLOCKED);
     return CALL_BLOCKED;
