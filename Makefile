@@ -90,6 +90,9 @@ $(BUILD)/%.o: %.c
 	$(if $(V),,@echo "  CC    $@")
 	$(Q)$(CC) $(ALL_CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
 
+$(call objects,$(TEST_SOURCES) $(CLIENT_TEST_SOURCES) $(CLIENT_LIB_SOURCES)): \
+    CPPFLAGS += -include tools/quick_check.h
+
 # The archive is made anew so that a source that went away leaves no object behind.
 $(ARCHIVE): $(call objects,$(LIBRARY_SOURCES))
 	@rm -f $@
