@@ -133,6 +133,7 @@ int spill_cursor_next(struct spill_cursor *cursor, struct slice *out_item)
     if (!cursor->chunk) {
         rc = load_chunk(cursor);
         if (rc < 0) return rc;
+        assert(cursor->chunk); /* the analyzer does not see it */
     }
     if (cursor->towards == SPILL_TAIL) {
         cursor->offset += chunk_first(cursor->chunk->bytes + cursor->offset, out_item);
