@@ -169,7 +169,8 @@ size_t number_format_uint64(char *text, uint64_t value)
         memcpy(p, digit_pairs + value % 100 * 2, 2);
         value /= 100;
     }
-    if (value >= 10) memcpy(p - 2, digit_pairs + value * 2, 2);
+    if (value >= 10)
+        memcpy(p - 2, digit_pairs + value * 2, 2);
     else
         p[-1] = (char)('0' + value);
     return size;

@@ -34,7 +34,8 @@ struct os {
     int (*size)(struct os *os, int fd, uint64_t *out_size_bytes);
     /* Bytes that the file system of path still has for an unprivileged writer. */
     int (*free_bytes)(struct os *os, const char *path, uint64_t *out_free_bytes);
-    /* Takes an exclusive open-file-description lock on the whole file. -EWOULDBLOCK: somebody has it. */
+    /* Takes an exclusive open-file-description lock on the whole file. -EWOULDBLOCK: somebody has
+     * it. */
     int (*lock)(struct os *os, int fd);
     /* Calls each with every entry's name but "." and ".."; stops at the first non-zero result and
      * returns it. */
@@ -47,8 +48,8 @@ struct os {
 /* The kernel. One static table, never changed; do not free. */
 struct os *os_real(void);
 
-/* Helpers over a table: transfer all of size or fail. -EIO: the file ended (read) or a write made no
- * progress. Partial effects of a failed write are the caller's to undo. */
+/* Helpers over a table: transfer all of size or fail. -EIO: the file ended (read) or a write made
+ * no progress. Partial effects of a failed write are the caller's to undo. */
 int os_read_all(struct os *os, int fd, void *bytes, size_t size, uint64_t offset);
 int os_write_all(struct os *os, int fd, const void *bytes, size_t size, uint64_t offset);
 #endif

@@ -34,8 +34,9 @@ struct spill_hooks {
 };
 
 struct spill_options {
-    const char *directory;   /* exists; the store's files in it are named spill-*.dat */
-    uint64_t memory_bytes;   /* budget of chunks, nodes and descriptors; what is pinned or being
+    const char *directory; /* exists; the store's files in it are named spill-*.dat */
+    uint64_t
+        memory_bytes;        /* budget of chunks, nodes and descriptors; what is pinned or being
                               * written   may exceed it for a while. The file's transfer buffers (at
                               * most 6 MiB)   and 16 spare chunks come on top; info counts them too. */
     uint64_t disk_bytes_max; /* 0: no limit but the disk's */

@@ -49,8 +49,8 @@ enum key_flag {
     KEY_UPDATE = 1u << 5,
     KEY_INSERT = 1u << 6,
     KEY_DELETE = 1u << 7,
-    KEY_NOT_KEY = 1u << 8,        /* looks like a key and is none */
-    KEY_INCOMPLETE = 1u << 9,     /* there may be keys that the specification does not find */
+    KEY_NOT_KEY = 1u << 8,         /* looks like a key and is none */
+    KEY_INCOMPLETE = 1u << 9,      /* there may be keys that the specification does not find */
     KEY_VARIABLE_FLAGS = 1u << 10, /* options decide what is done with the key */
 };
 
@@ -79,8 +79,8 @@ struct command {
     int key_first, key_last, key_step;
     uint32_t key_flags;
     const char *group, *since, *complexity /* or NULL */, *summary;
-    const struct command *parent; /* of a subcommand */
-    const char *full_name;        /* "client|setname" */
+    const struct command *parent;    /* of a subcommand */
+    const char *full_name;           /* "client|setname" */
     const struct command_docs *docs; /* what its row does not say; NULL: nothing */
     struct command_statistics *statistics;
     struct command **children; /* of a container */

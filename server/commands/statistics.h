@@ -17,8 +17,8 @@ struct session;
 
 struct statistics {
     struct ticks ticks;
-    /* When the last call ended, and whose it was: the next one of that client in this turn began then, so one
-     * reading of the counter serves both. NULL: read it anew. */
+    /* When the last call ended, and whose it was: the next one of that client in this turn began
+     * then, so one reading of the counter serves both. NULL: read it anew. */
     uint64_t ended_at;
     const struct session *ended_session;
     uint64_t commands_processed;

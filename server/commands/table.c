@@ -60,8 +60,8 @@ static const struct row rows[] = {
 enum { ROW_COUNT = sizeof(rows) / sizeof(rows[0]) };
 static_assert(ROW_COUNT * 2 < SLOTS, "the hash table would be crowded");
 
-/* A name of at most 16 bytes as two words with every byte's case bit set: letters compare alike in any case.
- * Other bytes may collide with control characters, which a second look tells apart. */
+/* A name of at most 16 bytes as two words with every byte's case bit set: letters compare alike in
+ * any case. Other bytes may collide with control characters, which a second look tells apart. */
 struct short_name {
     uint64_t low, high;
     size_t size;
@@ -179,7 +179,8 @@ static void add_top(struct command_table *table, struct command *command)
     }
     table->slots[slot] = (struct slot){
         .command = command,
-        .name = name.size <= SHORT_NAME_BYTES ? short_name_of(name) : (struct short_name){ 0, 0, 0 },
+        .name =
+            name.size <= SHORT_NAME_BYTES ? short_name_of(name) : (struct short_name){ 0, 0, 0 },
         .is_of_letters = name.size <= SHORT_NAME_BYTES && is_of_letters(command->name),
     };
     table->top[table->top_count++] = command;
@@ -248,8 +249,7 @@ struct command *command_find(struct command_table *table, struct slice name)
         if (found->name.low != wanted.low || found->name.high != wanted.high ||
             found->name.size != wanted.size)
             continue;
-        if (found->is_of_letters ||
-            slice_equal_nocase(slice_of_string(found->command->name), name))
+        if (found->is_of_letters || slice_equal_nocase(slice_of_string(found->command->name), name))
             return found->command;
     }
     return NULL;

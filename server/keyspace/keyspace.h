@@ -1,8 +1,8 @@
 /* keyspace.h - numbered databases of keys with values and times to live.
  *
- * Names are copied in. A struct key pointer stays good until the key is removed (growing and rehashing
- * of the table, which goes on in small steps, does not move keys). Finding a key that has expired
- * removes it first. Loop thread only; nothing here waits or logs. */
+ * Names are copied in. A struct key pointer stays good until the key is removed (growing and
+ * rehashing of the table, which goes on in small steps, does not move keys). Finding a key that has
+ * expired removes it first. Loop thread only; nothing here waits or logs. */
 #ifndef SERVER_KEYSPACE_KEYSPACE_H
 #define SERVER_KEYSPACE_KEYSPACE_H
 #include "modules/base/slice.h"
@@ -14,9 +14,11 @@ struct key;
 struct keyspace_hooks {
     /* The key changed (any change, its appearing and going included). For WATCH. */
     void (*on_change)(void *context, unsigned database, struct slice name);
-    /* It is about to be removed because its time has come, found by a command or by active expiry. */
+    /* It is about to be removed because its time has come, found by a command or by active expiry.
+     */
     void (*on_expire)(void *context, unsigned database, struct slice name);
-    /* True: an operation under way holds this key; expiry must leave it alone for now. NULL: never. */
+    /* True: an operation under way holds this key; expiry must leave it alone for now. NULL: never.
+     */
     bool (*is_held)(void *context, unsigned database, struct slice name);
     void *context;
 };
@@ -40,8 +42,8 @@ int keyspace_add(struct keyspace *keyspace, unsigned database, struct slice name
                  struct value *value, struct key **out_key);
 /* Removes key and destroys its value. */
 void keyspace_remove(struct keyspace *keyspace, struct key *key);
-/* Destroys the old value, takes the new one over; keeps name; drops the time to live unless keep_ttl;
- * counts as an access. The caller tells keyspace_changed. */
+/* Destroys the old value, takes the new one over; keeps name; drops the time to live unless
+ * keep_ttl; counts as an access. The caller tells keyspace_changed. */
 void keyspace_replace(struct keyspace *keyspace, struct key *key, struct value *value,
                       bool keep_ttl);
 /* Gives key another name and database, value and time to live go along; a key that has that name is
@@ -69,19 +71,20 @@ uint64_t keyspace_count(const struct keyspace *keyspace, unsigned database);
 uint64_t keyspace_expiring_count(const struct keyspace *keyspace, unsigned database);
 /* Average time to live in ms of keys that have one, 0 without any. Exact. */
 int64_t keyspace_average_ttl(const struct keyspace *keyspace, unsigned database);
-void keyspace_flush(struct keyspace *keyspace, unsigned database); /* on_change for each watched name is the caller's work */
+void keyspace_flush(struct keyspace *keyspace,
+                    unsigned database); /* on_change for each watched name is the caller's work */
 void keyspace_swap(struct keyspace *keyspace, unsigned a, unsigned b);
 /* A key chosen evenly enough, or NULL when empty; expired ones are removed on the way. */
 struct key *keyspace_random(struct keyspace *keyspace, unsigned database);
 
-/* SCAN: calls each for the keys of one or more buckets and returns the next cursor, 0 at the end. A key
- * that is there all the time is seen at least once. each must not add or remove keys. Buckets visited
- * are bounded by count * 10. */
+/* SCAN: calls each for the keys of one or more buckets and returns the next cursor, 0 at the end. A
+ * key that is there all the time is seen at least once. each must not add or remove keys. Buckets
+ * visited are bounded by count * 10. */
 uint64_t keyspace_scan(struct keyspace *keyspace, unsigned database, uint64_t cursor,
                        uint64_t count, void (*each)(void *context, struct key *key), void *context);
 
-/* Removes keys whose time has come, at most key_max of them: the number removed. O(log n) each, looks at
- * nothing that is not due. */
+/* Removes keys whose time has come, at most key_max of them: the number removed. O(log n) each,
+ * looks at nothing that is not due. */
 unsigned keyspace_expire_due(struct keyspace *keyspace, unsigned key_max);
 /* When the next key is due, ms since 1970; -1: none. */
 int64_t keyspace_next_expiry(const struct keyspace *keyspace);
@@ -91,7 +94,8 @@ bool keyspace_rehash_step(struct keyspace *keyspace, unsigned bucket_max);
 
 struct keyspace_info {
     uint64_t memory_bytes; /* tables, keys, names, expiry; and the values' that live in memory */
-    uint64_t value_memory_bytes; /* part of it: strings and the like, lists' roots; not spill's chunks */
+    uint64_t
+        value_memory_bytes; /* part of it: strings and the like, lists' roots; not spill's chunks */
     uint64_t expired_keys, changes;
 };
 void keyspace_info(const struct keyspace *keyspace, struct keyspace_info *out_info);
