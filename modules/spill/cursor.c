@@ -123,6 +123,11 @@ static void leave_chunk(struct spill_cursor *cursor)
     cursor->chunk = NULL;
 }
 
+void spill_cursor_rest(struct spill_cursor *cursor)
+{
+    if (cursor->chunk) leave_chunk(cursor);
+}
+
 int spill_cursor_next(struct spill_cursor *cursor, struct slice *out_item)
 {
     int rc;

@@ -305,13 +305,15 @@ static bool evict_round(struct spill_store *store, uint64_t wanted, bool is_forc
 bool evict_tick(struct spill_store *store)
 {
     uint64_t high = store->budget_bytes - 2 * (uint64_t)store->batch_bytes;
+    bool has_moved = true;
 
-    while (store->memory_bytes - store->writing_bytes > high) {
+    while (has_moved && store->memory_bytes - store->writing_bytes > high) {
         if (store->batches_in_flight >= BATCHES_MAX) break;
-        if (!evict_round(store, store->batch_bytes, false, true)) break;
+        has_moved = evict_round(store, store->batch_bytes, false, true);
     }
     store_update_pressure(store);
-    return store->memory_bytes - store->writing_bytes > high &&
+    /* What is pinned or shared by snapshots cannot go now: asking again at once would only spin. */
+    return has_moved && store->memory_bytes - store->writing_bytes > high &&
            store->batches_in_flight < BATCHES_MAX && may_write(store);
 }
 

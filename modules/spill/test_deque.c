@@ -328,6 +328,31 @@ START_TEST(a_snapshot_outlives_its_deque)
 }
 END_TEST
 
+START_TEST(a_resting_cursor_holds_no_chunk_and_goes_on_where_it_was)
+{
+    struct spill_snapshot *snapshot;
+    struct spill_cursor *cursor;
+    struct spill_deque_info info;
+    struct slice item;
+
+    push_numbers(deque, 0, 5000, ELEMENT_BYTES);
+    ck_assert_int_eq(spill_deque_snapshot(deque, &snapshot), 0);
+    ck_assert_int_eq(spill_cursor_create(snapshot, 100, SPILL_TAIL, &cursor), 0);
+    for (uint32_t number = 100; number < 5000; number++) {
+        ck_assert_int_eq(spill_cursor_next(cursor, &item), 1);
+        ck_assert(element_is((struct element){ number, ELEMENT_BYTES }, item));
+        if (number % 7 == 0) spill_cursor_rest(cursor);
+        if (number != 700) continue;
+        ck_assert_int_eq(spill_store_evict_all(store), 0);
+        spill_deque_info(deque, &info);
+        ck_assert_uint_eq(info.chunks_in_memory, 0);
+    }
+    ck_assert_int_eq(spill_cursor_next(cursor, &item), 0);
+    spill_cursor_destroy(cursor);
+    spill_snapshot_release(snapshot);
+}
+END_TEST
+
 START_TEST(a_ready_cursor_does_not_wait)
 {
     struct spill_snapshot *snapshot;
@@ -541,6 +566,7 @@ static TCase *add_tiny(Suite *suite)
     tcase_add_test(tcase, destroying_while_reads_and_writes_are_in_flight_is_safe);
     tcase_add_test(tcase, a_dropped_list_gives_its_room_back_in_slices);
     tcase_add_test(tcase, a_snapshot_outlives_its_deque);
+    tcase_add_test(tcase, a_resting_cursor_holds_no_chunk_and_goes_on_where_it_was);
     tcase_add_test(tcase, a_ready_cursor_does_not_wait);
     tcase_add_test(tcase, removing_what_matches_stops_without_a_trace_when_it_is_told_to);
     tcase_add_test(tcase, pinning_an_end_makes_the_pops_ready);

@@ -128,7 +128,9 @@ static enum produce_result produce(void *context, struct client *client)
         written += item.size + ELEMENT_OVERHEAD_BYTES;
         stream->remaining--;
     }
-    return stream->remaining > 0 ? PRODUCE_MORE : PRODUCE_DONE;
+    if (stream->remaining == 0) return PRODUCE_DONE;
+    spill_cursor_rest(stream->cursor); /* the reader may be slow */
+    return PRODUCE_MORE;
 }
 
 static void end_stream(void *context)
@@ -158,6 +160,7 @@ static int begin_stream(struct call *call, const struct range *range,
     if (before_array) before_array(call);
     reply_array(call->reply, range->count);
     reply_bulk(call->reply, first);
+    spill_cursor_rest(stream->cursor);
     stream->remaining--;
     client_set_producer(
         call->session->client,

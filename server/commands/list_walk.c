@@ -274,6 +274,7 @@ static enum produce_result produce_matches(void *context, struct client *client)
         }
         if (rc != 1) return PRODUCE_DONE;
     }
+    spill_cursor_rest(stream->searching.cursor); /* the reader may be slow */
     return PRODUCE_MORE;
 }
 

@@ -17,6 +17,7 @@
 #include "server/keyspace/keyspace.h"
 #include "server/net/client.h"
 #include "server/net/loop.h"
+#include "server/net/net.h"
 #include "server/observe/memory.h"
 
 /* A suspended call's fiber goes on from parking_run, never from inside a completion: so the state
@@ -46,12 +47,16 @@ static void enqueue(struct parking *parking, struct parked_call *parked, enum pa
     parked->state = state;
     list_push_back(&parking->queues[state], &parked->link);
     parking->counts[state]++;
+    /* Producers are slowed down by not reading further ones. */
+    if (state == PARKED_THROTTLED) net_hold_input(parking->server->net, (int64_t)parked->bytes);
 }
 
 static void dequeue(struct parking *parking, struct parked_call *parked)
 {
     list_remove(&parked->link);
     parking->counts[parked->state]--;
+    if (parked->state == PARKED_THROTTLED)
+        net_hold_input(parking->server->net, -(int64_t)parked->bytes);
     parked->state = PARKED_IDLE;
 }
 
@@ -88,10 +93,11 @@ static void copy_arguments(struct parked_call *parked, const struct call *call)
     parked->call.arguments = slices;
 }
 
-/* One call always has room. */
-static bool has_room(const struct parking *parking, size_t bytes)
+/* One call always has room, and a producer, which is never refused for what others wait with: net
+ * reads no more of them instead. */
+static bool has_room(const struct parking *parking, const struct call *call, size_t bytes)
 {
-    return parking->bytes == 0 ||
+    return parking->bytes == 0 || call_spills(call) ||
            parking->bytes + bytes <= memory_limit(parking->server->memory) / PARKED_SHARE;
 }
 
@@ -103,7 +109,7 @@ static struct parked_call *parked_form(struct call *call)
     size_t bytes = sizeof(*parked) + argument_bytes(call);
 
     if (parked) return parked;
-    parked = has_room(parking, bytes) ? malloc(bytes) : NULL;
+    parked = has_room(parking, call, bytes) ? malloc(bytes) : NULL;
     if (!parked) return NULL;
     *parked = (struct parked_call){ .call = *call, .client_id = call->session->id, .bytes = bytes };
     copy_arguments(parked, call);

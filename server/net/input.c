@@ -68,7 +68,8 @@ static uint64_t input_memory_max(const struct net *net)
 /* Whether blocks of together `given` bytes may become `wanted` bytes. */
 static bool has_input_memory(const struct net *net, uint64_t given, uint64_t wanted)
 {
-    return net->input_heap_bytes - given + wanted <= input_memory_max(net);
+    return net->input_heap_bytes + (uint64_t)net->held_input_bytes - given + wanted <=
+           input_memory_max(net);
 }
 
 /* block_wanted: the block without which the client cannot be read, or 0. */
@@ -191,6 +192,12 @@ static void take_requests(struct client *client, const uint8_t *bytes, size_t si
         const char *error;
         enum framer_result result;
 
+        /* No more answers until these are sent: also of a client that was parked for each. */
+        if (chain_bytes(&client->output) > TURN_OUTPUT_BYTES && !may_read_for_output(client)) {
+            list_remove(&client->ready_link);
+            defer(client, 0);
+            break;
+        }
         limits.is_trusted = client->is_trusted;
         result = framer_next(&client->framer, &limits, bytes, size, &consumed, &wanted, &error);
         if (result == FRAMER_INCOMPLETE) break;
@@ -206,10 +213,7 @@ static void take_requests(struct client *client, const uint8_t *bytes, size_t si
         if (chain_bytes(&client->output) > TURN_OUTPUT_BYTES) {
             check_hard_limit(client);
             list_remove(&client->ready_link); /* it may have parked and unparked by now */
-            if (may_read_for_output(client))
-                list_push_back(&net->yielded, &client->ready_link);
-            else
-                defer(client, 0); /* no more answers until these are sent */
+            list_push_back(&net->yielded, &client->ready_link);
             break;
         }
     }
@@ -415,9 +419,12 @@ void resume_deferred(struct net *net)
 
         if (is_read && !may_read_for_output(client)) continue;
         if (is_read && !has_memory_to_go_on(client)) {
-            /* Memory comes back: when the receivers end, or in the next turn, which comes at once.
+            /* Memory comes back: when the receivers end, when there is room for what is held above,
+             * or in the next turn, which comes at once.
              * Unless parked clients hold it all: then one client at a time exceeds. */
-            if (net->large_receivers > 0 || close_youngest_holder(net, client)) return;
+            if (net->large_receivers > 0 || net->held_input_bytes > 0 ||
+                close_youngest_holder(net, client))
+                return;
             /* Those that wait for the disk or for room give it back by themselves; only if nobody
              * does, as when all are blocked, may it grow, slowly. */
             if (loop_now_us(net->loop) - net->exceeded_us < EXCEED_PERIOD_US) return;

@@ -81,6 +81,7 @@ static int64_t turn_end(void *context)
     run_closes(net);
     free_gone_clients(net);
     list_append_all(&net->ready, &net->yielded);
+    if (!list_is_empty(&net->hungry)) feed_producers(net);
     if (!list_is_empty(&net->deferred)) resume_deferred(net);
     if (has_more || has_work_left(net)) return 0;
     if (!net->handlers.on_before_wait) return -1;
@@ -99,6 +100,12 @@ void net_set_limits(struct net *net, const struct net_limits *limits)
     pool_set_limit(net->pool, limits->buffer_memory_bytes);
 }
 
+void net_hold_input(struct net *net, int64_t delta_bytes)
+{
+    net->held_input_bytes += delta_bytes;
+    assert(net->held_input_bytes >= 0);
+}
+
 static void init_lists(struct net *net)
 {
     list_init(&net->listeners);
@@ -110,6 +117,7 @@ static void init_lists(struct net *net)
     list_init(&net->closing);
     list_init(&net->gone);
     list_init(&net->producing);
+    list_init(&net->hungry);
     net->sweep_next = &net->all;
 }
 

@@ -78,6 +78,9 @@ int net_listen_unix(struct net *net, const char *path, uint32_t mode, uint32_t b
 void net_stop_listening(struct net *net);
 uint16_t net_tcp_port(const struct net *net); /* the first TCP listener's; 0: none */
 
+/* Requests that wait above net for memory hold that much more, or less: it counts in
+ * input_memory_bytes, so that fewer of those behind them are read. */
+void net_hold_input(struct net *net, int64_t delta_bytes);
 void net_set_limits(struct net *net, const struct net_limits *limits);
 
 struct client *net_client_by_id(struct net *net, uint64_t id); /* NULL: gone */

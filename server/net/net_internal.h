@@ -97,11 +97,13 @@ struct net {
     int spare_fd; /* given up to accept and close when there are no descriptors */
 
     struct list_link listeners;
-    struct list_link all;    /* clients in order of connecting */
-    struct list_link output; /* clients that may have something to flush */
-    struct list_link ready;  /* clients whose waiting input can go on */
-    uint64_t exceeded_us;    /* when a client was last let exceed the memory for input */
-    uint32_t turn_inputs;    /* taken in this turn, see INPUTS_A_TURN */
+    struct list_link all;     /* clients in order of connecting */
+    struct list_link output;  /* clients that may have something to flush */
+    struct list_link ready;   /* clients whose waiting input can go on */
+    int64_t held_input_bytes; /* by requests that wait for memory above net */
+    struct list_link hungry;  /* producers that wait for memory for answers (producing_link) */
+    uint64_t exceeded_us;     /* when a client was last let exceed the memory for input */
+    uint32_t turn_inputs;     /* taken in this turn, see INPUTS_A_TURN */
     size_t turn_input_bytes;
     struct list_link yielded;     /* the same, but from the next turn on (ready_link) */
     struct list_link deferred;    /* clients not read for want of memory, the oldest first */
@@ -154,6 +156,8 @@ void mark_output(struct client *client);
 void check_hard_limit(struct client *client);
 void check_soft_limit(struct client *client); /* and how long */
 void run_producers(struct net *net);
+/* After a flush: those that waited for memory go on if there is some. */
+void feed_producers(struct net *net);
 void flush_all(struct net *net);
 void drop_producer(struct client *client);
 

@@ -193,16 +193,32 @@ static void produce_piece(struct client *client)
     if (result == PRODUCE_DONE) drop_producer(client);
 }
 
+/* Streamed replies take at most half of the memory for answers: a thousand readers that do not read
+ * must not keep everybody else from being answered. */
+static bool has_room_for_pieces(const struct net *net)
+{
+    struct pool_info pool;
+
+    pool_info(net->pool, &pool);
+    return pool.in_use_bytes + pool.overflow_bytes < pool.limit_bytes / 2;
+}
+
 void run_producers(struct net *net)
 {
     struct list_link producing, *link;
 
     list_init(&producing);
     list_append_all(&producing, &net->producing);
-    while ((link = list_pop_front(&producing))) {
+    while (has_room_for_pieces(net) && (link = list_pop_front(&producing))) {
         struct client *client = list_container(link, struct client, producing_link);
         if (client->has_producer && !client->producer_waits && !client->is_closing) {
             produce_piece(client);
         }
     }
+    list_append_all(&net->hungry, &producing);
+}
+
+void feed_producers(struct net *net)
+{
+    if (has_room_for_pieces(net)) list_append_all(&net->producing, &net->hungry);
 }
