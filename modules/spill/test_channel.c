@@ -253,13 +253,12 @@ START_TEST(a_full_channel_refuses_and_keeps_what_it_took)
     count = fill_u64(0);
     ck_assert_uint_gt(count, (256 << 10) / 16);
     /* What does not fit as one large write may fit as a small one later: then it was taken. */
-    for (unsigned i = 0; i < 100; i++) {
+    while (refused <= 100) {
         if (send_u64(sender, count) == 0)
             count++;
         else
             refused++;
     }
-    ck_assert_uint_gt(refused, 1);
     ck_assert_uint_eq(info_now().rejected_count, refused);
     ck_assert_uint_le(info_now().disk_bytes, 256 << 10);
     ck_assert_uint_eq(info_now().message_count, count);
