@@ -1,0 +1,151 @@
+/* parking_blocked.c - clients in the queues of empty keys: who waits, who is served, who gives up.
+ */
+#include "server/commands/parking_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "server/commands/dispatch.h"
+#include "server/commands/server.h"
+#include "server/commands/session.h"
+#include "server/commands/statistics.h"
+#include "server/keyspace/keyspace.h"
+#include "server/net/client.h"
+
+/* ---- blocked clients ---------------------------------------------------------------------------
+ */
+
+int parking_block(struct call *call, const struct slice *names, uint32_t name_count,
+                  int64_t deadline_us)
+{
+    struct server *server = call->server;
+    struct parked_call *parked;
+    int rc;
+
+    if (call->parked && call->parked->state == PARKED_BLOCKED) return CALL_BLOCKED; /* still */
+    if (!call->session) return -ECANCELED;
+    parked = parking_form(call);
+    if (!parked) return -ENOMEM;
+    if (!parked->has_deadline) parked->deadline_us = deadline_us;
+    parked->has_deadline = true;
+    parked->waiter.client_id = parked->client_id;
+    parked->waiter.database = call->database;
+    parked->waiter.deadline_us = parked->deadline_us;
+    rc = blocked_add(server->blocked, &parked->waiter, names, name_count);
+    if (rc < 0) {
+        if (!call->parked) parking_finish(parked); /* else parking_settle() does */
+        return rc;
+    }
+    client_set_idle_exempt(call->session->client, true);
+    /* While it was parked for our sake, the end of its input did not matter yet; it will not be
+     * told again. */
+    if (call->parked) (void)client_has_vanished(call->session->client);
+    parking_leave_running(server->parking, parked);
+    parking_enqueue(server->parking, parked, PARKED_BLOCKED);
+    return CALL_BLOCKED;
+}
+
+void parking_leave_queues(struct parked_call *parked)
+{
+    struct server *server = parked->call.server;
+
+    blocked_remove(server->blocked, &parked->waiter);
+    parking_dequeue(server->parking, parked);
+    parked->call.served_key = (struct slice){ 0 };
+    if (parked->call.session)
+        client_set_idle_exempt(parked->call.session->client, parked->call.session->is_monitor);
+}
+
+/* Tries a blocked client's call again because name may have something for it. */
+static void serve(struct parked_call *parked, struct slice name)
+{
+    struct server *server = parked->call.server;
+    int rc;
+
+    parked->call.served_key = name;
+    if (parking_must_wait_for_claims(
+            &parked->call)) { /* another of its keys is held: wait in line for both */
+        parking_leave_queues(parked);
+        if (parking_take_claims(&parked->call) == 1)
+            parking_settle(parked, dispatch_run(&parked->call));
+        return;
+    }
+    rc = dispatch_run(&parked->call);
+    if (rc == CALL_BLOCKED) {
+        parked->call.served_key = (struct slice){ 0 };
+        return;
+    }
+    if (rc == CALL_STREAMING) { /* it has left the queues, and ends with its last piece */
+        server->statistics->unblocked_clients++;
+        return;
+    }
+    parking_leave_queues(parked);
+    if (rc == -EAGAIN) {
+        parking_run_in_fiber(&parked->call);
+        return;
+    }
+    server->statistics->unblocked_clients++;
+    parking_finish(parked);
+}
+
+static void serve_key(struct server *server, unsigned database, struct slice name)
+{
+    struct waiter *waiter = blocked_first(server->blocked, database, name);
+
+    while (waiter) {
+        struct waiter *next = blocked_next(server->blocked, waiter, database, name);
+        struct parked_call *parked = waiter->owner;
+        struct key *key = keyspace_find(server->keyspace, database, name);
+
+        if (!key || key_value(key)->type->kind != VALUE_LIST) return;
+        if (claims_is_held(server->claims, database, name)) return; /* its release signals again */
+        /* Who was killed or has gone stays in line until it is closed; an element it was given
+         * would be lost. */
+        if (!parked->call.session || !client_has_vanished(parked->call.session->client))
+            serve(parked, name);
+        waiter = next;
+    }
+}
+
+void parking_serve_blocked(struct server *server)
+{
+    struct parking *parking = server->parking;
+    unsigned database;
+    struct slice name;
+
+    /* A call that is served may end at once and come here again: the outer loop sees what it
+     * signalled, and nobody else takes away the waiter that it holds on to. */
+    if (parking->is_serving) return;
+    parking->is_serving = true;
+    while (blocked_next_ready(server->blocked, &database, &name)) {
+        uint8_t small[128], *copy = name.size <= sizeof(small) ? small : malloc(name.size);
+
+        if (!copy) { /* they stay blocked; the next push tries again */
+            continue;
+        }
+        if (name.size) memcpy(copy, name.bytes, name.size);
+        serve_key(server, database, slice_of(copy, name.size));
+        if (copy != small) free(copy);
+    }
+    parking->is_serving = false;
+}
+
+void parking_give_up(struct parked_call *parked, bool with_error)
+{
+    parking_leave_queues(parked);
+    if (with_error)
+        (void)call_error(&parked->call, "UNBLOCKED client unblocked via CLIENT UNBLOCK");
+    else
+        reply_null_array(parked->call.reply);
+    parking_finish(parked);
+}
+
+bool parking_unblock(struct server *server, struct session *session, bool with_error)
+{
+    struct parked_call *parked = session->parked;
+
+    (void)server;
+    if (!parked || parked->state != PARKED_BLOCKED) return false;
+    parking_give_up(parked, with_error);
+    return true;
+}

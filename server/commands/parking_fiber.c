@@ -1,0 +1,162 @@
+/* parking_fiber.c - calls that run in fibers: a wait for the disk suspends them, a slice that is
+ * used up lets others go first. */
+#include "server/commands/parking_internal.h"
+
+#include <errno.h>
+
+#include "modules/base/clock.h"
+#include "modules/io/fiber.h"
+#include "modules/io/io.h"
+#include "modules/spill/store.h"
+#include "server/commands/dispatch.h"
+#include "server/commands/server.h"
+#include "server/commands/statistics.h"
+#include "server/config/config.h"
+
+/* A suspended call's fiber goes on from parking_run, never from inside a completion: so the state
+ * that a handler sees after a wait changes only between commands, as on any turn of the loop. */
+
+/* ---- fibers -------------------------------------------------------------------------------- */
+
+static void fiber_body(void *argument)
+{
+    struct parked_call *parked = argument;
+
+    parked->fiber = fiber_current(parked->call.server->fibers);
+    parked->rc = dispatch_run(&parked->call);
+    parked->is_done = true;
+}
+
+static void begin_slice(struct parking *parking, struct parked_call *parked)
+{
+    parking->running = parked;
+    parking->slice_started_us = clock_monotonic_us();
+}
+
+static void after_slice(struct parking *parking, struct parked_call *parked)
+{
+    parking->running = NULL;
+    parking_announce_output(parked);
+    if (!parked->is_done) return; /* it suspended itself, and is in a queue */
+    parking_leave_running(parking, parked);
+    parking_settle(parked, parked->rc);
+}
+
+/* False: all fibers are in use. */
+bool parking_enter_fiber(struct parked_call *parked)
+{
+    struct server *server = parked->call.server;
+    struct parking *parking = server->parking;
+    int rc;
+
+    parked->state = PARKED_RUNNING;
+    parked->is_done = false;
+    parking->counts[PARKED_RUNNING]++;
+    begin_slice(parking, parked);
+    rc = fiber_start(server->fibers, fiber_body, parked);
+    if (rc < 0) {
+        parking->running = NULL;
+        parking_leave_running(parking, parked);
+        if (rc == -EAGAIN) return false;
+        call_engine_error(&parked->call, rc);
+        parking_finish(parked);
+        return true;
+    }
+    server->statistics->parked_commands++;
+    after_slice(parking, parked);
+    return true;
+}
+
+void parking_start_fiber(struct parked_call *parked)
+{
+    struct parking *parking = parked->call.server->parking;
+
+    /* Those that wait for a fiber already come first. */
+    if (parking->counts[PARKED_NO_FIBER] > 0 || !parking_enter_fiber(parked))
+        parking_enqueue(parking, parked, PARKED_NO_FIBER);
+}
+
+/* Suspends the running call into queue; returns when parking_run resumes it. */
+static int suspend_running(struct parking *parking, struct list_link *queue)
+{
+    struct parked_call *parked = parking->running;
+    const struct ticks *ticks = &parking->server->statistics->ticks;
+
+    if (parked->is_canceled) return -ECANCELED;
+    list_push_back(queue, &parked->link);
+    parked->left_ticks = clock_ticks(ticks);
+    fiber_suspend(parking->server->fibers);
+    parked->away_ticks += clock_ticks(ticks) - parked->left_ticks;
+    return parked->is_canceled ? -ECANCELED : 0;
+}
+
+void parking_resume(struct parking *parking, struct parked_call *parked)
+{
+    begin_slice(parking, parked);
+    fiber_resume(parking->server->fibers, parked->fiber);
+    after_slice(parking, parked);
+}
+
+bool parking_can_suspend(const struct parking *parking)
+{
+    return parking->running && !parking->server->must_not_suspend;
+}
+
+uint64_t parking_away_ticks(const struct call *call)
+{
+    return call->parked ? call->parked->away_ticks : 0;
+}
+
+/* ---- spill's hooks --------------------------------------------------------------------------- */
+
+static int wait_for_disk(void *context)
+{
+    struct server *server = context;
+
+    if (server->must_not_suspend) {
+        server->sync_reads++;
+        (void)io_wait(server->io);
+        return 0;
+    }
+    if (!server->parking->running) return -EAGAIN;
+    return suspend_running(server->parking, &server->parking->queues[PARKED_RUNNING]);
+}
+
+uint64_t parking_slice_us(const struct parking *parking)
+{
+    return (uint64_t)parking->server->config->slice_us;
+}
+
+static int pause_between_slices(void *context)
+{
+    struct server *server = context;
+    struct parking *parking = server->parking;
+
+    if (!parking_can_suspend(parking)) return 0;
+    if (parking->running->is_canceled) return -ECANCELED;
+    if (clock_monotonic_us() - parking->slice_started_us < parking_slice_us(parking)) return 0;
+    server->statistics->slices++;
+    return suspend_running(parking, &parking->between_slices);
+}
+
+int parking_breathe(struct server *server)
+{
+    return pause_between_slices(server);
+}
+
+static void disk_answered(void *context)
+{
+    struct server *server = context;
+
+    server->parking->disk_answered = true;
+}
+
+struct spill_hooks parking_hooks(struct server *server)
+{
+    return (struct spill_hooks){
+        .wait = wait_for_disk,
+        .pause = pause_between_slices,
+        .on_ready = disk_answered,
+        .context = server,
+    };
+}

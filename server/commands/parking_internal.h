@@ -1,0 +1,77 @@
+/* parking_internal.h - what the files of parking share.
+ *
+ *   parking.c          a call's way from one state to the next; streams; clients that go
+ *   parking_fiber.c    calls in fibers, and the hooks by which spill suspends them
+ *   parking_blocked.c  clients that wait for keys, and who is served
+ *   parking_turn.c     what is due at the end of a turn */
+#ifndef SERVER_COMMANDS_PARKING_INTERNAL_H
+#define SERVER_COMMANDS_PARKING_INTERNAL_H
+#include "server/commands/parking.h"
+
+struct parking {
+    struct server *server;
+    struct list_link queues[PARKED_STATE_COUNT];
+    uint64_t counts[PARKED_STATE_COUNT];
+    struct list_link between_slices; /* RUNNING calls that let others go first */
+    struct parked_call *running;     /* whose fiber is executing */
+    struct reply no_reply;           /* where calls write whose client has gone */
+    uint64_t slice_started_us;
+    uint64_t bytes;
+    bool disk_answered; /* a read ended since suspended calls were last resumed */
+    bool has_let_go;    /* a client went: what it held may be somebody's turn */
+    bool is_serving;    /* parking_serve_blocked goes on: its caller's inner calls need not */
+};
+
+/* ---- parking.c ---- */
+
+/* Puts a call into the queue of its new state. */
+void parking_enqueue(struct parking *parking, struct parked_call *parked, enum parked_state state);
+/* Takes it out; its state is IDLE then. */
+void parking_dequeue(struct parking *parking, struct parked_call *parked);
+/* A call in a fiber that goes over into another state is no longer counted as running. */
+void parking_leave_running(struct parking *parking, struct parked_call *parked);
+/* The parked form of a call: its own when it was parked before, else a new one. NULL: no memory. */
+struct parked_call *parking_form(struct call *call);
+/* Gives its claims back, if it has any; clients that wait for those keys look again. */
+void parking_release_ticket(struct parked_call *parked);
+/* Tells net that there is output: what a call wrote in an earlier turn is sent. */
+void parking_announce_output(const struct parked_call *parked);
+/* The call is over: its client goes on with what it sent meanwhile. Frees the call. */
+void parking_finish(struct parked_call *parked);
+/* What follows from the result of a parked call's handler. */
+void parking_settle(struct parked_call *parked, int rc);
+/* 1: the claims are this call's; 0: it was parked until they are; negative: answered. */
+int parking_take_claims(struct call *call);
+/* True: somebody holds one of its keys, or was there before. */
+bool parking_must_wait_for_claims(const struct call *call);
+/* Its turn has come: runs it, or parks it again. */
+void parking_attempt(struct parked_call *parked, bool is_first);
+/* Something was read: producers that wait for the disk look again. */
+void parking_wake_streams(struct parking *parking);
+
+/* ---- parking_fiber.c ---- */
+
+/* Runs a call in a fiber, or queues it for one. */
+void parking_start_fiber(struct parked_call *parked);
+/* False: all fibers are in use. */
+bool parking_enter_fiber(struct parked_call *parked);
+/* Goes on with a suspended call. */
+void parking_resume(struct parking *parking, struct parked_call *parked);
+/* How long a call may work before others get their turn. */
+uint64_t parking_slice_us(const struct parking *parking);
+
+/* ---- parking_blocked.c ---- */
+
+/* A blocked call waits no longer; its state is IDLE then. */
+void parking_leave_queues(struct parked_call *parked);
+/* A blocked client stops waiting: answers nil, or -UNBLOCKED. */
+void parking_give_up(struct parked_call *parked, bool with_error);
+
+/* ---- parking_turn.c ---- */
+
+/* Resumes the calls of a queue until limit_us are used up. False: some are left. */
+bool parking_resume_all(struct parking *parking, struct list_link *queue, uint64_t limit_us);
+/* Runs the calls whose claims were granted. */
+void parking_run_granted(struct server *server);
+
+#endif

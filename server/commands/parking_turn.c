@@ -1,0 +1,174 @@
+/* parking_turn.c - what is due at the end of a turn: timeouts, grants, resumed fibers, slices,
+ * room. */
+#include "server/commands/parking_internal.h"
+
+#include "modules/base/clock.h"
+#include "modules/spill/store.h"
+#include "server/commands/server.h"
+#include "server/net/loop.h"
+
+/* ---- end of a turn
+ * ---------------------------------------------------------------------------------- */
+
+static struct parked_call *first_of(struct parking *parking, enum parked_state state)
+{
+    struct list_link *link = list_front(&parking->queues[state]);
+
+    return link ? list_container(link, struct parked_call, link) : NULL;
+}
+
+void parking_run_granted(struct server *server)
+{
+    struct claim_ticket *ticket;
+
+    while ((ticket = claims_next_granted(server->claims))) {
+        struct parked_call *parked = ticket->owner;
+
+        parking_dequeue(server->parking, parked);
+        parking_attempt(parked, true);
+    }
+}
+
+/* Resumes who stands in queue now, for about limit_us. True: all of them. */
+bool parking_resume_all(struct parking *parking, struct list_link *queue, uint64_t limit_us)
+{
+    uint64_t began_us = clock_monotonic_us();
+    struct list_link due, *link;
+
+    list_init(&due);
+    list_append_all(&due, queue);
+    while ((link = list_pop_front(&due))) {
+        parking_resume(parking, list_container(link, struct parked_call, link));
+        if (list_is_empty(&due) || clock_monotonic_us() - began_us < limit_us) continue;
+        list_append_all(&due, queue); /* who was left comes first next time */
+        list_append_all(queue, &due);
+        return false;
+    }
+    return true;
+}
+
+static void resume_suspended(struct parking *parking)
+{
+    if (!parking->disk_answered) return;
+    parking->disk_answered = false;
+    /* One answer resumes all, as nobody knows whose it was; together they get a slice. */
+    if (!parking_resume_all(parking, &parking->queues[PARKED_RUNNING], parking_slice_us(parking)))
+        parking->disk_answered = true;
+    parking_wake_streams(parking);
+}
+
+/* One slice a turn: the other clients go between. */
+static void run_one_slice(struct parking *parking)
+{
+    struct list_link *link = list_pop_front(&parking->between_slices);
+
+    if (link) parking_resume(parking, list_container(link, struct parked_call, link));
+}
+
+static void run_throttled(struct server *server)
+{
+    struct parking *parking = server->parking;
+    struct parked_call *parked;
+
+    while ((parked = first_of(parking, PARKED_THROTTLED)) &&
+           spill_store_pressure(server->store) != SPILL_SLOW) {
+        parking_dequeue(parking, parked);
+        parking_attempt(parked, true);
+    }
+}
+
+static void run_without_fiber(struct server *server)
+{
+    struct parking *parking = server->parking;
+    struct parked_call *parked;
+
+    while ((parked = first_of(parking, PARKED_NO_FIBER))) {
+        parking_dequeue(parking, parked);
+        if (parking_enter_fiber(parked)) continue;
+        parking_enqueue(parking, parked,
+                        PARKED_NO_FIBER); /* none is free yet: it stays the first */
+        list_remove(&parked->link);
+        list_push_front(&parking->queues[PARKED_NO_FIBER], &parked->link);
+        return;
+    }
+}
+
+void parking_end_pause(struct server *server)
+{
+    server->paused_until_ms = 0;
+}
+
+static void run_paused(struct server *server)
+{
+    struct parking *parking = server->parking;
+    uint64_t held_back = parking->counts[PARKED_PAUSED];
+    struct parked_call *parked;
+
+    if (server->paused_until_ms && loop_now_ms(server->loop) < server->paused_until_ms) return;
+    server->paused_until_ms = 0;
+    /* One of them may begin another pause: then the others stand in line again. */
+    while (held_back-- > 0 && (parked = first_of(parking, PARKED_PAUSED))) {
+        parking_dequeue(parking, parked);
+        parking_attempt(parked, false);
+    }
+}
+
+static void expire_blocked(struct server *server)
+{
+    int64_t now_us = (int64_t)loop_now_us(server->loop);
+    struct waiter *waiter;
+
+    while ((waiter = blocked_expired(server->blocked, now_us))) {
+        parking_give_up(waiter->owner, false);
+    }
+}
+
+/* A call's turn has come, and it was not run yet. */
+static bool has_granted(const struct server *server)
+{
+    return server->parking->counts[PARKED_QUEUED] > claims_waiting_count(server->claims);
+}
+
+static bool has_work(const struct server *server)
+{
+    const struct parking *parking = server->parking;
+
+    return parking->disk_answered || parking->has_let_go || has_granted(server) ||
+           !list_is_empty(&parking->between_slices) ||
+           (parking->counts[PARKED_PAUSED] > 0 && server->paused_until_ms == 0) ||
+           (parking->counts[PARKED_THROTTLED] > 0 &&
+            spill_store_pressure(server->store) != SPILL_SLOW);
+}
+
+bool parking_run(struct server *server)
+{
+    struct parking *parking = server->parking;
+
+    parking->has_let_go = false;
+    run_paused(server);
+    expire_blocked(server);
+    resume_suspended(parking);
+    run_one_slice(parking);
+    parking_run_granted(server);
+    run_throttled(server);
+    parking_serve_blocked(server);
+    run_without_fiber(server);
+    parking_run_granted(server);
+    return has_work(server);
+}
+
+int64_t parking_sleep_us(struct server *server)
+{
+    int64_t deadline = blocked_next_deadline(server->blocked), sleep_us = -1;
+    int64_t now_us = (int64_t)loop_now_us(server->loop);
+
+    if (has_work(server)) return 0; /* it came up after parking_run */
+    if (deadline >= 0) sleep_us = deadline > now_us ? deadline - now_us : 0;
+    if (server->paused_until_ms) {
+        int64_t pause_us = (server->paused_until_ms - loop_now_ms(server->loop)) * 1000;
+
+        if (pause_us < 0) pause_us = 0;
+        if (sleep_us < 0 || pause_us < sleep_us) sleep_us = pause_us;
+    }
+    return sleep_us;
+}
