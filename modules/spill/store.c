@@ -96,13 +96,15 @@ void spill_store_destroy(struct spill_store *store)
 
 bool spill_store_tick(struct spill_store *store, uint64_t slice_us)
 {
-    uint64_t end_us = clock_monotonic_us() + (slice_us > 0 ? slice_us : SLICE_US_DEFAULT);
-    bool has_more;
+    uint64_t end_us;
+    bool has_more = reclaim_nodes(store, RECLAIM_STEP_NODES);
 
     store->turn++;
-    do
-        has_more = reclaim_nodes(store, RECLAIM_STEP_NODES);
-    while (has_more && clock_monotonic_us() < end_us);
+    if (has_more) { /* else the clock need not be read */
+        end_us = clock_monotonic_us() + (slice_us > 0 ? slice_us : SLICE_US_DEFAULT);
+        while (has_more && clock_monotonic_us() < end_us)
+            has_more = reclaim_nodes(store, RECLAIM_STEP_NODES);
+    }
     if (evict_tick(store)) has_more = true;
     if (spill_file_tick(store->file)) has_more = true;
     return has_more;

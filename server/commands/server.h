@@ -33,6 +33,7 @@ struct server {
     /* True while a transaction runs: what is on disk is then read synchronously. */
     bool must_not_suspend;
     uint64_t sync_reads;
+    uint64_t memory_updated_us; /* likewise memory_update */
     uint64_t memory_sampled_us; /* loop_now_us when memory_sample last ran in a turn */
     int64_t started_at_ms;
     bool is_stopping;

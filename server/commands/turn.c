@@ -15,6 +15,7 @@ enum {
     REHASH_BUCKETS_A_TURN = 64,
     SPILL_SLICE_US = 500,
     HELD_RETRY_US = 1000,
+    MEMORY_UPDATE_US = 500, /* asking the owners costs as much as a command */
     MEMORY_SAMPLE_US = 10000,
     SLEEP_MAX_MS = 3600000,
 };
@@ -25,6 +26,8 @@ static void look_at_memory(struct server *server)
 {
     uint64_t now_us = loop_now_us(server->loop);
 
+    if (now_us - server->memory_updated_us < MEMORY_UPDATE_US) return;
+    server->memory_updated_us = now_us;
     if (now_us - server->memory_sampled_us >= MEMORY_SAMPLE_US) {
         server->memory_sampled_us = now_us;
         memory_sample(server->memory);
