@@ -65,13 +65,6 @@ static void key_changed(void *context, unsigned database, struct slice name)
     watch_changed(((struct server *)context)->watch, database, name);
 }
 
-static void key_expires(void *context, unsigned database, struct slice name)
-{
-    (void)context;
-    (void)database;
-    (void)name;
-}
-
 static bool key_is_held(void *context, unsigned database, struct slice name)
 {
     const struct server *server = context;
@@ -157,7 +150,6 @@ static int make_keys(struct house *house)
 {
     struct server *server = &house->server;
     struct keyspace_hooks hooks = { .on_change = key_changed,
-                                    .on_expire = key_expires,
                                     .is_held = key_is_held,
                                     .context = server };
     int rc = watch_create(&server->watch);
