@@ -145,16 +145,17 @@ static bool can_connect(int port)
     return connected;
 }
 
-/* 1: it listens. 0: not yet. */
+/* It listens at all its addresses, the unix socket too: that is what the last line of a start says.
+ */
 static bool is_ready(struct server *server, const struct text *log, size_t log_start)
 {
     static const char announcement[] = "Listening on 127.0.0.1:";
     const char *fresh = text_string(log) + (log->size < log_start ? log->size : log_start), *found;
 
-    if (server->is_redis)
-        return strstr(fresh, "Ready to accept connections") && can_connect(server->port);
+    if (!strstr(fresh, "Ready to accept connections")) return false;
+    if (server->is_redis) return can_connect(server->port);
     found = strstr(fresh, announcement);
-    if (!found || !strchr(found, '\n')) return false;
+    if (!found) return false;
     server->port = (int)strtol(found + sizeof(announcement) - 1, NULL, 10);
     return server->port > 0;
 }
