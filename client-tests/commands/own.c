@@ -227,6 +227,7 @@ START_TEST(sl_list_info_tells_where_the_elements_are)
     ck_assert_int_gt(storage("bytes_on_disk"), 0);
     ck_assert_int_le(storage("bytes_in_memory"), 256 * 1024);
     ck_assert_int_gt(storage("chunks"), storage("chunks_in_memory"));
+    ck_assert_int_eq(storage("index_height"), 2); /* 1,250 chunks, up to 64 a node */
     expect_integer(wire, 1, "DEL l");
     expect_error(wire, "ERR no such key", "SL.LIST INFO l");
     expect_ok(wire, "SET l string");

@@ -103,7 +103,7 @@ struct spill_deque_info {
     uint64_t chunk_count, chunks_in_memory, chunks_prefetching;
     uint64_t elements_in_memory, bytes_in_memory; /* bytes of chunks and nodes, as allocated */
     uint64_t bytes_on_disk; /* extents, in whole blocks or their share of one */
-    uint32_t tree_height;   /* 0: no tree */
+    uint32_t tree_height;   /* levels of the tree, that of the chunks too; 0: no tree */
 };
 /* Never waits: figures of unloaded subtrees come from their references. */
 void spill_deque_info(const struct spill_deque *deque, struct spill_deque_info *out_info);

@@ -164,7 +164,7 @@ int list_sl_info(struct call *call)
     if (rc < 0) return rc;
     if (rc == 0) return call_error(call, "ERR no such key");
     spill_deque_info(list.deque, &info);
-    reply_map(call->reply, 9);
+    reply_map(call->reply, 10);
     reply_field(call, "elements", info.element_count);
     reply_field(call, "bytes", info.element_bytes);
     reply_field(call, "elements_in_memory", info.elements_in_memory);
@@ -174,6 +174,7 @@ int list_sl_info(struct call *call)
     reply_field(call, "chunks", info.chunk_count);
     reply_field(call, "chunks_in_memory", info.chunks_in_memory);
     reply_field(call, "chunks_prefetching", info.chunks_prefetching);
+    reply_field(call, "index_height", info.tree_height > 0 ? info.tree_height - 1 : 0);
     return 0;
 }
 
@@ -182,8 +183,9 @@ int list_sl_help(struct call *call)
 {
     static const char *const lines[] = {
         "INFO <key>",
-        "    Elements, bytes and chunks of a list, in memory and on disk, and what is being read "
-        "ahead.",
+        "    Elements, bytes and chunks of a list, in memory and on disk, what is being read "
+        "ahead,",
+        "    and how many levels of its index stand above the chunks.",
     };
 
     return call_help(call, lines, sizeof(lines) / sizeof(lines[0]));
