@@ -17,7 +17,8 @@
 enum {
     FILE_READS_MAX = 4,  /* transfers at once: enough to keep a few threads and a queue busy */
     FILE_WRITES_MAX = 2, /* few, because reads that somebody waits for queue up behind them */
-    FILE_SLOT_COUNT = FILE_READS_MAX + FILE_WRITES_MAX
+    FILE_SLOT_COUNT = FILE_READS_MAX + FILE_WRITES_MAX,
+    FILE_IDLE_TICKS_MAX = 64 /* so many are counted */
 };
 
 /* A transfer under way, or a place for one. */
@@ -50,6 +51,7 @@ struct file_trim {
     enum file_trim_kind kind;
     uint64_t new_bytes, old_bytes; /* truncating: no write behind new_bytes starts meanwhile */
     struct spill_run run;          /* punching: taken from space meanwhile */
+    uint64_t moved_at_punch;       /* bytes read and written when the last punch began */
     uint64_t failed_at_writes;     /* how many writes had ended when the last one failed */
     bool has_failed;
     bool cannot_punch; /* the file system has no holes */

@@ -10,9 +10,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Ticks without a transfer until a buffer is given back, one a tick: in a steady stream none is. */
-enum { IDLE_TICKS_MAX = 64 };
-
 void file_queue_write(struct spill_file *file, struct spill_write *write)
 {
     write->next = NULL;
@@ -157,8 +154,9 @@ bool file_has_transfers(const struct spill_file *file)
 
 void file_free_idle_buffers(struct spill_file *file)
 {
-    if (file_has_transfers(file) || ++file->idle_ticks < IDLE_TICKS_MAX) return;
-    file->idle_ticks = IDLE_TICKS_MAX;
+    /* One a tick after ticks without a transfer: in a steady stream none is. */
+    if (file_has_transfers(file) || ++file->idle_ticks < FILE_IDLE_TICKS_MAX) return;
+    file->idle_ticks = FILE_IDLE_TICKS_MAX;
     for (unsigned i = 0; i < FILE_SLOT_COUNT; i++) {
         if (!file->slots[i].buffer) continue;
         free(file->slots[i].buffer);

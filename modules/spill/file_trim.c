@@ -3,7 +3,11 @@
  * The free tail is truncated. A write that begins behind the new end meanwhile waits until that is
  * over; those before lie below it. Long free runs inside are punched; they are out of the
  * allocator's hands until that is over. One of either at a time. A failure costs nothing but the
- * room: it is tried again when another write has ended. */
+ * room: it is tried again when another write has ended.
+ *
+ * The file system keeps all other transfers of the file waiting meanwhile (ext4: 0.2 ms a MiB), so
+ * both go in pieces. While there are transfers, punches keep to a small part of the time: what is
+ * free is written again anyway, and the rest goes when the file has come to rest. */
 #include "modules/spill/file_internal.h"
 
 #include <assert.h>
@@ -14,7 +18,11 @@ enum {
     TAIL_BYTES_MIN = 1 << 20,
     /* So many free blocks stay as they are: writing into them is cheaper than into a hole. */
     REUSE_BLOCKS = 16 * 1024 * 1024 / SPILL_BLOCK_BYTES,
-    PUNCH_BLOCKS_MAX = 16 * 1024 * 1024 / SPILL_BLOCK_BYTES
+    PUNCH_BLOCKS_MAX = 4 * 1024 * 1024 / SPILL_BLOCK_BYTES,
+    TRUNCATE_BYTES_MAX = 64 << 20,
+    /* A busy file moves so many bytes for each that is punched. */
+    BUSY_BYTES_A_PUNCHED = 8,
+    REST_TICKS = FILE_IDLE_TICKS_MAX /* without a transfer: it is not busy */
 };
 
 uint64_t file_trim_blocks(const struct spill_file *file)
@@ -92,6 +100,7 @@ static bool start_truncate(struct spill_file *file)
     uint64_t tail_bytes = file->file_bytes - end_bytes;
     bool is_due = tail_bytes >= TAIL_BYTES_MIN || (tail_bytes > 0 && end_bytes == 0);
     if (!is_due) return false;
+    if (tail_bytes > TRUNCATE_BYTES_MAX) end_bytes = file->file_bytes - TRUNCATE_BYTES_MAX;
     file->trim.new_bytes = end_bytes;
     file->trim.old_bytes = file->file_bytes;
     file->file_bytes = end_bytes;
@@ -107,10 +116,25 @@ static bool punch_is_due(const struct spill_file *file)
            free_blocks - spill_space_punched(space) > REUSE_BLOCKS;
 }
 
-/* True: the search for a run has not come to an end. */
+static uint64_t moved_bytes(const struct spill_file *file)
+{
+    return file->figures.read_bytes + file->figures.write_bytes;
+}
+
+static bool must_wait_for_rest(const struct spill_file *file)
+{
+    uint64_t punched_bytes = file->trim.run.count * SPILL_BLOCK_BYTES; /* the last time */
+
+    if (!file_has_transfers(file) && file->idle_ticks >= REST_TICKS) return false;
+    return moved_bytes(file) - file->trim.moved_at_punch < punched_bytes * BUSY_BYTES_A_PUNCHED;
+}
+
+/* True: the search for a run has not come to an end, or the file to rest. */
 static bool start_punch(struct spill_file *file)
 {
     if (!punch_is_due(file)) return false;
+    if (must_wait_for_rest(file)) return !file_has_transfers(file);
+    file->trim.moved_at_punch = moved_bytes(file);
     if (spill_space_take_punchable(file->space, PUNCH_BLOCKS_MAX, &file->trim.run)) {
         start(&file->trim, TRIM_PUNCH, run_punch, finish_punch);
         return false;

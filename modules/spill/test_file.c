@@ -264,6 +264,27 @@ START_TEST(long_free_runs_are_punched_but_for_a_reserve)
 }
 END_TEST
 
+START_TEST(a_busy_file_is_punched_little_and_at_rest_all)
+{
+    enum { CHUNKS = 2048, READS = 1024, RESERVE = 16 << 20, PIECE = 4 << 20 }; /* 64 MiB */
+    open_file((unsigned)_i, 0);
+    make_chunks(CHUNKS, 1);
+    for (unsigned i = 0; i < CHUNKS; i += 32) {
+        ck_assert_int_eq(write_extents(extents + i, 32), 0);
+    }
+    free_extents(extents + 1, CHUNKS - 2);
+    for (unsigned i = 0; i < READS; i++) {
+        ck_assert_int_eq(read_extent(&extents[0]), 0);
+        (void)spill_file_tick(file);
+        if (io_in_flight(io) > 0) (void)io_wait(io);
+    }
+    ck_assert_uint_gt(file_info().punched_bytes, 0);
+    ck_assert_uint_le(file_info().punched_bytes, (2 * PIECE) + (READS * 8 * BLOCK / 8));
+    trim_all();
+    ck_assert_uint_ge(file_info().punched_bytes, (CHUNKS * 8 * BLOCK) - RESERVE - (1 << 20));
+}
+END_TEST
+
 START_TEST(a_write_behind_the_end_waits_for_a_truncation_under_way)
 {
     struct pending pending = { 0 };
@@ -433,6 +454,7 @@ static Suite *make_suite(void)
     tcase_add_test(tests, what_was_freed_is_written_again_before_the_file_grows);
     tcase_add_loop_test(tests, the_free_tail_is_truncated, 0, 3);
     tcase_add_loop_test(tests, long_free_runs_are_punched_but_for_a_reserve, 0, 3);
+    tcase_add_loop_test(tests, a_busy_file_is_punched_little_and_at_rest_all, 0, 3);
     tcase_add_test(tests, a_write_behind_the_end_waits_for_a_truncation_under_way);
     tcase_add_test(tests, files_of_an_earlier_life_go_and_foreign_ones_stay);
     tcase_add_test(tests, a_directory_where_somebody_spills_is_refused);
