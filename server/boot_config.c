@@ -84,6 +84,7 @@ int boot_config_observe(struct server *server)
     if (rc == 0) rc = latency_create(&server->latency);
     slow_set_thresholds(server, config->slowlog_log_slower_than_us,
                         config->latency_monitor_threshold_ms);
+    statistics_track_latency(server->statistics, config->latency_tracking);
     return rc;
 }
 
@@ -138,6 +139,14 @@ static int apply_slow(void *context, const struct config *config, struct config_
     slowlog_set_length(server->slowlog, (uint64_t)config->slowlog_max_len);
     slow_set_thresholds(server, config->slowlog_log_slower_than_us,
                         config->latency_monitor_threshold_ms);
+    return 0;
+}
+
+static int apply_latency_tracking(void *context, const struct config *config,
+                                  struct config_error *out_error)
+{
+    (void)out_error;
+    statistics_track_latency(((struct server *)context)->statistics, config->latency_tracking);
     return 0;
 }
 
@@ -201,6 +210,7 @@ int boot_config_listen_for_changes(struct server *server)
         { "slowlog-log-slower-than", apply_slow },
         { "slowlog-max-len", apply_slow },
         { "latency-monitor-threshold", apply_slow },
+        { "latency-tracking", apply_latency_tracking },
     };
 
     for (size_t i = 0; i < sizeof(listeners) / sizeof(listeners[0]); i++) {

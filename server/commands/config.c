@@ -117,6 +117,7 @@ int config_resetstat(struct call *call)
             reset_command(command->children[k]);
     }
     *statistics = (struct statistics){ .ticks = statistics->ticks,
+                                       .bucket_fraction = statistics->bucket_fraction,
                                        .slow_ticks = statistics->slow_ticks,
                                        .slowlog_us = statistics->slowlog_us,
                                        .latency_ms = statistics->latency_ms };

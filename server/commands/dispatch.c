@@ -115,10 +115,14 @@ static bool is_allowed(struct call *call)
 static void count_call(struct call *call, uint64_t ticks)
 {
     struct server *server = call->server;
+    struct command_statistics *command = call->command->statistics;
     bool failed = call->reply->had_error;
 
     server->statistics->commands_processed++;
-    statistics_count_call(call->command->statistics, ticks, failed);
+    command->calls++;
+    command->ticks += ticks;
+    command->failed_calls += failed;
+    statistics_count_latency(server->statistics, command, ticks);
     if (failed) {
         statistics_count_error(server->statistics, call->reply->error_code);
         call->reply->had_error = false;

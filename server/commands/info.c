@@ -328,16 +328,24 @@ static void commandstats_section(struct server *server, struct info_text *text)
     each_command(server, text, add_command_statistics);
 }
 
-/* The upper border of the bucket in which the share lies, in microseconds. */
-static double percentile_us(const struct server *server, const struct command_statistics *counts,
-                            double percent)
+static uint64_t calls_in_histogram(const struct command_statistics *counts)
 {
-    uint64_t wanted = (uint64_t)((double)counts->calls * percent / 100.0), seen = 0;
+    uint64_t calls = 0;
+
+    for (unsigned i = 0; i < LATENCY_BUCKETS; i++)
+        calls += counts->histogram[i];
+    return calls;
+}
+
+/* The upper border of the bucket in which the share lies, in microseconds. */
+static double percentile_us(const struct command_statistics *counts, double percent)
+{
+    uint64_t calls = calls_in_histogram(counts), seen = 0;
+    uint64_t wanted = (uint64_t)((double)calls * percent / 100.0);
 
     for (unsigned i = 0; i < LATENCY_BUCKETS; i++) {
         seen += counts->histogram[i];
-        if (seen > wanted || seen == counts->calls)
-            return (double)ticks_to_us(&server->statistics->ticks, (uint64_t)1000 << i) / 1000.0;
+        if (seen > wanted || seen == calls) return (double)statistics_border_ns(i) / 1000.0;
     }
     return 0;
 }
@@ -348,11 +356,11 @@ static void add_latency(struct server *server, struct info_text *text,
     const struct config_percentiles *percentiles =
         &server->config->latency_tracking_info_percentiles;
 
-    if (command->statistics->calls == 0) return;
+    if (calls_in_histogram(command->statistics) == 0) return;
     info_add(text, "latency_percentiles_usec_%s:", command->full_name);
     for (size_t i = 0; i < percentiles->count; i++) {
         info_add(text, "%sp%g=%.3f", i ? "," : "", percentiles->values[i],
-                 percentile_us(server, command->statistics, percentiles->values[i]));
+                 percentile_us(command->statistics, percentiles->values[i]));
     }
     info_add(text, "\r\n");
 }

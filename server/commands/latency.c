@@ -154,15 +154,14 @@ struct histogram {
     uint32_t count;
 };
 
-/* Buckets are by powers of two of ticks; those that end at the same microsecond become one. */
-static void make_histogram(const struct server *server, const struct command_statistics *counts,
-                           struct histogram *histogram)
+/* Buckets that end at the same microsecond become one. */
+static void make_histogram(const struct command_statistics *counts, struct histogram *histogram)
 {
     uint64_t calls = 0;
 
     histogram->count = 0;
     for (unsigned i = 0; i < LATENCY_BUCKETS; i++) {
-        uint64_t us = ticks_to_us(&server->statistics->ticks, (uint64_t)1 << i);
+        uint64_t us = statistics_border_ns(i) / 1000;
 
         if (counts->histogram[i] == 0) continue;
         if (us == 0) us = 1;
@@ -173,15 +172,24 @@ static void make_histogram(const struct server *server, const struct command_sta
     }
 }
 
+/* False: nothing was counted, latency-tracking was off all the time. */
+static bool has_histogram(const struct command *command)
+{
+    for (unsigned i = 0; i < LATENCY_BUCKETS; i++) {
+        if (command->statistics->histogram[i] > 0) return true;
+    }
+    return false;
+}
+
 static void reply_histogram(struct call *call, const struct command *command)
 {
     struct histogram histogram;
 
-    make_histogram(call->server, command->statistics, &histogram);
+    make_histogram(command->statistics, &histogram);
     reply_bulk_string(call->reply, command->full_name);
     reply_map(call->reply, 2);
     reply_bulk_string(call->reply, "calls");
-    reply_integer(call->reply, (int64_t)command->statistics->calls);
+    reply_integer(call->reply, (int64_t)histogram.calls[histogram.count - 1]);
     reply_bulk_string(call->reply, "histogram_usec");
     reply_map(call->reply, histogram.count);
     for (uint32_t i = 0; i < histogram.count; i++) {
@@ -194,11 +202,11 @@ static void reply_histogram(struct call *call, const struct command *command)
  * Returns how many they are. */
 static uint64_t each_called(struct call *call, const struct command *command, bool is_shown)
 {
-    uint64_t count = command->statistics->calls > 0;
+    uint64_t count = has_histogram(command);
 
     if (count > 0 && is_shown) reply_histogram(call, command);
     for (uint32_t i = 0; i < command->child_count; i++) {
-        if (command->children[i]->statistics->calls == 0) continue;
+        if (!has_histogram(command->children[i])) continue;
         count++;
         if (is_shown) reply_histogram(call, command->children[i]);
     }
@@ -210,7 +218,6 @@ static uint64_t each_asked_for(struct call *call, bool is_shown)
     const struct command_table *table = call->server->table;
     uint64_t count = 0;
 
-    if (!call->server->config->latency_tracking) return 0;
     if (call->argument_count == 2) {
         for (uint32_t i = 0; i < command_count(table); i++)
             count += each_called(call, command_at(table, i), is_shown);

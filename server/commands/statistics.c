@@ -18,13 +18,20 @@ void statistics_count_error(struct statistics *statistics, const char *code)
     statistics->errors[i].count++;
 }
 
-void statistics_count_call(struct command_statistics *command, uint64_t ticks, bool failed)
-{
-    unsigned bucket = ticks ? 64u - (unsigned)__builtin_clzll(ticks) : 0;
+/* Redis counts in units that grow with the time: the border at 2^k ns lies half a percent and more
+ * above it, at 2^k * 129 / 128. Here a unit is 129 / 128 ns, so borders are powers of two. */
+enum { BORDER_ABOVE = 129, BORDER_BELOW = 128 };
 
-    if (bucket >= LATENCY_BUCKETS) bucket = LATENCY_BUCKETS - 1;
-    command->calls++;
-    command->ticks += ticks;
-    command->failed_calls += failed;
-    command->histogram[bucket]++;
+void statistics_track_latency(struct statistics *statistics, bool is_tracking)
+{
+    statistics->bucket_fraction =
+        is_tracking ? statistics->ticks.us_per_tick_fraction * 1000 * BORDER_BELOW / BORDER_ABOVE
+                    : 0;
+}
+
+uint64_t statistics_border_ns(unsigned bucket)
+{
+    /* Redis counts what takes longer than a second as one second. */
+    if (bucket >= 30) return ((uint64_t)1 << 30) - 1;
+    return ((uint64_t)1 << bucket) * BORDER_ABOVE / BORDER_BELOW - (bucket > 7);
 }
