@@ -125,6 +125,33 @@ START_TEST(without_latency_tracking_no_durations_are_counted)
 }
 END_TEST
 
+/* ---- keys found and missed --------------------------------------------------------------------
+ */
+
+START_TEST(a_call_that_runs_again_in_a_fiber_has_found_its_key_once)
+{
+    enum { ELEMENTS = 4000 };
+    int64_t parked;
+
+    for (int i = 0; i < ELEMENTS; i++)
+        wire_command(wire, "RPUSH l %0200d", i);
+    wire_skip(wire, ELEMENTS);
+    expect_ok(wire, "CONFIG RESETSTAT");
+    parked = info_number(wire, "parked_commands");
+    for (int i = 0; i < 20; i++) {
+        char element[201];
+
+        (void)snprintf(element, sizeof(element), "%0200d", i * 150);
+        expect_string(wire, element, "LINDEX l %d", i * 150);
+    }
+    ck_assert_int_gt(info_number(wire, "parked_commands"), parked);
+    ck_assert_int_eq(info_number(wire, "keyspace_hits"), 20);
+    ck_assert_int_eq(info_number(wire, "keyspace_misses"), 0);
+    expect_nil(wire, "LINDEX none 1");
+    ck_assert_int_eq(info_number(wire, "keyspace_misses"), 1);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("statistics");
@@ -134,5 +161,6 @@ int main(void)
     tcase_add_checked_fixture(tcase, open_clients, close_clients);
     tcase_add_test(tcase, histograms_have_the_borders_of_redis);
     tcase_add_test(tcase, without_latency_tracking_no_durations_are_counted);
+    tcase_add_test(tcase, a_call_that_runs_again_in_a_fiber_has_found_its_key_once);
     return suite_run(suite);
 }

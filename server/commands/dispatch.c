@@ -150,13 +150,20 @@ static uint64_t ended_at(const struct call *call)
 
 int dispatch_run(struct call *call)
 {
+    struct statistics *statistics = call->server->statistics;
     uint64_t begin = started_at(call), away = parking_away_ticks(call);
+    uint64_t hits = statistics->keyspace_hits, misses = statistics->keyspace_misses;
     int rc;
 
     if (!call->was_shown) monitors_show(call);
     call->reply->had_error = false;
     rc = call->command->handler(call);
-    if (rc == -EAGAIN && !call->in_transaction) return rc;
+    if (rc == -EAGAIN && !call->in_transaction) {
+        /* It never waited, or it would not be here: what was counted meanwhile is its own. */
+        statistics->keyspace_hits = hits;
+        statistics->keyspace_misses = misses;
+        return rc;
+    }
     if (rc < 0) call_engine_error(call, rc);
     if (rc == CALL_BLOCKED && call->served_key.bytes) return rc; /* counted when it first ran */
     count_call(call, ended_at(call) - begin - (parking_away_ticks(call) - away));
