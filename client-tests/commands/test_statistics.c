@@ -152,6 +152,132 @@ START_TEST(a_call_that_runs_again_in_a_fiber_has_found_its_key_once)
 }
 END_TEST
 
+/* ---- errors, and calls that block -------------------------------------------------------------
+ */
+
+/* calls=N and failed_calls=N of INFO commandstats, "" when there is no such field. */
+static const char *calls_and_failures(struct wire *to, const char *command)
+{
+    static char shown[128];
+    struct text line = { 0 };
+    char field[64];
+
+    shown[0] = '\0';
+    (void)snprintf(field, sizeof(field), "cmdstat_%s", command);
+    if (info_text(to, field, &line)) {
+        const char *text = text_string(&line);
+
+        (void)snprintf(shown, sizeof(shown), "%.*s %s", (int)strcspn(text, ","), text,
+                       strstr(text, "rejected_calls="));
+    }
+    text_finish(&line);
+    return shown;
+}
+
+static void check_error_count(struct wire *to, const char *code, int count)
+{
+    struct text line = { 0 };
+    char field[64], expected[32];
+
+    (void)snprintf(field, sizeof(field), "errorstat_%s", code);
+    (void)snprintf(expected, sizeof(expected), "count=%d", count);
+    ck_assert_msg(info_text(to, field, &line), "no %s", field);
+    ck_assert_str_eq(text_string(&line), expected);
+    text_finish(&line);
+}
+
+static struct wire *block(const struct server *at, struct wire *to, const char *command,
+                          long long *out_id)
+{
+    struct wire *waiting = wire_open(at);
+
+    *out_id = ask_integer(waiting, "CLIENT ID");
+    expect_ok(to, "CONFIG RESETSTAT");
+    wire_command(waiting, command);
+    info_wait(to, "blocked_clients", 1);
+    return waiting;
+}
+
+static void check_unblocked(const struct server *at, struct wire *to)
+{
+    long long id;
+    struct wire *waiting = block(at, to, "BLPOP none 0", &id);
+
+    ck_assert_str_eq(calls_and_failures(to, "blpop"), "calls=1 rejected_calls=0,failed_calls=0");
+    expect_integer(to, 1, "CLIENT UNBLOCK %lld ERROR", id);
+    expect_error(waiting, "UNBLOCKED ", "");
+    ck_assert_str_eq(calls_and_failures(to, "blpop"), "calls=1 rejected_calls=0,failed_calls=1");
+    check_error_count(to, "UNBLOCKED", 1);
+    ck_assert_int_eq(info_number(to, "total_error_replies"), 1);
+    wire_close(waiting);
+    info_wait(to, "connected_clients", 1);
+
+    waiting = block(at, to, "BLPOP none 0", &id);
+    expect_integer(to, 1, "CLIENT UNBLOCK %lld", id);
+    expect_nil(waiting, "");
+    ck_assert_str_eq(calls_and_failures(to, "blpop"), "calls=1 rejected_calls=0,failed_calls=1");
+    ck_assert_int_eq(info_number(to, "total_error_replies"), 0);
+    wire_close(waiting);
+}
+
+START_TEST(who_is_unblocked_has_failed_once)
+{
+    check_unblocked(&redis, redis_wire);
+    check_unblocked(&server, wire);
+}
+END_TEST
+
+static void check_served(const struct server *at, struct wire *to)
+{
+    long long id;
+    struct wire *waiting = block(at, to, "BLPOP list 0", &id);
+
+    expect_integer(to, 1, "RPUSH list x");
+    expect_text(waiting, "1) \"list\"\n2) \"x\"", "");
+    ck_assert_str_eq(calls_and_failures(to, "blpop"), "calls=1 rejected_calls=0,failed_calls=0");
+    wire_close(waiting);
+    info_wait(to, "connected_clients", 1);
+
+    expect_ok(to, "SET string x");
+    waiting = block(at, to, "BLMOVE list string LEFT LEFT 0", &id);
+    expect_integer(to, 1, "RPUSH list x");
+    expect_error(waiting, "WRONGTYPE", "");
+    ck_assert_str_eq(calls_and_failures(to, "blmove"), "calls=1 rejected_calls=0,failed_calls=1");
+    check_error_count(to, "WRONGTYPE", 1);
+    ck_assert_int_eq(info_number(to, "total_error_replies"), 1);
+    wire_close(waiting);
+}
+
+START_TEST(who_blocked_and_was_served_called_once)
+{
+    check_served(&redis, redis_wire);
+    check_served(&server, wire);
+}
+END_TEST
+
+static void check_refusals(struct wire *to)
+{
+    expect_error(to, "ERR unknown command", "NOSUCH");
+    expect_error(to, "ERR unknown subcommand", "CLIENT NOSUCH");
+    expect_error(to, "ERR wrong number", "GET");
+    expect_ok(to, "MULTI");
+    expect_error(to, "ERR wrong number", "GET");
+    expect_error(to, "EXECABORT", "EXEC");
+    ck_assert_str_eq(calls_and_failures(to, "get"), "calls=0 rejected_calls=2,failed_calls=0");
+    ck_assert_str_eq(calls_and_failures(to, "exec"), "calls=1 rejected_calls=0,failed_calls=1");
+    ck_assert_str_eq(calls_and_failures(to, "client"), "");
+    check_error_count(to, "ERR", 4);
+    check_error_count(to, "EXECABORT", 1);
+    ck_assert_int_eq(info_number(to, "total_error_replies"), 5);
+}
+
+START_TEST(refusals_are_counted_where_they_belong)
+{
+    check_refusals(redis_wire);
+    check_refusals(wire);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("statistics");
@@ -162,5 +288,8 @@ int main(void)
     tcase_add_test(tcase, histograms_have_the_borders_of_redis);
     tcase_add_test(tcase, without_latency_tracking_no_durations_are_counted);
     tcase_add_test(tcase, a_call_that_runs_again_in_a_fiber_has_found_its_key_once);
+    tcase_add_test(tcase, who_is_unblocked_has_failed_once);
+    tcase_add_test(tcase, who_blocked_and_was_served_called_once);
+    tcase_add_test(tcase, refusals_are_counted_where_they_belong);
     return suite_run(suite);
 }

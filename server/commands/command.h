@@ -66,6 +66,7 @@ struct call {
     struct reply *reply;
     bool in_transaction;        /* inside EXEC: must not block */
     bool was_shown;             /* monitors have seen it */
+    bool was_counted;           /* among the calls, when it blocked */
     struct parked_call *parked; /* not NULL: it was parked, and holds claims on its keys */
     struct slice served_key;    /* set when a blocked client is tried again because of that key */
     struct slice popped_key;    /* of several keys the one that a pop takes from */

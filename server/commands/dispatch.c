@@ -31,13 +31,17 @@ struct session *session_of(struct client *client)
 
 /* ---- refusals ------------------------------------------------------------------------------- */
 
+void dispatch_count_error(struct call *call)
+{
+    if (!call->reply->had_error) return;
+    statistics_count_error(call->server->statistics, call->reply->error_code);
+    call->reply->had_error = false;
+}
+
 void dispatch_rejected(struct call *call)
 {
-    struct statistics *statistics = call->server->statistics;
-
     if (call->command) call->command->statistics->rejected_calls++;
-    if (call->reply->had_error) statistics_count_error(statistics, call->reply->error_code);
-    call->reply->had_error = false;
+    dispatch_count_error(call);
     if (call->session) transaction_spoil(call->session);
 }
 
@@ -73,6 +77,7 @@ const struct command *dispatch_resolve(struct call *call)
 
         if (!child) {
             (void)call_unknown_subcommand(call);
+            call->command = NULL; /* nobody's statistics */
             return NULL;
         }
         call->command = child;
@@ -112,21 +117,20 @@ static bool is_allowed(struct call *call)
 /* ---- running ----------------------------------------------------------------------------------
  */
 
-static void count_call(struct call *call, uint64_t ticks)
+/* A call that blocks is one call, when it blocks; how long it took, when it was served. */
+static void count_call(struct call *call, uint64_t ticks, bool was_counted, bool is_blocked)
 {
     struct server *server = call->server;
     struct command_statistics *command = call->command->statistics;
-    bool failed = call->reply->had_error;
 
-    server->statistics->commands_processed++;
-    command->calls++;
-    command->ticks += ticks;
-    command->failed_calls += failed;
-    statistics_count_latency(server->statistics, command, ticks);
-    if (failed) {
-        statistics_count_error(server->statistics, call->reply->error_code);
-        call->reply->had_error = false;
+    if (!was_counted) {
+        server->statistics->commands_processed++;
+        command->calls++;
     }
+    command->ticks += ticks;
+    command->failed_calls += call->reply->had_error;
+    if (!is_blocked) statistics_count_latency(server->statistics, command, ticks);
+    dispatch_count_error(call);
     if (ticks >= server->statistics->slow_ticks) slow_call(call, ticks);
 }
 
@@ -153,6 +157,7 @@ int dispatch_run(struct call *call)
     struct statistics *statistics = call->server->statistics;
     uint64_t begin = started_at(call), away = parking_away_ticks(call);
     uint64_t hits = statistics->keyspace_hits, misses = statistics->keyspace_misses;
+    bool was_counted = call->was_counted;
     int rc;
 
     if (!call->was_shown) monitors_show(call);
@@ -166,7 +171,8 @@ int dispatch_run(struct call *call)
     }
     if (rc < 0) call_engine_error(call, rc);
     if (rc == CALL_BLOCKED && call->served_key.bytes) return rc; /* counted when it first ran */
-    count_call(call, ended_at(call) - begin - (parking_away_ticks(call) - away));
+    count_call(call, ended_at(call) - begin - (parking_away_ticks(call) - away), was_counted,
+               rc == CALL_BLOCKED);
     return rc;
 }
 

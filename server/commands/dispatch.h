@@ -13,6 +13,8 @@ void dispatch_request(void *context, struct client *client, struct slice *argume
 int dispatch_run(struct call *call);
 /* The command of these arguments, a subcommand resolved; or NULL with the error answered. */
 const struct command *dispatch_resolve(struct call *call);
+/* Counts the error that was answered outside of a run, if one was. */
+void dispatch_count_error(struct call *call);
 /* What of a call's refusal must happen besides the answer: counts, and a MULTI that is open aborts.
  */
 void dispatch_rejected(struct call *call);

@@ -370,12 +370,22 @@ static void latencystats_section(struct server *server, struct info_text *text)
     if (server->config->latency_tracking) each_command(server, text, add_latency);
 }
 
+static int compare_codes(const void *a, const void *b)
+{
+    return strcmp(((const struct error_statistics *)a)->code,
+                  ((const struct error_statistics *)b)->code);
+}
+
+/* In order of their codes. */
 static void errorstats_section(struct server *server, struct info_text *text)
 {
-    for (uint32_t i = 0; i < server->statistics->error_count; i++) {
-        info_add(text, "errorstat_%s:count=%llu\r\n", server->statistics->errors[i].code,
-                 (ull)server->statistics->errors[i].count);
-    }
+    struct error_statistics errors[ERROR_CODES_MAX];
+    uint32_t count = server->statistics->error_count;
+
+    memcpy(errors, server->statistics->errors, count * sizeof(errors[0]));
+    qsort(errors, count, sizeof(errors[0]), compare_codes);
+    for (uint32_t i = 0; i < count; i++)
+        info_add(text, "errorstat_%s:count=%llu\r\n", errors[i].code, (ull)errors[i].count);
 }
 
 static void cluster_section(struct server *server, struct info_text *text)

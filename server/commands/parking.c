@@ -79,6 +79,13 @@ static bool has_room(const struct parking *parking, const struct call *call, siz
            parking->bytes + bytes <= memory_limit(parking->server->memory) / PARKED_SHARE;
 }
 
+/* It could not even wait. */
+static void answer_refusal(struct call *call, int rc)
+{
+    call_engine_error(call, rc);
+    dispatch_count_error(call);
+}
+
 /* The parked form of a call: its own when it was parked before, else a new one. NULL: no memory. */
 struct parked_call *parking_form(struct call *call)
 {
@@ -176,7 +183,7 @@ int parking_take_claims(struct call *call)
     parked = parking_form(call);
     if (!parked) {
         call_names_finish(&names);
-        call_engine_error(call, -ENOMEM);
+        answer_refusal(call, -ENOMEM);
         return -ENOMEM;
     }
     if (wants_all)
@@ -185,7 +192,7 @@ int parking_take_claims(struct call *call)
         rc = claims_request(call->server->claims, &parked->ticket, names.items, names.count);
     call_names_finish(&names);
     if (rc < 0) {
-        call_engine_error(call, rc);
+        answer_refusal(call, rc);
         parking_finish(parked);
         return rc;
     }
@@ -217,7 +224,7 @@ static bool wait_in(struct call *call, enum parked_state state)
         parking_release_ticket(parked); /* others need not wait for what is not going on */
         parking_enqueue(call->server->parking, parked, state);
     } else {
-        call_engine_error(call, -ENOMEM);
+        answer_refusal(call, -ENOMEM);
     }
     return true;
 }
@@ -262,7 +269,7 @@ void parking_run_in_fiber(struct call *call)
     if (!call->parked || !call->parked->has_ticket) {
         if (call_names_collect(call, &names) == 0 && names.count == 0) {
             if (!parking_form(call)) { /* it names no key: nothing to hold */
-                call_engine_error(call, -ENOMEM);
+                answer_refusal(call, -ENOMEM);
                 return;
             }
         } else if (parking_take_claims(call) <= 0) {

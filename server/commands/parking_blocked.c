@@ -36,6 +36,7 @@ int parking_block(struct call *call, const struct slice *names, uint32_t name_co
         if (!call->parked) parking_finish(parked); /* else parking_settle() does */
         return rc;
     }
+    parked->call.was_counted = true; /* by the run that ends here */
     client_set_idle_exempt(call->session->client, true);
     /* While it was parked for our sake, the end of its input did not matter yet; it will not be
      * told again. */
@@ -137,6 +138,7 @@ void parking_give_up(struct parked_call *parked, bool with_error)
         (void)call_error(&parked->call, "UNBLOCKED client unblocked via CLIENT UNBLOCK");
     else
         reply_null_array(parked->call.reply);
+    dispatch_count_error(&parked->call);
     parking_finish(parked);
 }
 
@@ -146,6 +148,7 @@ bool parking_unblock(struct server *server, struct session *session, bool with_e
 
     (void)server;
     if (!parked || parked->state != PARKED_BLOCKED) return false;
+    parked->call.command->statistics->failed_calls++; /* in Redis it fails either way */
     parking_give_up(parked, with_error);
     return true;
 }

@@ -69,14 +69,14 @@ void transaction_queue(struct call *call)
     size_t bytes = 0;
 
     if (is_too_large(transaction, call->server->memory)) {
-        transaction->must_abort = true;
         (void)call_error(call, "OOM the queued commands hold more than a quarter of 'maxmemory'");
+        dispatch_rejected(call);
         return;
     }
     if (!has_room(transaction) ||
         !copy_into(&transaction->commands[transaction->count], call, &bytes)) {
-        transaction->must_abort = true;
         call_engine_error(call, -ENOMEM);
+        dispatch_rejected(call);
         return;
     }
     transaction->count++;
