@@ -299,7 +299,11 @@ START_TEST(without_a_password_only_this_host_is_served)
     start_with(&server, arguments);
     wire = wire_open_to(address, server.port);
     ck_assert_ptr_nonnull(wire);
-    expect_error(wire, "DENIED", "");
+    expect_error(wire,
+                 "DENIED Sluice is running in protected mode because protected mode is enabled and "
+                 "no password is set for the default user. In this mode connections are only "
+                 "accepted from the loopback interface",
+                 "");
     expect_end(wire);
     wire_close(wire);
     wire = wire_open(&server);

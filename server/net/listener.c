@@ -20,15 +20,15 @@
 #include <unistd.h>
 
 static const char too_many_text[] = "-ERR max number of clients reached\r\n";
-static const char protected_text[] = "-DENIED Sluice runs in protected mode: no password is set, "
-                                     "so it answers to clients on the same "
-                                     "host only, and this connection came from another one. Any "
-                                     "one of these opens it: set a password "
-                                     "with 'CONFIG SET requirepass' from the host itself or "
-                                     "'requirepass' in the configuration file; "
-                                     "or, when nobody else can reach the port, 'CONFIG SET "
-                                     "protected-mode no' from the host itself, or "
-                                     "'protected-mode no' in the file or on the command line.\r\n";
+static const char protected_text[] =
+    "-DENIED Sluice is running in protected mode because protected mode is enabled and no password "
+    "is set for the default user. In this mode connections are only accepted from the loopback "
+    "interface and the unix socket. Any one of these opens it to other computers: 1) Set a "
+    "password for the default user: 'CONFIG SET requirepass' from the host the server runs on, or "
+    "'requirepass' in the configuration file. 2) When nobody else can reach the port: 'CONFIG SET "
+    "protected-mode no' from the host the server runs on, and CONFIG REWRITE to keep it. 3) "
+    "'protected-mode no' in the configuration file, or '--protected-mode no' on the command line, "
+    "and a restart.\r\n";
 
 /* ---- accepting ---- */
 
