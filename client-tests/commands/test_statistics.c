@@ -152,6 +152,57 @@ START_TEST(a_call_that_runs_again_in_a_fiber_has_found_its_key_once)
 }
 END_TEST
 
+static void check_expired_keys(struct wire *to)
+{
+    expect_ok(to, "SET key x PX 1");
+    info_wait(to, "expired_keys", 1);
+    expect_ok(to, "CONFIG RESETSTAT");
+    ck_assert_int_eq(info_number(to, "expired_keys"), 0);
+    expect_ok(to, "SET key x PX 1");
+    info_wait(to, "expired_keys", 1);
+}
+
+START_TEST(resetstat_counts_expired_keys_anew)
+{
+    check_expired_keys(redis_wire);
+    check_expired_keys(wire);
+}
+END_TEST
+
+START_TEST(resetstat_counts_what_spilled_anew_and_keeps_what_is_there)
+{
+    static const char *const counters[] = { "spill_evicted_chunks", "spill_evicted_bytes",
+                                            "spill_fetched_chunks", "spill_fetched_bytes",
+                                            "spill_writes",         "spill_reads",
+                                            "spill_waits",          "sync_reads" };
+    enum { ELEMENTS = 4000 };
+    int64_t before[sizeof(counters) / sizeof(counters[0])];
+
+    for (int i = 0; i < ELEMENTS; i++)
+        wire_command(wire, "RPUSH l %0200d", i);
+    wire_skip(wire, ELEMENTS);
+    info_wait(wire, "spill_writes_in_flight", 0);
+    for (int i = 0; i < ELEMENTS; i += 100) {
+        wire_command(wire, "MULTI");
+        wire_command(wire, "LINDEX l %d", i);
+        wire_command(wire, "EXEC");
+        wire_command(wire, "LINDEX l %d", ELEMENTS - 1 - i);
+        wire_skip(wire, 4);
+    }
+    for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
+        before[i] = info_number(wire, counters[i]);
+        ck_assert_msg(before[i] > 0, "%s is 0", counters[i]);
+    }
+    expect_ok(wire, "CONFIG RESETSTAT");
+    for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
+        /* A chunk or two may still be on its way. */
+        ck_assert_msg(info_number(wire, counters[i]) < before[i] / 2, "%s goes on", counters[i]);
+    }
+    ck_assert_int_gt(info_number(wire, "spill_disk_used_bytes"), 0);
+    ck_assert_int_gt(info_number(wire, "spill_elements"), 0);
+}
+END_TEST
+
 /* ---- errors, and calls that block -------------------------------------------------------------
  */
 
@@ -291,5 +342,7 @@ int main(void)
     tcase_add_test(tcase, who_is_unblocked_has_failed_once);
     tcase_add_test(tcase, who_blocked_and_was_served_called_once);
     tcase_add_test(tcase, refusals_are_counted_where_they_belong);
+    tcase_add_test(tcase, resetstat_counts_expired_keys_anew);
+    tcase_add_test(tcase, resetstat_counts_what_spilled_anew_and_keeps_what_is_there);
     return suite_run(suite);
 }

@@ -10,6 +10,7 @@
 #include "server/commands/handlers.h"
 #include "server/commands/local.h"
 #include "server/commands/parking.h"
+#include "server/commands/part_counters.h"
 #include "server/commands/server.h"
 #include "server/commands/statistics.h"
 #include "server/commands/table.h"
@@ -121,6 +122,7 @@ int config_resetstat(struct call *call)
                                        .slow_ticks = statistics->slow_ticks,
                                        .slowlog_us = statistics->slowlog_us,
                                        .latency_ms = statistics->latency_ms };
+    part_counters_reset(server);
     net_reset_statistics(server->net);
     reply_ok(call->reply);
     return 0;

@@ -13,6 +13,7 @@
 #include "server/commands/handlers.h"
 #include "server/commands/info_text.h"
 #include "server/commands/parking.h"
+#include "server/commands/part_counters.h"
 #include "server/commands/server.h"
 #include "server/commands/statistics.h"
 #include "server/commands/table.h"
@@ -189,10 +190,10 @@ static void stats_section(struct server *server, struct info_text *text)
 {
     const struct statistics *statistics = server->statistics;
     struct net_info net;
-    struct keyspace_info keyspace;
+    struct part_counters parts;
 
     net_info(server->net, &net);
-    keyspace_info(server->keyspace, &keyspace);
+    part_counters_since_reset(server, &parts);
     info_add(
         text,
         "total_connections_received:%llu\r\ntotal_commands_processed:%llu\r\n"
@@ -207,11 +208,10 @@ static void stats_section(struct server *server, struct info_text *text)
         "client_idle_disconnections:%llu\r\naccept_errors:%llu\r\nreads_deferred:%llu\r\n",
         (ull)net.clients_accepted, (ull)statistics->commands_processed, (ull)net.input_bytes,
         (ull)net.output_bytes, (ull)net.reads, (ull)net.writes, (ull)net.clients_rejected,
-        (ull)keyspace.expired_keys, (ull)statistics->keyspace_hits,
-        (ull)statistics->keyspace_misses, (ull)statistics->error_replies,
-        (ull)net.query_buffer_limit_closes, (ull)net.output_buffer_limit_closes,
-        (ull)net.stall_closes, (ull)net.idle_closes, (ull)net.accept_errors,
-        (ull)net.reads_deferred);
+        (ull)parts.expired_keys, (ull)statistics->keyspace_hits, (ull)statistics->keyspace_misses,
+        (ull)statistics->error_replies, (ull)net.query_buffer_limit_closes,
+        (ull)net.output_buffer_limit_closes, (ull)net.stall_closes, (ull)net.idle_closes,
+        (ull)net.accept_errors, (ull)net.reads_deferred);
     info_add(
         text,
         "turns:%llu\r\nmax_tick_us:%llu\r\nparked_commands:%llu\r\nqueued_commands:%llu\r\n"
@@ -219,7 +219,7 @@ static void stats_section(struct server *server, struct info_text *text)
         "claims:%llu\r\n",
         (ull)net.turns, (ull)statistics->max_tick_us, (ull)statistics->parked_commands,
         (ull)statistics->queued_commands, (ull)statistics->throttled_commands,
-        (ull)statistics->slices, (ull)statistics->unblocked_clients, (ull)server->sync_reads,
+        (ull)statistics->slices, (ull)statistics->unblocked_clients, (ull)parts.sync_reads,
         (ull)claims_count(server->claims));
 }
 
@@ -227,8 +227,10 @@ static void spill_section(struct server *server, struct info_text *text)
 {
     static const char *const pressures[] = { "ok", "slow", "full" };
     struct spill_store_info info;
+    struct part_counters counts;
 
     spill_store_info(server->store, &info);
+    part_counters_since_reset(server, &counts);
     info_add(
         text,
         "spill_memory:%llu\r\nspill_memory_budget:%llu\r\nspill_index_memory:%llu\r\n"
@@ -241,18 +243,19 @@ static void spill_section(struct server *server, struct info_text *text)
         pressures[spill_store_pressure(server->store)], (ull)info.element_count,
         (ull)info.deque_count, (ull)info.chunk_count, (ull)info.chunks_in_memory,
         (ull)info.file_bytes, (ull)info.disk_used_bytes, (ull)info.disk_max_bytes,
-        (ull)info.evicted_chunks, (ull)info.evicted_bytes, (ull)info.fetched_chunks,
-        (ull)info.fetched_bytes, (ull)info.prefetched_chunks);
+        (ull)counts.evicted_chunks, (ull)counts.evicted_bytes, (ull)counts.fetched_chunks,
+        (ull)counts.fetched_bytes, (ull)counts.prefetched_chunks);
     info_add(text,
              "spill_writes:%llu\r\nspill_write_errors:%llu\r\nspill_reads:%llu\r\n"
              "spill_read_errors:%llu\r\nspill_checksum_errors:%llu\r\nspill_punched_bytes:%llu\r\n"
              "spill_truncated_bytes:%llu\r\nspill_reads_in_flight:%llu\r\n"
              "spill_writes_in_flight:%llu\r\nspill_waits:%llu\r\nspill_lists_being_freed:%llu\r\n"
              "spill_last_error:%s\r\n",
-             (ull)info.writes, (ull)info.write_errors, (ull)info.reads, (ull)info.read_errors,
-             (ull)info.checksum_errors, (ull)info.punched_bytes, (ull)info.truncated_bytes,
-             (ull)info.reads_in_flight, (ull)info.writes_in_flight, (ull)info.waits,
-             (ull)info.pending_free_deques, spill_store_last_error(server->store));
+             (ull)counts.writes, (ull)counts.write_errors, (ull)counts.reads,
+             (ull)counts.read_errors, (ull)counts.checksum_errors, (ull)counts.punched_bytes,
+             (ull)counts.truncated_bytes, (ull)info.reads_in_flight, (ull)info.writes_in_flight,
+             (ull)counts.waits, (ull)info.pending_free_deques,
+             spill_store_last_error(server->store));
 }
 
 static void replication_section(struct server *server, struct info_text *text)

@@ -3,6 +3,7 @@
 #define SERVER_COMMANDS_STATISTICS_H
 #include "modules/base/clock.h"
 #include "modules/base/slice.h"
+#include "server/commands/part_counters.h"
 
 enum { LATENCY_BUCKETS = 32, ERROR_CODES_MAX = 128, ERROR_CODE_BYTES = 32 };
 
@@ -37,8 +38,9 @@ struct statistics {
     uint64_t queued_commands;    /* that queued behind a key in operation */
     uint64_t throttled_commands; /* that waited for eviction to make room */
     uint64_t unblocked_clients;
-    uint64_t max_tick_us; /* longest turn of the loop since start or CONFIG RESETSTAT */
-    uint64_t slices;      /* times that a long operation let others go first */
+    uint64_t max_tick_us;          /* longest turn of the loop since start or CONFIG RESETSTAT */
+    uint64_t slices;               /* times that a long operation let others go first */
+    struct part_counters at_reset; /* what the last CONFIG RESETSTAT found */
 };
 
 void statistics_count_error(struct statistics *statistics, const char *code);
