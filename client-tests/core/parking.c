@@ -150,6 +150,74 @@ START_TEST(a_client_that_streams_to_a_waiter_may_go)
 }
 END_TEST
 
+/* ---- served while keys are held
+ * ------------------------------------------------------------------
+ */
+
+enum { HOLDERS = 4, HELD_ELEMENTS = 30000 };
+
+/* Calls that work on the list at key, on disk, one after the other: none has ended when this
+ * returns, or the list is too short. */
+static void hold(struct wire *wire, const char *key)
+{
+    for (int i = 0; i < HOLDERS; i++)
+        wire_command(wire, "LREM %s 0 nothing", key);
+    info_wait(control, "claims", 1);
+}
+
+/* Two that wait for more than there is, with the same destination: each one's attempt lets the
+ * other go on, and must not wake it. */
+START_TEST(waiters_with_a_common_destination_do_not_wake_each_other_for_ever)
+{
+    struct wire *first = wire_open(&server), *second = wire_open(&server);
+    int64_t queued;
+
+    fill("d", HELD_ELEMENTS, 1000);
+    wire_command(first, "BLMOVEM a d LEFT RIGHT 0 EXACTLY 2 BULK");
+    info_wait(control, "blocked_clients", 1);
+    wire_command(second, "BLMOVEM b d LEFT RIGHT 0 EXACTLY 2 BULK");
+    info_wait(control, "blocked_clients", 2);
+    queued = info_number(control, "queued_commands");
+    hold(client, "d");
+    expect_integer(control, 1, "RPUSH a a1");
+    expect_integer(control, 1, "RPUSH b b1");
+    ck_assert_int_ge(info_number(control, "queued_commands"), queued + 2);
+    for (int i = 0; i < HOLDERS; i++)
+        expect_integer(client, 0, "");
+    info_wait(control, "claims", 0);
+    info_wait(control, "blocked_clients", 2);
+    expect_integer(control, 2, "RPUSH b b2");
+    expect_text(second, "1) \"b1\"\n2) \"b2\"", "");
+    expect_integer(control, 2, "RPUSH a a2");
+    expect_text(first, "1) \"a1\"\n2) \"a2\"", "");
+    wire_close(first);
+    wire_close(second);
+}
+END_TEST
+
+/* What came into a key while it was held is offered when all have let go, also when the last one
+ * had claimed everything. */
+START_TEST(a_waiter_is_served_after_a_call_that_claimed_all_keys)
+{
+    struct wire *swapper = wire_open(&server), *waiter = wire_open(&server);
+    int64_t queued = info_number(control, "queued_commands");
+
+    fill("s", HELD_ELEMENTS, 1000);
+    wire_command(waiter, "BLPOP k 0");
+    info_wait(control, "blocked_clients", 1);
+    wire_command(client, "LMOVEM s k LEFT RIGHT COUNT %d OBO", HELD_ELEMENTS);
+    info_wait(control, "claims", 1);
+    wire_command(swapper, "SWAPDB 5 6");
+    expect_ok(swapper, "");
+    ck_assert_int_gt(info_number(control, "queued_commands"), queued);
+    wire_skip(waiter, 1);
+    wire_skip(client, 1);
+    expect_integer(control, HELD_ELEMENTS - 1, "LLEN k");
+    wire_close(swapper);
+    wire_close(waiter);
+}
+END_TEST
+
 /* ---- pauses ------------------------------------------------------------------------------------
  */
 
@@ -318,14 +386,18 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("calls that wait");
-    TCase *served = suite_case(suite, "served"), *paused = suite_case(suite, "paused"),
-          *large = suite_case(suite, "large replies");
+    TCase *served = suite_case(suite, "served"), *held = suite_case(suite, "held"),
+          *paused = suite_case(suite, "paused"), *large = suite_case(suite, "large replies");
 
     tcase_add_unchecked_fixture(served, start_server, stop_server);
     tcase_add_checked_fixture(served, open_clients, close_clients);
     tcase_add_test(served, a_waiter_is_served_with_more_than_one_buffer_holds);
     tcase_add_test(served, a_block_of_many_is_moved_to_a_waiter);
     tcase_add_test(served, a_client_that_streams_to_a_waiter_may_go);
+    tcase_add_unchecked_fixture(held, start_server, stop_server);
+    tcase_add_checked_fixture(held, open_clients, close_clients);
+    tcase_add_test(held, waiters_with_a_common_destination_do_not_wake_each_other_for_ever);
+    tcase_add_test(held, a_waiter_is_served_after_a_call_that_claimed_all_keys);
     tcase_add_unchecked_fixture(paused, start_server, stop_server);
     tcase_add_checked_fixture(paused, open_clients, close_clients);
     tcase_add_test(paused, what_a_pause_held_back_does_not_come_into_a_transaction_that_ends_it);

@@ -108,21 +108,16 @@ struct parked_call *parking_form(struct call *call)
     return parked;
 }
 
-/* Clients that wait for keys it held look again. */
+/* Clients that wait for keys that something came into while they were held look again. Only these:
+ * calls that wait for each other's other keys would wake each other for ever. */
 void parking_release_ticket(struct parked_call *parked)
 {
     struct server *server = parked->call.server;
-    struct call_names names;
 
     if (!parked->has_ticket) return;
     parked->has_ticket = false;
     claims_release(server->claims, &parked->ticket);
-    if (blocked_waiter_count(server->blocked) == 0) return;
-    if (call_names_collect(&parked->call, &names) < 0) return; /* it asked for everything */
-    for (uint32_t i = 0; i < names.count; i++) {
-        blocked_signal(server->blocked, names.items[i].database, names.items[i].name);
-    }
-    call_names_finish(&names);
+    blocked_resume(server->blocked);
 }
 
 /* Asking for the reply tells net that there is output: what a call wrote in an earlier turn is

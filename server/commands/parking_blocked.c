@@ -99,7 +99,10 @@ static void serve_key(struct server *server, unsigned database, struct slice nam
         struct key *key = keyspace_find(server->keyspace, database, name);
 
         if (!key || key_value(key)->type->kind != VALUE_LIST) return;
-        if (claims_is_held(server->claims, database, name)) return; /* its release signals again */
+        if (claims_is_held(server->claims, database, name)) {
+            blocked_hold_back(server->blocked); /* until a ticket is released */
+            return;
+        }
         /* Who was killed or has gone stays in line until it is closed; an element it was given
          * would be lost. */
         if (!parked->call.session || !client_has_vanished(parked->call.session->client))

@@ -16,7 +16,7 @@
 struct queue {
     struct name_node name;
     struct list_link places;     /* in order of arrival */
-    struct list_link ready_link; /* in blocked->ready, or nowhere */
+    struct list_link ready_link; /* in blocked->ready, blocked->held_back, or nowhere */
 };
 
 struct blocked_place {
@@ -28,7 +28,8 @@ struct blocked_place {
 struct blocked {
     struct blocked_counts counts; /* first: blocked_signal looks at it */
     struct name_table queues;
-    struct list_link ready; /* signalled queues, each with waiters, by first signal */
+    struct list_link ready;     /* signalled queues, each with waiters, by first signal */
+    struct list_link held_back; /* signalled queues that wait for blocked_resume */
     struct heap deadlines;
     struct queue *current; /* the one given out; may be out of the table */
     struct blocked_place
@@ -48,6 +49,7 @@ int blocked_create(struct blocked **out_blocked)
         return rc;
     }
     list_init(&blocked->ready);
+    list_init(&blocked->held_back);
     heap_init(&blocked->deadlines, offsetof(struct waiter, heap_index));
     *out_blocked = blocked;
     return 0;
@@ -194,6 +196,19 @@ bool blocked_next_ready(struct blocked *blocked, unsigned *out_database, struct 
     *out_database = blocked->current->name.database;
     *out_name = name_table_name(&blocked->queues, &blocked->current->name);
     return true;
+}
+
+void blocked_hold_back(struct blocked *blocked)
+{
+    struct queue *queue = blocked->current;
+    assert(queue);
+    if (!list_is_empty(&queue->places) && list_is_empty(&queue->ready_link))
+        list_push_back(&blocked->held_back, &queue->ready_link);
+}
+
+void blocked_resume(struct blocked *blocked)
+{
+    list_append_all(&blocked->ready, &blocked->held_back);
 }
 
 static struct waiter *give(struct blocked *blocked, struct list_link *link)

@@ -48,6 +48,11 @@ static inline void blocked_signal(struct blocked *blocked, unsigned database, st
 void blocked_signal_database(struct blocked *blocked, unsigned database);
 /* False: nothing is ready. The name is good until the next call of blocked_next_ready. */
 bool blocked_next_ready(struct blocked *blocked, unsigned *out_database, struct slice *out_name);
+/* The key that blocked_next_ready gave out last cannot be served now, because somebody holds it: if
+ * anybody still waits for it, it comes out again, but not before blocked_resume. */
+void blocked_hold_back(struct blocked *blocked);
+/* Somebody has let keys go: all that were held back are ready again. Cheap when there are none. */
+void blocked_resume(struct blocked *blocked);
 /* The waiters of one key in order of arrival. The next one must be asked for before its predecessor
  * is removed. */
 struct waiter *blocked_first(struct blocked *blocked, unsigned database, struct slice name);

@@ -113,6 +113,43 @@ START_TEST(a_signalled_key_whose_last_waiter_left_is_not_ready)
 }
 END_TEST
 
+START_TEST(a_key_that_is_held_back_comes_out_once_after_resume_only)
+{
+    struct waiter waiter;
+    wait_for(&waiter, "k", -1);
+    blocked_signal(blocked, 0, named("k"));
+    expect_ready("k");
+    blocked_hold_back(blocked);
+    expect_none_ready();
+    blocked_signal(blocked, 0, named("k")); /* it is still held */
+    expect_none_ready();
+    blocked_resume(blocked);
+    expect_ready("k");
+    expect_none_ready();
+    blocked_resume(blocked); /* nobody was held back again */
+    expect_none_ready();
+    blocked_remove(blocked, &waiter);
+}
+END_TEST
+
+START_TEST(a_key_that_is_held_back_is_forgotten_with_its_last_waiter)
+{
+    struct waiter before, during;
+    wait_for(&before, "a", -1);
+    wait_for(&during, "b", -1);
+    blocked_signal(blocked, 0, named("a"));
+    blocked_signal(blocked, 0, named("b"));
+    expect_ready("a");
+    blocked_hold_back(blocked);
+    blocked_remove(blocked, &before);
+    expect_ready("b");
+    blocked_remove(blocked, &during); /* while it is looked at: nobody is left to come back for */
+    blocked_hold_back(blocked);
+    blocked_resume(blocked);
+    expect_none_ready();
+}
+END_TEST
+
 START_TEST(the_name_of_a_ready_key_outlives_its_waiters)
 {
     struct waiter waiters[2];
@@ -337,6 +374,8 @@ int main(void)
     tcase_add_test(tcase, a_signal_without_waiters_is_forgotten);
     tcase_add_test(tcase, signalled_keys_come_once_each_in_order_of_first_signal);
     tcase_add_test(tcase, a_signalled_key_whose_last_waiter_left_is_not_ready);
+    tcase_add_test(tcase, a_key_that_is_held_back_comes_out_once_after_resume_only);
+    tcase_add_test(tcase, a_key_that_is_held_back_is_forgotten_with_its_last_waiter);
     tcase_add_test(tcase, the_name_of_a_ready_key_outlives_its_waiters);
     tcase_add_test(tcase, a_waiter_leaves_all_its_queues_at_once);
     tcase_add_test(tcase, deadlines_come_in_order_and_only_when_due);
