@@ -252,7 +252,7 @@ static void close_client(struct client *client)
     list_push_back(&net->gone, &client->closing_link);
 }
 
-void run_closes(struct net *net)
+void run_all_closes(struct net *net)
 {
     struct list_link *link;
 

@@ -7,29 +7,34 @@
 #include "server/net/loop_internal.h"
 #include "modules/base/clock.h"
 #include "modules/base/list.h"
+#include "server/net/alarm.h"
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
-#include <stdio.h>
 #include <stdlib.h>
+
+enum {
+    REAL_GOOD_US = 1000,  /* for so long two clocks are taken to go alike */
+    CLOCKS_APART_US = 50, /* between looks at both */
+};
 
 struct loop {
     struct event_base *base;
-    struct event *wake; /* ends a wait whose length before_wait bounded */
+    struct alarm wake; /* ends a wait whose length before_wait bounded */
+    uint64_t wake_us;  /* when it rings; 0: it is not set */
     int64_t (*turn_end)(void *context);
     void *turn_end_context;
     struct list_link watches; /* signals and descriptors: struct watch */
     uint64_t now_us;          /* valid while has_now_us */
-    int64_t now_ms;           /* valid while has_now_ms */
-    bool has_now_us, has_now_ms, is_stopping;
+    bool has_now_us, is_stopping;
+    int64_t real_ahead_us;  /* of the monotonic clock */
+    uint64_t real_until_us; /* up to then real_ahead_us is good */
 };
 
 struct loop_timer {
-    struct event event;
+    struct alarm alarm;
     struct loop *loop;
-    void (*fired)(void *context);
-    void *context;
 };
 
 struct watch {
@@ -42,24 +47,11 @@ struct watch {
     void *context;
 };
 
-/* Out of memory here would lose a timer for good; there is no caller that could do anything about
- * it. */
-static void add_or_die(struct event *event, const struct timeval *after)
+static void on_wake(void *context)
 {
-    if (event_add(event, after) == 0) return;
-    (void)fprintf(stderr, "Out of memory for a timer of the event loop\n");
-    abort();
-}
+    struct loop *loop = context;
 
-static struct timeval timeval_of_us(uint64_t us)
-{
-    return (struct timeval){ .tv_sec = (time_t)(us / 1000000),
-                             .tv_usec = (suseconds_t)(us % 1000000) };
-}
-
-static void on_wake(evutil_socket_t fd, short what, void *context)
-{
-    (void)fd, (void)what, (void)context; /* that the wait ended is all there is to do */
+    loop->wake_us = 0; /* that the wait ended is all there is to do */
 }
 
 static struct event_base *make_base(void)
@@ -80,14 +72,16 @@ static struct event_base *make_base(void)
 int loop_create(struct loop **out_loop)
 {
     struct loop *loop = calloc(1, sizeof(*loop));
+    int rc = -ENOMEM;
 
     if (!loop) return -ENOMEM;
     list_init(&loop->watches);
+    loop->wake.fd = -1;
     loop->base = make_base();
-    if (loop->base) loop->wake = evtimer_new(loop->base, on_wake, NULL);
-    if (!loop->wake) {
+    if (loop->base) rc = alarm_open(&loop->wake, loop->base, on_wake, loop);
+    if (rc < 0) {
         loop_destroy(loop);
-        return -ENOMEM;
+        return rc;
     }
     *out_loop = loop;
     return 0;
@@ -104,7 +98,7 @@ void loop_destroy(struct loop *loop)
 {
     if (!loop) return;
     list_for_each(link, &loop->watches) free_watch(list_container(link, struct watch, link));
-    if (loop->wake) event_free(loop->wake);
+    alarm_close(&loop->wake);
     if (loop->base) event_base_free(loop->base);
     free(loop);
 }
@@ -127,21 +121,26 @@ static int64_t shorter_wait(int64_t a_us, int64_t b_us)
     return a_us < b_us ? a_us : b_us;
 }
 
+/* One that is set already and rings earlier stays: an idle turn now and then costs less than a
+ * system call in each. */
+static void limit_wait(struct loop *loop, uint64_t wait_us)
+{
+    uint64_t until_us = loop_now_us(loop) + wait_us;
+
+    if (loop->wake_us > 0 && loop->wake_us <= until_us) return;
+    loop->wake_us = until_us;
+    alarm_set(&loop->wake, until_us, 0);
+}
+
 static void wait_and_dispatch(struct loop *loop, int64_t wait_us)
 {
     int flags = EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY;
 
-    if (wait_us == 0) {
-        flags |= EVLOOP_NONBLOCK;
-    } else if (wait_us > 0) {
-        struct timeval wait = timeval_of_us((uint64_t)wait_us);
-        add_or_die(loop->wake, &wait);
-    }
+    if (wait_us == 0) flags |= EVLOOP_NONBLOCK;
+    if (wait_us > 0) limit_wait(loop, (uint64_t)wait_us);
     loop->has_now_us = false;
-    loop->has_now_ms = false;
     /* Fails when epoll_wait does, which it does on a broken epoll descriptor only. */
     if (event_base_loop(loop->base, flags) < 0) loop->is_stopping = true;
-    if (wait_us > 0) (void)event_del(loop->wake);
 }
 
 void loop_end_turn(struct loop *loop)
@@ -178,37 +177,43 @@ uint64_t loop_now_us(const struct loop *loop)
     return cache->now_us;
 }
 
+/* How far the two clocks lie apart, so that a turn reads one of them. The other is looked at again
+ * when REAL_GOOD_US are over: somebody may set it. */
+static void compare_clocks(struct loop *loop)
+{
+    int64_t real_us = clock_realtime_us();
+    uint64_t then_us = clock_monotonic_us();
+
+    loop->real_ahead_us = real_us - (int64_t)loop->now_us;
+    /* Where we lost the processor between the two, or are late in the turn, it is good for this
+     * turn only. */
+    loop->real_until_us =
+        then_us - loop->now_us > CLOCKS_APART_US ? loop->now_us : loop->now_us + REAL_GOOD_US;
+}
+
 int64_t loop_now_ms(const struct loop *loop)
 {
     struct loop *cache = (struct loop *)loop;
+    uint64_t now_us = loop_now_us(loop);
 
-    if (!cache->has_now_ms) {
-        cache->now_ms = clock_realtime_ms();
-        cache->has_now_ms = true;
-    }
-    return cache->now_ms;
+    if (now_us > cache->real_until_us) compare_clocks(cache);
+    return ((int64_t)now_us + cache->real_ahead_us) / 1000;
 }
 
 /* ---- timers ---- */
-
-static void on_timer(evutil_socket_t fd, short what, void *context)
-{
-    struct loop_timer *timer = context;
-
-    (void)fd, (void)what;
-    timer->fired(timer->context); /* may destroy the timer */
-}
 
 int loop_timer_create(struct loop *loop, void (*fired)(void *context), void *context,
                       struct loop_timer **out_timer)
 {
     struct loop_timer *timer = calloc(1, sizeof(*timer));
+    int rc;
 
     if (!timer) return -ENOMEM;
-    *timer = (struct loop_timer){ .loop = loop, .fired = fired, .context = context };
-    if (event_assign(&timer->event, loop->base, -1, 0, on_timer, timer) < 0) {
+    timer->loop = loop;
+    rc = alarm_open(&timer->alarm, loop->base, fired, context);
+    if (rc < 0) {
         free(timer);
-        return -EINVAL;
+        return rc;
     }
     *out_timer = timer;
     return 0;
@@ -216,26 +221,19 @@ int loop_timer_create(struct loop *loop, void (*fired)(void *context), void *con
 
 void loop_timer_arm(struct loop_timer *timer, uint64_t after_us, bool repeats)
 {
-    struct timeval after = timeval_of_us(after_us);
-    int rc;
-
     assert(after_us > 0 || !repeats); /* it would fire in every turn, for ever */
-    (void)event_del(&timer->event);
-    rc = event_assign(&timer->event, timer->loop->base, -1, repeats ? EV_PERSIST : 0, on_timer,
-                      timer);
-    assert(rc == 0);
-    add_or_die(&timer->event, &after);
+    alarm_set(&timer->alarm, loop_now_us(timer->loop) + after_us, repeats ? after_us : 0);
 }
 
 void loop_timer_disarm(struct loop_timer *timer)
 {
-    (void)event_del(&timer->event);
+    alarm_unset(&timer->alarm);
 }
 
 void loop_timer_destroy(struct loop_timer *timer)
 {
     if (!timer) return;
-    (void)event_del(&timer->event);
+    alarm_close(&timer->alarm);
     free(timer);
 }
 

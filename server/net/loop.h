@@ -20,8 +20,8 @@ int loop_run(struct loop *loop, int64_t (*before_wait)(void *context), void *con
 void loop_stop(struct loop *loop);
 
 /* A timer made once and armed any number of times; arming again replaces what was armed. repeats:
- * every after_us (> 0) from then on. Counted from the start of the turn, to the millisecond. A
- * callback may arm, disarm or destroy its own timer. -ENOMEM. */
+ * every after_us (> 0) from then on. Counted from the turn's loop_now_us. A callback may arm, disarm
+ * or destroy its own timer. -errno: no memory, or no descriptor for it. */
 int loop_timer_create(struct loop *loop, void (*fired)(void *context), void *context,
                       struct loop_timer **out_timer);
 void loop_timer_arm(struct loop_timer *timer, uint64_t after_us, bool repeats);
@@ -35,8 +35,8 @@ int loop_on_signal(struct loop *loop, int signal_number, void (*fired)(void *con
 int loop_on_readable(struct loop *loop, int fd, void (*readable)(void *context), void *context);
 void loop_remove_readable(struct loop *loop, int fd);
 
-/* Microseconds of the monotonic clock and milliseconds since 1970, read at most once a
- * turn: when first asked for. */
+/* Microseconds of the monotonic clock and milliseconds since 1970, read at most once a turn: when
+ * first asked for, or ms up to a millisecond before. */
 uint64_t loop_now_us(const struct loop *loop);
 int64_t loop_now_ms(const struct loop *loop);
 #endif

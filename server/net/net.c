@@ -52,8 +52,8 @@ static bool handle_requests(struct net *net)
     bool has_more = false;
 
     for (int round = 0; round < ROUNDS_A_TURN; round++) {
-        run_ready(net);
-        run_producers(net);
+        if (!list_is_empty(&net->ready)) run_ready(net);
+        if (!list_is_empty(&net->producing)) run_producers(net);
         run_closes(net);
         if (net->handlers.on_turn_end) has_more = net->handlers.on_turn_end(net->handlers.context);
         run_closes(net);

@@ -130,7 +130,11 @@ struct net {
 /* Takes fd over, also when it fails. */
 int client_open(struct net *net, int fd, const struct listener *listener, const char *peer_text);
 /* Runs on_close for all that are closing; their memory stays until free_gone_clients. */
-void run_closes(struct net *net);
+void run_all_closes(struct net *net);
+static inline void run_closes(struct net *net)
+{
+    if (!list_is_empty(&net->closing)) run_all_closes(net);
+}
 void free_gone_clients(struct net *net);
 /* Asks libevent for what the client's state needs. */
 void client_watch(struct client *client);

@@ -114,6 +114,50 @@ START_TEST(turns_go_on_without_events_when_no_or_little_sleep_is_allowed)
 }
 END_TEST
 
+/* The first wait, of an hour, is ended by a timer; the next ones are short. */
+static int64_t long_then_short(void *context)
+{
+    (void)context;
+    if (++fixture.waits == 10) loop_stop(fixture.loop);
+    return fixture.waits == 1 ? (int64_t)3600 * 1000000 : 1500;
+}
+
+START_TEST(a_short_wait_is_short_after_one_that_might_have_been_long)
+{
+    unsigned fired = 0;
+
+    ck_assert_int_eq(loop_timer_create(fixture.loop, count_only, &fired, &fixture.timer), 0);
+    loop_timer_arm(fixture.timer, 1000, false);
+    ck_assert_int_eq(loop_run(fixture.loop, long_then_short, NULL), 0);
+    ck_assert_uint_eq(fixture.waits, 10);
+    ck_assert_uint_eq(fired, 1);
+}
+END_TEST
+
+static void disarm(void *timer)
+{
+    loop_timer_disarm(timer);
+    loop_stop(fixture.loop);
+}
+
+START_TEST(a_timer_disarmed_when_it_was_due_does_not_fire)
+{
+    struct loop_timer *timers[2];
+    int64_t at_once = 0;
+    unsigned fired = 0;
+
+    ck_assert_int_eq(loop_timer_create(fixture.loop, count_only, &fired, &timers[1]), 0);
+    ck_assert_int_eq(loop_timer_create(fixture.loop, disarm, timers[1], &timers[0]), 0);
+    loop_timer_arm(timers[0], 0, false); /* both ring before the loop looks */
+    loop_timer_arm(timers[1], 0, false);
+    ck_assert_int_eq(loop_run(fixture.loop, NULL, NULL), 0);
+    ck_assert_int_eq(loop_run(fixture.loop, stop_after_ten, &at_once), 0);
+    ck_assert_uint_eq(fired, 0);
+    loop_timer_destroy(timers[0]);
+    loop_timer_destroy(timers[1]);
+}
+END_TEST
+
 START_TEST(a_stop_before_the_run_ends_it)
 {
     int64_t any_time = -1;
@@ -198,6 +242,8 @@ int main(void)
     tcase_add_test(tcase, a_repeating_timer_fires_until_disarmed);
     tcase_add_test(tcase, a_timer_may_destroy_itself);
     tcase_add_loop_test(tcase, turns_go_on_without_events_when_no_or_little_sleep_is_allowed, 0, 3);
+    tcase_add_test(tcase, a_short_wait_is_short_after_one_that_might_have_been_long);
+    tcase_add_test(tcase, a_timer_disarmed_when_it_was_due_does_not_fire);
     tcase_add_test(tcase, a_stop_before_the_run_ends_it);
     tcase_add_test(tcase, readable_is_called_until_removed);
     tcase_add_test(tcase, a_signal_is_handled_in_a_turn);
