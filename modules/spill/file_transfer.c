@@ -154,6 +154,7 @@ bool file_has_transfers(const struct spill_file *file)
 
 void file_free_idle_buffers(struct spill_file *file)
 {
+    if (file->idle_ticks > FILE_IDLE_TICKS_MAX) return; /* all were freed */
     /* One a tick after ticks without a transfer: in a steady stream none is. */
     if (file_has_transfers(file) || ++file->idle_ticks < FILE_IDLE_TICKS_MAX) return;
     file->idle_ticks = FILE_IDLE_TICKS_MAX;
@@ -163,6 +164,7 @@ void file_free_idle_buffers(struct spill_file *file)
         file->slots[i].buffer = NULL;
         return;
     }
+    file->idle_ticks = FILE_IDLE_TICKS_MAX + 1;
 }
 
 size_t file_buffer_bytes(const struct spill_file *file)

@@ -145,6 +145,8 @@ static bool start_punch(struct spill_file *file)
 bool file_trim_tick(struct spill_file *file)
 {
     const struct file_trim *trim = &file->trim;
+    if (file->file_bytes == 0)
+        return false; /* nothing has been written: most servers, most turns */
     if (trim->kind != TRIM_NONE) return false; /* its completion is the next occasion */
     if (trim->has_failed && trim->failed_at_writes == file->figures.writes) return false;
     return !start_truncate(file) && start_punch(file);

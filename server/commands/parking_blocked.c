@@ -119,7 +119,7 @@ void parking_serve_blocked(struct server *server)
 
     /* A call that is served may end at once and come here again: the outer loop sees what it
      * signalled, and nobody else takes away the waiter that it holds on to. */
-    if (parking->is_serving) return;
+    if (parking->is_serving || blocked_waiter_count(server->blocked) == 0) return;
     parking->is_serving = true;
     while (blocked_next_ready(server->blocked, &database, &name)) {
         uint8_t small[128], *copy = name.size <= sizeof(small) ? small : malloc(name.size);

@@ -140,11 +140,21 @@ static bool has_work(const struct server *server)
             spill_store_pressure(server->store) != SPILL_SLOW);
 }
 
+/* No call waits for anything, as at the end of most turns. */
+static bool is_quiet(const struct server *server)
+{
+    return server->parking->bytes == 0 && server->paused_until_ms == 0;
+}
+
 bool parking_run(struct server *server)
 {
     struct parking *parking = server->parking;
 
     parking->has_let_go = false;
+    if (is_quiet(server)) {
+        parking->disk_answered = false; /* nobody had asked, or who had has gone */
+        return false;
+    }
     run_paused(server);
     expire_blocked(server);
     resume_suspended(parking);
@@ -159,9 +169,11 @@ bool parking_run(struct server *server)
 
 int64_t parking_sleep_us(struct server *server)
 {
-    int64_t deadline = blocked_next_deadline(server->blocked), sleep_us = -1;
-    int64_t now_us = (int64_t)loop_now_us(server->loop);
+    int64_t deadline, now_us, sleep_us = -1;
 
+    if (is_quiet(server)) return -1;
+    deadline = blocked_next_deadline(server->blocked);
+    now_us = (int64_t)loop_now_us(server->loop);
     if (has_work(server)) return 0; /* it came up after parking_run */
     if (deadline >= 0) sleep_us = deadline > now_us ? deadline - now_us : 0;
     if (server->paused_until_ms) {

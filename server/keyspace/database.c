@@ -122,10 +122,12 @@ uint64_t keyspace_scan(struct keyspace *keyspace, unsigned database, uint64_t cu
 bool keyspace_rehash_step(struct keyspace *keyspace, unsigned bucket_max)
 {
     bool has_more = keyspace_bury(keyspace, bucket_max);
+    if (!keyspace->may_rehash) return has_more; /* looking at each table is not for every turn */
     for (unsigned i = 0; i < keyspace->database_count; i++) {
         if (!dict_is_rehashing(&keyspace->slots[i].keys)) continue;
         has_more |= dict_rehash(&keyspace->slots[i].keys, bucket_max);
-        break;
+        return has_more;
     }
+    keyspace->may_rehash = false;
     return has_more;
 }

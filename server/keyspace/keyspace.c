@@ -129,6 +129,7 @@ int keyspace_add(struct keyspace *keyspace, unsigned database, struct slice name
         return -ENOMEM;
     }
     key->value = value;
+    keyspace->may_rehash = true;
     keyspace->key_bytes += key_memory_bytes(key);
     keyspace->value_bytes += value->type->counted_bytes(value);
     if (keyspace->graves) (void)keyspace_bury(keyspace, BURY_PER_ADD);
@@ -142,6 +143,7 @@ void keyspace_remove(struct keyspace *keyspace, struct key *key)
     struct database *home = database_of(keyspace, key);
     keyspace_drop_expiry(keyspace, key);
     dict_remove(&home->keys, &key->node);
+    keyspace->may_rehash = true;
     keyspace_changed(keyspace, home->number, key_name(key));
     keyspace_free_key(keyspace, key);
 }
@@ -176,6 +178,7 @@ int keyspace_move(struct keyspace *keyspace, struct key *key, unsigned database,
     old = (struct key *)(void *)dict_find(&to->keys, name, moved->node.hash);
     rc = dict_add(&to->keys, &moved->node);
     if (rc < 0) goto out;
+    keyspace->may_rehash = true;
     moved->value = key->value;
     moved->accessed_at = key->accessed_at;
     keyspace->key_bytes += key_memory_bytes(moved);

@@ -43,6 +43,7 @@ struct keyspace {
     int64_t now_ms, created_ms;
     int64_t held_until_ms; /* what is due before was held when last looked at: look again then */
     bool is_active;        /* expires keys that nobody asks for */
+    bool may_rehash;       /* a table was added to or removed from since none was being rehashed */
     struct grave *graves;
     struct random random;
     uint64_t key_bytes, value_bytes; /* graves included */
