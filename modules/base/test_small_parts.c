@@ -3,6 +3,7 @@
 #include "modules/base/clock.h"
 #include "modules/base/endian.h"
 #include "modules/base/list.h"
+#include "modules/base/page_arena.h"
 #include "modules/base/random.h"
 #include "modules/base/slice.h"
 
@@ -221,6 +222,29 @@ START_TEST(slices_compare_by_content)
 }
 END_TEST
 
+START_TEST(blocks_of_an_arena_begin_at_a_page_and_are_apart)
+{
+    enum { BLOCKS = 50, BLOCK_BYTES = 8 * PAGE_ARENA_PAGE_BYTES };
+    struct page_arena arena;
+    char *blocks[BLOCKS];
+
+    page_arena_init(&arena);
+    for (int i = 0; i < BLOCKS; i++) {
+        blocks[i] = page_arena_allocate(&arena, BLOCK_BYTES);
+        ck_assert_ptr_nonnull(blocks[i]);
+        ck_assert_uint_eq((uintptr_t)blocks[i] % PAGE_ARENA_PAGE_BYTES, 0);
+        memset(blocks[i], i, BLOCK_BYTES);
+    }
+    for (int i = 0; i < BLOCKS; i++) {
+        ck_assert_int_eq(blocks[i][0], i);
+        ck_assert_int_eq(blocks[i][BLOCK_BYTES - 1], i);
+        page_arena_free(&arena, blocks[i]);
+    }
+    page_arena_free(&arena, NULL);
+    page_arena_finish(&arena);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("small parts of base");
@@ -237,6 +261,7 @@ int main(void)
     tcase_add_test(cases, clocks_go_forward_and_agree);
     tcase_add_test(cases, a_long_time_in_ticks_does_not_overflow);
     tcase_add_test(cases, slices_compare_by_content);
+    tcase_add_test(cases, blocks_of_an_arena_begin_at_a_page_and_are_apart);
     suite_add_tcase(suite, cases);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

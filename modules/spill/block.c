@@ -74,25 +74,46 @@ uint32_t chunk_capacity(const struct spill_store *store, uint32_t wanted)
 
 /* Whole chunks come and go with each one that is filled, drained, written or read: a few are kept,
  * so that neither the allocator nor the kernel, which clears each page, is asked every time. */
+static bool is_whole(const struct spill_store *store, uint32_t capacity)
+{
+    return alloc_size(capacity) == alloc_size(store->chunk_bytes);
+}
+
+static bool is_in_arena(const struct spill_store *store, uint32_t capacity)
+{
+    return is_whole(store, capacity) && alloc_size(capacity) >= WHOLE_PAGES_FROM_BYTES;
+}
+
 void *chunk_bytes_get(struct spill_store *store, uint32_t capacity)
 {
     size_t bytes = alloc_size(capacity);
 
-    if (bytes == alloc_size(store->chunk_bytes) && store->spare_count > 0) {
+    if (is_whole(store, capacity) && store->spare_count > 0) {
         return store->spares[--store->spare_count];
     }
-    return store_allocate(store, bytes);
+    if (!is_in_arena(store, capacity)) return store_allocate(store, bytes);
+    return store_may_allocate(store) ? page_arena_allocate(&store->whole_chunks, bytes) : NULL;
 }
 
 void chunk_bytes_put(struct spill_store *store, void *bytes, uint32_t capacity)
 {
-    bool is_whole = bytes && alloc_size(capacity) == alloc_size(store->chunk_bytes);
-
-    if (is_whole && store->spare_count < SPARE_CHUNKS_MAX) {
+    if (bytes && is_whole(store, capacity) && store->spare_count < SPARE_CHUNKS_MAX)
         store->spares[store->spare_count++] = bytes;
-        return;
+    else if (is_in_arena(store, capacity))
+        page_arena_free(&store->whole_chunks, bytes);
+    else
+        free(bytes);
+}
+
+void chunk_bytes_free_spares(struct spill_store *store)
+{
+    while (store->spare_count > 0) {
+        void *bytes = store->spares[--store->spare_count];
+        if (is_in_arena(store, store->chunk_bytes))
+            page_arena_free(&store->whole_chunks, bytes);
+        else
+            free(bytes);
     }
-    free(bytes);
 }
 
 /* Frees the contents, if there are any. */

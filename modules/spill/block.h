@@ -127,6 +127,8 @@ void block_adopt_bytes(struct spill_store *store, struct block *block, void *byt
  * memory. put accepts NULL. */
 void *chunk_bytes_get(struct spill_store *store, uint32_t capacity);
 void chunk_bytes_put(struct spill_store *store, void *bytes, uint32_t capacity);
+/* Gives back the rooms that put has kept. */
+void chunk_bytes_free_spares(struct spill_store *store);
 /* Counts the block as loaded ahead of need, or no longer: it was used, changed or dropped. */
 void block_set_prefetched(struct spill_store *store, struct block *block, bool is_prefetched);
 /* Frees the contents of an exclusive block that is on disk too; a node must have no child whose

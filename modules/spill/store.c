@@ -70,6 +70,7 @@ int spill_store_create(struct os *os, struct io *io, const struct spill_options 
     store->prefetch_bytes =
         options->prefetch_bytes > 0 ? options->prefetch_bytes : PREFETCH_BYTES_DEFAULT;
     set_budget(store, options->memory_bytes);
+    page_arena_init(&store->whole_chunks);
     list_init(&store->random);
     list_init(&store->orphans);
     list_init(&store->deques);
@@ -89,8 +90,8 @@ void spill_store_destroy(struct spill_store *store)
     reclaim_all(store);
     assert(store->block_count == 0 && store->memory_bytes == 0);
     spill_file_destroy(store->file);
-    while (store->spare_count > 0)
-        free(store->spares[--store->spare_count]);
+    chunk_bytes_free_spares(store);
+    page_arena_finish(&store->whole_chunks);
     free(store);
 }
 

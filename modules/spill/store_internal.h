@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "modules/base/list.h"
+#include "modules/base/page_arena.h"
 #include "modules/spill/block.h"
 #include "modules/spill/deque.h"
 #include "modules/spill/store.h"
@@ -64,6 +65,7 @@ struct spill_store {
     uint64_t evicted_chunks, evicted_bytes, fetched_chunks, fetched_bytes, prefetched_chunks, waits;
     void *spares[SPARE_CHUNKS_MAX]; /* rooms for full chunks, not counted in memory_bytes */
     unsigned spare_count;
+    struct page_arena whole_chunks; /* where rooms for full chunks come from, if they are pages */
     char last_error[LAST_ERROR_BYTES];
 };
 
@@ -71,10 +73,16 @@ struct spill_store {
  * which it takes one page more; what is aligned takes none. */
 enum { WHOLE_PAGES_FROM_BYTES = 16384, PAGE_BYTES = 4096 };
 
-/* All memory comes through here, so that tests can let any allocation fail. NULL: there is none. */
+/* All memory comes through here, so that tests can let any allocation fail. */
+static inline bool store_may_allocate(struct spill_store *store)
+{
+    return store->allocations_to_failure == 0 || --store->allocations_to_failure > 0;
+}
+
+/* NULL: there is none. */
 static inline void *store_allocate(struct spill_store *store, size_t size)
 {
-    if (store->allocations_to_failure > 0 && --store->allocations_to_failure == 0) return NULL;
+    if (!store_may_allocate(store)) return NULL;
     if (size < WHOLE_PAGES_FROM_BYTES) return malloc(size);
     return aligned_alloc(PAGE_BYTES, (size + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES);
 }
