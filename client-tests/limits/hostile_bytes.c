@@ -172,6 +172,33 @@ START_TEST(random_bytes_do_no_harm)
 }
 END_TEST
 
+START_TEST(a_web_page_cannot_send_commands)
+{
+    static const char *const requests[] = {
+        "POST / HTTP/1.1\r\nHost: localhost\r\n\r\nSET k v\r\n",
+        "post / HTTP/1.1\r\n\r\nSET k v\r\n",
+        "HOST: localhost\r\n\r\nSET k v\r\n",
+        "*1\r\n$5\r\nhost:\r\nSET k v\r\n",
+    };
+    struct wire *wire = wire_open(&server);
+
+    for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+        (void)wire_send(wire, "PING\r\n", 6);
+        (void)wire_send(wire, requests[i], strlen(requests[i]));
+        expect_text(wire, "PONG", ""); /* what came before is answered */
+        expect_end(wire);
+        wire_close(wire);
+        wire = wire_open(&server);
+    }
+    /* Other requests fail at their first header: whoever sends one sends Host. */
+    (void)wire_send(wire, "GET / HTTP/1.1\r\nHost: localhost\r\nSET k v\r\n", 46);
+    expect_text(wire, "(error) ERR wrong number of arguments for 'get' command", "");
+    expect_end(wire);
+    expect_integer(control, 0, "EXISTS k");
+    wire_close(wire);
+}
+END_TEST
+
 START_TEST(an_error_never_breaks_the_line)
 {
     struct wire *wire = wire_open(&server);
@@ -196,6 +223,7 @@ int main(void)
     tcase_add_test(tcase, a_valid_pipeline_may_be_cut_anywhere);
     tcase_add_test(tcase, a_request_may_come_byte_by_byte);
     tcase_add_test(tcase, random_bytes_do_no_harm);
+    tcase_add_test(tcase, a_web_page_cannot_send_commands);
     tcase_add_test(tcase, an_error_never_breaks_the_line);
     return suite_run(suite);
 }

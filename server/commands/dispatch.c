@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "modules/base/log.h"
 #include "modules/spill/store.h"
 #include "server/commands/call_keys.h"
 #include "server/commands/handlers.h"
@@ -45,6 +46,29 @@ void dispatch_rejected(struct call *call)
     if (call->session) transaction_spoil(call->session);
 }
 
+/* A web page can make a browser send a request here, and its body would be commands: nothing of it
+ * is run. As Redis tells it: by the method, or by the header that every request has. */
+static bool is_web_request(const struct call *call)
+{
+    return slice_is(call->arguments[0], "POST") || slice_is(call->arguments[0], "Host:");
+}
+
+static void close_web_request(struct call *call)
+{
+    enum { QUIET_US = 60 * 1000000 };
+    struct server *server = call->server;
+    uint64_t now_us = loop_now_us(server->loop);
+
+    client_close_after_reply(call->session->client);
+    if (server->attack_logged_us && now_us - server->attack_logged_us < QUIET_US) return;
+    server->attack_logged_us = now_us;
+    log_write(server->log, LOG_WARNING,
+              "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: "
+              "commands to this server, perhaps by Cross Protocol Scripting from a web page. The "
+              "connection from %s was closed.",
+              client_peer_text(call->session->client));
+}
+
 static void answer_unknown(struct call *call)
 {
     char text[2 * UNKNOWN_ARGUMENT_BYTES + 64];
@@ -68,6 +92,10 @@ const struct command *dispatch_resolve(struct call *call)
     struct command *command = command_find(call->server->table, call->arguments[0]);
 
     call->command = command;
+    if (!command && is_web_request(call)) {
+        close_web_request(call);
+        return NULL;
+    }
     if (!command) {
         answer_unknown(call);
         return NULL;
