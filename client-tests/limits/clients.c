@@ -384,6 +384,43 @@ START_TEST(who_does_not_read_is_closed_at_the_output_limit)
 }
 END_TEST
 
+/* Monitors are not slowed down by not being read, as what they get is not their own doing. */
+START_TEST(monitors_that_do_not_read_stop_nobody)
+{
+    enum { MONITORS = 12, COMMANDS = 50, ROUNDS = 400, VALUE_BYTES = 1000 };
+    static const char *const arguments[] = { "--net-buffer-memory", "1mb", NULL };
+    struct server server;
+    struct wire *monitors[MONITORS], *reader, *control;
+    struct text packet = { 0 };
+
+    start_with(&server, arguments);
+    control = wire_open(&server);
+    reader = wire_open(&server);
+    expect_ok(reader, "MONITOR");
+    for (int i = 0; i < MONITORS; i++) {
+        monitors[i] = wire_open(&server);
+        expect_ok(monitors[i], "MONITOR");
+        monitors[i]->takes_nothing = true;
+    }
+    for (int i = 0; i < COMMANDS; i++)
+        text_format(&packet, "SET k %0*d\r\n", VALUE_BYTES, i);
+    for (int round = 0; round < ROUNDS; round++) { /* 20 MB for each */
+        (void)wire_send(control, packet.bytes, packet.size);
+        wire_skip(control, COMMANDS);
+        wire_skip(reader, COMMANDS);
+    }
+    info_wait(control, "connected_clients", 2);
+    ck_assert_int_eq(info_number(control, "client_stall_disconnections"),
+                     0); /* nobody had to wait until they were found to stand still */
+    for (int i = 0; i < MONITORS; i++)
+        wire_close(monitors[i]);
+    wire_close(reader);
+    wire_close(control);
+    server_stop(&server);
+    text_finish(&packet);
+}
+END_TEST
+
 START_TEST(an_element_of_the_largest_size_passes_and_one_byte_more_does_not)
 {
     static const char *const arguments[] = { "--proto-max-bulk-len", "2mb", "--maxmemory", "64mb",
@@ -472,6 +509,7 @@ int main(void)
     tcase_add_test(tcase, without_a_password_only_this_host_is_served);
     tcase_add_test(tcase, a_request_above_the_query_limit_ends_the_client);
     tcase_add_test(tcase, who_does_not_read_is_closed_at_the_output_limit);
+    tcase_add_test(tcase, monitors_that_do_not_read_stop_nobody);
     tcase_add_test(tcase, an_element_of_the_largest_size_passes_and_one_byte_more_does_not);
     tcase_add_test(tcase, an_empty_buffer_pool_slows_down_and_breaks_nothing);
     return suite_run(suite);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "modules/base/clock.h"
+#include "modules/base/log.h"
 #include "server/commands/handlers.h"
 #include "server/commands/parking.h"
 #include "server/commands/session.h"
@@ -73,6 +74,16 @@ static bool is_amid_reply(const struct session *session, const struct call *call
            (session->parked->state == PARKED_RUNNING || session->parked->state == PARKED_STREAMING);
 }
 
+/* It is sent what others do, so it must not read more slowly than they write. */
+static void close_slow_monitor(struct server *server, struct session *session)
+{
+    log_write(server->log, LOG_WARNING,
+              "Closing client id=%llu addr=%s: it monitors and does not read, and fills the memory "
+              "for answers",
+              (unsigned long long)session->id, client_peer_text(session->client));
+    client_close(session->client);
+}
+
 void monitors_show_call(struct call *call)
 {
     struct monitors *monitors = call->server->monitors;
@@ -88,6 +99,8 @@ void monitors_show_call(struct call *call)
 
         if (client_is_closing(session->client) || is_amid_reply(session, call)) continue;
         reply_simple(client_reply(session->client), slice_of(line, size));
+        if (client_hoards_output(session->client, monitors->count))
+            close_slow_monitor(call->server, session);
     }
     free(line);
 }

@@ -56,6 +56,11 @@ void client_set_producer(struct client *client, struct client_producer producer)
 void client_producer_ready(struct client *client);
 bool client_has_producer(const struct client *client);
 
+/* For one of count clients that are sent what they did not ask for, and so are not slowed down by
+ * not being read: true when its socket takes nothing, the memory for answers is used up, and it
+ * holds more than its part of half of that. Others would soon not be read for its sake. */
+bool client_hoards_output(const struct client *client, uint64_t count);
+
 /* Before authentication: 10 arguments, 16 KiB a bulk, small buffers. A new client is untrusted when
  * `trusted` of net's options says so; the upper layer sets it. */
 void client_set_trusted(struct client *client, bool is_trusted);

@@ -107,6 +107,17 @@ static bool send_some(struct client *client)
     return false;
 }
 
+bool client_hoards_output(const struct client *client, uint64_t count)
+{
+    struct pool_info pool;
+
+    assert(count > 0);
+    if (!client->is_write_blocked) return false;
+    pool_info(client->net->pool, &pool);
+    return pool.in_use_bytes + pool.overflow_bytes >= pool.limit_bytes &&
+           chain_bytes(&client->output) > pool.limit_bytes / 2 / count;
+}
+
 static void flush_client(struct client *client)
 {
     uint64_t sent_before = client->net->info.output_bytes;
