@@ -2,6 +2,7 @@
 
 #include "modules/base/alloc_size.h"
 #include "modules/base/random.h"
+#include "modules/base/test_soak.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -74,7 +75,7 @@ static const struct item *least_of_model(void)
 START_TEST(any_item_can_be_removed_or_changed_at_any_time)
 {
     struct random random;
-    random_init(&random, (uint64_t)_i);
+    random_init(&random, (uint64_t)_i + 1000 * soak_seed());
     for (int step = 0; step < 6000; step++) {
         struct item *item = &items[random_below(&random, ITEMS)];
         int64_t key = (int64_t)random_below(&random, 500) - 250;

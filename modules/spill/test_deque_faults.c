@@ -1,5 +1,6 @@
 /* The disk fails, is full, or gives back other bytes than were written: nothing that was accepted
  * is lost or changed, errors name their place, and the rest goes on. */
+#include "modules/base/test_soak.h"
 #include "modules/spill/deque_internal.h"
 #include "modules/spill/test_deque_fixture.h"
 
@@ -121,11 +122,16 @@ static int operation(unsigned which, struct model *model)
 }
 enum { READING_COUNT = 9, OPERATION_COUNT = 11 };
 
-/* Lets the nth read fail, for n = 1, 2, … until the operation succeeds; of the many alike of a long
- * walk only some. */
+/* Of the many alike of a long walk only some, but for the soak. */
+static uint64_t next_fault(uint64_t nth)
+{
+    return nth + 1 + (soak_is_full() ? 0 : nth / 8);
+}
+
+/* Lets the nth read fail, for n = 1, 2, … until the operation succeeds. */
 static void fail_each_read(unsigned which, int error, int expected)
 {
-    for (uint64_t nth = 1;; nth += 1 + nth / 8) {
+    for (uint64_t nth = 1;; nth = next_fault(nth)) {
         struct model model = numbers(COUNT);
         bool has_fired;
         int rc;
@@ -174,7 +180,7 @@ START_TEST(an_allocation_that_fails_changes_nothing)
     unsigned which = (unsigned)_i % OPERATION_COUNT;
     bool is_on_disk = _i < OPERATION_COUNT;
 
-    for (uint64_t nth = 1;; nth += 1 + nth / 8) {
+    for (uint64_t nth = 1;; nth = next_fault(nth)) {
         struct model model = numbers(COUNT);
         struct spill_snapshot *snapshot;
 

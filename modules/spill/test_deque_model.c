@@ -1,4 +1,5 @@
 /* Random operations of every kind on a deque that is nearly all on disk, compared with an array. */
+#include "modules/base/test_soak.h"
 #include "modules/spill/test_deque_fixture.h"
 
 enum { STEPS = 3000, COUNT_MAX = 6000, LISTS = 60, LIST_STEPS = 8000 };
@@ -271,7 +272,7 @@ static void step(void)
 
 static void play(uint64_t seed, unsigned threads, enum waiting how)
 {
-    random_init(&dice, seed);
+    random_init(&dice, seed + 1000 * soak_seed());
     store_open_tiny(threads);
     waiting = how;
     model = (struct model){ 0 };
@@ -323,7 +324,7 @@ static void play_many(uint64_t seed, unsigned threads, enum waiting how)
     static struct spill_deque *deques[LISTS];
     static struct model models[LISTS];
 
-    random_init(&dice, seed);
+    random_init(&dice, seed + 1000 * soak_seed());
     store_open_tiny(threads);
     waiting = how;
     next_number = 1;

@@ -1,4 +1,5 @@
 /* The spill file when the disk does what it is told. */
+#include "modules/base/test_soak.h"
 #include "modules/spill/test_file_fixture.h"
 
 enum { BLOCK = SPILL_BLOCK_BYTES, CHUNK = 32768 - 32, MANY = 256 };
@@ -53,7 +54,7 @@ START_TEST(random_batches_survive_what_is_written_and_freed_around_them)
 {
     struct random random;
     unsigned alive = 0;
-    random_init(&random, (uint64_t)_i + 5);
+    random_init(&random, (uint64_t)_i + 5 + 1000 * soak_seed());
     open_file(_i % 2 == 0 ? 0 : 2, 24 << 20);
     for (unsigned step = 0, number = 0; step < 300; step++) {
         unsigned count = 1 + (unsigned)random_below(&random, 30);

@@ -1,5 +1,6 @@
 /* Blocks against a naive model: an array with a byte a block. */
 #include "modules/base/random.h"
+#include "modules/base/test_soak.h"
 #include "modules/spill/space.h"
 
 #include <check.h>
@@ -182,7 +183,7 @@ static void model_compare(void)
 START_TEST(random_operations_agree_with_a_naive_model)
 {
     struct random random;
-    random_init(&random, (uint64_t)_i + 1);
+    random_init(&random, (uint64_t)_i + 1 + 1000 * soak_seed());
     /* Waves: now more is taken, now more is freed, so that it is nearly full and nearly empty. */
     for (unsigned step = 0; step < 4000; step++) {
         unsigned pressure = step / 500 % 2 == 0 ? 6 : 2;

@@ -1,6 +1,7 @@
 #include "server/keyspace/blocked.h"
 
 #include "modules/base/random.h"
+#include "modules/base/test_soak.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -323,7 +324,7 @@ static void expect_queue(int key)
 START_TEST(queues_signals_and_deadlines_are_as_in_the_model_at_every_moment)
 {
     struct random random;
-    random_init(&random, (uint64_t)_i);
+    random_init(&random, (uint64_t)_i + 1000 * soak_seed());
     memset(modelled, 0, sizeof(modelled));
     signalled_count = 0;
     for (uint64_t step = 1; step <= 4000; step++) {

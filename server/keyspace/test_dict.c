@@ -1,6 +1,7 @@
 #include "server/keyspace/dict.h"
 
 #include "modules/base/random.h"
+#include "modules/base/test_soak.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -189,7 +190,7 @@ static void scan_while(uint64_t adding_of_ten, uint64_t most)
 
 START_TEST(a_scan_misses_nothing_while_the_dict_grows)
 {
-    random_init(&prng, (uint64_t)_i);
+    random_init(&prng, (uint64_t)_i + 1000 * soak_seed());
     add_all(100 + (uint32_t)_i * 37);
     scan_while(10, 200);
     ck_assert_uint_gt(dict.count, 1000);
@@ -198,7 +199,7 @@ END_TEST
 
 START_TEST(a_scan_misses_nothing_while_the_dict_shrinks)
 {
-    random_init(&prng, (uint64_t)_i);
+    random_init(&prng, (uint64_t)_i + 1000 * soak_seed());
     add_all(20000 + (uint32_t)_i * 977);
     scan_while(0, 20);
     ck_assert_uint_lt(dict.count, 10000);
@@ -207,7 +208,7 @@ END_TEST
 
 START_TEST(a_scan_misses_nothing_while_the_dict_changes_at_random)
 {
-    random_init(&prng, (uint64_t)_i);
+    random_init(&prng, (uint64_t)_i + 1000 * soak_seed());
     add_all(1000);
     scan_while(9, 50);
     scan_while(1, 20);

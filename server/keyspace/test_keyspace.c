@@ -1,6 +1,7 @@
 #include "server/keyspace/keyspace.h"
 
 #include "modules/base/random.h"
+#include "modules/base/test_soak.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -511,7 +512,7 @@ START_TEST(random_operations_leave_what_the_model_says)
 {
     struct random random;
     int64_t now = 1000;
-    random_init(&random, (uint64_t)_i);
+    random_init(&random, (uint64_t)_i + 1000 * soak_seed());
     memset(model, 0, sizeof(model));
     for (int step = 1; step <= 12000; step++) {
         if (random_below(&random, 300) == 0) change_databases(&random);
