@@ -192,27 +192,37 @@ static void open_client(struct fuzz *fuzz, int client)
     fuzz->clients[client].waits = false;
 }
 
-static bool is_blocked(struct fuzz *fuzz, int client)
+/* Whether each client that waits for a reply is blocked, all at one moment. */
+static bool all_are_blocked(struct fuzz *fuzz)
 {
-    struct text line = { 0 };
-    const char *flags;
-    bool blocked;
+    struct text list = { 0 };
+    bool are_blocked = true;
 
-    wire_command(fuzz->control, "CLIENT LIST ID %lld", fuzz->clients[client].id);
-    ck_assert_int_eq(wire_read(fuzz->control, &line), 1);
-    flags = strstr(text_string(&line), " flags=");
-    blocked = flags && memchr(flags + 7, 'b', strcspn(flags + 7, " "));
-    text_finish(&line);
-    return blocked;
+    wire_command(fuzz->control, "CLIENT LIST");
+    ck_assert_int_eq(wire_read(fuzz->control, &list), 1);
+    for (int i = 0; i < CLIENTS && are_blocked; i++) {
+        char id[32];
+        const char *line, *flags;
+
+        if (!fuzz->clients[i].waits) continue;
+        (void)snprintf(id, sizeof(id), "id=%lld addr=", fuzz->clients[i].id);
+        line = strstr(text_string(&list), id);
+        flags = line ? strstr(line, " flags=") : NULL;
+        are_blocked = flags && memchr(flags + 7, 'b', strcspn(flags + 7, " "));
+    }
+    text_finish(&list);
+    return are_blocked;
 }
 
-/* Until the client's command has been answered or blocks: only then is it known that nothing is on
- * its way to it, and whatever it gets from then on was served to a client that had gone. */
-static void settle(struct fuzz *fuzz, int client)
+/* Until each command has been answered or blocks: only then is it known that nothing is on its way
+ * to anybody (a move that waited for the disk may serve one who is blocked), and whatever comes to
+ * a client from then on was served to one that had gone. */
+static void settle(struct fuzz *fuzz)
 {
     do {
-        read_reply(fuzz, client);
-    } while (fuzz->clients[client].waits && !is_blocked(fuzz, client));
+        for (int i = 0; i < CLIENTS; i++)
+            read_reply(fuzz, i);
+    } while (!all_are_blocked(fuzz));
 }
 
 /* Reads what comes until the server closes, and comes back as another client. */
@@ -236,7 +246,7 @@ static void vanish(struct fuzz *fuzz, int client)
         take_rest(fuzz, client);
         return;
     }
-    settle(fuzz, client);
+    settle(fuzz);
     if (how == 1) {
         wire_reset(fuzz->clients[client].wire);
     } else {
@@ -252,7 +262,7 @@ static void disturb(struct fuzz *fuzz, int client)
     struct text packet = { 0 };
     bool kills = below(fuzz, 2) == 0;
 
-    settle(fuzz, client);
+    settle(fuzz);
     text_format(&packet, "CLIENT %s %lld\r\n", kills ? "KILL ID" : "UNBLOCK",
                 fuzz->clients[client].id);
     add_push(fuzz, &packet);
@@ -300,7 +310,7 @@ static void run_step(struct fuzz *fuzz)
 static void end_waits(struct fuzz *fuzz)
 {
     for (int i = 0; i < CLIENTS; i++) {
-        settle(fuzz, i);
+        settle(fuzz);
         if (fuzz->clients[i].waits) { /* its timeout may be quicker: then this finds nobody */
             (void)ask_integer(fuzz->control, "CLIENT UNBLOCK %lld", fuzz->clients[i].id);
         }
