@@ -195,6 +195,28 @@ START_TEST(waiters_with_a_common_destination_do_not_wake_each_other_for_ever)
 }
 END_TEST
 
+START_TEST(who_leaves_while_it_waits_for_its_other_key_is_not_served)
+{
+    struct wire *waiter = wire_open(&server);
+    int64_t queued = info_number(control, "queued_commands");
+
+    fill("d", HELD_ELEMENTS, 1000);
+    wire_command(waiter, "BLMOVE a d LEFT RIGHT 0");
+    info_wait(control, "blocked_clients", 1);
+    hold(client, "d");
+    expect_integer(control, 1, "RPUSH a a1");
+    ck_assert_int_gt(info_number(control, "queued_commands"), queued);
+    wire_half_close(waiter);
+    for (int i = 0; i < HOLDERS; i++)
+        expect_integer(client, 0, "");
+    expect_end(waiter);
+    info_wait(control, "connected_clients", 2);
+    expect_integer(control, 1, "LLEN a");
+    expect_integer(control, HELD_ELEMENTS, "LLEN d");
+    wire_close(waiter);
+}
+END_TEST
+
 /* What came into a key while it was held is offered when all have let go, also when the last one
  * had claimed everything. */
 START_TEST(a_waiter_is_served_after_a_call_that_claimed_all_keys)
@@ -397,6 +419,7 @@ int main(void)
     tcase_add_unchecked_fixture(held, start_server, stop_server);
     tcase_add_checked_fixture(held, open_clients, close_clients);
     tcase_add_test(held, waiters_with_a_common_destination_do_not_wake_each_other_for_ever);
+    tcase_add_test(held, who_leaves_while_it_waits_for_its_other_key_is_not_served);
     tcase_add_test(held, a_waiter_is_served_after_a_call_that_claimed_all_keys);
     tcase_add_unchecked_fixture(paused, start_server, stop_server);
     tcase_add_checked_fixture(paused, open_clients, close_clients);

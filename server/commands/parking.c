@@ -277,11 +277,19 @@ void parking_run_in_fiber(struct call *call)
     parking_start_fiber(parked);
 }
 
-/* Its turn has come. Of a client that is being closed nothing is run any more: what it would take
- * out would be lost. */
+/* Of a client that is being closed nothing is run any more: what it would take out would be lost.
+ * Who was blocked is asked for once more, as for who is: the end of its input is its end. */
+static bool has_gone(const struct parked_call *parked)
+{
+    struct client *client = parked->call.session->client;
+
+    return parked->has_deadline ? client_has_vanished(client) : client_is_closing(client);
+}
+
+/* Its turn has come. */
 void parking_attempt(struct parked_call *parked, bool is_first)
 {
-    if (client_is_closing(parked->call.session->client)) {
+    if (has_gone(parked)) {
         parking_finish(parked);
         return;
     }
