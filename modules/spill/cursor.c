@@ -17,7 +17,7 @@ struct spill_cursor {
     struct block *chunk; /* pinned; NULL: to be found */
     uint32_t offset;     /* in chunk->bytes, where the next element begins, or ends (SPILL_HEAD) */
     uint64_t rest;       /* elements of the chunk not given yet */
-    unsigned ahead_chunks; /* grows while the cursor moves on */
+    struct prefetch_pace ahead;
 };
 
 int spill_cursor_create(struct spill_snapshot *snapshot, uint64_t index, enum spill_end towards,
@@ -33,14 +33,6 @@ int spill_cursor_create(struct spill_snapshot *snapshot, uint64_t index, enum sp
     cursor->is_done = index >= snapshot->element_count;
     *out_cursor = cursor;
     return 0;
-}
-
-void spill_cursor_destroy(struct spill_cursor *cursor)
-{
-    if (!cursor) return;
-    if (cursor->chunk) block_unpin(cursor->snapshot->store, cursor->chunk);
-    snapshot_unref(cursor->snapshot);
-    free(cursor);
 }
 
 /* The part that holds the next element, and that element's index in it. */
@@ -61,6 +53,24 @@ static struct block *part_of(const struct spill_cursor *cursor, uint64_t *out_re
     }
     assert(0 && "the parts' counts add up to the snapshot's");
     return NULL;
+}
+
+/* What was read for it nobody waits for any more. */
+static void give_up_ahead(const struct spill_cursor *cursor)
+{
+    uint64_t rest, first;
+    struct block *part = part_of(cursor, &rest, &first);
+
+    prefetch_given_up(cursor->snapshot->store, part, rest, cursor->towards, &cursor->ahead);
+}
+
+void spill_cursor_destroy(struct spill_cursor *cursor)
+{
+    if (!cursor) return;
+    if (cursor->chunk) block_unpin(cursor->snapshot->store, cursor->chunk);
+    if (!cursor->is_done) give_up_ahead(cursor);
+    snapshot_unref(cursor->snapshot);
+    free(cursor);
 }
 
 static int find_chunk(const struct spill_cursor *cursor, struct visit *visit, uint64_t *out_base,
@@ -92,13 +102,10 @@ static void enter_chunk(struct spill_cursor *cursor, struct block *chunk, uint64
 static void read_ahead(struct spill_cursor *cursor)
 {
     struct spill_store *store = cursor->snapshot->store;
-    unsigned chunks_max = store->prefetch_bytes / store->chunk_bytes + 1;
     uint64_t rest, first;
     struct block *part = part_of(cursor, &rest, &first);
 
-    prefetch_tree(store, part, rest, cursor->towards, cursor->ahead_chunks);
-    cursor->ahead_chunks = cursor->ahead_chunks == 0 ? 2 : 2 * cursor->ahead_chunks;
-    if (cursor->ahead_chunks > chunks_max) cursor->ahead_chunks = chunks_max;
+    prefetch_walked(store, part, rest, cursor->towards, &cursor->ahead);
 }
 
 static int load_chunk(struct spill_cursor *cursor)

@@ -11,9 +11,10 @@
 #include "modules/base/list.h"
 #include "modules/spill/deque.h"
 #include "modules/spill/fetch.h"
+#include "modules/spill/prefetch.h"
 #include "modules/spill/tree.h"
 
-enum { SPILL_NO_END = 2, PARTS_MAX = 5, AHEAD_UNKNOWN = 0 };
+enum { SPILL_NO_END = 2, PARTS_MAX = 5 };
 
 struct spill_deque {
     /* Pushing and popping touch this line, the chunk's descriptor and its bytes. */
@@ -24,7 +25,7 @@ struct spill_deque {
     bool is_spilled;                /* something of it may be on disk only */
     uint8_t busy_count;             /* operations under way, possibly suspended */
     uint8_t popped_end, pushed_end; /* the last one used, or SPILL_NO_END */
-    uint8_t ahead_chunks[2];        /* how many to keep loaded ahead of a draining end */
+    struct prefetch_pace ahead[2];  /* of a draining end */
     uint32_t pass;                  /* in which the eviction's hand was here */
     uint8_t rest_delays;            /* how often putting it to rest has waited for a read */
 

@@ -123,14 +123,6 @@ static void evict_far_chunks(struct round *round, struct spill_deque *deque, uns
     }
 }
 
-static unsigned window_chunks(const struct spill_store *store)
-{
-    uint64_t share = store->budget_bytes / 4 / store->chunk_bytes;
-    uint64_t window = store->prefetch_bytes / store->chunk_bytes;
-
-    return (unsigned)(window < share ? window : share) + 1;
-}
-
 /* The next deque in the ring, which goes to the back; once each in a pass. NULL: that was all. */
 static struct spill_deque *next_deque(struct spill_store *store)
 {
@@ -153,7 +145,7 @@ static void evict_far(struct round *round)
     for (unsigned visits = 0; visits < FAR_VISITS_MAX && !has_enough(round); visits++) {
         deque = next_deque(store);
         if (!deque) return;
-        evict_far_chunks(round, deque, window_chunks(store));
+        evict_far_chunks(round, deque, prefetch_window_chunks(store) + 1);
     }
 }
 
@@ -235,7 +227,7 @@ static void evict_cold_deque(struct round *round, struct spill_deque *deque, boo
 
     deque->is_touched = false;
     if (is_hot) return;
-    deque->ahead_chunks[SPILL_HEAD] = deque->ahead_chunks[SPILL_TAIL] = 0;
+    deque->ahead[SPILL_HEAD] = deque->ahead[SPILL_TAIL] = (struct prefetch_pace){ 0 };
     freeze_ends(round, deque);
     evict_far_chunks(round, deque, 0);
     if (list_is_empty(&deque->resident) && !deque_has_loaded_end(deque)) {

@@ -15,6 +15,7 @@
 struct filter {
     struct spill_deque *deque;
     enum spill_end from;
+    struct prefetch_pace ahead;
     uint64_t limit; /* still to be removed at most */
     bool (*accepts)(void *context, struct slice item);
     void *context;
@@ -31,15 +32,17 @@ static int load_leaf(struct filter *filter, uint64_t index, struct block **out_l
     int rc;
 
     op_begin(&op, deque->store);
+    part = deque_part_at(deque, &rest, &base);
+    prefetch_walked(deque->store, *part, rest, other_end(filter->from), &filter->ahead);
     do {
         rest = index;
         part = deque_part_at(deque, &rest, &base);
-        prefetch_tree(deque->store, *part, rest, other_end(filter->from), 4);
         rc = tree_find(*part, rest, &op.visit, &leaf, &first);
         if (rc == 0 && !visit_block(&op.visit, leaf, first)) rc = -EAGAIN;
     } while (rc == -EAGAIN && (rc = op_load(&op, base)) == 0);
     if (rc == 0) {
         block_pin(leaf);
+        block_set_prefetched(deque->store, leaf, false);
         *out_leaf = leaf;
         *out_first = base + first;
     }
@@ -115,6 +118,19 @@ static int64_t filter_next(struct filter *filter, uint64_t *passed)
     return (int64_t)removed;
 }
 
+/* It stops before the end: what was read for it nobody waits for any more. */
+static void give_up_ahead(struct filter *filter, uint64_t passed)
+{
+    struct spill_deque *deque = filter->deque;
+    uint64_t index, first;
+    struct block **part;
+
+    if (passed == deque->element_count) return;
+    index = filter->from == SPILL_HEAD ? passed : deque->element_count - 1 - passed;
+    part = deque_part_at(deque, &index, &first);
+    prefetch_given_up(deque->store, *part, index, other_end(filter->from), &filter->ahead);
+}
+
 static int64_t filter_all(struct filter *filter)
 {
     struct spill_deque *deque = filter->deque;
@@ -131,6 +147,7 @@ static int64_t filter_all(struct filter *filter)
             if (rc < 0) return rc;
         }
     }
+    give_up_ahead(filter, passed);
     return (int64_t)removed_sum;
 }
 
@@ -138,7 +155,11 @@ int64_t spill_deque_remove_matching(struct spill_deque *deque, enum spill_end fr
                                     bool (*accepts)(void *context, struct slice item),
                                     void *context)
 {
-    struct filter filter = { deque, from, limit == 0 ? UINT64_MAX : limit, accepts, context };
+    struct filter filter = { .deque = deque,
+                             .from = from,
+                             .limit = limit == 0 ? UINT64_MAX : limit,
+                             .accepts = accepts,
+                             .context = context };
     struct spill_snapshot *before;
     int64_t removed;
     int rc;

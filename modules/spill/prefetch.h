@@ -9,6 +9,16 @@
 struct block;
 struct spill_store;
 
+/* How far a walk or a drain has got in reading ahead. All zeros: it has not begun. */
+struct prefetch_pace {
+    uint8_t chunks; /* to have ahead: twice as many with each step */
+    uint8_t skips;  /* so many steps that need not look again */
+};
+
+/* The most that is kept ahead of one end or walk, read or being read: at most a quarter of the
+ * budget, at least one chunk. */
+unsigned prefetch_window_chunks(const struct spill_store *store);
+
 /* A chunk of the trees became the end chunk of an end that is being drained: keeps the next ones
  * coming, more with each call. */
 void prefetch_drained(struct spill_deque *deque, enum spill_end end);
@@ -19,7 +29,11 @@ void prefetch_edge(struct spill_deque *deque, enum spill_end end);
 /* The deque goes away: reads under way no longer lead back to it. */
 void prefetch_forget(struct spill_deque *deque);
 
-/* Of a snapshot's tree: loads up to chunk_count chunks from the one that holds index on. */
-void prefetch_tree(struct spill_store *store, struct block *tree, uint64_t index,
-                   enum spill_end towards, unsigned chunk_count);
+/* A walk through a tree is about to take the chunk that holds index: keeps the next ones coming,
+ * none for the first. A step a chunk. */
+void prefetch_walked(struct spill_store *store, struct block *tree, uint64_t index,
+                     enum spill_end towards, struct prefetch_pace *pace);
+/* The walk ends before it takes that chunk: what was read for it no longer counts as ahead. */
+void prefetch_given_up(struct spill_store *store, struct block *tree, uint64_t index,
+                       enum spill_end towards, const struct prefetch_pace *pace);
 #endif
