@@ -27,10 +27,14 @@ int call_errorf(struct call *call, const char *format, ...)
 {
     char text[ERROR_BYTES_MAX];
     va_list list;
+    size_t size;
 
     va_start(list, format);
     (void)vsnprintf(text, sizeof(text), format, list);
     va_end(list);
+    /* Ends of lines at the end, which came with an argument, are dropped; others become spaces. */
+    for (size = strlen(text); size > 0 && strchr("\r\n", text[size - 1]);)
+        text[--size] = '\0';
     return call_error(call, text);
 }
 
@@ -60,16 +64,35 @@ static const struct command *container_of(const struct call *call)
     return call->command->parent ? call->command->parent : call->command;
 }
 
+static void container_in_capitals(const struct call *call, char *out, size_t size)
+{
+    const char *name = container_of(call)->name;
+    size_t i = 0;
+
+    for (; name[i] && i + 1 < size; i++)
+        out[i] = (char)(name[i] >= 'a' && name[i] <= 'z' ? name[i] - 32 : name[i]);
+    out[i] = '\0';
+}
+
 int call_unknown_subcommand(struct call *call)
 {
-    char upper[64] = "";
-    const char *name = container_of(call)->name;
+    char upper[64];
     struct slice word = call->arguments[1];
 
-    for (size_t i = 0; name[i] && i + 1 < sizeof(upper); i++) {
-        upper[i] = (char)(name[i] >= 'a' && name[i] <= 'z' ? name[i] - 32 : name[i]);
-    }
+    container_in_capitals(call, upper, sizeof(upper));
     return call_errorf(call, "ERR unknown subcommand '%.*s'. Try %s HELP.",
+                       (int)(word.size < 128 ? word.size : 128), (const char *)word.bytes, upper);
+}
+
+int call_wrong_subcommand_arity(struct call *call)
+{
+    char upper[64];
+    struct slice word = call->arguments[1];
+
+    container_in_capitals(call, upper, sizeof(upper));
+    return call_errorf(call,
+                       "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try %s "
+                       "HELP.",
                        (int)(word.size < 128 ? word.size : 128), (const char *)word.bytes, upper);
 }
 

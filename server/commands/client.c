@@ -314,12 +314,12 @@ int client_unblock(struct call *call)
     bool with_error = false, was_blocked = false;
     int64_t id;
 
+    if (call->argument_count > 4) return call_wrong_subcommand_arity(call);
     if (call->argument_count == 4) {
         with_error = slice_is(call->arguments[3], "ERROR");
         if (!with_error && !slice_is(call->arguments[3], "TIMEOUT"))
             return call_error(call, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
     }
-    if (call->argument_count > 4) return call_wrong_arity(call);
     if (!call_integer(call, 2, &id)) return 0;
     client = id > 0 ? net_client_by_id(call->server->net, (uint64_t)id) : NULL;
     if (client && !client_is_closing(client))
@@ -335,12 +335,12 @@ int client_pause(struct call *call)
     int64_t timeout_ms, until_ms, now_ms = loop_now_ms(server->loop);
     bool writes_only = false;
 
+    if (call->argument_count > 4) return call_wrong_subcommand_arity(call);
     if (call->argument_count == 4) {
         writes_only = slice_is(call->arguments[3], "WRITE");
         if (!writes_only && !slice_is(call->arguments[3], "ALL"))
             return call_error(call, "ERR CLIENT PAUSE mode must be WRITE or ALL");
     }
-    if (call->argument_count > 4) return call_wrong_arity(call);
     if (!number_parse_int64(call->arguments[2], &timeout_ms) ||
         timeout_ms > INT64_MAX / 1000 - now_ms)
         return call_error(call, "ERR timeout is not an integer or out of range");

@@ -95,8 +95,11 @@ int call_syntax_error(struct call *call);
 int call_wrong_type(struct call *call);
 int call_not_an_integer(struct call *call);
 int call_wrong_arity(struct call *call);
-/* "unknown subcommand or wrong number of arguments for 'x'. Try CLIENT HELP." */
+/* "unknown subcommand 'x'. Try CLIENT HELP." */
 int call_unknown_subcommand(struct call *call);
+/* "unknown subcommand or wrong number of arguments for 'x'. Try CLIENT HELP.": more arguments than
+ * a subcommand with optional ones takes. */
+int call_wrong_subcommand_arity(struct call *call);
 /* HELP of a container: the lines, between Redis's first and last ones. */
 int call_help(struct call *call, const char *const *lines, uint32_t line_count);
 /* The reply that a negative errno of an engine deserves. */

@@ -269,8 +269,5 @@ int debug_debug(struct call *call)
             subcommands[i].argument_count == call->argument_count)
             return subcommands[i].run(call);
     }
-    return call_errorf(call,
-                       "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try DEBUG "
-                       "HELP.",
-                       (int)(name.size < 128 ? name.size : 128), (const char *)name.bytes);
+    return call_wrong_subcommand_arity(call);
 }

@@ -203,8 +203,8 @@ int list_blmpop(struct call *call)
     int64_t deadline_us;
     int rc, result = 0;
 
-    if (!call_timeout(call, 1, &deadline_us)) return 0;
     if (!parse_mpop(call, 2, &mpop)) return 0;
+    if (!call_timeout(call, 1, &deadline_us)) return 0;
     rc = try_mpop(call, &mpop, &result);
     if (rc != 0) return rc < 0 ? rc : result;
     return wait_for_lists(call, mpop.key_first, mpop.key_count, deadline_us);

@@ -48,11 +48,7 @@ int slowlog_get(struct call *call)
     uint64_t count = slowlog_length(slowlog);
     int64_t wanted = 10;
 
-    if (call->argument_count > 3)
-        return call_errorf(call,
-                           "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try "
-                           "SLOWLOG HELP.",
-                           (int)call->arguments[1].size, (const char *)call->arguments[1].bytes);
+    if (call->argument_count > 3) return call_wrong_subcommand_arity(call);
     if (call->argument_count == 3 &&
         (!number_parse_int64(call->arguments[2], &wanted) || wanted < -1))
         return call_error(call, "ERR count should be greater than or equal to -1");
