@@ -46,6 +46,7 @@ struct net_limits boot_config_net_limits(const struct server *server)
         .bulk_bytes_max = config->proto_max_bulk_len_bytes,
         .buffer_memory_bytes = limits_net_buffer(config, memory_bytes),
         .input_memory_bytes = memory_bytes / 4,
+        .clients_memory_bytes = limits_clients(config, memory_bytes),
     };
 
     for (int i = 0; i < CONFIG_CLASSES; i++) {
@@ -203,6 +204,7 @@ int boot_config_listen_for_changes(struct server *server)
         { "client-output-buffer-limit", apply_limits },
         { "proto-max-bulk-len", apply_limits },
         { "net-buffer-memory", apply_limits },
+        { "maxmemory-clients", apply_limits },
         { "maxmemory", apply_limits },
         { "list-memory-max", apply_limits },
         { "maxdisk", apply_maxdisk },

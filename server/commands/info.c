@@ -200,7 +200,7 @@ static void stats_section(struct server *server, struct info_text *text)
         "total_net_input_bytes:%llu\r\ntotal_net_output_bytes:%llu\r\n"
         "total_reads_processed:%llu\r\ntotal_writes_processed:%llu\r\n"
         "rejected_connections:%llu\r\nexpired_keys:%llu\r\nevicted_keys:0\r\n"
-        "evicted_clients:0\r\nkeyspace_hits:%llu\r\nkeyspace_misses:%llu\r\n"
+        "evicted_clients:%llu\r\nkeyspace_hits:%llu\r\nkeyspace_misses:%llu\r\n"
         "pubsub_channels:0\r\npubsub_patterns:0\r\npubsubshard_channels:0\r\n"
         "latest_fork_usec:0\r\ntotal_forks:0\r\ntotal_error_replies:%llu\r\n"
         "client_query_buffer_limit_disconnections:%llu\r\n"
@@ -208,10 +208,11 @@ static void stats_section(struct server *server, struct info_text *text)
         "client_idle_disconnections:%llu\r\naccept_errors:%llu\r\nreads_deferred:%llu\r\n",
         (ull)net.clients_accepted, (ull)statistics->commands_processed, (ull)net.input_bytes,
         (ull)net.output_bytes, (ull)net.reads, (ull)net.writes, (ull)net.clients_rejected,
-        (ull)parts.expired_keys, (ull)statistics->keyspace_hits, (ull)statistics->keyspace_misses,
-        (ull)statistics->error_replies, (ull)net.query_buffer_limit_closes,
-        (ull)net.output_buffer_limit_closes, (ull)net.stall_closes, (ull)net.idle_closes,
-        (ull)net.accept_errors, (ull)net.reads_deferred);
+        (ull)parts.expired_keys, (ull)net.evicted_clients, (ull)statistics->keyspace_hits,
+        (ull)statistics->keyspace_misses, (ull)statistics->error_replies,
+        (ull)net.query_buffer_limit_closes, (ull)net.output_buffer_limit_closes,
+        (ull)net.stall_closes, (ull)net.idle_closes, (ull)net.accept_errors,
+        (ull)net.reads_deferred);
     info_add(
         text,
         "turns:%llu\r\nmax_tick_us:%llu\r\nparked_commands:%llu\r\nqueued_commands:%llu\r\n"

@@ -150,3 +150,12 @@ uint64_t limits_net_buffer(const struct config *config, uint64_t maxmemory_bytes
     if (share < LIMITS_NET_BUFFER_LEAST_BYTES) return LIMITS_NET_BUFFER_LEAST_BYTES;
     return least(share, LIMITS_NET_BUFFER_MOST_BYTES);
 }
+
+uint64_t limits_clients(const struct config *config, uint64_t maxmemory_bytes)
+{
+    const struct config_share *share = &config->maxmemory_clients;
+    uint64_t bytes = share->percent ? maxmemory_bytes / 100 * share->percent : share->bytes;
+
+    if (bytes == 0) return 0;
+    return bytes < LIMITS_CLIENTS_LEAST_BYTES ? LIMITS_CLIENTS_LEAST_BYTES : bytes;
+}

@@ -22,7 +22,11 @@ int limits_maxdisk(const struct config *config, struct os *os, uint64_t *out_byt
 /* net-buffer-memory; where it is 0, a sixteenth of maxmemory_bytes, but at least
  * LIMITS_NET_BUFFER_LEAST_BYTES and at most LIMITS_NET_BUFFER_MOST_BYTES. */
 uint64_t limits_net_buffer(const struct config *config, uint64_t maxmemory_bytes);
+/* maxmemory-clients, a percentage being one of maxmemory_bytes; at least
+ * LIMITS_CLIENTS_LEAST_BYTES, or 0: no limit. */
+uint64_t limits_clients(const struct config *config, uint64_t maxmemory_bytes);
 
+#define LIMITS_CLIENTS_LEAST_BYTES    ((uint64_t)128 << 10) /* as in Redis */
 #define LIMITS_MAXMEMORY_LEAST_BYTES  ((uint64_t)64 << 20)
 #define LIMITS_NET_BUFFER_LEAST_BYTES ((uint64_t)1 << 20)
 #define LIMITS_NET_BUFFER_MOST_BYTES  ((uint64_t)64 << 20)

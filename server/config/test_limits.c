@@ -126,6 +126,18 @@ START_TEST(net_buffers_0_is_a_share_of_maxmemory)
 }
 END_TEST
 
+START_TEST(clients_may_hold_what_is_said_or_a_share_of_maxmemory)
+{
+    ck_assert_uint_eq(limits_clients(fixture.config, 64 << 20), 0);
+    ck_assert_int_eq(load("maxmemory-clients 3mb"), 0);
+    ck_assert_uint_eq(limits_clients(fixture.config, 64 << 20), 3 << 20);
+    ck_assert_int_eq(load("maxmemory-clients 5%"), 0);
+    ck_assert_uint_eq(limits_clients(fixture.config, 100 << 20), 5 << 20);
+    ck_assert_int_eq(load("maxmemory-clients 1"), 0);
+    ck_assert_uint_eq(limits_clients(fixture.config, 64 << 20), LIMITS_CLIENTS_LEAST_BYTES);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -139,6 +151,7 @@ int main(void)
         maxmemory_0_is_a_quarter,
         maxdisk_0_is_most_of_what_is_free,
         net_buffers_0_is_a_share_of_maxmemory,
+        clients_may_hold_what_is_said_or_a_share_of_maxmemory,
     };
 
     return run_tests("config limits", tests, sizeof(tests) / sizeof(tests[0]));

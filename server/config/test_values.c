@@ -70,6 +70,7 @@ END_TEST
 
 START_TEST(sizes_or_shares)
 {
+    listen_to("maxmemory-clients");
     expect_set("maxmemory-clients", "5%", "5%");
     ck_assert_uint_eq(fixture.config->maxmemory_clients.percent, 5);
     expect_set("maxmemory-clients", "10kb", "10240");

@@ -95,6 +95,7 @@ static void init_links(struct client *client)
     list_init(&client->deferred_link);
     list_init(&client->closing_link);
     list_init(&client->producing_link);
+    list_init(&client->eviction_link);
 }
 
 static void free_client(struct client *client)

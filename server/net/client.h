@@ -67,6 +67,7 @@ void client_set_trusted(struct client *client, bool is_trusted);
 void client_set_class(struct client *client, enum client_class class_);
 /* Not closed by the idle timeout while true (blocked clients, subscribers, monitors). */
 void client_set_idle_exempt(struct client *client, bool is_exempt);
+/* Neither closed for the memory that it holds, nor sooner than others when memory is short. */
 void client_set_no_evict(struct client *client, bool is_exempt);
 
 /* What CLIENT LIST shows. Texts are good as long as the client. */

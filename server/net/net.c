@@ -7,7 +7,8 @@
  *      write their next piece (run_producers), then on_turn_end commits what the turn did, which
  * may unpark more clients: so 2 is done again, a few times at most
  *   3. each client with output is flushed with one system call (output.c); it holds no buffer after
- *   4. clients that are closing: on_close, socket closed (run_closes); then all of these are freed
+ *   4. clients that hold too much memory are evicted (evict.c);
+ *      clients that are closing: on_close, socket closed (run_closes); then all of these are freed
  *   5. sockets that were not read for want of memory are read again if there is some
  * (resume_deferred)
  *   6. on_before_wait says how long the loop may sleep; not at all when work is left from 2 or 3
@@ -78,6 +79,7 @@ static int64_t turn_end(void *context)
     forget_work(net);
     net->info.turns++;
     flush_all(net);
+    evict_clients(net);
     run_closes(net);
     free_gone_clients(net);
     list_append_all(&net->ready, &net->yielded);

@@ -43,6 +43,7 @@ struct net_limits {
     uint64_t query_buffer_bytes_max; /* client-query-buffer-limit */
     uint64_t bulk_bytes_max;         /* proto-max-bulk-len */
     uint64_t buffer_memory_bytes;    /* net-buffer-memory: the pool's hard cap */
+    uint64_t clients_memory_bytes;   /* maxmemory-clients: above it the largest go; 0: no limit */
     uint64_t
         input_memory_bytes; /* all large requests under way together; first come, first served */
     struct net_output_limit {
@@ -95,6 +96,7 @@ struct net_info {
     uint64_t input_buffer_max_bytes, output_buffer_max_bytes;
     uint64_t pool_bytes, pool_used_bytes, heap_output_bytes, heap_input_bytes, clients_bytes;
     uint64_t query_buffer_limit_closes, output_buffer_limit_closes, stall_closes, idle_closes;
+    uint64_t evicted_clients; /* closed because all together held too much */
     uint64_t accept_errors,
         reads_deferred; /* sockets not read because memory for input was short */
     uint64_t turns;

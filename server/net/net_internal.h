@@ -1,7 +1,7 @@
 /* net_internal.h - what the files of net share: the set, a client, and who may call whom.
  *
- * net.c (the turn) over listener.c, input.c, output.c, sweep.c over client.c (one connection's
- * life). */
+ * net.c (the turn) over listener.c, input.c, output.c, sweep.c, evict.c over client.c (one
+ * connection's life). */
 #ifndef SERVER_NET_NET_INTERNAL_H
 #define SERVER_NET_NET_INTERNAL_H
 #include "modules/base/list.h"
@@ -29,8 +29,9 @@ enum {
     LISTENER_PAUSE_US = 100 * 1000,  /* after a failed accept */
     SWEEP_PERIOD_US = 100 * 1000,
     SWEEPS_A_SECOND = 10,
-    POOL_BUFFERS_KEPT = 256, /* free ones that keep their pages when it is quiet: 4 MiB */
-    WRITE_REGIONS = 64,      /* of one writev */
+    EVICTION_PERIOD_US = 10 * 1000, /* between two looks at all clients for their memory */
+    POOL_BUFFERS_KEPT = 256,        /* free ones that keep their pages when it is quiet: 4 MiB */
+    WRITE_REGIONS = 64,             /* of one writev */
     ARGUMENTS_MAX = 1024 * 1024,
     ADDRESS_TEXT_BYTES = 128,
 };
@@ -73,6 +74,7 @@ struct client {
 
     /* Each in the list of the same name in struct net; free_client takes it out of all. */
     struct list_link all_link, output_link, ready_link, deferred_link, closing_link, producing_link;
+    struct list_link eviction_link; /* only inside evict_clients */
     struct client *next_by_id;
     uint64_t id, connected_us, last_active_us;
     uint64_t progress_us;   /* last time its socket took output, or began to be full */
@@ -102,6 +104,7 @@ struct net {
     struct list_link ready;   /* clients whose waiting input can go on */
     int64_t held_input_bytes; /* by requests that wait for memory above net */
     struct list_link hungry;  /* producers that wait for memory for answers (producing_link) */
+    uint64_t evicted_us;      /* when clients were last looked at for their memory */
     uint64_t exceeded_us;     /* when a client was last let exceed the memory for input */
     uint32_t turn_inputs;     /* taken in this turn, see INPUTS_A_TURN */
     size_t turn_input_bytes;
@@ -168,6 +171,10 @@ void drop_producer(struct client *client);
 /* ---- listener.c ---- */
 void free_listeners(struct net *net);
 void resume_listeners(void *net);
+
+/* ---- evict.c ---- */
+/* Closes clients while all together hold more than maxmemory-clients. */
+void evict_clients(struct net *net);
 
 /* ---- sweep.c ---- */
 /* A tenth of the clients: idle ones, stalled ones, those too long above the soft limit. */
