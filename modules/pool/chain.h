@@ -66,7 +66,13 @@ static inline uint8_t *chain_reserve(struct chain *chain, size_t size)
     return chain_reserve_slow(chain, size);
 }
 
-/* size: at most what was reserved. */
+/* What chain_reserve gives without opening a buffer: from chain->write on. */
+static inline size_t chain_room(const struct chain *chain)
+{
+    return (size_t)(chain->write_end - chain->write);
+}
+
+/* size: at most what was reserved, or is chain_room. */
 static inline void chain_commit(struct chain *chain, size_t size)
 {
     chain->write += size;

@@ -186,6 +186,47 @@ void reply_bulk(struct reply *reply, struct slice bytes)
     chain_commit(reply->chain, size + 2);
 }
 
+/* Writes what fits into the room of the open buffer, at most up to the first that is not short; the
+ * number written. Neighbours mostly have the same size, so that their headers are copies. */
+static size_t write_short_bulks(struct chain *chain, const struct slice *items, size_t item_count)
+{
+    char header[HEADER_BYTES_MAX], *to = (char *)chain->write;
+    size_t header_size = 0, header_of = SIZE_MAX, room = chain_room(chain), i;
+
+    for (i = 0; i < item_count; i++) {
+        size_t size = items[i].size;
+        char *end;
+
+        if (size > IN_PLACE_BYTES_MAX || HEADER_BYTES_MAX + size + 2 > room) break;
+        if (size != header_of) {
+            header_size = write_header(header, '$', size);
+            header_of = size;
+        }
+        memcpy(to, header, sizeof(header)); /* of a fixed size: no loop; the rest is written over */
+        end = to + header_size;
+        if (size > 0) memcpy(end, items[i].bytes, size);
+        end[size] = '\r';
+        end[size + 1] = '\n';
+        room -= header_size + size + 2;
+        to = end + size + 2;
+    }
+    if (i > 0) chain_commit(chain, (size_t)(to - (char *)chain->write));
+    return i;
+}
+
+void reply_bulks(struct reply *reply, const struct slice *items, size_t item_count)
+{
+    while (item_count > 0 && !is_silent(reply)) {
+        size_t written = write_short_bulks(reply->chain, items, item_count);
+
+        items += written;
+        item_count -= written;
+        if (item_count == 0) return;
+        reply_bulk(reply, *items++); /* long, or it opens a buffer */
+        item_count--;
+    }
+}
+
 void reply_bulk_string(struct reply *reply, const char *text)
 {
     reply_bulk(reply, slice_of_string(text));

@@ -28,6 +28,8 @@ void reply_errorf(struct reply *reply, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void reply_integer(struct reply *reply, int64_t value);
 void reply_bulk(struct reply *reply, struct slice bytes);
+/* Each of them as reply_bulk writes it. */
+void reply_bulks(struct reply *reply, const struct slice *items, size_t item_count);
 void reply_bulk_string(struct reply *reply, const char *text);
 void reply_bulk_integer(struct reply *reply, int64_t value); /* a bulk string of digits */
 void reply_bulk_unsigned(struct reply *reply, uint64_t value);

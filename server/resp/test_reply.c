@@ -121,6 +121,35 @@ START_TEST(bulks_of_all_sizes_are_whole)
 }
 END_TEST
 
+/* So many that buffers end between and within them; sizes on both sides of every limit. */
+START_TEST(bulks_written_together_are_as_if_written_alone)
+{
+    enum { COUNT = 200, BYTES_MAX = 1 << 20 };
+    static const size_t sizes[] = { 0, 9, 10, 64, 64, 64, 99, 100, 511, 512, 513, 3000, 20000 };
+    static char content[20000], alone[BYTES_MAX], together[BYTES_MAX];
+    struct slice items[COUNT];
+    size_t alone_size, together_size;
+
+    for (size_t i = 0; i < sizeof(content); i++)
+        content[i] = (char)('a' + i % 26);
+    for (size_t i = 0; i < COUNT; i++)
+        items[i] = slice_of(content, sizes[i % (sizeof(sizes) / sizeof(sizes[0]))]);
+    for (size_t i = 0; i < COUNT; i++)
+        reply_bulk(&fixture.reply, items[i]);
+    alone_size = take(alone, sizeof(alone));
+    reply_bulks(&fixture.reply, items, COUNT);
+    chain_check(&fixture.chain);
+    together_size = take(together, sizeof(together));
+    ck_assert_uint_eq(together_size, alone_size);
+    ck_assert_mem_eq(together, alone, alone_size);
+    fixture.reply.is_muted = true;
+    reply_bulks(&fixture.reply, items, COUNT);
+    fixture.reply.is_muted = false;
+    reply_bulks(&fixture.reply, items, 0);
+    ck_assert_uint_eq(chain_bytes(&fixture.chain), 0);
+}
+END_TEST
+
 START_TEST(nulls_and_booleans_follow_the_protocol)
 {
     struct reply *reply = &fixture.reply;
@@ -261,6 +290,7 @@ static Suite *reply_suite(void)
     tcase_add_test(tcase, simple_strings_and_integers_are_alike_in_both_protocols);
     tcase_add_test(tcase, bulks_carry_any_bytes);
     tcase_add_test(tcase, bulks_of_all_sizes_are_whole);
+    tcase_add_test(tcase, bulks_written_together_are_as_if_written_alone);
     tcase_add_test(tcase, nulls_and_booleans_follow_the_protocol);
     tcase_add_test(tcase, aggregates_follow_the_protocol);
     tcase_add_test(tcase, doubles_are_written_as_redis_7_writes_them);
