@@ -59,6 +59,11 @@ void spill_deque_unpin(struct spill_deque *deque);
 
 /* index counts from the head, 0 first. 1 and a view (as peek), or 0: out of range. */
 int spill_deque_get(struct spill_deque *deque, uint64_t index, struct slice *out_item);
+/* Views (as peek) of the element at index and those beyond it towards an end, as many as lie in the
+ * same chunk and out_items has room for; their number. 0: out of range. -EAGAIN: not in memory; it
+ * is not read for this, and nobody is told when it comes. Never waits. */
+int spill_deque_view(struct spill_deque *deque, uint64_t index, enum spill_end towards,
+                     struct slice *out_items, unsigned capacity);
 /* -ERANGE: no such index. */
 int spill_deque_set(struct spill_deque *deque, uint64_t index, struct slice item);
 /* Inserts so that the new element has that index; index <= count. -ERANGE otherwise. */

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include "modules/spill/chunk.h"
@@ -52,6 +53,46 @@ int spill_deque_get(struct spill_deque *deque, uint64_t index, struct slice *out
         rc = get_attempt(deque, index, &op.visit, &base, out_item);
     while (rc == -EAGAIN && (rc = op_load(&op, base)) == 0);
     return finish(&op, deque, rc);
+}
+
+/* At most capacity elements of the chunk from the one at within on. */
+static int view_chunk(const struct block *chunk, uint64_t within, enum spill_end towards,
+                      struct slice *out_items, unsigned capacity)
+{
+    const uint8_t *run = chunk->bytes + chunk->begin, *at;
+    bool is_forward = towards == SPILL_TAIL;
+    uint64_t there = is_forward ? chunk->element_count - within : within + 1;
+    unsigned count = there < capacity ? (unsigned)there : capacity;
+
+    at = run + chunk_offset(run, chunk_used(chunk), chunk->element_count,
+                            is_forward ? within : within + 1);
+    if (is_forward) {
+        for (unsigned i = 0; i < count; i++)
+            at += chunk_first(at, &out_items[i]);
+    } else {
+        for (unsigned i = 0; i < count; i++)
+            at -= chunk_last(at, &out_items[i]);
+    }
+    return (int)count;
+}
+
+int spill_deque_view(struct spill_deque *deque, uint64_t index, enum spill_end towards,
+                     struct slice *out_items, unsigned capacity)
+{
+    uint64_t rest = index, first, base = 0;
+    struct visit visit;
+    struct block **part, *chunk;
+    int rc;
+
+    assert(capacity > 0 && capacity <= INT_MAX);
+    if (index >= deque->element_count) return 0;
+    deque->is_touched = true;
+    visit_begin(&visit);
+    part = deque_part_at(deque, &rest, &base);
+    rc = tree_find(*part, rest, &visit, &chunk, &first);
+    if (rc < 0) return rc;
+    if (!visit_block(&visit, chunk, first)) return -EAGAIN;
+    return view_chunk(chunk, rest - first, towards, out_items, capacity);
 }
 
 void deque_after_change(struct spill_deque *deque)

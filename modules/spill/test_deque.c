@@ -188,6 +188,46 @@ START_TEST(draining_is_read_ahead)
 }
 END_TEST
 
+/* Walks all of it by views of a few elements each. */
+static void expect_views(uint32_t count, enum spill_end towards)
+{
+    struct slice items[7];
+    uint32_t seen = 0;
+
+    while (seen < count) {
+        uint32_t index = towards == SPILL_TAIL ? seen : count - 1 - seen;
+        int viewed = spill_deque_view(deque, index, towards, items, 7);
+
+        ck_assert_int_ge(viewed, 1);
+        ck_assert_int_le(viewed, 7);
+        for (uint32_t i = 0; i < (uint32_t)viewed; i++) {
+            uint32_t number = towards == SPILL_TAIL ? index + i : index - i;
+            ck_assert(element_is((struct element){ number, ELEMENT_BYTES }, items[i]));
+        }
+        seen += (uint32_t)viewed;
+    }
+    ck_assert_uint_eq(seen, count);
+}
+
+START_TEST(views_show_what_is_in_memory_and_read_nothing)
+{
+    enum { FEW = 500 }; /* a hundred chunks and more, within the budget */
+    struct slice item;
+    uint64_t reads;
+
+    push_numbers(deque, 0, FEW, ELEMENT_BYTES);
+    expect_views(FEW, SPILL_TAIL);
+    expect_views(FEW, SPILL_HEAD);
+    ck_assert_int_eq(spill_deque_view(deque, FEW, SPILL_TAIL, &item, 1), 0);
+    ck_assert_int_eq(spill_store_evict_all(store), 0);
+    reads = fault_count(fault, FAULT_PREAD);
+    ck_assert_int_eq(spill_deque_view(deque, FEW / 2, SPILL_TAIL, &item, 1), -EAGAIN);
+    ck_assert_int_eq(spill_deque_view(deque, 0, SPILL_HEAD, &item, 1), -EAGAIN);
+    ck_assert_uint_eq(store_info().fetched_chunks, 0);
+    ck_assert_uint_eq(fault_count(fault, FAULT_PREAD), reads);
+}
+END_TEST
+
 START_TEST(what_was_read_and_not_changed_is_dropped_without_a_write)
 {
     struct slice item;
@@ -558,6 +598,7 @@ static TCase *add_tiny(Suite *suite)
     tcase_add_test(tcase, a_queue_keeps_its_oldest_elements_in_memory);
     tcase_add_test(tcase, a_stack_keeps_its_newest_elements_in_memory);
     tcase_add_test(tcase, draining_is_read_ahead);
+    tcase_add_test(tcase, views_show_what_is_in_memory_and_read_nothing);
     tcase_add_test(tcase, what_was_read_and_not_changed_is_dropped_without_a_write);
     tcase_add_test(tcase, a_list_that_gets_an_element_now_and_then_does_not_crumble);
     tcase_add_test(tcase, the_index_does_not_grow_with_the_list);

@@ -1,13 +1,15 @@
 /* list_range.c - replies with many elements. Four ways, by where the elements are and how many:
  *
- *   all in memory, at most INLINE_BYTES      written at once
- *   on disk, at most VERIFIED_BYTES          in a fiber: walked once so that damage becomes an
- * error reply, then walked again and written more, a client of its own                a producer
- * writes pieces from a snapshot as the socket drains more, inside EXEC refused: a transaction's
- * reply must fit into memory
+ *   in memory, at most INLINE_BYTES     written at once from where they lie
+ *   on disk, at most VERIFIED_BYTES     in a fiber: walked once so that damage becomes an error
+ *                                       reply, then walked again and written
+ *   more, to a client of its own        a producer writes pieces from a snapshot as the socket
+ *                                       drains
+ *   more, inside EXEC                   refused: a transaction's reply must fit into memory
  *
  * A producer that meets damage half-way has promised a number of elements: it closes the
  * connection. */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -28,6 +30,7 @@ enum {
     PIECE_BYTES = 64 * 1024,
     ELEMENT_OVERHEAD_BYTES = 16, /* "$64\r\n" and "\r\n" */
     BREATH_ELEMENTS = 1024,
+    VIEW_ITEMS = 128,
 };
 
 static uint64_t reply_bytes(const struct spill_deque *deque, uint64_t count)
@@ -39,15 +42,44 @@ static uint64_t reply_bytes(const struct spill_deque *deque, uint64_t count)
            count * ELEMENT_OVERHEAD_BYTES;
 }
 
-/* ---- at once
- * ------------------------------------------------------------------------------------- */
-
 struct range {
     struct spill_snapshot *snapshot;
     uint64_t index, count, bytes; /* bytes: about what the reply will take */
     enum spill_end towards;
     bool is_resident;
 };
+
+/* ---- at once, from where they lie --------------------------------------------------------------
+ */
+
+/* Nothing is shared and nothing copied but the bytes of the reply: a snapshot would make the list's
+ * next change copy a chunk. -EAGAIN: not all is in memory; what was written is taken back. */
+static int write_in_place(struct call *call, struct spill_deque *deque, const struct range *range,
+                          void (*before_array)(struct call *call))
+{
+    struct chain_mark mark = chain_mark(call->reply->chain);
+    uint64_t index = range->index, left = range->count;
+
+    if (before_array) before_array(call);
+    reply_array(call->reply, range->count);
+    while (left > 0) {
+        struct slice items[VIEW_ITEMS];
+        int count = spill_deque_view(deque, index, range->towards, items,
+                                     left < VIEW_ITEMS ? (unsigned)left : VIEW_ITEMS);
+        if (count < 0) {
+            chain_cut(call->reply->chain, mark);
+            return count;
+        }
+        assert(count > 0); /* the range lies within the list */
+        reply_bulks(call->reply, items, (size_t)count);
+        left -= (uint64_t)count;
+        index = range->towards == SPILL_TAIL ? index + (uint64_t)count : index - (uint64_t)count;
+    }
+    return 0;
+}
+
+/* ---- at once, from a snapshot ------------------------------------------------------------------
+ */
 
 /* Walks the elements; writes them when call is given. */
 static int walk(const struct range *range, struct server *server, struct call *call)
@@ -177,8 +209,6 @@ fail:
 static int reply_snapshot(struct call *call, const struct range *range,
                           void (*before_array)(struct call *call))
 {
-    if (range->bytes <= INLINE_BYTES && range->is_resident)
-        return write_now(call, range, before_array);
     if (call->in_transaction) {
         if (range->bytes > memory_limit(call->server->memory) / 8)
             return call_error(call, "OOM a reply inside a transaction may hold at most an eighth "
@@ -199,8 +229,13 @@ int list_reply_range(struct call *call, struct spill_deque *deque, uint64_t inde
                            .bytes = reply_bytes(deque, count),
                            .towards = towards,
                            .is_resident = spill_deque_is_resident(deque) };
-    int rc = spill_deque_snapshot(deque, &range.snapshot);
+    int rc;
 
+    if (range.bytes <= INLINE_BYTES) {
+        rc = write_in_place(call, deque, &range, before_array);
+        if (rc != -EAGAIN) return rc;
+    }
+    rc = spill_deque_snapshot(deque, &range.snapshot);
     if (rc < 0) return rc;
     rc = reply_snapshot(call, &range, before_array);
     spill_snapshot_release(range.snapshot);
