@@ -69,7 +69,7 @@ static bool key_is_held(void *context, unsigned database, struct slice name)
 {
     const struct server *server = context;
 
-    return claims_count(server->claims) > 0 && claims_is_held(server->claims, database, name);
+    return claims_count(server->claims) > 0 && parking_protects(server, database, name);
 }
 
 static uint64_t parked_bytes(void *context)
@@ -282,7 +282,8 @@ static void take_apart(struct house *house)
     struct server *server = &house->server;
 
     net_destroy(server->net);
-    if (server->parking) parking_destroy(server->parking);
+    parking_destroy(server->parking);
+    server->parking = NULL; /* a read may still end, and tell nobody */
     loop_timer_destroy(house->sample_timer);
     memory_destroy(server->memory);
     keyspace_destroy(server->keyspace);

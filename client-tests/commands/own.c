@@ -244,9 +244,8 @@ START_TEST(info_names_what_clients_and_tests_wait_on)
                                           "used_memory",         "loading",
                                           "total_error_replies", "total_commands_processed",
                                           "maxclients",          "uptime_in_seconds",
-                                          "max_tick_us",         "sync_reads",
-                                          "parked_commands",     "queued_commands",
-                                          "spill_evicted_chunks" };
+                                          "max_tick_us",         "parked_commands",
+                                          "queued_commands",     "spill_evicted_chunks" };
     struct text version = { 0 }, database = { 0 };
 
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)

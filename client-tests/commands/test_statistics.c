@@ -174,7 +174,7 @@ START_TEST(resetstat_counts_what_spilled_anew_and_keeps_what_is_there)
     static const char *const counters[] = { "spill_evicted_chunks", "spill_evicted_bytes",
                                             "spill_fetched_chunks", "spill_fetched_bytes",
                                             "spill_writes",         "spill_reads",
-                                            "spill_waits",          "sync_reads" };
+                                            "spill_waits" };
     enum { ELEMENTS = 4000 };
     int64_t before[sizeof(counters) / sizeof(counters[0])];
 

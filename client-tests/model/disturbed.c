@@ -168,21 +168,6 @@ START_TEST(a_walk_whose_client_was_killed_changes_all_or_nothing)
 }
 END_TEST
 
-START_TEST(a_transaction_reads_what_it_needs_at_once_and_counts_it)
-{
-    int64_t before;
-
-    fill_big("k");
-    before = info_number(control, "sync_reads");
-    expect_ok(control, "MULTI");
-    expect_text(control, "QUEUED", "LINDEX k 15000");
-    expect_text(control, "QUEUED", "LLEN k");
-    wire_command(control, "EXEC");
-    wire_skip(control, 1);
-    ck_assert_int_gt(info_number(control, "sync_reads"), before);
-}
-END_TEST
-
 /* ---- at random ---------------------------------------------------------------------------------
  */
 
@@ -339,7 +324,6 @@ int main(void)
     tcase_add_test(tcase, other_clients_go_on_while_a_walk_is_under_way);
     tcase_add_test(tcase, commands_behind_a_walk_run_in_the_order_of_their_arrival);
     tcase_add_test(tcase, a_walk_whose_client_was_killed_changes_all_or_nothing);
-    tcase_add_test(tcase, a_transaction_reads_what_it_needs_at_once_and_counts_it);
     tcase_add_test(tcase, disturbed_commands_leave_no_trace);
     return suite_run(suite);
 }

@@ -121,8 +121,9 @@ static inline struct slice call_argument(const struct call *call, uint32_t index
     return call->arguments[index];
 }
 
-/* True when the handler may work long: it runs in a fiber and spill's pause hook applies. A handler
- * that walks something large outside of one returns -EAGAIN to get there. */
+/* True when the handler may work long: it runs in a fiber and spill's pause hook applies, or in an
+ * EXEC, which has seen to it that there is little to do. A handler that walks something large
+ * elsewhere returns -EAGAIN to get there. */
 bool call_can_suspend(const struct call *call);
 
 /* The client waits for one of keys to hold something. Returns CALL_BLOCKED, or a negative errno. */

@@ -2,16 +2,12 @@
 
 #include <errno.h>
 
-#include "server/commands/parking.h"
 #include "server/commands/server.h"
 #include "server/commands/session.h"
 #include "server/commands/statistics.h"
-#include "server/commands/table.h"
 #include "server/keyspace/keyspace.h"
 #include "server/observe/memory.h"
 #include "server/types/list.h"
-
-enum { FETCH_END_BYTES = 64 * 1024 };
 
 int list_find(struct call *call, struct slice name, struct list_at *out_list)
 {
@@ -102,35 +98,4 @@ int list_may_walk(const struct call *call, const struct spill_deque *deque)
     if (spill_deque_is_resident(deque) && spill_deque_bytes(deque) <= LIST_INLINE_WALK_BYTES)
         return 0;
     return -EAGAIN;
-}
-
-static int fetch_ends_of(struct spill_deque *deque)
-{
-    int64_t rc;
-
-    if (spill_deque_is_resident(deque)) return 0;
-    rc = spill_deque_pin_end(deque, SPILL_HEAD, 1, FETCH_END_BYTES);
-    if (rc >= 0) rc = spill_deque_pin_end(deque, SPILL_TAIL, 1, FETCH_END_BYTES);
-    spill_deque_unpin(deque);
-    /* Damage is told by the command that meets it; here it must not stop the others. */
-    return rc == -EAGAIN || rc == -ECANCELED ? (int)rc : 0;
-}
-
-int list_fetch_ends(struct call *call)
-{
-    enum { INDEXES = 32 };
-    uint32_t indexes[INDEXES];
-    int count =
-        command_keys(call->command, call->arguments, call->argument_count, indexes, INDEXES);
-
-    for (int i = 0; i < count && i < INDEXES; i++) {
-        struct key *key =
-            keyspace_find(call->server->keyspace, call->database, call->arguments[indexes[i]]);
-        int rc;
-
-        if (!key || key_value(key)->type->kind != VALUE_LIST) continue;
-        rc = fetch_ends_of(list_deque(key_value(key)));
-        if (rc < 0) return rc;
-    }
-    return 0;
 }

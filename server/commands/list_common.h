@@ -31,9 +31,6 @@ bool list_parse_end(struct call *call, uint32_t index, enum spill_end *out_end);
 /* 0: a walk over the list may go on here; -EAGAIN: it is so long that it needs a fiber. */
 int list_may_walk(const struct call *call, const struct spill_deque *deque);
 
-/* Brings the ends of the lists that a call names into memory; what is no list is ignored. */
-int list_fetch_ends(struct call *call);
-
 /* Replies count elements of a list from index on in direction towards, as an array; of any size: a
  * large one is written as the socket drains, from a snapshot, and CALL_STREAMING is returned.
  * before_array, when given, is written once nothing can fail any more, before the array's header.

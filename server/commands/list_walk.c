@@ -246,6 +246,12 @@ static void write_index(void *context, uint64_t index)
     reply_integer(context, (int64_t)index);
 }
 
+/* Of a call that may be suspended: its reply is another one when its client has gone. */
+static void write_index_of_call(void *context, uint64_t index)
+{
+    reply_integer(((struct call *)context)->reply, (int64_t)index);
+}
+
 struct match_stream {
     struct parked_call *parked;
     struct spill_snapshot *snapshot;
@@ -316,21 +322,30 @@ static int stream_matches(struct call *call, struct spill_snapshot *snapshot,
     return CALL_STREAMING;
 }
 
+/* Inside EXEC. The first walk has found that all is well; where the call may be suspended, what was
+ * written may have been sent since. */
 static int write_matches(struct call *call, struct spill_snapshot *snapshot, struct search *query,
                          uint64_t count)
 {
-    struct chain_mark mark = chain_mark(call->reply->chain);
+    bool can_take_back = !parking_can_suspend(call->server->parking);
+    struct chain_mark mark = { 0 };
     int64_t rc;
 
     if (count > memory_limit(call->server->memory) / 8 / INDEX_REPLY_BYTES)
         return call_error(call, "OOM a reply inside a transaction may hold at most an eighth "
                                 "of 'maxmemory'");
-    query->found = write_index;
-    query->context = call->reply;
+    if (can_take_back) mark = chain_mark(call->reply->chain);
+    query->found = write_index_of_call;
+    query->context = call;
     reply_array(call->reply, count);
     rc = search_all(call, snapshot, query);
-    if (rc < 0) chain_cut(call->reply->chain, mark);
-    return rc < 0 ? (int)rc : 0;
+    if (rc >= 0) return 0;
+    if (can_take_back) {
+        chain_cut(call->reply->chain, mark);
+        return (int)rc;
+    }
+    call_break_off(call);
+    return 0;
 }
 
 static void write_remembered(struct call *call, const struct matches *matches)

@@ -120,6 +120,15 @@ void parking_release_ticket(struct parked_call *parked)
     blocked_resume(server->blocked);
 }
 
+bool parking_protects(const struct server *server, unsigned database, struct slice name)
+{
+    const struct parked_call *running = server->parking->running;
+    const struct claim_ticket *holder = claims_holder(server->claims, database, name);
+
+    if (running && running->now_ms && holder == &running->ticket) return false;
+    return holder != NULL;
+}
+
 /* Asking for the reply tells net that there is output: what a call wrote in an earlier turn is
  * sent. */
 void parking_announce_output(const struct parked_call *parked)
@@ -353,6 +362,10 @@ void parking_forget(struct session *session)
     parking->has_let_go = true;
     if (parked->state == PARKED_RUNNING) {
         parked->is_canceled = true;
+        if (parked->inner) {
+            parked->inner->session = NULL;
+            parked->inner->reply = &parking->no_reply;
+        }
         parking->disk_answered = true; /* so that it is resumed, and sees it */
         return;
     }
@@ -385,6 +398,7 @@ void parking_destroy(struct parking *parking)
 {
     if (!parking) return;
     /* The clients are gone, so all that is left are canceled calls: they end at their next wait. */
+    parking->is_ending = true;
     while (parking->counts[PARKED_RUNNING] > 0) {
         (void)parking_resume_all(parking, &parking->queues[PARKED_RUNNING], UINT64_MAX);
         (void)parking_resume_all(parking, &parking->between_slices, UINT64_MAX);

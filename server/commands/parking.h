@@ -10,7 +10,8 @@
  *
  * A parked call owns a copy of its arguments; its client is parked with it. When the client goes, a
  * call that has not begun is dropped, one that runs is told at its next wait (-ECANCELED) and
- * leaves nothing half-done. Loop thread only. */
+ * leaves nothing half-done; an EXEC that has changed something goes on to its end. Loop thread
+ * only. */
 #ifndef SERVER_COMMANDS_PARKING_H
 #define SERVER_COMMANDS_PARKING_H
 #include "modules/base/list.h"
@@ -44,7 +45,10 @@ struct parked_call {
     int64_t deadline_us;  /* of the first time that it blocked: running again does not move it */
     bool has_deadline;
     struct fiber *fiber; /* while RUNNING */
+    struct call *inner;  /* of an EXEC that runs: the queued command it is at, or NULL */
+    int64_t now_ms;      /* what it takes for the time, after waits too; 0: what it is */
     bool is_canceled;    /* its client has gone */
+    bool must_finish;    /* an EXEC that has changed something: goes on without its client */
     bool is_done;        /* its fiber has ended, with rc */
     bool waits_for_disk; /* a STREAMING call's producer does */
     int rc;
@@ -88,8 +92,11 @@ bool parking_run(struct server *server);
 /* How long the loop may sleep, in microseconds; -1: until something happens. */
 int64_t parking_sleep_us(struct server *server);
 
-/* True inside a fiber that may be suspended. */
+/* True inside a fiber, which may be suspended. */
 bool parking_can_suspend(const struct parking *parking);
+/* Expiry must leave that key alone: a call that may be suspended works on it. What an EXEC holds
+ * itself does expire for it, as its time stands still. */
+bool parking_protects(const struct server *server, unsigned database, struct slice name);
 /* To be called between pieces of long work: lets others go first when the slice is used up. 0, or
  * -ECANCELED: the client has gone. */
 int parking_breathe(struct server *server);

@@ -6,12 +6,13 @@
 
 #include "modules/base/clock.h"
 #include "modules/io/fiber.h"
-#include "modules/io/io.h"
 #include "modules/spill/store.h"
 #include "server/commands/dispatch.h"
 #include "server/commands/server.h"
 #include "server/commands/statistics.h"
 #include "server/config/config.h"
+#include "server/keyspace/keyspace.h"
+#include "server/net/loop.h"
 
 /* A suspended call's fiber goes on from parking_run, never from inside a completion: so the state
  * that a handler sees after a wait changes only between commands, as on any turn of the loop. */
@@ -31,11 +32,15 @@ static void begin_slice(struct parking *parking, struct parked_call *parked)
 {
     parking->running = parked;
     parking->slice_started_us = clock_monotonic_us();
+    if (parked->now_ms) keyspace_set_now(parking->server->keyspace, parked->now_ms);
 }
 
 static void after_slice(struct parking *parking, struct parked_call *parked)
 {
+    struct server *server = parking->server;
+
     parking->running = NULL;
+    if (parked->now_ms) keyspace_set_now(server->keyspace, loop_now_ms(server->loop));
     parking_announce_output(parked);
     if (!parked->is_done) return; /* it suspended itself, and is in a queue */
     parking_leave_running(parking, parked);
@@ -77,18 +82,27 @@ void parking_start_fiber(struct parked_call *parked)
         parking_enqueue(parking, parked, PARKED_NO_FIBER);
 }
 
+/* Whether a call is to end because its client has gone: what changes nothing any more, or has not
+ * yet. */
+static bool must_end(const struct parking *parking, const struct parked_call *parked)
+{
+    if (!parked->is_canceled) return false;
+    if (!parked->must_finish || parking->is_ending) return true;
+    return parked->inner && !(parked->inner->command->flags & COMMAND_WRITE);
+}
+
 /* Suspends the running call into queue; returns when parking_run resumes it. */
 static int suspend_running(struct parking *parking, struct list_link *queue)
 {
     struct parked_call *parked = parking->running;
     const struct ticks *ticks = &parking->server->statistics->ticks;
 
-    if (parked->is_canceled) return -ECANCELED;
+    if (must_end(parking, parked)) return -ECANCELED;
     list_push_back(queue, &parked->link);
     parked->left_ticks = clock_ticks(ticks);
     fiber_suspend(parking->server->fibers);
     parked->away_ticks += clock_ticks(ticks) - parked->left_ticks;
-    return parked->is_canceled ? -ECANCELED : 0;
+    return must_end(parking, parked) ? -ECANCELED : 0;
 }
 
 void parking_resume(struct parking *parking, struct parked_call *parked)
@@ -100,11 +114,15 @@ void parking_resume(struct parking *parking, struct parked_call *parked)
 
 bool parking_can_suspend(const struct parking *parking)
 {
-    return parking->running && !parking->server->must_not_suspend;
+    return parking->running != NULL;
 }
 
+/* A queued command has no parked form of its own: its EXEC's fiber runs it. */
 uint64_t parking_away_ticks(const struct call *call)
 {
+    const struct parked_call *running = call->server->parking->running;
+
+    if (call->in_transaction && running) return running->away_ticks;
     return call->parked ? call->parked->away_ticks : 0;
 }
 
@@ -114,11 +132,6 @@ static int wait_for_disk(void *context)
 {
     struct server *server = context;
 
-    if (server->must_not_suspend) {
-        server->sync_reads++;
-        (void)io_wait(server->io);
-        return 0;
-    }
     if (!server->parking->running) return -EAGAIN;
     return suspend_running(server->parking, &server->parking->queues[PARKED_RUNNING]);
 }
@@ -134,7 +147,7 @@ static int pause_between_slices(void *context)
     struct parking *parking = server->parking;
 
     if (!parking_can_suspend(parking)) return 0;
-    if (parking->running->is_canceled) return -ECANCELED;
+    if (must_end(parking, parking->running)) return -ECANCELED;
     if (clock_monotonic_us() - parking->slice_started_us < parking_slice_us(parking)) return 0;
     server->statistics->slices++;
     return suspend_running(parking, &parking->between_slices);
@@ -149,7 +162,7 @@ static void disk_answered(void *context)
 {
     struct server *server = context;
 
-    server->parking->disk_answered = true;
+    if (server->parking) server->parking->disk_answered = true;
 }
 
 struct spill_hooks parking_hooks(struct server *server)

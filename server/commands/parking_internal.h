@@ -19,6 +19,7 @@ struct parking {
     uint64_t bytes;
     bool disk_answered; /* a read ended since suspended calls were last resumed */
     bool has_let_go;    /* a client went: what it held may be somebody's turn */
+    bool is_ending;     /* the server stops: even an EXEC that has begun is told */
     bool is_serving;    /* parking_serve_blocked goes on: its caller's inner calls need not */
 };
 

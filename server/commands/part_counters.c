@@ -14,7 +14,6 @@ static struct part_counters since_start(const struct server *server)
     spill_store_info(server->store, &spill);
     return (struct part_counters){
         .expired_keys = keyspace.expired_keys,
-        .sync_reads = server->sync_reads,
         .evicted_chunks = spill.evicted_chunks,
         .evicted_bytes = spill.evicted_bytes,
         .fetched_chunks = spill.fetched_chunks,
@@ -37,7 +36,6 @@ void part_counters_since_reset(const struct server *server, struct part_counters
 
     *out_counters = (struct part_counters){
         .expired_keys = now.expired_keys - then.expired_keys,
-        .sync_reads = now.sync_reads - then.sync_reads,
         .evicted_chunks = now.evicted_chunks - then.evicted_chunks,
         .evicted_bytes = now.evicted_bytes - then.evicted_bytes,
         .fetched_chunks = now.fetched_chunks - then.fetched_chunks,

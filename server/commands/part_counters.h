@@ -10,7 +10,7 @@ struct server;
 
 /* Only uint64_t, each a count that never falls. */
 struct part_counters {
-    uint64_t expired_keys, sync_reads;
+    uint64_t expired_keys;
     uint64_t evicted_chunks, evicted_bytes, fetched_chunks, fetched_bytes, prefetched_chunks;
     uint64_t writes, write_errors, reads, read_errors, checksum_errors;
     uint64_t punched_bytes, truncated_bytes, waits;

@@ -30,9 +30,6 @@ struct server {
     /* CLIENT PAUSE: until when (loop_now_ms), 0: no pause. */
     int64_t paused_until_ms;
     bool pause_is_for_writes_only;
-    /* True while a transaction runs: what is on disk is then read synchronously. */
-    bool must_not_suspend;
-    uint64_t sync_reads;
     uint64_t memory_updated_us; /* likewise memory_update */
     uint64_t memory_sampled_us; /* loop_now_us when memory_sample last ran in a turn */
     uint64_t attack_logged_us;  /* loop_now_us when a web request was last logged; 0: never */

@@ -6,7 +6,6 @@
 #include "modules/base/number.h"
 #include "server/commands/dispatch.h"
 #include "server/commands/handlers.h"
-#include "server/commands/list_common.h"
 #include "server/commands/server.h"
 #include "server/commands/session.h"
 #include "server/commands/table.h"
@@ -95,25 +94,27 @@ void transaction_spoil(struct session *session)
     if (session->transaction) session->transaction->must_abort = true;
 }
 
-static void forget_queue(struct session *session)
+void transaction_destroy(struct server *server, struct transaction *transaction)
 {
-    struct transaction *transaction = session->transaction;
-    uint64_t bytes = 0;
+    uint64_t bytes;
 
     if (!transaction) return;
-    session->transaction = NULL;
     for (uint32_t i = 0; i < transaction->count; i++) {
         free(transaction->commands[i].arguments);
     }
     bytes = transaction->bytes - transaction->count * sizeof(struct queued_command);
-    memory_add_clients(session->server->memory, -(int64_t)bytes);
+    memory_add_clients(server->memory, -(int64_t)bytes);
     free(transaction->commands);
     free(transaction);
 }
 
 void transaction_discard(struct session *session)
 {
-    forget_queue(session);
+    struct transaction *transaction = session->transaction;
+
+    session->transaction = NULL;
+    /* An EXEC that is suspended goes on with it, and destroys it. */
+    if (transaction && !transaction->is_running) transaction_destroy(session->server, transaction);
     watch_clear(session->server->watch, &session->watcher);
 }
 
@@ -180,90 +181,6 @@ int transaction_discard_command(struct call *call)
     if (!call->session->transaction) return call_error(call, "ERR DISCARD without MULTI");
     transaction_discard(call->session);
     reply_ok(call->reply);
-    return 0;
-}
-
-/* True when a watched key expired since: nobody may have touched it, so nobody told. */
-static bool has_expired_since(void *context, unsigned database, struct slice name, bool had_expired)
-{
-    struct keyspace *keyspace = context;
-
-    (void)had_expired;
-    /* Finding removes what has expired, and that tells the watchers. */
-    (void)keyspace_find(keyspace, database, name);
-    return false;
-}
-
-static bool watch_is_broken(struct call *call)
-{
-    struct watcher *watcher = &call->session->watcher;
-
-    (void)watch_any(watcher, has_expired_since, call->server->keyspace);
-    return watcher->is_dirty;
-}
-
-/* The ends of the lists that the commands name are in memory before the first one runs, so that
- * EXEC, which does not let others go between, seldom reads synchronously. */
-static int fetch_ends(const struct call *exec)
-{
-    const struct transaction *transaction = exec->session->transaction;
-    unsigned database = exec->database;
-
-    for (uint32_t i = 0; i < transaction->count; i++) {
-        struct call queued = transaction_call(transaction, i, exec);
-        int rc;
-
-        queued.database = database;
-        rc = list_fetch_ends(&queued);
-        if (rc < 0) return rc;
-        transaction_follow_select(&queued, &database);
-    }
-    return 0;
-}
-
-static void run_queued(struct call *exec)
-{
-    const struct transaction *transaction = exec->session->transaction;
-
-    reply_array(exec->reply, transaction->count);
-    for (uint32_t i = 0; i < transaction->count; i++) {
-        struct call queued = transaction_call(transaction, i, exec);
-
-        queued.database = exec->session->database;
-        (void)dispatch_run(&queued);
-    }
-}
-
-/* EXEC */
-int transaction_exec(struct call *call)
-{
-    struct session *session = call->session;
-    int rc;
-
-    if (!session) return -ECANCELED;
-    if (!session->transaction) return call_error(call, "ERR EXEC without MULTI");
-    if (session->transaction->must_abort) {
-        transaction_discard(session);
-        return call_error(call, "EXECABORT Transaction discarded because of previous errors.");
-    }
-    if (watch_is_broken(call)) {
-        transaction_discard(session);
-        reply_null_array(call->reply);
-        return 0;
-    }
-    rc = fetch_ends(call);
-    if (rc < 0) return rc;
-    if (!call->session) return -ECANCELED; /* it went while we waited */
-    if (watch_is_broken(call)) {           /* somebody may have been faster while we waited */
-        transaction_discard(session);
-        reply_null_array(call->reply);
-        return 0;
-    }
-    watch_clear(call->server->watch, &session->watcher);
-    call->server->must_not_suspend = true;
-    run_queued(call);
-    call->server->must_not_suspend = false;
-    transaction_discard(session);
     return 0;
 }
 

@@ -1,4 +1,5 @@
-/* transaction.h - MULTI: the commands queued between MULTI and EXEC. Loop thread only. */
+/* transaction.h - MULTI: the commands queued between MULTI and EXEC. transaction.c queues them,
+ * transaction_exec.c runs them. Loop thread only. */
 #ifndef SERVER_COMMANDS_TRANSACTION_H
 #define SERVER_COMMANDS_TRANSACTION_H
 #include "server/commands/command.h"
@@ -16,6 +17,7 @@ struct transaction {
     uint32_t flags;                 /* of all commands, or-ed */
     uint64_t bytes;                 /* held by the queue */
     bool must_abort; /* a command was refused while queueing: EXEC answers EXECABORT */
+    bool is_running; /* its EXEC has begun, which owns it from then on */
 };
 
 /* Puts a call into its session's queue and answers QUEUED; the limit of what may be queued is a
@@ -27,6 +29,8 @@ void transaction_spoil(struct session *session);
 void transaction_abort(struct call *exec, const char *reason);
 /* Ends the session's MULTI, if any, and forgets what it watches. */
 void transaction_discard(struct session *session);
+/* Frees what no session has any more; accepts NULL. */
+void transaction_destroy(struct server *server, struct transaction *transaction);
 
 bool transaction_is_exec(const struct call *call); /* EXEC with an open MULTI that will run */
 /* The queued command as a call; views into the transaction. exec is the EXEC. */

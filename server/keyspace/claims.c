@@ -82,13 +82,22 @@ static struct claim_ticket *first_ticket(const struct queue *queue)
     return list_container(list_front(&queue->entries), struct claim_entry, link)->ticket;
 }
 
+const struct claim_ticket *claims_holder(const struct claims *claims, unsigned database,
+                                         struct slice name)
+{
+    const struct claim_ticket *first;
+    const struct queue *queue;
+    if (claims->counts.tickets == 0) return NULL;
+    if (claims->first_global && claims->first_global->is_granted) return claims->first_global;
+    queue = find_queue(claims, database, name);
+    if (!queue) return NULL;
+    first = first_ticket(queue);
+    return first->is_granted ? first : NULL;
+}
+
 bool claims_is_held(const struct claims *claims, unsigned database, struct slice name)
 {
-    const struct queue *queue;
-    if (claims->counts.tickets == 0) return false;
-    if (claims->first_global && claims->first_global->is_granted) return true;
-    queue = find_queue(claims, database, name);
-    return queue && first_ticket(queue)->is_granted;
+    return claims_holder(claims, database, name) != NULL;
 }
 
 /* ---- asking ---- */

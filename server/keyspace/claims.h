@@ -53,6 +53,9 @@ bool claims_would_wait(const struct claims *claims, const struct claim_name *nam
 bool claims_all_would_wait(const struct claims *claims);
 /* True: a granted ticket is for that key, or for everything. */
 bool claims_is_held(const struct claims *claims, unsigned database, struct slice name);
+/* That ticket; NULL: nobody holds it. */
+const struct claim_ticket *claims_holder(const struct claims *claims, unsigned database,
+                                         struct slice name);
 
 /* Duplicate names count once. 1: granted at once; 0: queued, claims_next_granted will return it
  * when it is its turn. -ENOMEM. The ticket is the caller's memory until released. */

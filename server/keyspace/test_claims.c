@@ -54,6 +54,24 @@ START_TEST(a_free_key_is_granted_at_once)
 }
 END_TEST
 
+START_TEST(the_holder_of_a_key_is_the_ticket_that_was_granted)
+{
+    struct claim_ticket first, second, all;
+
+    ck_assert_ptr_null(claims_holder(claims, 0, slice_of_string("a")));
+    (void)request(&first, "a");
+    (void)request(&second, "a");
+    (void)claims_request_all(claims, &all);
+    ck_assert_ptr_eq(claims_holder(claims, 0, slice_of_string("a")), &first);
+    ck_assert_ptr_null(claims_holder(claims, 0, slice_of_string("b")));
+    claims_release(claims, &first);
+    ck_assert_ptr_eq(claims_holder(claims, 0, slice_of_string("a")), &second);
+    claims_release(claims, &second);
+    ck_assert_ptr_eq(claims_holder(claims, 0, slice_of_string("b")), &all);
+    claims_release(claims, &all);
+}
+END_TEST
+
 START_TEST(tickets_for_one_key_are_granted_in_order_of_arrival)
 {
     struct claim_ticket tickets[3];
@@ -282,6 +300,7 @@ int main(void)
     tcase_add_test(tcase, a_free_key_is_granted_at_once);
     tcase_add_test(tcase, tickets_for_one_key_are_granted_in_order_of_arrival);
     tcase_add_test(tcase, nobody_overtakes_a_waiting_ticket_on_any_of_its_keys);
+    tcase_add_test(tcase, the_holder_of_a_key_is_the_ticket_that_was_granted);
     tcase_add_test(tcase, a_name_that_is_claimed_twice_counts_once);
     tcase_add_test(tcase, a_claim_on_everything_waits_for_older_tickets_and_holds_younger_ones);
     tcase_add_test(tcase, a_waiting_claim_on_everything_that_withdraws_lets_others_go);

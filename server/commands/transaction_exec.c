@@ -1,0 +1,173 @@
+/* transaction_exec.c - EXEC: the queued commands run one after the other, and nobody sees their
+ * keys between.
+ *
+ *   what it names is in memory and small      at once, in the turn in which EXEC came
+ *   else, and FLUSHALL, SWAPDB and such       in a fiber, which holds the claims on all keys of all
+ *                                             its commands (on everything, where they cannot be
+ *                                             known) from before WATCH is checked until the end
+ *
+ * A command in the fiber waits for the disk and lets others go first as it would alone. Its time
+ * stands still. A client that goes before anything was changed takes the rest with it; after that
+ * the commands that write are run to the end, and those that only answer are left out. */
+#include <errno.h>
+
+#include "server/commands/call_keys.h"
+#include "server/commands/dispatch.h"
+#include "server/commands/handlers.h"
+#include "server/commands/list_common.h"
+#include "server/commands/parking.h"
+#include "server/commands/server.h"
+#include "server/commands/session.h"
+#include "server/commands/transaction.h"
+#include "server/keyspace/keyspace.h"
+#include "server/keyspace/watch.h"
+#include "server/types/list.h"
+
+enum { INLINE_COMMANDS = 1024 };
+
+/* True when a watched key expired since: nobody may have touched it, so nobody told. */
+static bool has_expired_since(void *context, unsigned database, struct slice name, bool had_expired)
+{
+    struct keyspace *keyspace = context;
+
+    (void)had_expired;
+    /* Finding removes what has expired, and that tells the watchers. */
+    (void)keyspace_find(keyspace, database, name);
+    return false;
+}
+
+static bool watch_is_broken(struct call *call)
+{
+    struct watcher *watcher = &call->session->watcher;
+
+    (void)watch_any(watcher, has_expired_since, call->server->keyspace);
+    return watcher->is_dirty;
+}
+
+/* ---- at once, or in a fiber
+ * ---------------------------------------------------------------------------------- */
+
+/* LPUSH and LLEN take as long as what they are given, whatever the list holds; LPOP with a count,
+ * and what Redis does not call fast, may walk all of it. */
+static bool may_walk(const struct queued_command *queued)
+{
+    uint32_t flags = queued->command->flags;
+
+    if (!(flags & COMMAND_FAST)) return true;
+    return !(flags & COMMAND_SPILLS) && queued->argument_count > 2;
+}
+
+/* Of the lists that the names lead to: their bytes; UINT64_MAX: some of it may be on disk. */
+static uint64_t list_bytes(struct keyspace *keyspace, const struct call_names *names)
+{
+    uint64_t bytes = 0;
+
+    for (uint32_t i = 0; i < names->count; i++) {
+        const struct claim_name *name = &names->items[i];
+        struct key *key = keyspace_find(keyspace, name->database, name->name);
+        const struct spill_deque *deque;
+
+        if (!key || key_value(key)->type->kind != VALUE_LIST) continue;
+        deque = list_deque(key_value(key));
+        if (!spill_deque_is_resident(deque)) return UINT64_MAX;
+        bytes += spill_deque_bytes(deque);
+    }
+    return bytes;
+}
+
+/* Nothing is evicted within a turn: what is in memory now stays there while EXEC runs at once. */
+static bool needs_fiber(const struct call *exec)
+{
+    const struct transaction *transaction = exec->session->transaction;
+    uint64_t walks = 0, bytes;
+    struct call_names names;
+
+    if (transaction->count > INLINE_COMMANDS) return true;
+    if (call_names_collect(exec, &names) < 0) return true;
+    bytes = list_bytes(exec->server->keyspace, &names);
+    call_names_finish(&names);
+    if (bytes == UINT64_MAX) return true;
+    if (transaction->has_spilling) bytes += transaction->bytes; /* which lists may grow by */
+    for (uint32_t i = 0; i < transaction->count; i++) {
+        if (may_walk(&transaction->commands[i])) walks++;
+    }
+    return bytes > 0 && walks > LIST_INLINE_WALK_BYTES / bytes;
+}
+
+/* ---- running ----------------------------------------------------------------------------------
+ */
+
+/* Of a client that has gone, only what writes is still run. */
+static bool is_left_out(const struct call *exec, const struct queued_command *queued)
+{
+    return !exec->session && !(queued->command->flags & COMMAND_WRITE);
+}
+
+/* 0, or -ECANCELED: the client has gone, and nothing was changed. */
+static int run_one(struct call *exec, struct call *queued)
+{
+    struct server *server = exec->server;
+    struct parked_call *fiber = parking_can_suspend(server->parking) ? exec->parked : NULL;
+    int rc;
+
+    if (!fiber) {
+        (void)dispatch_run(queued);
+        return 0;
+    }
+    fiber->inner = queued;
+    rc = dispatch_run(queued);
+    fiber->inner = NULL;
+    if (rc != -ECANCELED && (queued->command->flags & COMMAND_WRITE)) fiber->must_finish = true;
+    rc = parking_breathe(server);
+    return fiber->must_finish ? 0 : rc;
+}
+
+static void run_queued(struct call *exec, const struct transaction *transaction)
+{
+    unsigned database = exec->database;
+    int rc = 0;
+
+    reply_array(exec->reply, transaction->count);
+    for (uint32_t i = 0; i < transaction->count && rc == 0; i++) {
+        struct call queued = transaction_call(transaction, i, exec);
+
+        queued.database = database;
+        if (!is_left_out(exec, &transaction->commands[i])) rc = run_one(exec, &queued);
+        transaction_follow_select(&queued, &database);
+    }
+}
+
+static void run(struct call *exec)
+{
+    struct transaction *transaction = exec->session->transaction;
+    struct server *server = exec->server;
+
+    if (parking_can_suspend(server->parking)) exec->parked->now_ms = keyspace_now(server->keyspace);
+    transaction->is_running = true;
+    run_queued(exec, transaction);
+    if (exec->session) transaction_discard(exec->session);
+    transaction_destroy(server, transaction);
+}
+
+/* EXEC */
+int transaction_exec(struct call *call)
+{
+    struct session *session = call->session;
+    struct server *server = call->server;
+
+    if (!session) return -ECANCELED;
+    if (!session->transaction) return call_error(call, "ERR EXEC without MULTI");
+    if (session->transaction->must_abort) {
+        transaction_discard(session);
+        return call_error(call, "EXECABORT Transaction discarded because of previous errors.");
+    }
+    if (watch_is_broken(call)) {
+        transaction_discard(session);
+        reply_null_array(call->reply);
+        return 0;
+    }
+    if (!parking_can_suspend(server->parking) && needs_fiber(call)) return -EAGAIN;
+    watch_clear(server->watch, &session->watcher);
+    run(call);
+    return 0;
+}
