@@ -20,6 +20,7 @@
 #include "modules/base/log.h"
 #include "server/net/loop.h"
 #include "server/net/loop_internal.h"
+#include "server/net/socket_call.h"
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
@@ -304,7 +305,7 @@ static void read_shared(struct client *client)
 {
     struct net *net = client->net;
     uint8_t *begin = net->read_buffer + HEADROOM_BYTES;
-    ssize_t size = read(client->fd, begin, READ_BYTES);
+    ssize_t size = socket_read(client->fd, begin, READ_BYTES);
     size_t rest = client->input_size;
 
     if (!read_succeeded(client, size)) return;

@@ -7,6 +7,7 @@
 #include "server/net/net_internal.h"
 #include "modules/base/log.h"
 #include "server/net/loop.h"
+#include "server/net/socket_call.h"
 #include <assert.h>
 #include <errno.h>
 #include <sys/socket.h>
@@ -87,8 +88,9 @@ static bool send_some(struct client *client)
         offered += regions[i].iov_len;
     message.msg_iovlen = count;
     do {
-        size = count == 1 ? send(client->fd, regions[0].iov_base, regions[0].iov_len, MSG_NOSIGNAL)
-                          : sendmsg(client->fd, &message, MSG_NOSIGNAL);
+        size = count == 1
+                   ? socket_send(client->fd, regions[0].iov_base, regions[0].iov_len, MSG_NOSIGNAL)
+                   : sendmsg(client->fd, &message, MSG_NOSIGNAL);
     } while (size < 0 && errno == EINTR);
     if (size < 0) {
         if (errno == EAGAIN) {
