@@ -18,7 +18,8 @@ enum {
     FILE_READS_MAX = 4,  /* transfers at once: enough to keep a few threads and a queue busy */
     FILE_WRITES_MAX = 2, /* few, because reads that somebody waits for queue up behind them */
     FILE_SLOT_COUNT = FILE_READS_MAX + FILE_WRITES_MAX,
-    FILE_IDLE_TICKS_MAX = 64 /* so many are counted, and one more when all idle buffers are freed */
+    /* So many are counted, and one more when all idle buffers are freed. */
+    FILE_IDLE_TICKS_MAX = 512
 };
 
 /* A transfer under way, or a place for one. */

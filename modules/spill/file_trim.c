@@ -22,7 +22,9 @@ enum {
     TRUNCATE_BYTES_MAX = 64 << 20,
     /* A busy file moves so many bytes for each that is punched. */
     BUSY_BYTES_A_PUNCHED = 8,
-    REST_TICKS = FILE_IDLE_TICKS_MAX /* without a transfer: it is not busy */
+    /* Without a transfer: it is not busy. A consumer that uses up what was read ahead takes less:
+     * while a punch is due, ticks follow each other at once, a few microseconds each. */
+    REST_TICKS = FILE_IDLE_TICKS_MAX
 };
 
 uint64_t file_trim_blocks(const struct spill_file *file)
