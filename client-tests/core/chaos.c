@@ -9,7 +9,7 @@
  * The numbered elements live in "s0"… of database 0, where nothing is thrown away. What throws away
  * works in databases 1 and 2, on keys and elements of no account.
  *
- * SLUICE_SEED=N runs that seed only. */
+ * SLUICE_SEED=N runs that seed only, SLUICE_TEST_CLIENTS=2000 with so many clients. */
 #include "client-tests/lib/clock.h"
 #include "client-tests/lib/expect.h"
 #include "client-tests/lib/observe.h"
@@ -20,7 +20,8 @@
 #include <string.h>
 
 enum {
-    CLIENTS = 28,
+    CLIENTS = 28, /* at once, unless $SLUICE_TEST_CLIENTS says otherwise */
+    CLIENTS_MAX = 4000,
     KEYS = 4,
     SEEDS = 4,
     STEPS = 12000, /* of a seed, before scaling */
@@ -71,7 +72,8 @@ struct chaos {
     struct server server;
     struct random random;
     struct wire *control;
-    struct peer peers[CLIENTS];
+    struct peer peers[CLIENTS_MAX];
+    unsigned client_count;
     uint8_t *fates;
     uint32_t count; /* of numbered elements sent so far */
     bool is_scarce; /* lists are nearly empty; else they grow beyond memory */
@@ -395,7 +397,7 @@ static void add_wild(struct chaos *chaos, struct unit *unit)
 /* To a peer that may go: nothing that takes out numbered elements is under way there. */
 static struct peer *victim(struct chaos *chaos)
 {
-    struct peer *peer = &chaos->peers[below(chaos, CLIENTS)];
+    struct peer *peer = &chaos->peers[below(chaos, chaos->client_count)];
 
     return peer->kind == UNIT_TAKE && peer->replies_due > 0 ? NULL : peer;
 }
@@ -414,7 +416,7 @@ static void add_about_clients(struct chaos *chaos, struct unit *unit)
     case 2:
     case 3:
     case 4:
-        add(unit, "CLIENT UNBLOCK %lld %s", chaos->peers[below(chaos, CLIENTS)].id,
+        add(unit, "CLIENT UNBLOCK %lld %s", chaos->peers[below(chaos, chaos->client_count)].id,
             below(chaos, 2) ? "TIMEOUT" : "ERROR");
         break;
     default:
@@ -506,9 +508,9 @@ static void vanish(struct chaos *chaos, struct peer *peer)
 
 static void run_step(struct chaos *chaos)
 {
-    struct peer *peer = &chaos->peers[below(chaos, CLIENTS)];
+    struct peer *peer = &chaos->peers[below(chaos, chaos->client_count)];
 
-    for (int i = 0; i < CLIENTS; i++) {
+    for (unsigned i = 0; i < chaos->client_count; i++) {
         struct peer *reader = &chaos->peers[i];
 
         if (reader->is_asleep && below(chaos, 100)) continue;
@@ -539,7 +541,7 @@ static void end_units(struct chaos *chaos)
 
     while (is_waiting) {
         is_waiting = false;
-        for (int i = 0; i < CLIENTS; i++) {
+        for (unsigned i = 0; i < chaos->client_count; i++) {
             struct peer *peer = &chaos->peers[i];
 
             if (!peer->wire) continue;
@@ -553,7 +555,7 @@ static void end_units(struct chaos *chaos)
         }
         if (is_waiting && !clock_probe(deadline_ms)) break;
     }
-    for (int i = 0; i < CLIENTS; i++) {
+    for (unsigned i = 0; i < chaos->client_count; i++) {
         struct peer *peer = &chaos->peers[i];
 
         ck_assert_msg(peer->replies_due == 0, "%s: client %lld is owed %u replies to %s",
@@ -629,6 +631,16 @@ static void run_seed(struct chaos *chaos, uint64_t seed)
     info_wait(chaos->control, "spill_elements", 0);
 }
 
+static unsigned wanted_clients(void)
+{
+    const char *text = getenv("SLUICE_TEST_CLIENTS");
+    unsigned long count = text ? strtoul(text, NULL, 10) : CLIENTS;
+
+    ck_assert_uint_ge(count, 1);
+    ck_assert_uint_le(count, CLIENTS_MAX);
+    return (unsigned)count;
+}
+
 START_TEST(nothing_is_lost_and_nothing_stays_behind)
 {
     struct server_options options = { .own_arguments = tiny };
@@ -638,6 +650,7 @@ START_TEST(nothing_is_lost_and_nothing_stays_behind)
 
     chaos.fates = calloc(ELEMENTS_MAX, 1);
     ck_assert_ptr_nonnull(chaos.fates);
+    chaos.client_count = wanted_clients();
     server_start(&chaos.server, &options);
     chaos.control = wire_open(&chaos.server);
     for (uint64_t seed = first; seed < first + count; seed++)
