@@ -256,12 +256,28 @@ static bool equal_sorted(const struct text *a, const struct text *b)
     return equal;
 }
 
+/* The servers did not do it at the same moment, and on a busy machine a second may lie between.
+ * What is no time (-1, -2) is compared as it is. */
+static bool are_near(const struct text *a, const struct text *b)
+{
+    enum { SECONDS = 10 };
+    long long first, second;
+
+    if (text_string(a)[0] != ':' || text_string(b)[0] != ':') return equal_bytes(a, b);
+    first = atoll(text_string(a) + 1);
+    second = atoll(text_string(b) + 1);
+    if (first < 0 || second < 0) return first == second;
+    return llabs(first - second) <= SECONDS;
+}
+
 static bool equal_replies(const struct text *ours, const struct text *redis,
                           enum pair_compare compare)
 {
     switch (compare) {
     case PAIR_SORTED:
         return equal_sorted(ours, redis);
+    case PAIR_NEAR:
+        return are_near(ours, redis);
     case PAIR_TYPE:
         return text_string(ours)[0] == text_string(redis)[0];
     case PAIR_CODE:

@@ -20,6 +20,7 @@ enum pair_compare {
     PAIR_BYTES,  /* the replies are equal, byte for byte */
     PAIR_SORTED, /* equal as sets: KEYS, SCAN and the like promise no order */
     PAIR_TYPE,   /* the same first byte: times, ids, addresses, random choices */
+    PAIR_NEAR,   /* integers at most ten apart: seconds to live */
     PAIR_CODE,   /* errors with the same first word; other replies as PAIR_BYTES */
     PAIR_NOTHING
 };

@@ -37,6 +37,7 @@ static void parse_marks(struct line *line, const char *text)
         const char *word;
         enum pair_compare compare;
     } modes[] = { { "~type", PAIR_TYPE },
+                  { "~near", PAIR_NEAR },
                   { "~code", PAIR_CODE },
                   { "~sorted", PAIR_SORTED },
                   { "~any", PAIR_NOTHING } };

@@ -170,10 +170,15 @@ int wire_read_now(struct wire *wire, struct text *out)
 int wire_read(struct wire *wire, struct text *out)
 {
     int rc = wire_read_now(wire, out);
+    size_t there = wire->in.size - wire->in_offset;
 
     if (rc != -EAGAIN) return rc;
-    if (!wire_wait(wire, WAIT_MS)) {
+    while (!wire_wait(wire, WAIT_MS)) {
         struct text sent = { 0 };
+        if (wire->in.size - wire->in_offset > there) { /* a long one, it is coming */
+            there = wire->in.size - wire->in_offset;
+            continue;
+        }
         text_add_quoted(&sent, wire->last_sent, wire->last_sent_size);
         ck_abort_msg("no reply came; what was sent last began with %s", text_string(&sent));
     }
