@@ -183,8 +183,7 @@ int list_sl_help(struct call *call)
 {
     static const char *const lines[] = {
         "INFO <key>",
-        "    Elements, bytes and chunks of a list, in memory and on disk, what is being read "
-        "ahead,",
+        "    Elements, bytes and chunks of a list, in memory and on disk, those being read ahead,",
         "    and how many levels of its index stand above the chunks.",
     };
 
