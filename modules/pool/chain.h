@@ -35,6 +35,11 @@ struct chain {
 
 /* pool must outlive the chain. */
 void chain_init(struct chain *chain, struct pool *pool);
+static inline struct pool *chain_pool(const struct chain *chain)
+{
+    return chain->pool;
+}
+
 /* Drops all it holds; it can be used again afterwards. */
 void chain_clear(struct chain *chain);
 

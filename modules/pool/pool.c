@@ -146,6 +146,17 @@ void pool_overflow_free(struct pool *pool, void *memory, size_t size_bytes)
     free(memory);
 }
 
+void pool_overflow_count(struct pool *pool, size_t size_bytes)
+{
+    pool->overflow_bytes += size_bytes;
+}
+
+void pool_overflow_discount(struct pool *pool, size_t size_bytes)
+{
+    assert(pool->overflow_bytes >= size_bytes);
+    pool->overflow_bytes -= size_bytes;
+}
+
 void pool_set_overflow_limit(struct pool *pool, size_t limit_bytes)
 {
     pool->overflow_max = limit_bytes;

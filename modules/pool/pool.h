@@ -77,6 +77,10 @@ void pool_trim(struct pool *pool, size_t keep_count);
 void *pool_overflow_allocate(struct pool *pool, size_t size_bytes);
 void pool_overflow_free(struct pool *pool, void *memory, size_t size_bytes);
 
+/* Output that is kept in the heap by somebody else counts as overflow, or no longer does. */
+void pool_overflow_count(struct pool *pool, size_t size_bytes);
+void pool_overflow_discount(struct pool *pool, size_t size_bytes);
+
 /* SIZE_MAX, the start: no limit. What is out already stays out. */
 void pool_set_overflow_limit(struct pool *pool, size_t limit_bytes);
 

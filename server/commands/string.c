@@ -127,7 +127,6 @@ static struct slice range_of(struct slice bytes, int64_t first, int64_t last)
 int string_getrange(struct call *call)
 {
     char digits[STRING_DIGITS_MAX];
-    struct slice bytes = { 0 };
     struct key *key;
     int64_t first, last;
     int rc;
@@ -135,8 +134,11 @@ int string_getrange(struct call *call)
     if (!call_integer(call, 2, &first) || !call_integer(call, 3, &last)) return 0;
     rc = string_find_read(call, call->arguments[1], &key);
     if (rc < 0) return rc;
-    if (rc == 1) bytes = range_of(string_value_view(key_value(key), digits), first, last);
-    reply_bulk(call->reply, bytes);
+    if (rc == 0)
+        reply_bulk(call->reply, (struct slice){ 0 });
+    else
+        string_reply_part(call, key,
+                          range_of(string_value_view(key_value(key), digits), first, last));
     return 0;
 }
 

@@ -3,6 +3,8 @@
 #include <errno.h>
 
 #include "modules/base/number.h"
+#include "modules/pool/chain.h"
+#include "modules/pool/packet.h"
 #include "server/commands/server.h"
 #include "server/commands/session.h"
 #include "server/commands/statistics.h"
@@ -43,11 +45,37 @@ int string_find_read(struct call *call, struct slice name, struct key **out_key)
     return rc;
 }
 
+/* The bytes of a large string, to be sent from where they lie: a reader that is slow then holds a
+ * reference and no copy. */
+static struct packet *lend(struct call *call, const struct key *key)
+{
+    struct value *value = key_value(key);
+    uint64_t before = value->type->counted_bytes(value);
+    struct packet *packet = string_value_lend(value, chain_pool(call->reply->chain));
+
+    if (packet)
+        keyspace_account(call->server->keyspace,
+                         (int64_t)(value->type->counted_bytes(value) - before));
+    return packet;
+}
+
 void string_reply(struct call *call, const struct key *key)
 {
     char digits[STRING_DIGITS_MAX];
+    struct slice bytes = string_value_view(key_value(key), digits);
 
-    reply_bulk(call->reply, string_value_view(key_value(key), digits));
+    string_reply_part(call, key, bytes);
+}
+
+void string_reply_part(struct call *call, const struct key *key, struct slice part)
+{
+    struct packet *packet = part.size >= STRING_LENT_BYTES_MIN ? lend(call, key) : NULL;
+
+    if (packet)
+        reply_bulk_packet(call->reply, packet, (size_t)(part.bytes - packet->payload.bytes),
+                          part.size);
+    else
+        reply_bulk(call->reply, part);
 }
 
 static bool is_too_large(const struct call *call, uint64_t size)

@@ -16,6 +16,8 @@ int string_find(struct call *call, struct slice name, struct key **out_key);
 int string_find_read(struct call *call, struct slice name, struct key **out_key);
 /* Answers the string of a key that string_find has found. */
 void string_reply(struct call *call, const struct key *key);
+/* The same with a part of what string_value_view shows of it. */
+void string_reply_part(struct call *call, const struct key *key, struct slice part);
 
 /* Puts value under name, over whatever key holds (NULL: the key is not there), and marks the
  * change. Takes value over, also when it fails: then it is destroyed and nothing has changed. */

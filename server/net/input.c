@@ -170,6 +170,16 @@ static bool may_read_for_output(const struct client *client)
     return chain_bytes(&client->output) == 0 && !is_output_exhausted(net);
 }
 
+/* The client's next request waits: until it has read more, or the memory for answers is there
+ * again. Of what it was not yet offered in this turn it may hold a little. */
+static bool owes_answers(const struct client *client)
+{
+    size_t held = chain_bytes(&client->output);
+
+    if (held <= (client->is_write_blocked ? 0 : UNSENT_BYTES_MAX)) return false;
+    return !may_read_for_output(client);
+}
+
 /* ---- requests ---- */
 
 static void answer_protocol_error(struct client *client, const char *error)
@@ -194,7 +204,7 @@ static void take_requests(struct client *client, const uint8_t *bytes, size_t si
         enum framer_result result;
 
         /* No more answers until these are sent: also of a client that was parked for each. */
-        if (chain_bytes(&client->output) > TURN_OUTPUT_BYTES && !may_read_for_output(client)) {
+        if (owes_answers(client)) {
             list_remove(&client->ready_link);
             defer(client, 0);
             break;

@@ -18,6 +18,7 @@ enum {
     HEADROOM_BYTES = 16 * 1024,      /* room before it for the rest of the last read */
     LARGE_READ_BYTES = 256 * 1024,   /* of one read into that, so that others get their turn */
     TURN_OUTPUT_BYTES = 1024 * 1024, /* a client with more to send than this goes on next turn */
+    UNSENT_BYTES_MAX = 64 * 1024,    /* while the memory for answers is used up: of one client */
     UNTRUSTED_OUTPUT_BYTES =
         64 * 1024,        /* who has not authenticated gets refusals, and reads them */
     STARVED_SECONDS = 10, /* while nobody is read, who holds output is given no more than this */

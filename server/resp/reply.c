@@ -227,6 +227,15 @@ void reply_bulks(struct reply *reply, const struct slice *items, size_t item_cou
     }
 }
 
+void reply_bulk_packet(struct reply *reply, struct packet *packet, size_t offset, size_t size)
+{
+    if (is_silent(reply)) return;
+    append_header(reply, '$', size);
+    if (!reply->has_hole && chain_append_packet_part(reply->chain, packet, offset, size) < 0)
+        reply->has_hole = true;
+    append(reply, "\r\n", 2);
+}
+
 void reply_bulk_string(struct reply *reply, const char *text)
 {
     reply_bulk(reply, slice_of_string(text));

@@ -10,6 +10,7 @@
 #include "modules/base/slice.h"
 
 struct chain;
+struct packet;
 
 struct reply {
     struct chain *chain;
@@ -30,6 +31,8 @@ void reply_integer(struct reply *reply, int64_t value);
 void reply_bulk(struct reply *reply, struct slice bytes);
 /* Each of them as reply_bulk writes it. */
 void reply_bulks(struct reply *reply, const struct slice *items, size_t item_count);
+/* A bulk of size bytes of the packet's payload from offset on, sent from where it lies. */
+void reply_bulk_packet(struct reply *reply, struct packet *packet, size_t offset, size_t size);
 void reply_bulk_string(struct reply *reply, const char *text);
 void reply_bulk_integer(struct reply *reply, int64_t value); /* a bulk string of digits */
 void reply_bulk_unsigned(struct reply *reply, uint64_t value);

@@ -1,10 +1,13 @@
 /* Which kind a value is stands in its type pointer, so an int needs no more than pointer and
- * number. */
+ * number. A raw one whose bytes were lent is of a kind of its own: the loan stands where else the
+ * capacity does. */
 #include "server/types/string.h"
 
 #include "modules/base/alloc_size.h"
 #include "modules/base/checked.h"
 #include "modules/base/number.h"
+#include "modules/pool/packet.h"
+#include "modules/pool/pool.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -23,13 +26,25 @@ struct embedded {
 
 struct raw {
     struct value value;
-    uint8_t *bytes;        /* NULL only when capacity is 0 */
-    size_t size, capacity; /* size <= capacity */
+    uint8_t *bytes; /* NULL only when capacity is 0 */
+    size_t size;    /* <= capacity */
+    union {
+        size_t capacity;   /* of raw_type */
+        struct loan *loan; /* of lent_type: bytes belong to it, and do not change */
+    };
+};
+
+/* Bytes that answers under way refer to. The value has one reference, until it changes or goes. */
+struct loan {
+    struct packet packet;
+    size_t capacity;
+    struct pool *pool;
+    bool was_left; /* the value has gone: it is an answer's memory now, counted by pool */
 };
 
 enum { DOUBLE_BELOW = 1024 * 1024 }; /* larger ones grow by a quarter */
 
-static const struct value_type integer_type, embedded_type, raw_type;
+static const struct value_type integer_type, embedded_type, raw_type, lent_type;
 
 static const struct integer *as_integer(const struct value *value)
 {
@@ -45,13 +60,13 @@ static const struct embedded *as_embedded(const struct value *value)
 
 static struct raw *as_raw(struct value *value)
 {
-    assert(value->type == &raw_type);
+    assert(string_value_is_raw(value));
     return (struct raw *)(void *)value;
 }
 
 static const struct raw *as_raw_const(const struct value *value)
 {
-    assert(value->type == &raw_type);
+    assert(string_value_is_raw(value));
     return (const struct raw *)(const void *)value;
 }
 
@@ -65,6 +80,35 @@ static void destroy_flat(struct value *value)
 static void destroy_raw(struct value *value)
 {
     free(as_raw(value)->bytes);
+    free(value);
+}
+
+static uint64_t loan_bytes(const struct loan *loan)
+{
+    return alloc_size(sizeof(*loan)) + alloc_size(loan->capacity);
+}
+
+/* The value does without its loan. */
+static void leave_loan(struct loan *loan)
+{
+    if (loan->packet.ref_count > 1) {
+        loan->was_left = true;
+        pool_overflow_count(loan->pool, loan_bytes(loan));
+    }
+    packet_unref(&loan->packet);
+}
+
+static void end_loan(struct packet *packet)
+{
+    struct loan *loan = (struct loan *)(void *)packet; /* its first member */
+    if (loan->was_left) pool_overflow_discount(loan->pool, loan_bytes(loan));
+    free((uint8_t *)(uintptr_t)packet->payload.bytes); /* the value's own, so never const */
+    free(loan);
+}
+
+static void destroy_lent(struct value *value)
+{
+    leave_loan(as_raw(value)->loan);
     free(value);
 }
 
@@ -108,6 +152,12 @@ static uint64_t raw_bytes(const struct value *value)
     return alloc_size(sizeof(*raw)) + (raw->capacity ? alloc_size(raw->capacity) : 0);
 }
 
+static uint64_t lent_bytes(const struct value *value)
+{
+    const struct raw *raw = as_raw_const(value);
+    return alloc_size(sizeof(*raw)) + loan_bytes(raw->loan);
+}
+
 static const struct value_type integer_type = {
     .kind = VALUE_STRING,
     .name = "string",
@@ -133,6 +183,15 @@ static const struct value_type raw_type = {
     .encoding = raw_encoding,
     .memory_bytes = raw_bytes,
     .counted_bytes = raw_bytes,
+};
+
+static const struct value_type lent_type = {
+    .kind = VALUE_STRING,
+    .name = "string",
+    .destroy = destroy_lent,
+    .encoding = raw_encoding,
+    .memory_bytes = lent_bytes,
+    .counted_bytes = lent_bytes,
 };
 
 /* ---- making ---- */
@@ -167,7 +226,9 @@ static int create_raw(struct slice first, struct slice second, size_t capacity,
 {
     struct raw *raw = malloc(sizeof(*raw));
     if (!raw) return -ENOMEM;
-    *raw = (struct raw){ { &raw_type }, NULL, first.size + second.size, capacity };
+    *raw = (struct raw){ .value = { &raw_type },
+                         .size = first.size + second.size,
+                         .capacity = capacity };
     if (capacity > 0) {
         raw->bytes = malloc(capacity);
         if (!raw->bytes) {
@@ -228,7 +289,7 @@ bool string_value_is_integer(const struct value *value)
 
 bool string_value_is_raw(const struct value *value)
 {
-    return value->type == &raw_type;
+    return value->type == &raw_type || value->type == &lent_type;
 }
 
 struct slice string_value_view(const struct value *value, char digits[STRING_DIGITS_MAX])
@@ -253,6 +314,53 @@ bool string_value_number(const struct value *value, int64_t *out_number)
         return number_parse_int64(string_value_view(value, digits), out_number);
     *out_number = as_integer(value)->number;
     return true;
+}
+
+/* ---- lending ---- */
+
+struct packet *string_value_lend(struct value *value, struct pool *pool)
+{
+    struct raw *raw;
+    struct loan *loan;
+    if (!string_value_is_raw(value)) return NULL;
+    raw = as_raw(value);
+    if (value->type == &lent_type) return &raw->loan->packet;
+    if (raw->size < STRING_LENT_BYTES_MIN) return NULL;
+    loan = malloc(sizeof(*loan));
+    if (!loan) return NULL;
+    *loan = (struct loan){ .capacity = raw->capacity, .pool = pool };
+    packet_init(&loan->packet, slice_of(raw->bytes, raw->size), end_loan);
+    raw->loan = loan;
+    value->type = &lent_type;
+    return &loan->packet;
+}
+
+static struct slice bytes_of(const struct raw *raw)
+{
+    return slice_of(raw->bytes, raw->size);
+}
+
+/* Makes a lent one raw again: with its own bytes when no answer needs them any more, else with a
+ * copy. */
+static int take_back(struct raw *raw)
+{
+    struct loan *loan = raw->loan;
+    size_t capacity = raw->size;
+    uint8_t *bytes = raw->bytes;
+    if (raw->value.type != &lent_type) return 0;
+    if (loan->packet.ref_count == 1) {
+        capacity = loan->capacity;
+        free(loan);
+    } else {
+        bytes = malloc(capacity);
+        if (!bytes) return -ENOMEM;
+        copy_bytes(bytes, bytes_of(raw));
+        leave_loan(loan);
+    }
+    raw->value.type = &raw_type;
+    raw->bytes = bytes;
+    raw->capacity = capacity;
+    return 0;
 }
 
 /* ---- changing in place ---- */
@@ -287,7 +395,8 @@ int string_value_overwrite(struct value *value, size_t offset, struct slice byte
     size_t end;
     int rc;
     if (!checked_add_size(offset, bytes.size, &end)) return -ENOMEM;
-    rc = reserve(raw, end);
+    rc = take_back(raw);
+    if (rc == 0) rc = reserve(raw, end);
     if (rc < 0) return rc;
     if (offset > raw->size) memset(raw->bytes + raw->size, 0, offset - raw->size);
     if (bytes.size > 0) memcpy(raw->bytes + offset, bytes.bytes, bytes.size);

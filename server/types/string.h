@@ -2,7 +2,8 @@
  *
  *     int     what is the canonical decimal of an int64: 16 bytes in all
  *     embstr  up to STRING_EMBEDDED_BYTES_MAX bytes in one allocation; never changes
- *     raw     bytes in an allocation of their own; the only one that changes its length in place
+ *     raw     bytes in an allocation of their own; the only one that changes its length in place.
+ *             Large ones can be lent to answers, which send them from where they lie
  *
  * Values made here belong to the caller until the keyspace takes them. Functions that return int
  * give 0 or -ENOMEM, and on an error nothing has changed. Loop thread only. */
@@ -14,7 +15,11 @@
 enum {
     STRING_EMBEDDED_BYTES_MAX = 44, /* where Redis draws the line */
     STRING_DIGITS_MAX = 20,         /* of an int64 with its sign */
+    STRING_LENT_BYTES_MIN = 16384,  /* smaller ones are copied: a loan would not be cheaper */
 };
+
+struct packet;
+struct pool;
 
 /* Copies bytes into the smallest kind that holds them. */
 int string_value_create(struct slice bytes, struct value **out_value);
@@ -31,11 +36,18 @@ struct slice string_value_view(const struct value *value, char digits[STRING_DIG
 /* True: it is int, or its bytes are the canonical decimal of an int64. */
 bool string_value_number(const struct value *value, int64_t *out_number);
 
+/* All its bytes as a packet, of which the value keeps the first reference; NULL: it is better
+ * copied (small, or no memory for a loan). A change of the value, and its end, leave the bytes to
+ * who has a reference, and from then on pool, the one that answers are counted in, counts them.
+ * keyspace_account gets what its counted_bytes changed by. */
+struct packet *string_value_lend(struct value *value, struct pool *pool);
+
 bool string_value_is_integer(const struct value *value); /* encoding int */
 bool string_value_is_raw(const struct value *value);
 /* Of an int. */
 void string_value_set_integer(struct value *value, int64_t number);
-/* Of a raw one: keyspace_account gets what its counted_bytes changed by. */
+/* Of a raw one: keyspace_account gets what its counted_bytes changed by. Bytes that are lent are
+ * copied first: answers under way stay what they are. */
 int string_value_append(struct value *value, struct slice bytes);
 /* Of a raw one: overwrites from offset on; what lies between its end and offset becomes zero bytes.
  */

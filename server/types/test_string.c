@@ -1,6 +1,8 @@
 #include "server/types/string.h"
 
 #include "modules/base/random.h"
+#include "modules/pool/packet.h"
+#include "modules/pool/pool.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -159,6 +161,104 @@ START_TEST(copies_are_of_the_same_kind_and_apart)
 }
 END_TEST
 
+/* ---- lending ---- */
+
+enum { LARGE_BYTES = STRING_LENT_BYTES_MIN };
+static char large[LARGE_BYTES];
+static struct pool *pool;
+
+/* A large value of letters, lent once more than to itself. */
+static struct packet *lend_large(void)
+{
+    struct packet *packet;
+    memset(large, 'a', sizeof(large));
+    ck_assert_int_eq(pool_create(POOL_BUFFER_BYTES, &pool), 0);
+    ck_assert_int_eq(string_value_create(slice_of(large, sizeof(large)), &value), 0);
+    packet = string_value_lend(value, pool);
+    ck_assert_ptr_nonnull(packet);
+    return packet_ref(packet);
+}
+
+static void expect_large(struct packet *packet)
+{
+    ck_assert(slice_equal(packet->payload, slice_of(large, sizeof(large))));
+}
+
+static size_t left_bytes(void)
+{
+    struct pool_info info;
+    pool_info(pool, &info);
+    return info.overflow_bytes;
+}
+
+START_TEST(a_lent_value_stays_what_it_was_to_everybody)
+{
+    struct packet *packet = lend_large();
+    ck_assert_str_eq(value->type->encoding(value), "raw");
+    ck_assert(string_value_is_raw(value));
+    ck_assert_uint_ge(value->type->counted_bytes(value), LARGE_BYTES);
+    ck_assert_ptr_eq(string_value_lend(value, pool), packet);
+    expect_large(packet);
+    ck_assert_ptr_eq(string_value_view(value, NULL).bytes, packet->payload.bytes);
+    packet_unref(packet);
+    ck_assert_uint_eq(left_bytes(), 0); /* the value has them */
+    teardown();
+    pool_destroy(pool);
+}
+END_TEST
+
+START_TEST(a_change_leaves_the_lent_bytes_to_who_has_them)
+{
+    struct packet *packet = lend_large();
+    ck_assert_int_eq(string_value_overwrite(value, 0, SLICE_LITERAL("b")), 0);
+    expect_large(packet);
+    ck_assert_uint_ge(left_bytes(), LARGE_BYTES);
+    ck_assert_uint_eq(string_value_view(value, NULL).bytes[0], 'b');
+    ck_assert_uint_eq(string_value_view(value, NULL).bytes[1], 'a');
+    ck_assert_uint_eq(string_value_size(value), LARGE_BYTES);
+    packet_unref(packet);
+    ck_assert_uint_eq(left_bytes(), 0);
+    teardown();
+    pool_destroy(pool);
+}
+END_TEST
+
+START_TEST(a_value_that_goes_leaves_its_bytes_to_who_has_them)
+{
+    struct packet *packet = lend_large();
+    teardown();
+    expect_large(packet);
+    ck_assert_uint_ge(left_bytes(), LARGE_BYTES);
+    packet_unref(packet);
+    pool_destroy(pool); /* asserts that nothing is left */
+}
+END_TEST
+
+START_TEST(bytes_that_came_back_are_changed_where_they_lie)
+{
+    struct packet *packet = lend_large();
+    const uint8_t *bytes = packet->payload.bytes;
+    packet_unref(packet);
+    ck_assert_int_eq(string_value_overwrite(value, 0, SLICE_LITERAL("b")), 0);
+    ck_assert_ptr_eq(string_value_view(value, NULL).bytes, bytes);
+    ck_assert_ptr_nonnull(string_value_lend(value, pool)); /* and can be lent again */
+    teardown();
+    pool_destroy(pool);
+}
+END_TEST
+
+START_TEST(small_values_and_numbers_are_not_lent)
+{
+    static const char *const texts[] = {
+        "5", "short", "a text of more bytes than are embedded in one allocation"
+    };
+    for (int i = 0; i < 3; i++) {
+        make(texts[i]);
+        ck_assert_ptr_null(string_value_lend(value, NULL));
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("string");
@@ -175,6 +275,11 @@ int main(void)
     tcase_add_test(tcase, overwriting_behind_the_end_fills_with_zeros);
     tcase_add_test(tcase, what_does_not_fit_into_memory_changes_nothing);
     tcase_add_test(tcase, copies_are_of_the_same_kind_and_apart);
+    tcase_add_test(tcase, a_lent_value_stays_what_it_was_to_everybody);
+    tcase_add_test(tcase, a_change_leaves_the_lent_bytes_to_who_has_them);
+    tcase_add_test(tcase, a_value_that_goes_leaves_its_bytes_to_who_has_them);
+    tcase_add_test(tcase, bytes_that_came_back_are_changed_where_they_lie);
+    tcase_add_test(tcase, small_values_and_numbers_are_not_lent);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
