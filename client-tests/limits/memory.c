@@ -289,6 +289,7 @@ END_TEST
 
 START_TEST(an_element_above_an_eighth_of_maxmemory_is_refused)
 {
+    static const char too_large[] = "ERR value is larger than ";
     struct server server;
     struct wire *wire;
     size_t size = 4 * MIB;
@@ -299,13 +300,52 @@ START_TEST(an_element_above_an_eighth_of_maxmemory_is_refused)
     start_with_megabytes(&server, "32mb");
     wire = wire_open(&server);
     expect_integer(wire, 1, "RPUSH k small");
-    expect_error(wire, "", "RPUSH k %b", value, size + 1);
+    expect_error(wire, too_large, "RPUSH k %b", value, size + 1);
     expect_integer(wire, 1, "LLEN k");
-    expect_error(wire, "", "LSET k 0 %b", value, size + 1);
-    expect_error(wire, "", "LINSERT k BEFORE small %b", value, size + 1);
-    expect_error(wire, "", "RPUSH k a b %b c", value, size + 1);
+    expect_error(wire, too_large, "LPUSHX k %b", value, size + 1);
+    expect_error(wire, too_large, "LSET k 0 %b", value, size + 1);
+    expect_error(wire, too_large, "LINSERT k BEFORE small %b", value, size + 1);
+    expect_error(wire, too_large, "RPUSH k a b %b c", value, size + 1);
     expect_text(wire, "1) \"small\"", "LRANGE k 0 -1");
     expect_integer(wire, 2, "RPUSH k %b", value, size - 1024);
+    wire_close(wire);
+    free(value);
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(a_string_above_an_eighth_of_maxmemory_is_refused)
+{
+    static const char too_large[] = "ERR value is larger than ";
+    struct server server;
+    struct wire *wire;
+    size_t size = 2 * MIB;
+    char *value = malloc(size + 2);
+
+    ck_assert_ptr_nonnull(value);
+    memset(value, 'x', size + 1);
+    start_with_megabytes(&server, "16mb");
+    wire = wire_open(&server);
+    expect_ok(wire, "SET s small");
+    expect_error(wire, too_large, "SET s %b", value, size + 1);
+    expect_error(wire, too_large, "SETEX s 100 %b", value, size + 1);
+    expect_error(wire, too_large, "GETSET s %b", value, size + 1);
+    expect_error(wire, too_large, "MSET s a t %b", value, size + 1);
+    expect_error(wire, too_large, "MSETNX u a t %b", value, size + 1);
+    expect_error(wire, too_large, "SETNX t %b", value, size + 1);
+    expect_error(wire, too_large, "APPEND t %b", value, size + 1);
+    expect_error(wire, too_large, "APPEND s %b", value, size - 4);
+    expect_error(wire, too_large, "SETRANGE s %d x", (int)size);
+    expect_error(wire, too_large, "SETRANGE t %d x", (int)size);
+    expect_string(wire, "small", "GET s");
+    expect_integer(wire, 0, "EXISTS t u");
+    expect_ok(wire, "SET s %b", value, size);
+    /* What is there stays when the limit falls below it, but no second one of it is made. */
+    expect_ok(wire, "CONFIG SET maxmemory 15mb");
+    expect_error(wire, too_large, "COPY s t");
+    expect_error(wire, too_large, "APPEND s x");
+    expect_integer(wire, (long long)size, "STRLEN s");
+    expect_integer(wire, 1, "DBSIZE");
     wire_close(wire);
     free(value);
     server_stop(&server);
@@ -352,6 +392,7 @@ int main(void)
     tcase_add_test(tcase, a_reader_that_vanishes_in_the_middle_of_a_reply_leaves_nothing_behind);
     tcase_add_test(tcase, strings_are_refused_at_the_limit_and_lists_go_on);
     tcase_add_test(tcase, an_element_above_an_eighth_of_maxmemory_is_refused);
+    tcase_add_test(tcase, a_string_above_an_eighth_of_maxmemory_is_refused);
     tcase_add_test(tcase, lowering_maxmemory_live_makes_room);
     return suite_run(suite);
 }

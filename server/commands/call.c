@@ -133,9 +133,8 @@ void call_engine_error(struct call *call, int rc)
         (void)call_error(call, "OOM command not allowed when used memory > 'maxmemory'.");
         break;
     case -EMSGSIZE:
-        (void)call_error(call,
-                         "ERR element is larger than the smaller of proto-max-bulk-len and an "
-                         "eighth of maxmemory");
+        (void)call_error(call, "ERR value is larger than the smaller of proto-max-bulk-len and an "
+                               "eighth of maxmemory");
         break;
     case -EBADMSG:
         (void)call_errorf(call, "ERR data on disk is damaged: %s", spill_store_last_error(store));

@@ -180,8 +180,11 @@ static int copy_list(struct call *call, const struct value *value, struct value 
 
 static int copy_value(struct call *call, const struct value *value, struct value **out_value)
 {
+    int rc;
+
     if (value->type->kind == VALUE_LIST) return copy_list(call, value, out_value);
-    return string_value_copy(value, out_value);
+    rc = string_check_share(call, string_value_size(value)); /* the limit may be lower by now */
+    return rc < 0 ? rc : string_value_copy(value, out_value);
 }
 
 /* Puts copy, which becomes the keyspace's, under name; what is there goes. */

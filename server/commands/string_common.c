@@ -78,17 +78,18 @@ void string_reply_part(struct call *call, const struct key *key, struct slice pa
         reply_bulk(call->reply, part);
 }
 
-static bool is_too_large(const struct call *call, uint64_t size)
+int string_check_share(const struct call *call, uint64_t size)
 {
     uint64_t memory_bytes = memory_limit(call->server->memory);
 
-    return memory_bytes > 0 && size > memory_bytes / MEMORY_SHARE;
+    return memory_bytes > 0 && size > memory_bytes / MEMORY_SHARE ? -EMSGSIZE : 0;
 }
 
 int string_make(struct call *call, struct slice bytes, struct value **out_value)
 {
-    if (is_too_large(call, bytes.size)) return -ENOMEM;
-    return string_value_create(bytes, out_value);
+    int rc = string_check_share(call, bytes.size);
+
+    return rc < 0 ? rc : string_value_create(bytes, out_value);
 }
 
 int string_add(struct call *call, struct slice name, struct slice bytes, struct key **out_key)
@@ -125,7 +126,7 @@ int string_check_size(struct call *call, uint64_t size, uint64_t added)
         (void)call_error(call, "ERR string exceeds maximum allowed size (proto-max-bulk-len)");
         return 1;
     }
-    return is_too_large(call, size + added) ? -ENOMEM : 0;
+    return string_check_share(call, size + added);
 }
 
 int expiry_error(struct call *call)

@@ -23,14 +23,15 @@ void string_reply_part(struct call *call, const struct key *key, struct slice pa
  * change. Takes value over, also when it fails: then it is destroyed and nothing has changed. */
 int string_store(struct call *call, struct slice name, struct key *key, struct value *value,
                  bool keep_ttl);
-/* The value of a string that a client gave. -ENOMEM also when it is so large that a value would
- * take more than an eighth of maxmemory: what cannot spill is bounded. */
+/* 0, or -EMSGSIZE: a value of so many bytes would take more than an eighth of maxmemory. What
+ * cannot spill is bounded, and -OOM would promise that it may fit later. */
+int string_check_share(const struct call *call, uint64_t size);
+/* The value of a string that a client gave. Errors as string_check_share, and -ENOMEM. */
 int string_make(struct call *call, struct slice bytes, struct value **out_value);
 /* Makes a key that is not there, holding a copy of bytes. */
 int string_add(struct call *call, struct slice name, struct slice bytes, struct key **out_key);
 
-/* 0: a string may become so large. Else the error was answered (1), or -ENOMEM: it would not leave
- * room for anything else. */
+/* 0: a string may become so large. Else the error was answered (1), or as string_check_share. */
 int string_check_size(struct call *call, uint64_t size, uint64_t added);
 
 /* An expiry time given as an argument of SET, GETEX, SETEX. */
