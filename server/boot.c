@@ -179,6 +179,7 @@ static int make_net(struct house *house)
 {
     struct server *server = &house->server;
     struct net_handlers handlers = { .on_request = dispatch_request,
+                                     .on_protocol_error = dispatch_protocol_error,
                                      .on_open = session_open,
                                      .on_close = session_close,
                                      .on_turn_end = turn_end,

@@ -329,6 +329,30 @@ START_TEST(refusals_are_counted_where_they_belong)
 }
 END_TEST
 
+static void check_protocol_errors(const struct server *at, struct wire *to)
+{
+    static const char *const bytes[] = { "*1\r\n$x\r\n", "*x\r\n", "\"open\r\n" };
+
+    expect_ok(to, "CONFIG RESETSTAT");
+    for (size_t i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++) {
+        struct wire *broken = wire_open(at);
+
+        ck_assert_int_eq(wire_send(broken, bytes[i], strlen(bytes[i])), 0);
+        expect_error(broken, "ERR Protocol error: ", "");
+        expect_end(broken);
+        wire_close(broken);
+    }
+    check_error_count(to, "ERR", 3);
+    ck_assert_int_eq(info_number(to, "total_error_replies"), 3);
+}
+
+START_TEST(bytes_that_are_no_request_count_as_errors)
+{
+    check_protocol_errors(&redis, redis_wire);
+    check_protocol_errors(&server, wire);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("statistics");
@@ -342,6 +366,7 @@ int main(void)
     tcase_add_test(tcase, who_is_unblocked_has_failed_once);
     tcase_add_test(tcase, who_blocked_and_was_served_called_once);
     tcase_add_test(tcase, refusals_are_counted_where_they_belong);
+    tcase_add_test(tcase, bytes_that_are_no_request_count_as_errors);
     tcase_add_test(tcase, resetstat_counts_expired_keys_anew);
     tcase_add_test(tcase, resetstat_counts_what_spilled_anew_and_keeps_what_is_there);
     return suite_run(suite);

@@ -32,11 +32,21 @@ struct session *session_of(struct client *client)
 
 /* ---- refusals ------------------------------------------------------------------------------- */
 
+static void count_error(struct server *server, struct reply *reply)
+{
+    if (!reply->had_error) return;
+    statistics_count_error(server->statistics, reply->error_code);
+    reply->had_error = false;
+}
+
 void dispatch_count_error(struct call *call)
 {
-    if (!call->reply->had_error) return;
-    statistics_count_error(call->server->statistics, call->reply->error_code);
-    call->reply->had_error = false;
+    count_error(call->server, call->reply);
+}
+
+void dispatch_protocol_error(void *context, struct client *client)
+{
+    count_error(context, client_reply(client));
 }
 
 void dispatch_rejected(struct call *call)

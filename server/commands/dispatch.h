@@ -8,6 +8,8 @@ struct client;
 /* net's on_request; context is the server. */
 void dispatch_request(void *context, struct client *client, struct slice *arguments,
                       uint32_t argument_count);
+/* net's on_protocol_error: counts it. */
+void dispatch_protocol_error(void *context, struct client *client);
 /* Runs a call whose turn it is; a result of its handler (command.h). Counts it, feeds slow log. A
  * negative result but -EAGAIN was answered. */
 int dispatch_run(struct call *call);

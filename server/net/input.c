@@ -187,6 +187,8 @@ static void answer_protocol_error(struct client *client, const char *error)
     reply_errorf(client_reply(client), "ERR Protocol error: %s", error);
     log_write(client->net->log, LOG_VERBOSE, "Protocol error (%s) from client id=%llu addr=%s",
               error, (unsigned long long)client->id, client_peer_text(client));
+    if (client->net->handlers.on_protocol_error)
+        client->net->handlers.on_protocol_error(client->net->handlers.context, client);
     client_close_after_reply(client);
 }
 

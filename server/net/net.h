@@ -20,6 +20,9 @@ struct net_handlers {
      * arguments may be changed by the handler. */
     void (*on_request)(void *context, struct client *client, struct slice *arguments,
                        uint32_t argument_count);
+    /* Bytes that are no request: the error was written to client_reply(client), and the client will
+     * be closed behind it. May be NULL. */
+    void (*on_protocol_error)(void *context, struct client *client);
     /* A client was accepted: its session memory is zeroed; set it up. */
     void (*on_open)(void *context, struct client *client);
     /* The client is gone: its socket is closed and it will be freed at the end of this turn.
