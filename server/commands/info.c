@@ -11,6 +11,8 @@
 #include "modules/spill/store.h"
 #include "server/commands/command.h"
 #include "server/commands/handlers.h"
+#include "server/commands/info_constant.h"
+#include "server/commands/info_memory.h"
 #include "server/commands/info_text.h"
 #include "server/commands/parking.h"
 #include "server/commands/part_counters.h"
@@ -22,11 +24,13 @@
 #include "server/keyspace/claims.h"
 #include "server/keyspace/keyspace.h"
 #include "server/keyspace/watch.h"
+#include "server/net/loop.h"
 #include "server/net/net.h"
 #include "server/observe/info_version.h"
-#include "server/observe/memory.h"
 
 typedef unsigned long long ull;
+
+enum { LRU_CLOCK_MASK = 0xffffff }; /* Redis keeps 24 bits of a key's last access */
 
 /* ---- the text
  * ------------------------------------------------------------------------------------ */
@@ -74,14 +78,6 @@ void info_human(uint64_t bytes, char *text, size_t size)
         (void)snprintf(text, size, "%.2f%c", value, units[unit]);
 }
 
-static void add_human(struct info_text *text, const char *field, uint64_t bytes)
-{
-    char human[32];
-
-    info_human(bytes, human, sizeof(human));
-    info_add(text, "%s:%llu\r\n%s_human:%s\r\n", field, (ull)bytes, field, human);
-}
-
 /* ---- sections
  * ---------------------------------------------------------------------------------------- */
 
@@ -92,21 +88,24 @@ static void server_section(struct server *server, struct info_text *text)
     const char *file = config_file(server->config);
 
     (void)uname(&name);
-    info_add(text,
-             "redis_version:%s\r\nsluice_version:%s\r\nredis_git_sha1:00000000\r\n"
-             "redis_git_dirty:0\r\nredis_build_id:0\r\nredis_mode:standalone\r\nos:%s %s %s\r\n"
-             "arch_bits:%d\r\nmonotonic_clock:%s\r\nmultiplexing_api:epoll\r\n"
-             "gcc_version:%d.%d.%d\r\nprocess_id:%ld\r\nprocess_supervised:no\r\nrun_id:%s\r\n"
-             "tcp_port:%u\r\nserver_time_usec:%lld\r\nuptime_in_seconds:%lld\r\n"
-             "uptime_in_days:%lld\r\nhz:10\r\nconfigured_hz:%lld\r\nexecutable:%s\r\n"
-             "config_file:%s\r\nio_threads_active:0\r\ndurability:none, data does not survive the "
-             "end of the process\r\n",
-             REDIS_VERSION, SLUICE_VERSION, name.sysname, name.release, name.machine,
-             (int)sizeof(void *) * 8, server->statistics->ticks.is_counter ? "TSC" : "POSIX",
-             __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__, (long)getpid(), server->run_id,
-             net_tcp_port(server->net), (long long)clock_realtime_us(), (long long)up_s,
-             (long long)(up_s / 86400), (long long)server->config->hz, server->executable,
-             file ? file : "");
+    info_add(
+        text,
+        "redis_version:%s\r\nsluice_version:%s\r\nredis_git_sha1:00000000\r\n"
+        "redis_git_dirty:0\r\nredis_build_id:0\r\nredis_mode:standalone\r\nos:%s %s %s\r\n"
+        "arch_bits:%d\r\nmonotonic_clock:%s\r\nmultiplexing_api:epoll\r\n"
+        "atomicvar_api:c11-builtin\r\ngcc_version:%d.%d.%d\r\nprocess_id:%ld\r\nprocess_supervised:"
+        "no\r\nrun_id:%s\r\n"
+        "tcp_port:%u\r\nserver_time_usec:%lld\r\nuptime_in_seconds:%lld\r\n"
+        "uptime_in_days:%lld\r\nhz:10\r\nconfigured_hz:%lld\r\nlru_clock:%lld\r\nexecutable:%s\r\n"
+        "config_file:%s\r\nio_threads_active:0\r\ndurability:none, data does not survive the "
+        "end of the process\r\n",
+        REDIS_VERSION, SLUICE_VERSION, name.sysname, name.release, name.machine,
+        (int)sizeof(void *) * 8, server->statistics->ticks.is_counter ? "TSC" : "POSIX", __GNUC__,
+        __GNUC_MINOR__, __GNUC_PATCHLEVEL__, (long)getpid(), server->run_id,
+        net_tcp_port(server->net), (long long)clock_realtime_us(), (long long)up_s,
+        (long long)(up_s / 86400), (long long)server->config->hz,
+        (long long)((clock_realtime_ms() / 1000) & LRU_CLOCK_MASK), server->executable,
+        file ? file : "");
 }
 
 static void clients_section(struct server *server, struct info_text *text)
@@ -131,48 +130,6 @@ static void clients_section(struct server *server, struct info_text *text)
              (ull)parking_count(server->parking, PARKED_STREAMING));
 }
 
-static void memory_section(struct server *server, struct info_text *text)
-{
-    struct memory_info memory;
-    struct net_info net;
-    double fragmentation;
-
-    net_info(server->net, &net);
-    memory_info(server->memory, &memory);
-    fragmentation = memory.used_bytes ? (double)memory.rss_bytes / (double)memory.used_bytes : 1;
-    add_human(text, "used_memory", memory.used_bytes);
-    add_human(text, "used_memory_rss", memory.rss_bytes);
-    add_human(text, "used_memory_peak", memory.peak_used_bytes);
-    info_add(text,
-             "used_memory_peak_perc:%.2f%%\r\nused_memory_overhead:%llu\r\n"
-             "used_memory_startup:%llu\r\nused_memory_dataset:%llu\r\n",
-             memory.peak_used_bytes
-                 ? 100.0 * (double)memory.used_bytes / (double)memory.peak_used_bytes
-                 : 100.0,
-             (ull)(memory.clients_bytes + memory.buffers_bytes + memory.sessions_bytes +
-                   memory.parked_bytes + memory.blocked_bytes + memory.fibers_bytes),
-             (ull)memory.startup_bytes, (ull)(memory.keyspace_bytes + memory.spill_bytes));
-    add_human(text, "total_system_memory", server->machine_memory_bytes);
-    info_add(text,
-             "rss_anon:%llu\r\nrss_anon_peak:%llu\r\nunspillable_memory:%llu\r\n"
-             "mem_keyspace:%llu\r\nmem_values:%llu\r\nmem_spill:%llu\r\nmem_spill_budget:%llu\r\n"
-             "mem_spill_index:%llu\r\nmem_net_buffers:%llu\r\nmem_clients_normal:%llu\r\n"
-             "mem_sessions:%llu\r\nmem_parked:%llu\r\nmem_blocked:%llu\r\nmem_fibers:%llu\r\n",
-             (ull)memory.rss_anon_bytes, (ull)memory.peak_rss_anon_bytes,
-             (ull)memory.unspillable_bytes, (ull)memory.keyspace_bytes, (ull)memory.values_bytes,
-             (ull)memory.spill_bytes, (ull)memory.spill_budget_bytes, (ull)memory.spill_index_bytes,
-             (ull)memory.buffers_bytes, (ull)memory.clients_bytes, (ull)memory.sessions_bytes,
-             (ull)memory.parked_bytes, (ull)memory.blocked_bytes, (ull)memory.fibers_bytes);
-    add_human(text, "maxmemory", memory.limit_bytes);
-    info_add(text, "mem_net_pool:%llu\r\nmem_net_input:%llu\r\nmem_net_output:%llu\r\n",
-             (ull)net.pool_bytes, (ull)net.heap_input_bytes, (ull)net.heap_output_bytes);
-    info_add(text,
-             "maxmemory_policy:noeviction\r\nmem_fragmentation_ratio:%.2f\r\n"
-             "mem_fragmentation_bytes:%lld\r\nmem_not_counted_for_evict:0\r\n"
-             "mem_replication_backlog:0\r\nmem_clients_slaves:0\r\nmem_allocator:jemalloc\r\n",
-             fragmentation, (long long)memory.rss_bytes - (long long)memory.used_bytes);
-}
-
 static void persistence_section(struct server *server, struct info_text *text)
 {
     struct keyspace_info keyspace;
@@ -180,10 +137,24 @@ static void persistence_section(struct server *server, struct info_text *text)
     keyspace_info(server->keyspace, &keyspace);
     info_add(text,
              "loading:0\r\nasync_loading:0\r\nrdb_changes_since_last_save:%llu\r\n"
-             "rdb_bgsave_in_progress:0\r\nrdb_last_save_time:%lld\r\nrdb_last_bgsave_status:ok\r\n"
-             "aof_enabled:0\r\naof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0\r\n"
-             "aof_last_bgrewrite_status:ok\r\naof_last_write_status:ok\r\n",
-             (ull)keyspace.changes, (long long)(server->started_at_ms / 1000));
+             "rdb_last_save_time:%lld\r\n%s",
+             (ull)keyspace.changes, (long long)(server->started_at_ms / 1000),
+             info_constant_persistence);
+}
+
+static void add_rates(struct server *server, const struct net_info *net, struct info_text *text)
+{
+    const struct statistics *statistics = server->statistics;
+    struct rate_counts counts = { .commands = statistics->commands_processed,
+                                  .input_bytes = net->input_bytes,
+                                  .output_bytes = net->output_bytes };
+    struct rate_figures rates;
+
+    rates_get(&statistics->rates, loop_now_us(server->loop), &counts, &rates);
+    info_add(text,
+             "instantaneous_ops_per_sec:%.0f\r\ninstantaneous_input_kbps:%.2f\r\n"
+             "instantaneous_output_kbps:%.2f\r\n",
+             rates.commands, rates.input_bytes / 1024, rates.output_bytes / 1024);
 }
 
 static void stats_section(struct server *server, struct info_text *text)
@@ -199,20 +170,20 @@ static void stats_section(struct server *server, struct info_text *text)
         "total_connections_received:%llu\r\ntotal_commands_processed:%llu\r\n"
         "total_net_input_bytes:%llu\r\ntotal_net_output_bytes:%llu\r\n"
         "total_reads_processed:%llu\r\ntotal_writes_processed:%llu\r\n"
-        "rejected_connections:%llu\r\nexpired_keys:%llu\r\nevicted_keys:0\r\n"
+        "rejected_connections:%llu\r\nexpired_keys:%llu\r\n"
+        "expired_time_cap_reached_count:%llu\r\n"
         "evicted_clients:%llu\r\nkeyspace_hits:%llu\r\nkeyspace_misses:%llu\r\n"
-        "pubsub_channels:0\r\npubsub_patterns:0\r\npubsubshard_channels:0\r\n"
-        "latest_fork_usec:0\r\ntotal_forks:0\r\ntotal_error_replies:%llu\r\n"
+        "total_error_replies:%llu\r\n"
         "client_query_buffer_limit_disconnections:%llu\r\n"
         "client_output_buffer_limit_disconnections:%llu\r\nclient_stall_disconnections:%llu\r\n"
         "client_idle_disconnections:%llu\r\naccept_errors:%llu\r\nreads_deferred:%llu\r\n",
         (ull)net.clients_accepted, (ull)statistics->commands_processed, (ull)net.input_bytes,
         (ull)net.output_bytes, (ull)net.reads, (ull)net.writes, (ull)net.clients_rejected,
-        (ull)parts.expired_keys, (ull)net.evicted_clients, (ull)statistics->keyspace_hits,
-        (ull)statistics->keyspace_misses, (ull)statistics->error_replies,
-        (ull)net.query_buffer_limit_closes, (ull)net.output_buffer_limit_closes,
-        (ull)net.stall_closes, (ull)net.idle_closes, (ull)net.accept_errors,
-        (ull)net.reads_deferred);
+        (ull)parts.expired_keys, (ull)statistics->expiry_caps, (ull)net.evicted_clients,
+        (ull)statistics->keyspace_hits, (ull)statistics->keyspace_misses,
+        (ull)statistics->error_replies, (ull)net.query_buffer_limit_closes,
+        (ull)net.output_buffer_limit_closes, (ull)net.stall_closes, (ull)net.idle_closes,
+        (ull)net.accept_errors, (ull)net.reads_deferred);
     info_add(text,
              "turns:%llu\r\nmax_tick_us:%llu\r\nparked_commands:%llu\r\nqueued_commands:%llu\r\n"
              "throttled_commands:%llu\r\nslices:%llu\r\nunblocked_clients:%llu\r\n"
@@ -221,6 +192,8 @@ static void stats_section(struct server *server, struct info_text *text)
              (ull)statistics->queued_commands, (ull)statistics->throttled_commands,
              (ull)statistics->slices, (ull)statistics->unblocked_clients,
              (ull)claims_count(server->claims));
+    add_rates(server, &net, text);
+    info_add(text, "%s", info_constant_stats);
 }
 
 static void spill_section(struct server *server, struct info_text *text)
@@ -419,7 +392,7 @@ static const struct section {
 } sections[] = {
     { "server", "Server", server_section, true },
     { "clients", "Clients", clients_section, true },
-    { "memory", "Memory", memory_section, true },
+    { "memory", "Memory", info_memory_section, true },
     { "persistence", "Persistence", persistence_section, true },
     { "stats", "Stats", stats_section, true },
     { "spill", "Spill", spill_section, true },

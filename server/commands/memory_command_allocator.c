@@ -12,6 +12,16 @@ static bool is_jemalloc(void)
     return mallctl && malloc_stats_print;
 }
 
+#define TEXT_(x) #x
+#define TEXT(x)  TEXT_(x)
+
+const char *allocator_name(void)
+{
+    if (!is_jemalloc()) return "libc";
+    return "jemalloc-" TEXT(JEMALLOC_VERSION_MAJOR) "." TEXT(JEMALLOC_VERSION_MINOR) "." TEXT(
+        JEMALLOC_VERSION_BUGFIX);
+}
+
 static uint64_t figure(const char *name)
 {
     size_t value = 0, size = sizeof(value);

@@ -11,6 +11,8 @@ struct allocator_figures {
     uint64_t resident_bytes;  /* of pages that the kernel backs */
 };
 
+/* As Redis names it: "jemalloc-5.3.0", "libc". */
+const char *allocator_name(void);
 /* False: the allocator is not jemalloc; *out_figures is zeroed. */
 bool allocator_figures(struct allocator_figures *out_figures);
 /* Gives unused pages back to the kernel. True: done, or there is nothing to do. */

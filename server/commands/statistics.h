@@ -4,6 +4,7 @@
 #include "modules/base/clock.h"
 #include "modules/base/slice.h"
 #include "server/commands/part_counters.h"
+#include "server/observe/rates.h"
 
 enum { LATENCY_BUCKETS = 32, ERROR_CODES_MAX = 128, ERROR_CODE_BYTES = 32 };
 
@@ -39,6 +40,8 @@ struct statistics {
     uint64_t throttled_commands; /* that waited for eviction to make room */
     uint64_t unblocked_clients;
     uint64_t max_tick_us;          /* longest turn of the loop since start or CONFIG RESETSTAT */
+    uint64_t expiry_caps;          /* turns that left keys which were due for the next */
+    struct rates rates;            /* sampled once a turn at most */
     uint64_t slices;               /* times that a long operation let others go first */
     struct part_counters at_reset; /* what the last CONFIG RESETSTAT found */
 };

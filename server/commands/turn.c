@@ -8,6 +8,7 @@
 #include "server/keyspace/blocked.h"
 #include "server/keyspace/keyspace.h"
 #include "server/net/loop.h"
+#include "server/net/net.h"
 #include "server/observe/memory.h"
 
 enum {
@@ -20,6 +21,17 @@ enum {
     SLEEP_MAX_MS = 3600000,
 };
 
+static void sample_rates(struct server *server)
+{
+    struct net_info net;
+    struct rate_counts counts = { .commands = server->statistics->commands_processed };
+
+    net_info(server->net, &net);
+    counts.input_bytes = net.input_bytes;
+    counts.output_bytes = net.output_bytes;
+    rates_sample(&server->statistics->rates, loop_now_us(server->loop), &counts);
+}
+
 /* The kernel's figure is asked for often while there is work: between two looks memory can grow by
  * what the clients send in that time. */
 static void look_at_memory(struct server *server)
@@ -31,6 +43,7 @@ static void look_at_memory(struct server *server)
     if (now_us - server->memory_sampled_us >= MEMORY_SAMPLE_US) {
         server->memory_sampled_us = now_us;
         memory_sample(server->memory);
+        sample_rates(server);
     }
     memory_update(server->memory);
 }
@@ -43,6 +56,7 @@ bool turn_end(void *context)
     server->statistics->ended_session = NULL; /* the next turn's calls begin later */
     keyspace_set_now(server->keyspace, loop_now_ms(server->loop));
     has_more = keyspace_expire_due(server->keyspace, EXPIRE_KEYS_A_TURN) == EXPIRE_KEYS_A_TURN;
+    server->statistics->expiry_caps += has_more;
     if (parking_run(server)) has_more = true;
     if (spill_store_tick(server->store, SPILL_SLICE_US)) has_more = true;
     if (keyspace_rehash_step(server->keyspace, REHASH_BUCKETS_A_TURN)) has_more = true;
