@@ -34,7 +34,7 @@ struct blocked {
     struct queue *current; /* the one given out; may be out of the table */
     struct blocked_place
         *given; /* the place that blocked_first or next gave out, while it is there */
-    uint64_t place_bytes;
+    uint64_t place_bytes, arrivals;
 };
 static_assert(offsetof(struct blocked, counts) == 0, "blocked_signal relies on it");
 
@@ -101,11 +101,26 @@ static struct blocked_place *place_of(struct list_link *link)
     return list_container(link, struct blocked_place, link);
 }
 
-/* The waiter is the newest of all: if it stands in the queue already, then last. */
-static bool stands_in(const struct queue *queue, const struct waiter *waiter)
+/* The last place of who did not arrive after waiter; the queue's head when there is none. A new one
+ * is the newest of all. One that comes back was mostly the first, as it was being served. */
+static struct list_link *find_predecessor(struct queue *queue, const struct waiter *waiter)
 {
-    struct list_link *last = list_back(&queue->places);
-    return last && place_of(last)->waiter == waiter;
+    struct list_link *link = queue->places.previous;
+    if (link == &queue->places || place_of(link)->waiter->arrival <= waiter->arrival) return link;
+    link = queue->places.next;
+    while (place_of(link)->waiter->arrival <= waiter->arrival)
+        link = link->next;
+    return link->previous;
+}
+
+/* False: it stands there already. */
+static bool take_place(struct queue *queue, struct blocked_place *place, struct waiter *waiter)
+{
+    struct list_link *before = find_predecessor(queue, waiter);
+    if (before != &queue->places && place_of(before)->waiter == waiter) return false;
+    *place = (struct blocked_place){ .waiter = waiter, .queue = queue };
+    list_insert_between(before, &place->link, before->next);
+    return true;
 }
 
 static void leave_queues(struct blocked *blocked, struct waiter *waiter)
@@ -131,6 +146,7 @@ int blocked_add(struct blocked *blocked, struct waiter *waiter, const struct sli
 {
     uint32_t place_capacity = name_count;
     assert(name_count > 0);
+    if (waiter->arrival == 0) waiter->arrival = ++blocked->arrivals;
     waiter->place_count = 0;
     waiter->heap_index = HEAP_NOT_THERE;
     waiter->places = malloc(place_capacity * sizeof(struct blocked_place));
@@ -139,10 +155,7 @@ int blocked_add(struct blocked *blocked, struct waiter *waiter, const struct sli
         struct queue *queue = get_queue(blocked, waiter->database, names[i]);
         struct blocked_place *place = &waiter->places[waiter->place_count];
         if (!queue) goto fail;
-        if (stands_in(queue, waiter)) continue;
-        *place = (struct blocked_place){ .waiter = waiter, .queue = queue };
-        list_push_back(&queue->places, &place->link);
-        waiter->place_count++;
+        if (take_place(queue, place, waiter)) waiter->place_count++;
     }
     if (waiter->deadline_us >= 0 && heap_add(&blocked->deadlines, waiter, waiter->deadline_us) < 0)
         goto fail;

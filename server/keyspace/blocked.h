@@ -17,6 +17,7 @@ struct waiter {
     unsigned database;
     int64_t deadline_us; /* on the clock the caller uses; -1: none */
     /* blocked's own: */
+    uint64_t arrival;             /* its number; 0: it has never waited */
     struct blocked_place *places; /* one for each of its keys; NULL: it does not wait */
     uint32_t place_count;
     uint32_t heap_index; /* in the heap of deadlines, while it waits */
@@ -30,7 +31,9 @@ int blocked_create(struct blocked **out_blocked);
 void blocked_destroy(struct blocked *blocked); /* accepts NULL; no waiter may be left */
 
 /* Names are copied; one that is named twice counts once. -ENOMEM: nothing has changed. */
-/* waiter must not be waiting; client_id, owner, database and deadline_us are set and stay. */
+/* A waiter that left its queues and comes back, without being zeroed in between, takes its old
+ * place among the others. waiter must not be waiting; client_id, owner, database and deadline_us
+ * are set and stay. */
 int blocked_add(struct blocked *blocked, struct waiter *waiter, const struct slice *names,
                 uint32_t name_count);
 /* Leaves all its queues, at any moment; does nothing when it does not wait. */
@@ -46,7 +49,8 @@ static inline void blocked_signal(struct blocked *blocked, unsigned database, st
 }
 /* As signalling every key that has waiters in that database (SWAPDB). */
 void blocked_signal_database(struct blocked *blocked, unsigned database);
-/* False: nothing is ready. The name is good until the next call of blocked_next_ready. */
+/* False: nothing is ready. The name is good until the next call of blocked_next_ready,
+ * also when nobody waits for it any more. */
 bool blocked_next_ready(struct blocked *blocked, unsigned *out_database, struct slice *out_name);
 /* The key that blocked_next_ready gave out last cannot be served now, because somebody holds it: if
  * anybody still waits for it, it comes out again, but not before blocked_resume. */

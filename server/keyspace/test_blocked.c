@@ -47,6 +47,30 @@ static void expect_none_ready(void)
     ck_assert(!blocked_next_ready(blocked, &database, &ready));
 }
 
+START_TEST(who_comes_back_takes_the_place_it_had)
+{
+    enum { COUNT = 4 };
+    struct waiter waiters[COUNT];
+    struct slice names[] = { named("k"), named("other"), named("k") };
+    for (int i = 0; i < COUNT; i++)
+        wait_for(&waiters[i], "k", -1);
+    for (int back = 0; back < COUNT; back++) {
+        const struct waiter *at;
+        blocked_remove(blocked, &waiters[back]);
+        ck_assert_int_eq(blocked_add(blocked, &waiters[back], names, 3), 0);
+        at = blocked_first(blocked, 0, names[0]);
+        for (int i = 0; i < COUNT; i++) {
+            ck_assert_ptr_eq(at, &waiters[i]);
+            at = blocked_next(blocked, at, 0, names[0]);
+        }
+        ck_assert_ptr_null(at);
+    }
+    for (int i = 0; i < COUNT; i++)
+        blocked_remove(blocked, &waiters[i]);
+    ck_assert_uint_eq(blocked_key_count(blocked), 0);
+}
+END_TEST
+
 START_TEST(waiters_of_a_key_stand_in_order_of_arrival)
 {
     struct waiter waiters[3];
@@ -371,6 +395,7 @@ int main(void)
     int failed;
     tcase_set_timeout(tcase, 60);
     tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, who_comes_back_takes_the_place_it_had);
     tcase_add_test(tcase, waiters_of_a_key_stand_in_order_of_arrival);
     tcase_add_test(tcase, a_signal_without_waiters_is_forgotten);
     tcase_add_test(tcase, signalled_keys_come_once_each_in_order_of_first_signal);
