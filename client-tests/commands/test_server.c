@@ -308,6 +308,20 @@ START_TEST(replication_is_that_of_a_master_alone)
 }
 END_TEST
 
+/* Neither is answered a second MONITOR, and neither shows a monitor the RESET that ends it. */
+START_TEST(a_monitor_is_told_once_and_not_of_its_own_reset)
+{
+    struct wire *wires[] = { wire, redis_wire };
+
+    for (int i = 0; i < 2; i++) {
+        expect_ok(wires[i], "MONITOR");
+        wire_command(wires[i], "MONITOR");
+        expect_text(wires[i], "RESET", "RESET");
+        expect_text(wires[i], "PONG", "PING");
+    }
+}
+END_TEST
+
 START_TEST(nothing_claims_to_have_saved)
 {
     static const char *const commands[] = { "SAVE", "BGSAVE", "BGSAVE SCHEDULE", "BGREWRITEAOF",
@@ -337,6 +351,7 @@ int main(void)
     tcase_add_test(tcase, memory_reports_and_purges);
     tcase_add_test(tcase, lolwut_ends_with_the_version);
     tcase_add_test(tcase, replication_is_that_of_a_master_alone);
+    tcase_add_test(tcase, a_monitor_is_told_once_and_not_of_its_own_reset);
     tcase_add_test(tcase, nothing_claims_to_have_saved);
     return suite_run(suite);
 }

@@ -66,10 +66,12 @@ static uint8_t *make_line(const struct call *call, size_t *out_size)
     return line;
 }
 
-/* A line must not come between the parts of a reply that the monitor itself is waiting for. */
-static bool is_amid_reply(const struct session *session, const struct call *call)
+/* A line must not come between the parts of a reply that the monitor itself is waiting for, and
+ * with its RESET it is none any more. */
+static bool is_left_out(const struct session *session, const struct call *call)
 {
     if (session == call->session && call->in_transaction) return true;
+    if (session == call->session && call->command->handler == connection_reset) return true;
     return session->parked &&
            (session->parked->state == PARKED_RUNNING || session->parked->state == PARKED_STREAMING);
 }
@@ -97,7 +99,7 @@ void monitors_show_call(struct call *call)
     {
         struct session *session = list_container(link, struct session, monitor_link);
 
-        if (client_is_closing(session->client) || is_amid_reply(session, call)) continue;
+        if (client_is_closing(session->client) || is_left_out(session, call)) continue;
         reply_simple(client_reply(session->client), slice_of(line, size));
         if (client_hoards_output(session->client, monitors->count))
             close_slow_monitor(call->server, session);
@@ -111,12 +113,11 @@ int monitor_monitor(struct call *call)
     struct session *session = call->session;
 
     if (call->in_transaction) return call_error(call, "ERR MONITOR isn't allowed in a transaction");
-    if (!session->is_monitor) {
-        session->is_monitor = true;
-        list_push_back(&call->server->monitors->sessions, &session->monitor_link);
-        call->server->monitors->count++;
-        client_set_idle_exempt(session->client, true);
-    }
+    if (session->is_monitor) return 0; /* as in Redis: no answer */
+    session->is_monitor = true;
+    list_push_back(&call->server->monitors->sessions, &session->monitor_link);
+    call->server->monitors->count++;
+    client_set_idle_exempt(session->client, true);
     reply_ok(call->reply);
     return 0;
 }
