@@ -260,10 +260,10 @@ START_TEST(a_transaction_that_was_held_back_may_end_a_pause_itself)
 {
     struct wire *other = wire_open(&server);
 
-    expect_ok(control, "CLIENT PAUSE 100000 WRITE");
     expect_ok(client, "MULTI");
     expect_text(client, "QUEUED", "RPUSH k a");
     expect_text(client, "QUEUED", "CLIENT UNPAUSE");
+    expect_ok(control, "CLIENT PAUSE 100000 WRITE");
     wire_command(client, "EXEC");
     expect_silence(client, control);
     wire_command(other, "RPUSH k b");
@@ -272,6 +272,20 @@ START_TEST(a_transaction_that_was_held_back_may_end_a_pause_itself)
     expect_text(client, "1) (integer) 1\n2) OK", "");
     expect_integer(other, 2, "");
     wire_close(other);
+}
+END_TEST
+
+START_TEST(a_pause_of_writes_holds_back_their_queueing_too)
+{
+    expect_ok(control, "CLIENT PAUSE 100000 WRITE");
+    expect_ok(client, "MULTI");
+    expect_text(client, "QUEUED", "LLEN k");
+    wire_command(client, "RPUSH k a");
+    expect_silence(client, control);
+    expect_integer(control, 0, "LLEN k");
+    expect_ok(control, "CLIENT UNPAUSE");
+    expect_text(client, "QUEUED", "");
+    expect_text(client, "1) (integer) 0\n2) (integer) 1", "EXEC");
 }
 END_TEST
 
@@ -425,6 +439,7 @@ int main(void)
     tcase_add_checked_fixture(paused, open_clients, close_clients);
     tcase_add_test(paused, what_a_pause_held_back_does_not_come_into_a_transaction_that_ends_it);
     tcase_add_test(paused, a_transaction_that_was_held_back_may_end_a_pause_itself);
+    tcase_add_test(paused, a_pause_of_writes_holds_back_their_queueing_too);
     tcase_add_test(paused, who_ends_its_input_while_paused_is_not_blocked_for_ever);
     tcase_add_test(paused, who_is_killed_while_paused_does_not_run);
     tcase_add_unchecked_fixture(large, start_server, stop_server);

@@ -332,7 +332,8 @@ int client_unblock(struct call *call)
 int client_pause(struct call *call)
 {
     struct server *server = call->server;
-    int64_t timeout_ms, until_ms, now_ms = loop_now_ms(server->loop);
+    uint64_t until_us, now_us = loop_now_us(server->loop);
+    int64_t timeout_ms;
     bool writes_only = false;
 
     if (call->argument_count > 4) return call_wrong_subcommand_arity(call);
@@ -342,15 +343,15 @@ int client_pause(struct call *call)
             return call_error(call, "ERR CLIENT PAUSE mode must be WRITE or ALL");
     }
     if (!number_parse_int64(call->arguments[2], &timeout_ms) ||
-        timeout_ms > INT64_MAX / 1000 - now_ms)
+        timeout_ms > (INT64_MAX - (int64_t)now_us) / 1000)
         return call_error(call, "ERR timeout is not an integer or out of range");
     if (timeout_ms < 0) return call_error(call, "ERR timeout is negative");
-    until_ms = now_ms + timeout_ms;
-    if (server->paused_until_ms > now_ms) {
+    until_us = now_us + (uint64_t)timeout_ms * 1000;
+    if (server->paused_until_us > now_us) {
         if (!server->pause_is_for_writes_only) writes_only = false;
-        if (server->paused_until_ms > until_ms) until_ms = server->paused_until_ms;
+        if (server->paused_until_us > until_us) until_us = server->paused_until_us;
     }
-    server->paused_until_ms = until_ms;
+    server->paused_until_us = until_us;
     server->pause_is_for_writes_only = writes_only;
     reply_ok(call->reply);
     return 0;

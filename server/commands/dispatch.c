@@ -256,13 +256,13 @@ void dispatch_request(void *context, struct client *client, struct slice *argume
         return;
     }
     session->last_command = call.command;
-    if (session->transaction && !(call.command->flags & COMMAND_IMMEDIATE)) {
+    if (transaction_takes(&call)) {
         if (call.command->flags & COMMAND_NO_MULTI) {
             (void)call_error(&call, "ERR Command not allowed inside a transaction");
             dispatch_rejected(&call);
             return;
         }
-        transaction_queue(&call);
+        if (!parking_before_queueing(&call)) transaction_queue(&call);
         return;
     }
     start(&call);

@@ -10,6 +10,7 @@
 #include "server/commands/server.h"
 #include "server/commands/session.h"
 #include "server/commands/statistics.h"
+#include "server/commands/transaction.h"
 #include "server/net/client.h"
 #include "server/net/loop.h"
 #include "server/net/net.h"
@@ -159,7 +160,7 @@ static bool must_wait_for_pause(const struct call *call)
 {
     const struct server *server = call->server;
 
-    if (server->paused_until_ms == 0 || loop_now_ms(server->loop) >= server->paused_until_ms)
+    if (server->paused_until_us == 0 || loop_now_us(server->loop) >= server->paused_until_us)
         return false;
     if (call->command->flags & COMMAND_ADMIN) return false;
     return !server->pause_is_for_writes_only || call_writes(call);
@@ -244,6 +245,11 @@ static bool before(struct call *call, bool is_first)
     return false;
 }
 
+bool parking_before_queueing(struct call *call)
+{
+    return must_wait_for_pause(call) && wait_in(call, PARKED_PAUSED);
+}
+
 bool parking_before(struct call *call)
 {
     return before(call, false);
@@ -299,6 +305,12 @@ static bool has_gone(const struct parked_call *parked)
 void parking_attempt(struct parked_call *parked, bool is_first)
 {
     if (has_gone(parked)) {
+        parking_finish(parked);
+        return;
+    }
+    if (transaction_takes(&parked->call)) { /* a pause held it back */
+        if (parking_before_queueing(&parked->call)) return;
+        transaction_queue(&parked->call);
         parking_finish(parked);
         return;
     }

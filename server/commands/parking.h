@@ -64,6 +64,9 @@ struct spill_hooks parking_hooks(struct server *server);
 /* True: this call has to wait before it may run (its keys are held, or a grown store must shrink);
  * it was parked. False: run it now. May answer an error itself (-ENOMEM) and then returns true. */
 bool parking_before(struct call *call);
+/* The same for what a MULTI is to take in: only CLIENT PAUSE holds that back, as it does in Redis.
+ */
+bool parking_before_queueing(struct call *call);
 /* A call that returned -EAGAIN goes on in a fiber. */
 void parking_run_in_fiber(struct call *call);
 /* Puts a call into the queues of its keys; see call_block. */

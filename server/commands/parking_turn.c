@@ -95,7 +95,7 @@ static void run_without_fiber(struct server *server)
 
 void parking_end_pause(struct server *server)
 {
-    server->paused_until_ms = 0;
+    server->paused_until_us = 0;
 }
 
 static void run_paused(struct server *server)
@@ -104,8 +104,8 @@ static void run_paused(struct server *server)
     uint64_t held_back = parking->counts[PARKED_PAUSED];
     struct parked_call *parked;
 
-    if (server->paused_until_ms && loop_now_ms(server->loop) < server->paused_until_ms) return;
-    server->paused_until_ms = 0;
+    if (server->paused_until_us && loop_now_us(server->loop) < server->paused_until_us) return;
+    server->paused_until_us = 0;
     /* One of them may begin another pause: then the others stand in line again. */
     while (held_back-- > 0 && (parked = first_of(parking, PARKED_PAUSED))) {
         parking_dequeue(parking, parked);
@@ -135,7 +135,7 @@ static bool has_work(const struct server *server)
 
     return parking->disk_answered || parking->has_let_go || has_granted(server) ||
            !list_is_empty(&parking->between_slices) ||
-           (parking->counts[PARKED_PAUSED] > 0 && server->paused_until_ms == 0) ||
+           (parking->counts[PARKED_PAUSED] > 0 && server->paused_until_us == 0) ||
            (parking->counts[PARKED_THROTTLED] > 0 &&
             spill_store_pressure(server->store) != SPILL_SLOW);
 }
@@ -143,7 +143,7 @@ static bool has_work(const struct server *server)
 /* No call waits for anything, as at the end of most turns. */
 static bool is_quiet(const struct server *server)
 {
-    return server->parking->bytes == 0 && server->paused_until_ms == 0;
+    return server->parking->bytes == 0 && server->paused_until_us == 0;
 }
 
 bool parking_run(struct server *server)
@@ -176,8 +176,8 @@ int64_t parking_sleep_us(struct server *server)
     now_us = (int64_t)loop_now_us(server->loop);
     if (has_work(server)) return 0; /* it came up after parking_run */
     if (deadline >= 0) sleep_us = deadline > now_us ? deadline - now_us : 0;
-    if (server->paused_until_ms) {
-        int64_t pause_us = (server->paused_until_ms - loop_now_ms(server->loop)) * 1000;
+    if (server->paused_until_us) {
+        int64_t pause_us = (int64_t)(server->paused_until_us - loop_now_us(server->loop));
 
         if (pause_us < 0) pause_us = 0;
         if (sleep_us < 0 || pause_us < sleep_us) sleep_us = pause_us;

@@ -27,8 +27,8 @@ struct server {
     struct slowlog *slowlog;       /* observe/slowlog.h */
     struct latency *latency;       /* observe/latency.h */
 
-    /* CLIENT PAUSE: until when (loop_now_ms), 0: no pause. */
-    int64_t paused_until_ms;
+    /* CLIENT PAUSE: until when (loop_now_us), 0: no pause. */
+    uint64_t paused_until_us;
     bool pause_is_for_writes_only;
     uint64_t memory_updated_us; /* likewise memory_update */
     uint64_t memory_sampled_us; /* loop_now_us when memory_sample last ran in a turn */

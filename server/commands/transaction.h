@@ -3,6 +3,7 @@
 #ifndef SERVER_COMMANDS_TRANSACTION_H
 #define SERVER_COMMANDS_TRANSACTION_H
 #include "server/commands/command.h"
+#include "server/commands/session.h"
 
 struct queued_command {
     const struct command *command;
@@ -20,6 +21,12 @@ struct transaction {
     bool is_running; /* its EXEC has begun, which owns it from then on */
 };
 
+/* The call is to be queued: its session has an open MULTI, and it is none of the commands that run
+ * at once. */
+static inline bool transaction_takes(const struct call *call)
+{
+    return call->session->transaction && !(call->command->flags & COMMAND_IMMEDIATE);
+}
 /* Puts a call into its session's queue and answers QUEUED; the limit of what may be queued is a
  * quarter of maxmemory. */
 void transaction_queue(struct call *call);
