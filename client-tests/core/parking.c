@@ -240,6 +240,41 @@ START_TEST(a_waiter_is_served_after_a_call_that_claimed_all_keys)
 }
 END_TEST
 
+/* What writes is run to the end, and answers nobody. */
+START_TEST(a_transaction_whose_client_goes_is_finished)
+{
+    int caught = 0;
+
+    fill("walked", 20000, 300);
+    for (int round = 0; round < 20; round++) {
+        struct wire *other = wire_open(&server);
+        bool is_running = false;
+
+        expect_integer(control, 4, "RPUSH a 1 2 3 4");
+        expect_ok(control, "SET s %b", "text", (size_t)4);
+        wire_command(other, "MULTI");
+        wire_command(other, "RPUSH a 5");
+        wire_command(other, "LREM walked 0 never");
+        wire_command(other, "LMOVEM a b LEFT RIGHT COUNT 2 BULK");
+        wire_command(other, "LPOP a 2");
+        wire_command(other, "GETSET s other");
+        wire_skip(other, 6);
+        wire_command(other, "EXEC");
+        do {
+            is_running = info_number(control, "claims") > 0;
+        } while (!is_running && !wire_wait(other, 0));
+        caught += is_running;
+        wire_reset(other);
+        info_wait(control, "claims", 0);
+        expect_integer(control, 2, "LLEN b");
+        expect_text(control, "1) \"5\"", "LRANGE a 0 -1");
+        expect_string(control, "other", "GET s");
+        expect_integer(control, 3, "DEL a b s");
+    }
+    ck_assert_int_gt(caught, 0);
+}
+END_TEST
+
 /* ---- pauses ------------------------------------------------------------------------------------
  */
 
@@ -430,6 +465,7 @@ int main(void)
     tcase_add_test(served, a_waiter_is_served_with_more_than_one_buffer_holds);
     tcase_add_test(served, a_block_of_many_is_moved_to_a_waiter);
     tcase_add_test(served, a_client_that_streams_to_a_waiter_may_go);
+    tcase_add_test(served, a_transaction_whose_client_goes_is_finished);
     tcase_add_unchecked_fixture(held, start_server, stop_server);
     tcase_add_checked_fixture(held, open_clients, close_clients);
     tcase_add_test(held, waiters_with_a_common_destination_do_not_wake_each_other_for_ever);

@@ -370,6 +370,7 @@ void parking_forget(struct session *session)
     if (!parked) return;
     session->parked = NULL;
     parked->call.session = NULL;
+    chain_init(&parking->no_output, chain_pool(parked->call.reply->chain));
     parked->call.reply = &parking->no_reply;
     parking->has_let_go = true;
     if (parked->state == PARKED_RUNNING) {
@@ -402,6 +403,7 @@ int parking_create(struct server *server, struct parking **out_parking)
     list_init(&parking->between_slices);
     parking->no_reply.is_muted = true;
     parking->no_reply.protocol = 2;
+    parking->no_reply.chain = &parking->no_output;
     *out_parking = parking;
     return 0;
 }

@@ -6,6 +6,7 @@
  *   parking_turn.c     what is due at the end of a turn */
 #ifndef SERVER_COMMANDS_PARKING_INTERNAL_H
 #define SERVER_COMMANDS_PARKING_INTERNAL_H
+#include "modules/pool/chain.h"
 #include "server/commands/parking.h"
 
 struct parking {
@@ -15,6 +16,7 @@ struct parking {
     struct list_link between_slices; /* RUNNING calls that let others go first */
     struct parked_call *running;     /* whose fiber is executing */
     struct reply no_reply;           /* where calls write whose client has gone */
+    struct chain no_output;          /* its chain: it stays empty, but whoever looks finds one */
     uint64_t slice_started_us;
     uint64_t bytes;
     bool disk_answered; /* a read ended since suspended calls were last resumed */
