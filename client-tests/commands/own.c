@@ -237,6 +237,24 @@ START_TEST(sl_list_info_tells_where_the_elements_are)
 }
 END_TEST
 
+/* Another client's commands go between: the walk over the list's chunks is parked. */
+START_TEST(figures_of_a_long_list_are_gathered_without_holding_others_up)
+{
+    int64_t parked;
+
+    fill("short");
+    fill("l");
+    fill("l"); /* 2,500 chunks */
+    parked = info_number(wire, "parked_commands");
+    ck_assert_int_gt(ask_integer(wire, "MEMORY USAGE short"), 0);
+    ck_assert_int_eq(info_number(wire, "parked_commands"), parked);
+    ck_assert_int_eq(storage("elements"), 10000);
+    ck_assert_int_eq(info_number(wire, "parked_commands"), parked + 1);
+    ck_assert_int_gt(ask_integer(wire, "MEMORY USAGE l"), 0);
+    ck_assert_int_eq(info_number(wire, "parked_commands"), parked + 2);
+}
+END_TEST
+
 START_TEST(info_names_what_clients_and_tests_wait_on)
 {
     static const char *const fields[] = { "blocked_clients",     "total_blocking_keys",
@@ -295,6 +313,7 @@ int main(void)
     tcase_add_test(tcase, blmovem_waits_until_there_is_one);
     tcase_add_test(tcase, blmovem_exactly_waits_until_all_are_there);
     tcase_add_test(tcase, sl_list_info_tells_where_the_elements_are);
+    tcase_add_test(tcase, figures_of_a_long_list_are_gathered_without_holding_others_up);
     tcase_add_test(tcase, info_names_what_clients_and_tests_wait_on);
     tcase_add_test(tcase, statistics_of_commands_and_errors_are_kept);
     return suite_run(suite);

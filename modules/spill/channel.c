@@ -298,7 +298,8 @@ void spill_channel_info(struct spill_channel *channel, struct spill_channel_info
 
     channel_lock(channel);
     spill_store_info(channel->store, &store);
-    if (channel->deque) spill_deque_info(channel->deque, &deque);
+    /* Without a pause hook it cannot fail. */
+    if (channel->deque) (void)spill_deque_info(channel->deque, &deque);
     *out_info = (struct spill_channel_info){
         .message_count = deque.element_count,
         .message_bytes = deque.element_bytes,

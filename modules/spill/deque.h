@@ -110,8 +110,12 @@ struct spill_deque_info {
     uint64_t bytes_on_disk; /* extents, in whole blocks or their share of one */
     uint32_t tree_height;   /* levels of the tree, that of the chunks too; 0: no tree */
 };
-/* Never waits: figures of unloaded subtrees come from their references. */
-void spill_deque_info(const struct spill_deque *deque, struct spill_deque_info *out_info);
+/* Reads nothing: figures of unloaded subtrees come from their references. Looks at every block in
+ * memory and calls the store's pause hook after each few hundred; meanwhile eviction and reads go
+ * on, so that what is in memory is told as it was when the walk came by. 0, or the hook's error. */
+int spill_deque_info(struct spill_deque *deque, struct spill_deque_info *out_info);
+/* Of the whole list, in memory or not. O(1). */
+uint64_t spill_deque_chunk_count(const struct spill_deque *deque);
 /* True: nothing of it is on disk only, so that no operation on it waits. False: something may be
  * (after snapshots and changes in the middle of a long list it says so although all is in memory).
  * O(1). */

@@ -1,4 +1,8 @@
-/* Figures of a deque, its invariants, and pinning an end. */
+/* Figures of a deque, in pieces: a list of gigabytes in memory has hundreds of thousands of blocks.
+ *
+ * The walk remembers by element how far it has come and goes down again after each pause, because
+ * nodes that were loaded may have gone from memory meanwhile. The block it was at last is pinned:
+ * so the path to it stays loaded, and what was counted in part is never met again as a whole. */
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -8,16 +12,24 @@
 #include "modules/spill/node_image.h"
 #include "modules/spill/store_internal.h"
 
-static void add_block(const struct block *block, struct spill_deque_info *info)
+enum { PIECE_BLOCKS = 256 }; /* between two calls of the pause hook */
+
+struct survey {
+    struct spill_deque_info *info;
+    uint64_t from;      /* elements before it have been counted */
+    unsigned left;      /* blocks that the piece may still count */
+    struct block *last; /* counted, a leaf or not loaded */
+};
+
+static bool is_counted(const struct survey *survey, uint64_t first, uint64_t element_count)
 {
-    info->bytes_in_memory += alloc_size(sizeof(*block)) + block_loaded_bytes(block);
-    if (block->height > 0 && block_is_loaded(block)) {
-        if (block->ref.generation)
-            info->bytes_on_disk += spill_file_footprint(block->ref.size_bytes);
-        for (unsigned i = 0; i < block->end; i++)
-            add_block(block->slots[i].block, info);
-        return;
-    }
+    return survey->from > first && survey->from >= first + element_count;
+}
+
+static void count_leaf(struct survey *survey, struct block *block)
+{
+    struct spill_deque_info *info = survey->info;
+
     info->chunk_count += block->chunk_count;
     info->bytes_on_disk += block_footprint(block);
     if (block->height > 0) return;
@@ -28,18 +40,93 @@ static void add_block(const struct block *block, struct spill_deque_info *info)
     if (block->state == BLOCK_READING && block->is_prefetched) info->chunks_prefetching++;
 }
 
-void spill_deque_info(const struct spill_deque *deque, struct spill_deque_info *out_info)
+/* False: the piece is done. */
+static bool survey_block(struct survey *survey, struct block *block, uint64_t first)
 {
-    struct block *parts[PARTS_MAX] = { deque->ends[SPILL_HEAD], deque->sides[SPILL_HEAD],
-                                       deque->root, deque->sides[SPILL_TAIL],
-                                       deque_is_single(deque) ? NULL : deque->ends[SPILL_TAIL] };
+    struct spill_deque_info *info = survey->info;
+    bool is_new = survey->from <= first;
 
-    *out_info = (struct spill_deque_info){ .element_count = deque->element_count,
-                                           .element_bytes = deque->element_bytes,
-                                           .bytes_in_memory = alloc_size(sizeof(*deque)) };
+    if (is_new) info->bytes_in_memory += alloc_size(sizeof(*block)) + block_loaded_bytes(block);
+    if (block->height == 0 || !block_is_loaded(block)) {
+        count_leaf(survey, block);
+        survey->from = first + block->element_count;
+        survey->last = block;
+        return --survey->left > 0;
+    }
+    if (is_new && block->ref.generation)
+        info->bytes_on_disk += spill_file_footprint(block->ref.size_bytes);
+    for (unsigned i = 0; i < block->end; i++) {
+        const struct slot *slot = &block->slots[i];
+
+        if (!is_counted(survey, first, slot->element_count) &&
+            !survey_block(survey, slot->block, first))
+            return false;
+        first += slot->element_count;
+    }
+    return true;
+}
+
+/* True: all has been counted. */
+static bool survey_piece(struct survey *survey, struct spill_deque *deque)
+{
+    struct block **places[PARTS_MAX];
+    unsigned part_count = deque_parts(deque, places);
+    uint64_t first = 0;
+
+    survey->left = PIECE_BLOCKS;
+    for (unsigned i = 0; i < part_count; i++) {
+        struct block *part = *places[i];
+
+        if (!is_counted(survey, first, part->element_count) && !survey_block(survey, part, first))
+            return survey->from == deque->element_count;
+        first += part->element_count;
+    }
+    return true;
+}
+
+static int pause_survey(struct spill_store *store, struct block *last)
+{
+    int rc;
+
+    if (!store->hooks.pause) return 0;
+    block_pin(last);
+    rc = store->hooks.pause(store->hooks.context);
+    block_unpin(store, last);
+    return rc;
+}
+
+int spill_deque_info(struct spill_deque *deque, struct spill_deque_info *out_info)
+{
+    struct spill_deque_info info = { .element_count = deque->element_count,
+                                     .element_bytes = deque->element_bytes,
+                                     .bytes_in_memory = alloc_size(sizeof(*deque)) };
+    struct survey survey = { .info = &info };
+    int rc = 0;
+
+    deque->busy_count++;
+    while (rc == 0 && !survey_piece(&survey, deque))
+        rc = pause_survey(deque->store, survey.last);
+    deque->busy_count--;
+    if (rc < 0) return rc;
+    if (deque->root) info.tree_height = deque->root->height + 1u;
+    *out_info = info;
+    return 0;
+}
+
+uint64_t spill_deque_chunk_count(const struct spill_deque *deque)
+{
+    const struct block *const parts[PARTS_MAX] = {
+        deque->ends[SPILL_HEAD],
+        deque->sides[SPILL_HEAD],
+        deque->root,
+        deque->sides[SPILL_TAIL],
+        deque_is_single(deque) ? NULL : deque->ends[SPILL_TAIL],
+    };
+    uint64_t count = 0;
+
     for (unsigned i = 0; i < PARTS_MAX; i++)
-        if (parts[i]) add_block(parts[i], out_info);
-    if (deque->root) out_info->tree_height = deque->root->height + 1u;
+        if (parts[i]) count += parts[i]->chunk_count;
+    return count;
 }
 
 bool spill_deque_is_resident(const struct spill_deque *deque)

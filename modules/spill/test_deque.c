@@ -254,7 +254,7 @@ START_TEST(a_list_that_gets_an_element_now_and_then_does_not_crumble)
         ck_assert_int_eq(push_element(deque, SPILL_TAIL, (struct element){ i, 10 }), 0);
         if (i % 3 == 0) ck_assert_int_eq(spill_store_evict_all(store), 0);
     }
-    spill_deque_info(deque, &info);
+    ck_assert_int_eq(spill_deque_info(deque, &info), 0);
     /* 24,000 packed bytes fill 50 chunks. */
     ck_assert_uint_lt(info.chunk_count, 100);
     expect_numbers(deque, 0, 2000, 10);
@@ -283,7 +283,7 @@ START_TEST(reaching_an_element_reads_the_path_and_one_chunk)
 
     random_init(&dice, 1);
     push_numbers(deque, 0, 200000, 10);
-    spill_deque_info(deque, &info);
+    ck_assert_int_eq(spill_deque_info(deque, &info), 0);
     ck_assert_uint_ge(info.tree_height, 3);
     for (unsigned i = 0; i < 200; i++) {
         uint32_t index = (uint32_t)random_below(&dice, 200000);
@@ -384,7 +384,7 @@ START_TEST(a_resting_cursor_holds_no_chunk_and_goes_on_where_it_was)
         if (number % 7 == 0) spill_cursor_rest(cursor);
         if (number != 700) continue;
         ck_assert_int_eq(spill_store_evict_all(store), 0);
-        spill_deque_info(deque, &info);
+        ck_assert_int_eq(spill_deque_info(deque, &info), 0);
         ck_assert_uint_eq(info.chunks_in_memory, 0);
     }
     ck_assert_int_eq(spill_cursor_next(cursor, &item), 0);
@@ -506,7 +506,7 @@ START_TEST(figures_add_up)
 
     push_numbers(deque, 0, MANY, ELEMENT_BYTES);
     settle();
-    spill_deque_info(deque, &info);
+    ck_assert_int_eq(spill_deque_info(deque, &info), 0);
     all = store_info();
     ck_assert_uint_eq(info.element_count, MANY);
     ck_assert_uint_eq(info.element_bytes, (uint64_t)MANY * ELEMENT_BYTES);
@@ -519,6 +519,61 @@ START_TEST(figures_add_up)
     ck_assert_uint_le(info.bytes_in_memory, all.memory_bytes);
     ck_assert_uint_eq(all.element_count, MANY);
     ck_assert_uint_eq(all.deque_count, 1);
+}
+END_TEST
+
+/* 5,000 chunks under three levels of nodes, all in memory. */
+static void fill_without_spilling(void)
+{
+    spill_store_set_memory(store, 64 << 20);
+    push_numbers(deque, 0, 200000, 10);
+    ck_assert(spill_deque_is_resident(deque));
+}
+
+START_TEST(figures_of_a_long_list_are_gathered_in_pieces)
+{
+    struct spill_deque_info info;
+
+    fill_without_spilling();
+    ck_assert_int_eq(spill_deque_info(deque, &info), 0);
+    ck_assert_uint_ge(pause_count, info.chunk_count / 256 - 1);
+    ck_assert_uint_gt(pause_count, 10);
+    ck_assert_uint_ge(info.tree_height, 3);
+    ck_assert_uint_eq(info.chunk_count, store_info().chunk_count);
+    ck_assert_uint_eq(info.chunks_in_memory, info.chunk_count);
+    ck_assert_uint_eq(info.elements_in_memory, 200000);
+    /* The store counts the deque and these blocks, and nothing else. */
+    ck_assert_uint_eq(info.bytes_in_memory, store->memory_bytes);
+    ck_assert_uint_eq(spill_deque_chunk_count(deque), info.chunk_count);
+}
+END_TEST
+
+START_TEST(figures_count_nothing_twice_when_the_list_leaves_memory_meanwhile)
+{
+    struct spill_deque_info info, after;
+
+    fill_without_spilling();
+    pause_evicts = true;
+    ck_assert_int_eq(spill_deque_info(deque, &info), 0);
+    ck_assert_uint_gt(pause_count, 0);
+    ck_assert_uint_eq(info.chunk_count, store_info().chunk_count);
+    ck_assert_uint_le(info.chunks_in_memory, 256 + 2); /* the first piece and the ends */
+    ck_assert_int_eq(spill_deque_info(deque, &after), 0);
+    ck_assert_uint_le(info.bytes_on_disk, after.bytes_on_disk);
+    spill_deque_check(deque);
+}
+END_TEST
+
+START_TEST(gathering_figures_stops_when_it_is_told_to)
+{
+    struct spill_deque_info info = { .chunk_count = 7 };
+
+    fill_without_spilling();
+    pause_rc = -EINTR;
+    ck_assert_int_eq(spill_deque_info(deque, &info), -EINTR);
+    ck_assert_uint_eq(pause_count, 1);
+    ck_assert_uint_eq(info.chunk_count, 7);
+    spill_deque_check(deque);
 }
 END_TEST
 
@@ -614,6 +669,9 @@ static TCase *add_tiny(Suite *suite)
     tcase_add_test(tcase, producers_are_told_to_slow_down_and_to_go_on);
     tcase_add_test(tcase, the_budget_can_be_lowered);
     tcase_add_test(tcase, figures_add_up);
+    tcase_add_test(tcase, figures_of_a_long_list_are_gathered_in_pieces);
+    tcase_add_test(tcase, figures_count_nothing_twice_when_the_list_leaves_memory_meanwhile);
+    tcase_add_test(tcase, gathering_figures_stops_when_it_is_told_to);
     suite_add_tcase(suite, tcase);
     return tcase;
 }

@@ -27,6 +27,7 @@ static char directory[64];
 static enum waiting waiting;
 static unsigned wait_count, pause_count, ready_count;
 static int pause_rc;
+static bool pause_evicts; /* all that is not pinned goes to disk in each pause */
 
 static inline int wait_hook(void *context)
 {
@@ -41,6 +42,7 @@ static inline int pause_hook(void *context)
 {
     (void)context;
     pause_count++;
+    if (pause_evicts) ck_assert_int_eq(spill_store_evict_all(store), 0);
     return pause_rc;
 }
 
@@ -66,6 +68,7 @@ static inline void store_open_with(unsigned threads, const struct spill_options 
     waiting = WAIT_BLOCKING;
     wait_count = pause_count = ready_count = 0;
     pause_rc = 0;
+    pause_evicts = false;
     ck_assert_int_eq(fault_create(os_real(), &fault), 0);
     ck_assert_int_eq(io_create(fault_os(fault), threads, &io), 0);
     ck_assert_int_eq(spill_store_create(fault_os(fault), io, &all, &hooks, &store), 0);

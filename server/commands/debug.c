@@ -145,15 +145,14 @@ static int debug_packed_threshold(struct call *call)
 /* The part of DEBUG OBJECT that only lists have. A node is a chunk here. */
 static int list_text(const struct value *value, char *text, size_t size)
 {
-    struct spill_deque_info info;
+    const struct spill_deque *deque = list_deque(value);
+    uint64_t elements = spill_deque_count(deque), chunks = spill_deque_chunk_count(deque);
 
-    spill_deque_info(list_deque(value), &info);
     return snprintf(text, size,
                     " ql_nodes:%llu ql_avg_node:%.2f ql_listpack_max:-2 ql_compressed:0 "
                     "ql_uncompressed_size:%llu",
-                    (unsigned long long)info.chunk_count,
-                    info.chunk_count ? (double)info.element_count / (double)info.chunk_count : 0.0,
-                    (unsigned long long)info.element_bytes);
+                    (unsigned long long)chunks, chunks ? (double)elements / (double)chunks : 0.0,
+                    (unsigned long long)spill_deque_bytes(deque));
 }
 
 static uint64_t content_bytes(const struct value *value)

@@ -163,7 +163,10 @@ int list_sl_info(struct call *call)
 
     if (rc < 0) return rc;
     if (rc == 0) return call_error(call, "ERR no such key");
-    spill_deque_info(list.deque, &info);
+    rc = list_may_survey(call, list.deque);
+    if (rc < 0) return rc;
+    rc = spill_deque_info(list.deque, &info);
+    if (rc < 0) return rc;
     reply_map(call->reply, 10);
     reply_field(call, "elements", info.element_count);
     reply_field(call, "bytes", info.element_bytes);

@@ -99,3 +99,9 @@ int list_may_walk(const struct call *call, const struct spill_deque *deque)
         return 0;
     return -EAGAIN;
 }
+
+int list_may_survey(const struct call *call, const struct spill_deque *deque)
+{
+    if (call_can_suspend(call)) return 0;
+    return spill_deque_chunk_count(deque) <= LIST_INLINE_WALK_CHUNKS ? 0 : -EAGAIN;
+}

@@ -6,8 +6,8 @@
 
 struct key;
 
-/* A walk over more than this runs in a fiber, in slices. */
-enum { LIST_INLINE_WALK_BYTES = 256 * 1024 };
+/* A walk over more than this runs in a fiber, in slices: of elements; of descriptors alone. */
+enum { LIST_INLINE_WALK_BYTES = 256 * 1024, LIST_INLINE_WALK_CHUNKS = 2048 };
 
 struct list_at {
     struct key *key;
@@ -30,6 +30,8 @@ bool list_parse_end(struct call *call, uint32_t index, enum spill_end *out_end);
 
 /* 0: a walk over the list may go on here; -EAGAIN: it is so long that it needs a fiber. */
 int list_may_walk(const struct call *call, const struct spill_deque *deque);
+/* The same for spill_deque_info, which reads nothing. */
+int list_may_survey(const struct call *call, const struct spill_deque *deque);
 
 /* Replies count elements of a list from index on in direction towards, as an array; of any size: a
  * large one is written as the socket drains, from a snapshot, and CALL_STREAMING is returned.

@@ -8,11 +8,13 @@
 #include "server/commands/command.h"
 #include "server/commands/handlers.h"
 #include "server/commands/info_text.h"
+#include "server/commands/list_common.h"
 #include "server/commands/memory_command_allocator.h"
 #include "server/commands/server.h"
 #include "server/keyspace/keyspace.h"
 #include "server/net/net.h"
 #include "server/observe/memory.h"
+#include "server/types/list.h"
 
 typedef unsigned long long ull;
 
@@ -32,12 +34,25 @@ static double ratio(uint64_t part, uint64_t whole)
 
 /* ---- MEMORY USAGE --------------------------------------------------------------------------- */
 
+static int survey_list(struct call *call, struct spill_deque *deque, uint64_t *out_bytes)
+{
+    struct spill_deque_info info;
+    int rc = list_may_survey(call, deque);
+
+    if (rc == 0) rc = spill_deque_info(deque, &info);
+    if (rc == 0) *out_bytes = info.bytes_in_memory;
+    return rc;
+}
+
 /* MEMORY USAGE key [SAMPLES count]: what the key holds in memory now, and no disk. Everything is
- * counted, so there is nothing to sample; the option is checked all the same. */
+ * counted, so there is nothing to sample; the option is checked all the same. A long list is walked
+ * in a fiber. */
 int memory_command_usage(struct call *call)
 {
     struct key *key;
     const struct value *value;
+    uint64_t chunk_bytes = 0;
+    int rc = 0;
 
     for (uint32_t i = 3; i < call->argument_count; i += 2) {
         int64_t count;
@@ -53,7 +68,10 @@ int memory_command_usage(struct call *call)
         return 0;
     }
     value = key_value(key);
-    reply_integer(call->reply, (int64_t)(key_memory_bytes(key) + value->type->memory_bytes(value)));
+    if (value->type->kind == VALUE_LIST) rc = survey_list(call, list_deque(value), &chunk_bytes);
+    if (rc < 0) return rc;
+    reply_integer(call->reply, (int64_t)(key_memory_bytes(key) + value->type->counted_bytes(value) +
+                                         chunk_bytes));
     return 0;
 }
 

@@ -41,7 +41,6 @@ static const struct value_type test_type = {
     .name = "test",
     .destroy = test_value_destroy,
     .encoding = test_value_encoding,
-    .memory_bytes = test_value_bytes,
     .counted_bytes = test_value_bytes,
 };
 

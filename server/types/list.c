@@ -46,19 +46,11 @@ static uint64_t counted_bytes(const struct value *value)
     return alloc_size(sizeof(struct list));
 }
 
-static uint64_t memory_bytes(const struct value *value)
-{
-    struct spill_deque_info info;
-    spill_deque_info(as_list(value)->deque, &info);
-    return counted_bytes(value) + info.bytes_in_memory;
-}
-
 static const struct value_type list_type = {
     .kind = VALUE_LIST,
     .name = "list",
     .destroy = destroy,
     .encoding = encoding,
-    .memory_bytes = memory_bytes,
     .counted_bytes = counted_bytes,
 };
 

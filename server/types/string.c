@@ -163,7 +163,6 @@ static const struct value_type integer_type = {
     .name = "string",
     .destroy = destroy_flat,
     .encoding = integer_encoding,
-    .memory_bytes = integer_bytes,
     .counted_bytes = integer_bytes,
 };
 
@@ -172,7 +171,6 @@ static const struct value_type embedded_type = {
     .name = "string",
     .destroy = destroy_flat,
     .encoding = embedded_encoding,
-    .memory_bytes = embedded_bytes,
     .counted_bytes = embedded_bytes,
 };
 
@@ -181,7 +179,6 @@ static const struct value_type raw_type = {
     .name = "string",
     .destroy = destroy_raw,
     .encoding = raw_encoding,
-    .memory_bytes = raw_bytes,
     .counted_bytes = raw_bytes,
 };
 
@@ -190,7 +187,6 @@ static const struct value_type lent_type = {
     .name = "string",
     .destroy = destroy_lent,
     .encoding = raw_encoding,
-    .memory_bytes = lent_bytes,
     .counted_bytes = lent_bytes,
 };
 

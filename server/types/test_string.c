@@ -88,9 +88,9 @@ END_TEST
 START_TEST(a_small_value_costs_what_its_allocation_costs)
 {
     make("1234567");
-    ck_assert_uint_eq(value->type->memory_bytes(value), 16);
+    ck_assert_uint_eq(value->type->counted_bytes(value), 16);
     make("ten bytes!");
-    ck_assert_uint_eq(value->type->memory_bytes(value), 32);
+    ck_assert_uint_eq(value->type->counted_bytes(value), 32);
     ck_assert_uint_eq(value->type->counted_bytes(value), 32);
 }
 END_TEST
@@ -109,7 +109,7 @@ START_TEST(a_raw_value_grows_by_appending)
         ck_assert_int_eq(string_value_append(value, slice_of(model + size, piece)), 0);
         size += piece;
         ck_assert(slice_equal(string_value_view(value, NULL), slice_of(model, size)));
-        ck_assert_uint_ge(value->type->memory_bytes(value), size);
+        ck_assert_uint_ge(value->type->counted_bytes(value), size);
     }
     ck_assert(string_value_is_raw(value));
 }

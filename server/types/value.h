@@ -10,12 +10,11 @@ struct value;
 
 struct value_type {
     enum value_kind kind;
-    const char *name;                                    /* as TYPE tells it: "string", "list" */
-    void (*destroy)(struct value *value);                /* never waits */
-    const char *(*encoding)(const struct value *value);  /* as OBJECT ENCODING tells it */
-    uint64_t (*memory_bytes)(const struct value *value); /* all that it holds in memory now */
-    /* The part of memory_bytes that the keyspace adds up: without what another owner counts
-     * (spill's chunks). Who changes it tells keyspace_account. */
+    const char *name;                                   /* as TYPE tells it: "string", "list" */
+    void (*destroy)(struct value *value);               /* never waits */
+    const char *(*encoding)(const struct value *value); /* as OBJECT ENCODING tells it */
+    /* The memory it holds that the keyspace adds up: without what another owner counts (spill's
+     * chunks). Who changes it tells keyspace_account. */
     uint64_t (*counted_bytes)(const struct value *value);
 };
 
