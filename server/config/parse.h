@@ -13,10 +13,8 @@ struct parse_words {
     uint8_t *bytes; /* what the slices point into */
 };
 
-/* Splits line at white space. A word or a part of it may be quoted: within "..." \n \r \t \a \b and
- * \xHH are read, and a backslash before any other byte stands for that byte; within '...' only \'
- * is. A closing quote must end the word. 0: *out_words is the caller's to finish, with no words for
- * an empty line. -EINVAL: a quote is open at the end or followed by a letter. -ENOMEM. */
+/* Splits line as modules/base/words.h says. 0: *out_words is the caller's to finish, with no words
+ * for an empty line. -EINVAL: a quote is open at the end or followed by a letter. -ENOMEM. */
 int parse_line(struct slice line, struct parse_words *out_words);
 /* Frees what parse_line made and leaves no words; calling it again does nothing. */
 void parse_words_finish(struct parse_words *words);

@@ -58,9 +58,4 @@ enum framer_result {
 enum framer_result framer_next(struct framer *framer, const struct framer_limits *limits,
                                const uint8_t *bytes, size_t size, size_t *out_consumed,
                                size_t *out_wanted, const char **out_error);
-/* Splits one line as redis-cli and Redis's inline commands do ('..', "..\n\xHH.."). Decoded
- * arguments are written into scratch (line.size + 1 bytes of room). -EINVAL: unbalanced quotes;
- * -E2BIG: more than capacity arguments. The number of arguments. */
-int framer_split_line(struct slice line, uint8_t *scratch, struct slice *out_arguments,
-                      uint32_t capacity);
 #endif

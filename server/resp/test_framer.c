@@ -2,6 +2,7 @@
  * simple to be wrong. Every buffer has exactly the size it is said to have, so that ASan sees a
  * byte too far. */
 #include "server/resp/framer.h"
+#include "modules/base/words.h"
 #include "modules/base/number.h"
 #include <check.h>
 #include <errno.h>
@@ -217,7 +218,7 @@ static int naive_inline(struct slice input, size_t *at, FILE *out)
     *at += line.size + 1;
     if (line.size > 0 && line.bytes[line.size - 1] == '\r') line.size--;
     ck_assert_uint_lt(line.size, sizeof(scratch));
-    count = framer_split_line(line, scratch, arguments, 64);
+    count = words_split(line, scratch, arguments, 64);
     if (count < 0) {
         (void)fputs("!unbalanced quotes in request", out);
         return -1;
@@ -509,18 +510,6 @@ START_TEST(unbalanced_quotes_are_refused)
 }
 END_TEST
 
-START_TEST(a_line_with_more_words_than_room_says_so)
-{
-    struct slice arguments[2];
-    uint8_t scratch[16];
-
-    ck_assert_int_eq(framer_split_line(SLICE_LITERAL("a b"), scratch, arguments, 2), 2);
-    ck_assert_int_eq(framer_split_line(SLICE_LITERAL("a b c"), scratch, arguments, 2), -E2BIG);
-    ck_assert_int_eq(framer_split_line(SLICE_LITERAL("a 'b"), scratch, arguments, 2), -EINVAL);
-    ck_assert_int_eq(framer_split_line(SLICE_LITERAL(""), scratch, arguments, 0), 0);
-}
-END_TEST
-
 START_TEST(a_line_of_a_thousand_words_is_framed)
 {
     char line[2003];
@@ -623,7 +612,6 @@ static Suite *framer_suite(void)
     tcase_add_test(lines, a_line_of_words_is_a_request);
     tcase_add_test(lines, quotes_are_decoded);
     tcase_add_test(lines, unbalanced_quotes_are_refused);
-    tcase_add_test(lines, a_line_with_more_words_than_room_says_so);
     tcase_add_test(lines, a_line_of_a_thousand_words_is_framed);
     suite_add_tcase(suite, lines);
     tcase_add_loop_test(random, however_cut_the_requests_are_those_of_the_naive_parser, 0, 10);
