@@ -1,6 +1,6 @@
-/* Waiting clients, pushes, moves, CLIENT KILL, CLIENT UNBLOCK, timeouts and vanishing clients at
- * random, with most elements on disk. Each element is a number of its own, so at the end each must
- * have been popped exactly once or still be there.
+/* Waiting clients, pushes, moves, CLIENT KILL, CLIENT UNBLOCK, timeouts, evicted and vanishing
+ * clients at random, with most elements on disk. Each element is a number of its own, so at the end
+ * each must have been popped exactly once or still be there.
  *
  * SLUICE_SEED=N runs that seed only. */
 #include "client-tests/lib/command.h"
@@ -21,6 +21,7 @@ enum {
     SCARCE_STEPS = 25,
     PADDING_BYTES = 150, /* behind an element's number, so that lists outgrow the budget */
     PUSHED_AT_ONCE = 40,
+    HELD_BYTES = 60000, /* behind a waiting client's request: above maxmemory-clients with others */
     ELEMENTS_MAX = 4000000
 };
 
@@ -34,8 +35,9 @@ struct fuzz {
     struct {
         struct wire *wire;
         long long id;
-        bool waits;  /* has sent a command whose reply has not come */
-        bool is_pop; /* that reply takes elements out; the reply of a move names one that stays */
+        bool waits;    /* has sent a command whose reply has not come */
+        bool is_large; /* has sent much of a request that it will not end */
+        bool is_pop;   /* that reply takes elements out; the reply of a move names one that stays */
     } clients[CLIENTS];
     uint8_t *seen; /* a byte an element: how often it was popped */
     uint32_t pushed, popped;
@@ -190,6 +192,7 @@ static void open_client(struct fuzz *fuzz, int client)
     fuzz->clients[client].wire = wire_open(&fuzz->server);
     fuzz->clients[client].id = ask_integer(fuzz->clients[client].wire, "CLIENT ID");
     fuzz->clients[client].waits = false;
+    fuzz->clients[client].is_large = false;
 }
 
 /* Whether each client that waits for a reply is blocked, all at one moment. */
@@ -273,6 +276,45 @@ static void disturb(struct fuzz *fuzz, int client)
     text_finish(&packet);
 }
 
+/* A client that holds part of a large request behind the one that it waits for. */
+static void hold_much(struct fuzz *fuzz, int client)
+{
+    struct text packet = { 0 };
+
+    fuzz->clients[client].is_pop = add_blocking(fuzz, &packet);
+    fuzz->clients[client].waits = true;
+    text_format(&packet, "*2\r\n$4\r\nECHO\r\n$900000\r\n");
+    memset(text_reserve(&packet, HELD_BYTES), 'x', HELD_BYTES);
+    packet.size += HELD_BYTES;
+    (void)wire_send(fuzz->clients[client].wire, packet.bytes, packet.size);
+    fuzz->clients[client].is_large = true;
+    text_finish(&packet);
+}
+
+/* CONFIG SET maxmemory-clients with pushes in the same packet and more behind it. Who holds much is
+ * evicted, be it waiting or served already: what is pushed then must not go to it. */
+static void evict(struct fuzz *fuzz)
+{
+    struct text packet = { 0 };
+
+    for (int i = 0; i < CLIENTS; i++) {
+        if (!fuzz->clients[i].waits && below(fuzz, 3) == 0) hold_much(fuzz, i);
+    }
+    text_add_string(&packet, "CONFIG SET maxmemory-clients 1\r\n"); /* its least, 128 KiB */
+    add_push(fuzz, &packet);
+    (void)wire_send(fuzz->control, packet.bytes, packet.size);
+    expect_ok(fuzz->control, "");
+    (void)ask_integer(fuzz->control, "");
+    push(fuzz);
+    expect_ok(fuzz->control, "CONFIG SET maxmemory-clients 0");
+    for (int i = 0; i < CLIENTS; i++) { /* those that were not evicted end, too */
+        if (!fuzz->clients[i].is_large) continue;
+        wire_half_close(fuzz->clients[i].wire);
+        take_rest(fuzz, i);
+    }
+    text_finish(&packet);
+}
+
 static void drain(struct fuzz *fuzz)
 {
     for (int key = 0; key < KEYS; key++) {
@@ -299,6 +341,8 @@ static void run_step(struct fuzz *fuzz)
         vanish(fuzz, client);
     } else if (choice < 32) {
         disturb(fuzz, client);
+    } else if (choice < 33) {
+        evict(fuzz);
     } else if (!fuzz->clients[client].waits) {
         start_waiting(fuzz, client);
     }
@@ -374,8 +418,10 @@ START_TEST(every_element_is_popped_once_or_still_there)
     ck_assert_ptr_nonnull(fuzz.seen);
     server_start(&fuzz.server, &options);
     fuzz.control = wire_open(&fuzz.server);
+    expect_ok(fuzz.control, "CLIENT NO-EVICT ON");
     for (uint64_t seed = first; seed < first + count; seed++)
         run_seed(&fuzz, seed);
+    ck_assert_int_gt(info_number(fuzz.control, "evicted_clients"), 0);
     wire_close(fuzz.control);
     server_stop(&fuzz.server);
     free(fuzz.seen);

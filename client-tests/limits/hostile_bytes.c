@@ -180,6 +180,7 @@ START_TEST(a_web_page_cannot_send_commands)
         "HOST: localhost\r\n\r\nSET k v\r\n",
         "*1\r\n$5\r\nhost:\r\nSET k v\r\n",
     };
+    static const char get[] = "GET / HTTP/1.1\r\nHost: localhost\r\nSET k v\r\n";
     struct wire *wire = wire_open(&server);
 
     for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
@@ -191,7 +192,7 @@ START_TEST(a_web_page_cannot_send_commands)
         wire = wire_open(&server);
     }
     /* Other requests fail at their first header: whoever sends one sends Host. */
-    (void)wire_send(wire, "GET / HTTP/1.1\r\nHost: localhost\r\nSET k v\r\n", 46);
+    (void)wire_send(wire, get, sizeof(get) - 1);
     expect_text(wire, "(error) ERR wrong number of arguments for 'get' command", "");
     expect_end(wire);
     expect_integer(control, 0, "EXISTS k");
