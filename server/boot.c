@@ -365,6 +365,31 @@ static int open_log(struct server *server, struct config_error *out_error)
     return rc;
 }
 
+/* As redis-server: only when it is the one argument. True: that was all. */
+static bool tell_about_itself(int argument_count, char *const *arguments)
+{
+    const char *asked = argument_count == 2 ? arguments[1] : "";
+
+    if (strcmp(asked, "-v") == 0 || strcmp(asked, "--version") == 0) {
+        (void)printf("Sluice server v=%s redis=%s malloc=jemalloc bits=%zu\n", SLUICE_VERSION,
+                     REDIS_VERSION, sizeof(long) * CHAR_BIT);
+        return true;
+    }
+    if (strcmp(asked, "-h") != 0 && strcmp(asked, "--help") != 0) return false;
+    (void)fputs("Usage: sluice-server [/path/to/sluice.conf] [options] [-]\n"
+                "       sluice-server - (read config from stdin)\n"
+                "       sluice-server -v or --version\n"
+                "       sluice-server -h or --help\n\n"
+                "Examples:\n"
+                "       sluice-server (run the server with default conf)\n"
+                "       echo 'maxmemory 128mb' | sluice-server -\n"
+                "       sluice-server /etc/sluice/sluice.conf\n"
+                "       sluice-server --port 7777 --maxmemory 64mb --dir /var/lib/sluice\n"
+                "       sluice-server /etc/sluice/sluice.conf --loglevel verbose -\n",
+                stdout);
+    return true;
+}
+
 int boot_and_run(int argument_count, char *const *arguments)
 {
     struct house *house = calloc(1, sizeof(*house));
@@ -372,6 +397,10 @@ int boot_and_run(int argument_count, char *const *arguments)
     int rc = -ENOMEM;
 
     if (!house) return EXIT_FAILURE;
+    if (tell_about_itself(argument_count, arguments)) {
+        free(house);
+        return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    }
     (void)signal(SIGPIPE, SIG_IGN);
     house->os = os_real();
     rc = config_create(house->os, &house->server.config, &error);

@@ -346,6 +346,27 @@ START_TEST(the_port_changes_live_and_stays_as_it_was_when_it_cannot)
 }
 END_TEST
 
+START_TEST(it_tells_what_it_is_and_ends_well)
+{
+    static const char *const asked[] = { "-v", "--version", "-h", "--help" };
+    const char *said = _i < 2 ? "Sluice server v=" : "Usage: sluice-server";
+    const char *program = getenv("SLUICE_SERVER");
+    char command[2 * PATH_MAX], line[256] = "";
+    FILE *answer;
+
+    ck_assert_int_lt(snprintf(command, sizeof(command), "'%s%s' %s",
+                              program ? program : suite_build_directory(),
+                              program ? "" : "/sluice-server", asked[_i]),
+                     (int)sizeof(command));
+    answer = popen(command, "re");
+    ck_assert_ptr_nonnull(answer);
+    ck_assert_ptr_nonnull(fgets(line, sizeof(line), answer));
+    ck_assert_msg(strncmp(line, said, strlen(said)) == 0, "it says %s", line);
+    while (fgets(line, sizeof(line), answer)) {}
+    ck_assert_int_eq(pclose(answer), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("boot");
@@ -363,5 +384,6 @@ int main(void)
     tcase_add_test(said, the_log_file_is_opened_anew_on_sighup);
     tcase_add_test(listen, bind_changes_live_and_stays_as_it_was_when_it_cannot);
     tcase_add_test(listen, the_port_changes_live_and_stays_as_it_was_when_it_cannot);
+    tcase_add_loop_test(said, it_tells_what_it_is_and_ends_well, 0, 4);
     return suite_run(suite);
 }
