@@ -113,11 +113,15 @@ static void note_failure(struct batch *batch, int rc)
 {
     struct spill_store *store = batch->store;
     const struct block *first = batch->blocks[0];
+    bool was_tried = batch->write.rc < 0; /* else the file refused to begin: it is at its limit */
 
-    store->is_disk_full = rc == -ENOSPC || rc == -EDQUOT;
+    store->disk = rc != -ENOSPC && rc != -EDQUOT ? SPILL_DISK_HAS_ROOM
+                  : was_tried                    ? SPILL_DISK_FULL
+                                                 : SPILL_DISK_AT_LIMIT;
     store->retry_us = clock_monotonic_us() + RETRY_US;
     store->freed_extents_at_failure = store->freed_extents;
     store->write_rc = rc;
+    if (store->disk == SPILL_DISK_AT_LIMIT) return;
     store_set_error(store, first->list, 0, first->element_count,
                     "a chunk could not be written and stays in memory", rc);
 }
@@ -130,7 +134,7 @@ static void settle(struct batch *batch, int rc)
     if (rc < 0) {
         note_failure(batch, rc);
     } else {
-        store->is_disk_full = false;
+        store->disk = SPILL_DISK_HAS_ROOM;
         store->retry_us = 0;
     }
     for (unsigned i = 0; i < batch->count; i++) {

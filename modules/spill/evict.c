@@ -251,7 +251,9 @@ static void evict_cold(struct round *round, bool spares_hot)
 static bool may_write(const struct spill_store *store)
 {
     if (store->retry_us == 0) return true;
-    if (store->is_disk_full && store->freed_extents != store->freed_extents_at_failure) return true;
+    if (store->disk != SPILL_DISK_HAS_ROOM &&
+        store->freed_extents != store->freed_extents_at_failure)
+        return true;
     return clock_monotonic_us() >= store->retry_us;
 }
 

@@ -145,7 +145,12 @@ void store_update_pressure(struct spill_store *store)
     else if (store->memory_bytes + store->batch_bytes <= store->budget_bytes)
         store->is_slow = false;
     /* While it is slow it would wait for evictions, and with a full disk none comes. */
-    store->is_full = store->is_disk_full && store->is_slow;
+    store->is_full = store->disk != SPILL_DISK_HAS_ROOM && store->is_slow;
+}
+
+enum spill_disk spill_store_disk(const struct spill_store *store)
+{
+    return store->disk;
 }
 
 enum spill_pressure spill_store_pressure(const struct spill_store *store)

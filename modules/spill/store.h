@@ -76,6 +76,10 @@ void spill_store_use_reserve(struct spill_store *store, bool is_used);
 enum spill_pressure { SPILL_OK, SPILL_SLOW, SPILL_FULL };
 enum spill_pressure spill_store_pressure(const struct spill_store *store);
 
+/* What the last write was stopped by, and so why a store is FULL. */
+enum spill_disk { SPILL_DISK_HAS_ROOM, SPILL_DISK_AT_LIMIT /* disk_bytes_max */, SPILL_DISK_FULL };
+enum spill_disk spill_store_disk(const struct spill_store *store);
+
 struct spill_store_info {
     uint64_t memory_bytes; /* held now: chunks, nodes, descriptors, buffers of writes */
     uint64_t memory_budget_bytes;
@@ -96,7 +100,8 @@ struct spill_store_info {
 };
 void spill_store_info(const struct spill_store *store, struct spill_store_info *out_info);
 
-/* The last read, checksum or write error in words, naming list and range; "" when there was none.
+/* The last read, checksum or write error in words, naming list and range, however long ago; "" when
+ * there was none. To be at disk_bytes_max is no error.
  * Good until the next call on the store. */
 const char *spill_store_last_error(const struct spill_store *store);
 

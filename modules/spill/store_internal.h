@@ -28,10 +28,10 @@ struct spill_store {
     bool is_full;      /* pushes are refused, */
     bool uses_reserve; /* unless this is set */
 
-    bool is_slow;      /* was above the budget and has not come down a batch yet */
-    bool is_disk_full; /* the last write failed for want of room */
-    bool is_closing;   /* dropped trees on disk need not be read any more */
-    uint32_t turn;     /* counts ticks */
+    bool is_slow;         /* was above the budget and has not come down a batch yet */
+    enum spill_disk disk; /* what the last write found */
+    bool is_closing;      /* dropped trees on disk need not be read any more */
+    uint32_t turn;        /* counts ticks */
     uint32_t prefetch_bytes;
     uint32_t batch_bytes; /* of one write: about 1 MiB, less for small budgets */
     uint64_t budget_bytes;

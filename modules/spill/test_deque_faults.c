@@ -309,7 +309,7 @@ static uint32_t push_until_full(uint32_t first)
     return 0;
 }
 
-static void survive_a_full_disk(void)
+static void survive_a_full_disk(enum spill_disk cause, const char *error)
 {
     struct slice item = SLICE_LITERAL("x");
     uint32_t first = 0, next;
@@ -321,7 +321,9 @@ static void survive_a_full_disk(void)
         ck_assert_uint_eq(spill_deque_count(deque), next - first);
         ck_assert_int_eq(spill_deque_set(deque, 0, item), -ENOSPC);
         ck_assert_int_eq(spill_deque_insert(deque, 5, item), -ENOSPC);
-        ck_assert_ptr_nonnull(strstr(spill_store_last_error(store), "No space"));
+        ck_assert_int_eq(spill_store_disk(store), cause);
+        ck_assert_ptr_nonnull(strstr(spill_store_last_error(store), error));
+        ck_assert(*error || !*spill_store_last_error(store));
         /* Pops go on, and bring the room back. */
         expect_numbers(deque, first, (next - first) / 2, ELEMENT_BYTES);
         first += (next - first) / 2;
@@ -336,7 +338,7 @@ START_TEST(a_full_disk_refuses_pushes_until_pops_have_made_room)
 {
     open_tiny();
     fault_set_disk(fault, 400 << 10);
-    survive_a_full_disk();
+    survive_a_full_disk(SPILL_DISK_FULL, "No space");
     close_all();
 }
 END_TEST
@@ -345,7 +347,7 @@ START_TEST(the_limit_of_disk_space_is_kept)
 {
     open_tiny();
     spill_store_set_disk_max(store, 400 << 10);
-    survive_a_full_disk();
+    survive_a_full_disk(SPILL_DISK_AT_LIMIT, "");
     ck_assert_uint_le(store_info().file_bytes, 400 << 10);
     close_all();
 }

@@ -125,9 +125,10 @@ void call_engine_error(struct call *call, int rc)
     switch (rc) {
     case -ENOSPC:
         (void)call_errorf(call,
-                          "MISCONF The disk is full or maxdisk is reached, nothing was changed: "
-                          "%s. Reads and commands that remove go on.",
-                          spill_store_last_error(store));
+                          "MISCONF %s: nothing was changed. Reads and commands that remove go on.",
+                          spill_store_disk(store) == SPILL_DISK_AT_LIMIT
+                              ? "maxdisk is reached"
+                              : "The disk is full (No space left on device)");
         break;
     case -ENOMEM:
         (void)call_error(call, "OOM command not allowed when used memory > 'maxmemory'.");

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "server/commands/disk_log.h"
+
 struct server {
     struct loop *loop;
     struct net *net;
@@ -30,6 +32,7 @@ struct server {
     /* CLIENT PAUSE: until when (loop_now_us), 0: no pause. */
     uint64_t paused_until_us;
     bool pause_is_for_writes_only;
+    struct disk_log disk_log;
     uint64_t memory_updated_us; /* likewise memory_update */
     uint64_t memory_sampled_us; /* loop_now_us when memory_sample last ran in a turn */
     uint64_t attack_logged_us;  /* loop_now_us when a web request was last logged; 0: never */

@@ -1,3 +1,4 @@
+#include "server/commands/disk_log.h"
 #include "server/commands/turn.h"
 
 #include "modules/base/clock.h"
@@ -44,6 +45,7 @@ static void look_at_memory(struct server *server)
         server->memory_sampled_us = now_us;
         memory_sample(server->memory);
         sample_rates(server);
+        disk_log_look(server);
     }
     memory_update(server->memory);
 }

@@ -1,0 +1,17 @@
+/* disk_log.h - says in the log, once, that lists have no room on disk any more, and that they have
+ * it again. Loop thread only. */
+#ifndef SERVER_COMMANDS_DISK_LOG_H
+#define SERVER_COMMANDS_DISK_LOG_H
+#include <stdbool.h>
+#include <stdint.h>
+
+struct server;
+
+struct disk_log {
+    bool said_full;
+    uint64_t said_us; /* loop_now_us of the last line */
+};
+
+/* To be called now and then, while there is work. */
+void disk_log_look(struct server *server);
+#endif
