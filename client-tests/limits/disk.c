@@ -193,6 +193,8 @@ START_TEST(damage_on_disk_is_an_error_that_names_it_and_never_wrong_data)
         wire_command(wire, "LINDEX k %u", i);
         ck_assert_int_eq(wire_read(wire, &reply), 1);
         if (reply.bytes[0] == '-') {
+            ck_assert_msg(strstr(reply.bytes, "key 'k' of database 0, elements ") != NULL,
+                          "the error does not name the list: %s", reply.bytes);
             errors++;
         } else {
             ck_assert_msg(strstr(reply.bytes, element_of(i)) != NULL, "wrong data at %u: %.80s", i,
@@ -203,6 +205,11 @@ START_TEST(damage_on_disk_is_an_error_that_names_it_and_never_wrong_data)
     ck_assert_uint_gt(errors, 0);
     ck_assert_uint_gt(right, 0); /* the ends are in memory */
     ck_assert_int_gt(info_number(wire, "spill_checksum_errors"), 0);
+    server_wait_log(&server, "failed: key 'k' of database 0, elements ");
+    expect_error(wire, "ERR data on disk is damaged: key 'k' of", "LSET k 10000 x");
+    expect_error(wire, "ERR data on disk is damaged: key 'k' of", "LPOP k 15000");
+    expect_integer(wire, 20000, "LLEN k"); /* nothing of it was taken */
+    expect_string(wire, element_of(0), "LINDEX k 0");
     text_clear(&reply);
     ck_assert(info_text(wire, "spill_last_error", &reply));
     ck_assert_msg(reply.size > 0, "spill_last_error says nothing");

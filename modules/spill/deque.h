@@ -116,6 +116,9 @@ struct spill_deque_info {
 int spill_deque_info(struct spill_deque *deque, struct spill_deque_info *out_info);
 /* Of the whole list, in memory or not. O(1). */
 uint64_t spill_deque_chunk_count(const struct spill_deque *deque);
+/* By which the store's errors name it; a list that was copied shares parts with another, and these
+ * keep the other's. */
+uint64_t spill_deque_number(const struct spill_deque *deque);
 /* True: nothing of it is on disk only, so that no operation on it waits. False: something may be
  * (after snapshots and changes in the middle of a long list it says so although all is in memory).
  * O(1). */

@@ -129,6 +129,11 @@ uint64_t spill_deque_chunk_count(const struct spill_deque *deque)
     return count;
 }
 
+uint64_t spill_deque_number(const struct spill_deque *deque)
+{
+    return deque->list;
+}
+
 bool spill_deque_is_resident(const struct spill_deque *deque)
 {
     for (unsigned end = 0; end < 2; end++)

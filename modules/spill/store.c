@@ -166,15 +166,25 @@ enum spill_pressure spill_store_pressure(const struct spill_store *store)
 void store_set_error(struct spill_store *store, uint64_t list, uint64_t first_index,
                      uint64_t element_count, const char *what, int rc)
 {
-    (void)snprintf(store->last_error, sizeof(store->last_error),
-                   "list %llu, elements %llu to %llu: %s (%s)", (unsigned long long)list,
-                   (unsigned long long)first_index,
+    int place = snprintf(store->last_error, sizeof(store->last_error), "list %llu, ",
+                         (unsigned long long)list);
+
+    store->error_list = list;
+    store->error_place = (size_t)place;
+    (void)snprintf(store->last_error + place, sizeof(store->last_error) - (size_t)place,
+                   "elements %llu to %llu: %s (%s)", (unsigned long long)first_index,
                    (unsigned long long)(first_index + element_count - 1), what, strerror(-rc));
 }
 
 const char *spill_store_last_error(const struct spill_store *store)
 {
     return store->last_error;
+}
+
+const char *spill_store_last_error_in(const struct spill_store *store, uint64_t *out_list)
+{
+    *out_list = store->error_list;
+    return store->last_error + store->error_place;
 }
 
 void spill_store_info(const struct spill_store *store, struct spill_store_info *out_info)

@@ -105,6 +105,9 @@ void spill_store_info(const struct spill_store *store, struct spill_store_info *
  * Good until the next call on the store. */
 const char *spill_store_last_error(const struct spill_store *store);
 
+/* The same without the list, whose spill_deque_number is in *out_list. */
+const char *spill_store_last_error_in(const struct spill_store *store, uint64_t *out_list);
+
 /* Evicts all that can be, waiting for the writes: for tests and benches. */
 int spill_store_evict_all(struct spill_store *store);
 /* Asserts every invariant of allocator and cache; for tests. */

@@ -67,6 +67,8 @@ struct spill_store {
     unsigned spare_count;
     struct page_arena whole_chunks; /* where rooms for full chunks come from, if they are pages */
     char last_error[LAST_ERROR_BYTES];
+    uint64_t error_list;
+    size_t error_place; /* where last_error goes on behind the list's number */
 };
 
 /* jemalloc as Debian builds it lets blocks of this size and more begin anywhere in a page, for

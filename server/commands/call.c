@@ -4,10 +4,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "modules/base/log.h"
 #include "modules/base/number.h"
 #include "modules/spill/store.h"
 #include "server/commands/command.h"
 #include "server/commands/parking.h"
+#include "server/commands/read_error.h"
 #include "server/commands/server.h"
 #include "server/commands/session.h"
 #include "server/keyspace/blocked.h"
@@ -118,6 +120,15 @@ int call_help(struct call *call, const char *const *lines, uint32_t line_count)
     return 0;
 }
 
+static void answer_read_error(struct call *call, const char *what)
+{
+    char text[READ_ERROR_BYTES];
+
+    read_error_describe(call, text);
+    read_error_log(call, text);
+    (void)call_errorf(call, "ERR %s: %s", what, text);
+}
+
 void call_engine_error(struct call *call, int rc)
 {
     struct spill_store *store = call->server->store;
@@ -138,10 +149,10 @@ void call_engine_error(struct call *call, int rc)
                                "eighth of maxmemory");
         break;
     case -EBADMSG:
-        (void)call_errorf(call, "ERR data on disk is damaged: %s", spill_store_last_error(store));
+        answer_read_error(call, "data on disk is damaged");
         break;
     case -EIO:
-        (void)call_errorf(call, "ERR reading from disk failed: %s", spill_store_last_error(store));
+        answer_read_error(call, "reading from disk failed");
         break;
     case -EPROTOTYPE:
         (void)call_wrong_type(call);
@@ -156,7 +167,12 @@ void call_engine_error(struct call *call, int rc)
 
 void call_break_off(struct call *call)
 {
-    if (call->session) client_close(call->session->client);
+    char text[READ_ERROR_BYTES];
+
+    if (!call->session) return;
+    read_error_describe(call, text);
+    log_write(call->server->log, LOG_WARNING, "A reply broke off, its client is closed: %s", text);
+    client_close(call->session->client);
 }
 
 bool call_integer(struct call *call, uint32_t index, int64_t *out_value)

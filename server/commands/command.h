@@ -105,7 +105,7 @@ int call_help(struct call *call, const char *const *lines, uint32_t line_count);
 /* The reply that a negative errno of an engine deserves. */
 void call_engine_error(struct call *call, int rc);
 
-/* The reply that was begun cannot be finished: the connection is closed. */
+/* What the reply that was begun needs cannot be read: that is logged, the connection is closed. */
 void call_break_off(struct call *call);
 
 /* True and the value, or false with the error already answered. */

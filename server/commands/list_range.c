@@ -13,9 +13,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "modules/base/log.h"
 #include "modules/pool/chain.h"
-#include "modules/spill/store.h"
 #include "server/commands/handlers.h"
 #include "server/commands/list_common.h"
 #include "server/commands/parking.h"
@@ -137,7 +135,6 @@ struct stream {
 static enum produce_result produce(void *context, struct client *client)
 {
     struct stream *stream = context;
-    struct server *server = stream->parked->call.server;
     struct reply *reply = client_reply(client);
     size_t written = 0;
 
@@ -150,10 +147,7 @@ static enum produce_result produce(void *context, struct client *client)
             return PRODUCE_WAIT;
         }
         if (rc != 1) {
-            log_write(server->log, LOG_WARNING,
-                      "A reply of many elements broke off, its client is closed: %s",
-                      spill_store_last_error(server->store));
-            client_close(client);
+            call_break_off(&stream->parked->call);
             return PRODUCE_DONE;
         }
         reply_bulk(reply, item);

@@ -4,10 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "modules/base/log.h"
 #include "modules/base/number.h"
 #include "modules/pool/chain.h"
-#include "modules/spill/store.h"
 #include "server/commands/handlers.h"
 #include "server/commands/list_common.h"
 #include "server/commands/parking.h"
@@ -262,7 +260,6 @@ struct match_stream {
 static enum produce_result produce_matches(void *context, struct client *client)
 {
     struct match_stream *stream = context;
-    struct server *server = stream->parked->call.server;
 
     stream->query.context = client_reply(client);
     for (unsigned i = 0; i < PIECE_ELEMENTS; i++) {
@@ -273,10 +270,7 @@ static enum produce_result produce_matches(void *context, struct client *client)
             return PRODUCE_WAIT;
         }
         if (rc < 0) {
-            log_write(server->log, LOG_WARNING,
-                      "A reply of many indexes broke off, its client is closed: %s",
-                      spill_store_last_error(server->store));
-            client_close(client);
+            call_break_off(&stream->parked->call);
         }
         if (rc != 1) return PRODUCE_DONE;
     }

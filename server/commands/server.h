@@ -33,9 +33,10 @@ struct server {
     uint64_t paused_until_us;
     bool pause_is_for_writes_only;
     struct disk_log disk_log;
-    uint64_t memory_updated_us; /* likewise memory_update */
-    uint64_t memory_sampled_us; /* loop_now_us when memory_sample last ran in a turn */
-    uint64_t attack_logged_us;  /* loop_now_us when a web request was last logged; 0: never */
+    uint64_t memory_updated_us;    /* likewise memory_update */
+    uint64_t memory_sampled_us;    /* loop_now_us when memory_sample last ran in a turn */
+    uint64_t attack_logged_us;     /* loop_now_us when a web request was last logged; 0: never */
+    uint64_t read_error_logged_us; /* likewise a failed read */
     int64_t started_at_ms;
     bool is_stopping;
     uint64_t machine_memory_bytes; /* what this process may use: 0: unknown */

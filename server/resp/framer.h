@@ -1,8 +1,10 @@
 /* framer.h - bytes from a socket to requests: argv as slices of the buffer they arrived in.
  *
- * RESP arrays of bulk strings and inline commands, as Redis reads them, errors included. The framer
- * remembers how far it came in an incomplete request, so no byte is looked at twice however the
- * input was cut. No sockets, no keys; one thread. */
+ * RESP arrays of bulk strings and inline commands, as Redis reads them, errors included, but for
+ * two things: a zero byte in an inline command is a byte (Redis waits for its end for ever), and a
+ * count of arguments above argument_count_max is refused at once (Redis 7 begins at 2^31). The
+ * framer remembers how far it came in an incomplete request, so no byte is looked at twice however
+ * the input was cut. No sockets, no keys; one thread. */
 #ifndef SERVER_RESP_FRAMER_H
 #define SERVER_RESP_FRAMER_H
 #include "modules/base/slice.h"
