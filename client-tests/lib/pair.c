@@ -270,6 +270,15 @@ static bool are_near(const struct text *a, const struct text *b)
     return llabs(first - second) <= SECONDS;
 }
 
+static bool have_one_head(const struct text *ours, const struct text *redis)
+{
+    size_t length = 1;
+
+    if (redis->size > 0 && strchr("-*%~", redis->bytes[0])) length = strcspn(redis->bytes, "\r");
+    return ours->size >= length && redis->size >= length &&
+           memcmp(ours->bytes, redis->bytes, length) == 0;
+}
+
 static bool equal_replies(const struct text *ours, const struct text *redis,
                           enum pair_compare compare)
 {
@@ -280,6 +289,8 @@ static bool equal_replies(const struct text *ours, const struct text *redis,
         return are_near(ours, redis);
     case PAIR_TYPE:
         return text_string(ours)[0] == text_string(redis)[0];
+    case PAIR_HEAD:
+        return have_one_head(ours, redis);
     case PAIR_CODE:
         if (text_string(ours)[0] == '-' && text_string(redis)[0] == '-') {
             size_t length = strcspn(text_string(redis), " \r");

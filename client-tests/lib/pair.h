@@ -21,6 +21,7 @@ enum pair_compare {
     PAIR_SORTED, /* equal as sets: KEYS, SCAN and the like promise no order */
     PAIR_TYPE,   /* the same first byte: times, ids, addresses, random choices */
     PAIR_NEAR,   /* integers at most ten apart: seconds to live */
+    PAIR_HEAD,   /* errors byte for byte, arrays of the same size, else the same first byte */
     PAIR_CODE,   /* errors with the same first word; other replies as PAIR_BYTES */
     PAIR_NOTHING
 };

@@ -108,6 +108,140 @@ static const char *const commands[] = {
     "COMMAND FOO",
 };
 
+/* Commands that have words of their own, which alone are drawn. What is compared of a reply that is
+ * no error depends: ours describes itself in other sentences, and no two servers have the same
+ * clients. */
+static const struct subject {
+    const char *name;
+    enum pair_compare compare;
+    const char *words[28];
+} subjects[] = {
+    /* Nothing that would tell how the two are set up, or change how they answer. */
+    { "CONFIG SET",
+      PAIR_BYTES,
+      { "hz",
+        "HZ",
+        "maxmemory-samples",
+        "list-max-listpack-size",
+        "latency-tracking",
+        "lazyfree-lazy-user-del",
+        "latency-tracking-info-percentiles",
+        "maxmemory-policy",
+        "loglevel",
+        "databases",
+        "daemonize",
+        "nosuch",
+        "h*",
+        "",
+        "0",
+        "1",
+        "-1",
+        "yes",
+        "no",
+        "a",
+        "101",
+        "10",
+        "99999999999999999999",
+        "notice",
+        "noeviction",
+        "1.5",
+        "50 99" } },
+    { "CONFIG GET", /* not hz, which redis-server forces into bounds without a word */
+      PAIR_SORTED,
+      { "MAXMEMORY-samples", "maxmemory-samples", "list-max-listpack-size", "lazyfree-lazy-*",
+        "loglevel", "databases", "nosuch", "", "[l]oglevel", "l?glevel", "\\loglevel", "[",
+        "loglevel*", "0" } },
+    { "CONFIG RESETSTAT", PAIR_BYTES, { "", "a", "0" } },
+    { "CONFIG REWRITE", PAIR_BYTES, { "", "a", "0" } }, /* both were started without a file */
+    { "CLIENT LIST",
+      PAIR_HEAD,
+      { "TYPE", "type", "ID", "normal", "replica", "slave", "pubsub", "master", "nosuch", "1", "0",
+        "-1", "999999", "a", "", "99999999999999999999", "1.5" } },
+    /* Only clients that are not there: SKIPME alone would end all but this one. */
+    { "CLIENT KILL",
+      PAIR_BYTES,
+      { "ID", "id", "ADDR", "LADDR", "TYPE", "USER", "replica", "pubsub", "nosuch", "999999", "0",
+        "-1", "a", "", "127.0.0.1:1", "1.5", "99999999999999999999" } },
+    { "CLIENT KILL ID 999999",
+      PAIR_BYTES,
+      { "ADDR", "LADDR", "TYPE", "USER", "SKIPME", "yes", "no", "replica", "nosuch", "a", "",
+        "127.0.0.1:1" } },
+    { "CLIENT PAUSE", PAIR_BYTES, { "0", "-1", "a", "", "1.5", "WRITE", "all", "nosuch" } },
+    { "CLIENT REPLY", PAIR_BYTES, { "a", "", "onn", "0" } },
+    { "CLIENT NO-EVICT", PAIR_BYTES, { "on", "OFF", "a", "", "0" } },
+    { "COMMAND DOCS",
+      PAIR_HEAD,
+      { "get", "GET", "config", "config|set", "CONFIG|SET", "config|nosuch", "config|", "|",
+        "get|x", "client|kill|x", "nosuch", "", "config set" } },
+    { "COMMAND INFO",
+      PAIR_HEAD,
+      { "get", "GET", "config", "config|set", "CONFIG|SET", "config|nosuch", "config|", "|",
+        "get|x", "client|kill|x", "nosuch", "", "config set" } },
+    { "COMMAND LIST", /* FILTERBY without anything that only one of them has */
+      PAIR_HEAD,
+      { "FILTERBY", "filterby", "nosuch", "PATTERN", "ACLCAT", "", "a", "lp*", "ping" } },
+    { "COMMAND LIST FILTERBY MODULE", PAIR_HEAD, { "", "a", "nosuch" } },
+    { "COMMAND COUNT", PAIR_BYTES, { "a", "" } },
+    { "COMMAND GETKEYS",
+      PAIR_BYTES,
+      { "get",
+        "SET",
+        "mset",
+        "lmpop",
+        "BLMPOP",
+        "blpop",
+        "lmove",
+        "object",
+        "encoding",
+        "client",
+        "id",
+        "copy",
+        "config|get",
+        "nosuch",
+        "0",
+        "1",
+        "2",
+        "-1",
+        "9223372036854775807",
+        "a",
+        "",
+        "LEFT",
+        "GET",
+        "del",
+        "ping",
+        "rename" } },
+    { "COMMAND GETKEYSANDFLAGS",
+      PAIR_BYTES,
+      { "get",
+        "SET",
+        "mset",
+        "lmpop",
+        "BLMPOP",
+        "blpop",
+        "lmove",
+        "object",
+        "encoding",
+        "client",
+        "id",
+        "copy",
+        "config|get",
+        "nosuch",
+        "0",
+        "1",
+        "2",
+        "-1",
+        "9223372036854775807",
+        "a",
+        "",
+        "LEFT",
+        "GET",
+        "del",
+        "ping",
+        "rename" } },
+    { "INFO nosuch", PAIR_BYTES, { "nosuch", "", "a", "modules" } },
+    { "OBJECT HELP", PAIR_HEAD, { "a", "" } },
+};
+
 static const char *const keys[] = { "list", "string", "number", "none" };
 
 static const char *const values[] = {
@@ -221,15 +355,43 @@ static const char *draw_value(bool blocks)
     return value;
 }
 
+/* The words of name begin a command of so many arguments behind them. */
+static void begin_command(struct text *command, const char *name, uint32_t argument_count)
+{
+    int count = 1;
+
+    for (const char *at = name; (at = strchr(at, ' ')); at++)
+        count++;
+    command_begin(command, count + (int)argument_count);
+    for (const char *at = name; *at; at += strspn(at, " ")) {
+        size_t size = strcspn(at, " ");
+
+        command_add(command, at, size);
+        at += size;
+    }
+}
+
+static void call_subject(const struct subject *subject, uint32_t argument_count)
+{
+    struct text command = { 0 };
+    size_t word_count = 0;
+
+    while (word_count < COUNT_OF(subject->words) && subject->words[word_count])
+        word_count++;
+    ck_assert_uint_gt(word_count, 0);
+    begin_command(&command, subject->name, argument_count);
+    for (uint32_t i = 0; i < argument_count; i++)
+        command_add_string(&command, subject->words[below(word_count)]);
+    (void)pair_ask(&pair, 0, &command, subject->compare, NULL);
+    text_finish(&command);
+}
+
 static void call_once(const char *name, uint32_t argument_count)
 {
     struct text command = { 0 };
-    const char *space = strchr(name, ' ');
     bool blocks = name[0] == 'B';
 
-    command_begin(&command, 1 + (space != NULL) + (int)argument_count);
-    command_add(&command, name, space ? (size_t)(space - name) : strlen(name));
-    if (space) command_add_string(&command, space + 1);
+    begin_command(&command, name, argument_count);
     for (uint32_t i = 0; i < argument_count; i++) {
         bool is_key = i == 0 && below(10) < 6;
 
@@ -254,7 +416,18 @@ static void call_often(const char *name)
     }
 }
 
-START_TEST(bad_arguments_are_refused_as_redis_refuses_them)
+static void call_subject_often(const struct subject *subject)
+{
+    unsigned calls = suite_scaled(CALLS_EACH);
+
+    reset_data();
+    for (uint32_t argument_count = 1; argument_count <= ARGUMENTS_MAX; argument_count++) {
+        for (unsigned i = 0; i < calls; i++)
+            call_subject(subject, argument_count);
+    }
+}
+
+static void start_pair(void)
 {
     const char *chosen = getenv("SLUICE_SEED");
 
@@ -263,11 +436,30 @@ START_TEST(bad_arguments_are_refused_as_redis_refuses_them)
     pair.keeps_history = true;
     pair_reset(&pair, 2);
     ask_line("CONFIG SET slowlog-log-slower-than -1", PAIR_BYTES); /* how long is not compared */
-    for (size_t i = 0; i < COUNT_OF(commands) && !pair_is_hopeless(&pair); i++)
-        call_often(commands[i]);
+}
+
+static void finish_pair(void)
+{
     ck_assert_msg(pair.difference_count == 0, "%u differences:\n%.3000s", pair.difference_count,
                   text_string(&pair.report));
     pair_finish(&pair);
+}
+
+START_TEST(bad_arguments_are_refused_as_redis_refuses_them)
+{
+    start_pair();
+    for (size_t i = 0; i < COUNT_OF(commands) && !pair_is_hopeless(&pair); i++)
+        call_often(commands[i]);
+    finish_pair();
+}
+END_TEST
+
+START_TEST(bad_words_of_its_own_are_refused_as_redis_refuses_them)
+{
+    start_pair();
+    for (size_t i = 0; i < COUNT_OF(subjects) && !pair_is_hopeless(&pair); i++)
+        call_subject_often(&subjects[i]);
+    finish_pair();
 }
 END_TEST
 
@@ -277,5 +469,6 @@ int main(void)
     TCase *tcase = suite_case(suite, "bad arguments");
 
     tcase_add_test(tcase, bad_arguments_are_refused_as_redis_refuses_them);
+    tcase_add_test(tcase, bad_words_of_its_own_are_refused_as_redis_refuses_them);
     return suite_run(suite);
 }

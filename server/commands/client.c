@@ -157,11 +157,11 @@ static int list_by_ids(struct call *call)
         struct client *client;
         int64_t id;
 
-        if (!number_parse_int64(call->arguments[i], &id) || id <= 0) {
+        if (!number_parse_int64(call->arguments[i], &id)) {
             free(lines.text);
             return call_error(call, "ERR Invalid client ID");
         }
-        client = net_client_by_id(call->server->net, (uint64_t)id);
+        client = id > 0 ? net_client_by_id(call->server->net, (uint64_t)id) : NULL;
         if (client) add_line(&lines, session_of(client));
     }
     return reply_lines(call, &lines);

@@ -33,14 +33,16 @@ static bool may_set_protected(const struct config *config, bool is_local)
            (config->enable_protected_configs == CONFIG_ACCESS_LOCAL && is_local);
 }
 
-static int blame(const char *name, const struct config_error *reason, struct config_error *error)
+static int blame(struct slice name, const struct config_error *reason, struct config_error *error)
 {
-    return config_refuse(error, "CONFIG SET failed (possibly related to argument '%s') - %.900s",
-                         name, reason->text);
+    return config_refuse(error, "CONFIG SET failed (possibly related to argument '%.*s') - %.900s",
+                         (int)name.size, (const char *)name.bytes, reason->text);
 }
 
+/* given: the directive's name as the client wrote it, which is what Redis blames here; of a value
+ * it blames the name in lower case. */
 static int check_change(const struct config *config, const struct change *changes, size_t index,
-                        bool is_local, struct config_error *error)
+                        struct slice given, bool is_local, struct config_error *error)
 {
     const struct option *option = changes[index].option;
     struct config_error reason;
@@ -53,11 +55,11 @@ static int check_change(const struct config *config, const struct change *change
         for (size_t i = 0; i < index; i++) {
             if (changes[i].option != option) continue;
             (void)config_refuse(&reason, "duplicate parameter");
-            return blame(changes[index].name, &reason, error);
+            return blame(given, &reason, error);
         }
         return 0;
     }
-    return blame(changes[index].name, &reason, error);
+    return blame(given, &reason, error);
 }
 
 static int check(const struct config *config, const struct config_pair *pairs, size_t count,
@@ -72,7 +74,7 @@ static int check(const struct config *config, const struct config_pair *pairs, s
                                  "Unknown option or number of arguments for CONFIG SET - '%.*s'",
                                  (int)(pairs[i].name.size < 128 ? pairs[i].name.size : 128),
                                  (const char *)pairs[i].name.bytes);
-        rc = check_change(config, changes, i, is_local, error);
+        rc = check_change(config, changes, i, pairs[i].name, is_local, error);
         if (rc < 0) return rc;
     }
     return 0;
@@ -130,7 +132,7 @@ static int parse_value(struct config *config, struct change *change, struct slic
     if (rc == 0 && change->is_another && (option->flags & APPLIED) && !has_listener(config, option))
         rc = config_refuse(&reason, "can't set immutable config");
     if (rc < 0 && rc != -EINVAL) (void)config_refuse(&reason, "%s", strerror(-rc));
-    if (rc < 0) (void)blame(change->name, &reason, error);
+    if (rc < 0) (void)blame(slice_of_string(change->name), &reason, error);
     return rc;
 }
 
@@ -203,7 +205,7 @@ static int swap_and_tell(struct config *config, struct change *changes, size_t c
         if (!changes[i].is_another) continue;
         rc = tell_option(config, changes[i].option, told, &reason);
         if (rc == 0) continue;
-        (void)blame(changes[i].name, &reason, error);
+        (void)blame(slice_of_string(changes[i].name), &reason, error);
         swap_all(config, changes, count);
         tell_again(config, told, error);
         break;
