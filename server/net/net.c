@@ -11,7 +11,8 @@
  *      clients that are closing: on_close, socket closed (run_closes); then all of these are freed
  *   5. sockets that were not read for want of memory are read again if there is some
  * (resume_deferred)
- *   6. on_before_wait says how long the loop may sleep; not at all when work is left from 2 or 3
+ *   6. on_before_wait ends the turn and says how long the loop may sleep; not at all when work is
+ * left from 2 or 3
  *
  * Steps 1 and 2 each take at most INPUTS_A_TURN inputs and TURN_INPUT_BYTES: with more clients the
  * turn goes on to its end, and those that were ready go first in the next one.
@@ -72,6 +73,7 @@ static void forget_work(struct net *net)
 static int64_t turn_end(void *context)
 {
     struct net *net = context;
+    int64_t sleep_us = -1;
     bool has_more;
 
     forget_work(net);
@@ -85,9 +87,9 @@ static int64_t turn_end(void *context)
     list_append_all(&net->ready, &net->yielded);
     if (!list_is_empty(&net->hungry)) feed_producers(net);
     if (!list_is_empty(&net->deferred)) resume_deferred(net);
-    if (has_more || has_work_left(net)) return 0;
-    if (!net->handlers.on_before_wait) return -1;
-    return net->handlers.on_before_wait(net->handlers.context);
+    if (net->handlers.on_before_wait)
+        sleep_us = net->handlers.on_before_wait(net->handlers.context);
+    return has_more || has_work_left(net) ? 0 : sleep_us;
 }
 
 /* ---- made and unmade ---- */

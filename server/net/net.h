@@ -32,7 +32,8 @@ struct net_handlers {
     /* All requests of this turn were handled, nothing was flushed yet. True: there is work for
      * another turn at once (the loop will not sleep). May write replies, park, unpark, close. */
     bool (*on_turn_end)(void *context);
-    /* After the flush: microseconds that the loop may sleep, -1 for any time. */
+    /* At the end of every turn, after the flush: microseconds that the loop may sleep, -1 for any
+     * time. With work left for another turn it does not sleep all the same. */
     int64_t (*on_before_wait)(void *context);
     void *context;
 };

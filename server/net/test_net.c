@@ -214,6 +214,21 @@ START_TEST(input_goes_on_within_the_turn_that_unparks)
 }
 END_TEST
 
+/* Who measures turns must see the busy ones too. */
+START_TEST(the_end_of_each_turn_is_told_also_when_the_loop_does_not_sleep)
+{
+    struct net_info before, after;
+
+    net_info(testing.net, &before);
+    testing.ended_turns = 0;
+    testing.wants_turn = true;
+    testing_turns(10);
+    net_info(testing.net, &after);
+    ck_assert_uint_ge(testing.ended_turns, 10);
+    ck_assert_uint_eq(testing.ended_turns, after.turns - before.turns);
+}
+END_TEST
+
 START_TEST(a_parked_client_sends_much_and_the_loop_still_sleeps)
 {
     enum { BYTES = 3 << 20 };
@@ -511,6 +526,7 @@ static Suite *net_suite(void)
     tcase_set_timeout(parked, 120);
     tcase_add_test(parked, what_a_parked_client_sent_waits_until_it_is_unparked);
     tcase_add_test(parked, input_goes_on_within_the_turn_that_unparks);
+    tcase_add_test(parked, the_end_of_each_turn_is_told_also_when_the_loop_does_not_sleep);
     tcase_add_test(parked, a_parked_client_sends_much_and_the_loop_still_sleeps);
     tcase_add_loop_test(parked, a_blocked_client_that_vanishes_is_noticed, 0, 8);
     tcase_add_test(parked, a_blocked_client_that_only_ends_its_input_is_gone_as_in_redis);

@@ -42,7 +42,7 @@ static struct testing {
     struct net *net;
     struct net_options options;
     unsigned opened, closed, requests, producers_destroyed;
-    unsigned turns_left;
+    unsigned turns_left, ended_turns;
     uint64_t last_id; /* of the client opened last */
     uint64_t waiting_producer;
     bool wants_turn;
@@ -182,12 +182,20 @@ static inline bool testing_on_turn_end(void *context)
     return testing.wants_turn;
 }
 
+static inline int64_t testing_on_before_wait(void *context)
+{
+    (void)context;
+    testing.ended_turns++;
+    return -1;
+}
+
 static inline void testing_start(void)
 {
     struct net_handlers handlers = { .on_request = testing_on_request,
                                      .on_open = testing_on_open,
                                      .on_close = testing_on_close,
-                                     .on_turn_end = testing_on_turn_end };
+                                     .on_turn_end = testing_on_turn_end,
+                                     .on_before_wait = testing_on_before_wait };
 
     ck_assert_int_eq(loop_create(&testing.loop), 0);
     ck_assert_int_eq(net_create(testing.loop, NULL, &testing.options, &handlers, &testing.net), 0);
