@@ -16,6 +16,7 @@ struct batch {
     struct spill_store *store;
     unsigned count;
     uint64_t freeing_bytes;
+    uint64_t freed_extents; /* the store's count when room was looked for */
     struct block *blocks[BATCH_BLOCKS_MAX];
     struct spill_write_item items[BATCH_BLOCKS_MAX];
     uint8_t *images[BATCH_BLOCKS_MAX]; /* of nodes; NULL for chunks */
@@ -119,7 +120,7 @@ static void note_failure(struct batch *batch, int rc)
                   : was_tried                    ? SPILL_DISK_FULL
                                                  : SPILL_DISK_AT_LIMIT;
     store->retry_us = clock_monotonic_us() + RETRY_US;
-    store->freed_extents_at_failure = store->freed_extents;
+    store->freed_extents_at_failure = batch->freed_extents;
     store->write_rc = rc;
     if (store->disk == SPILL_DISK_AT_LIMIT) return;
     store_set_error(store, first->list, 0, first->element_count,
@@ -171,6 +172,7 @@ void batch_start(struct batch *batch)
         .items = batch->items, .item_count = batch->count, .done = batch_done, .context = batch
     };
     store->batches_in_flight++;
+    batch->freed_extents = store->freed_extents;
     rc = spill_file_write(store->file, &batch->write);
     if (rc == 0) return;
     store->batches_in_flight--;

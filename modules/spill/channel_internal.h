@@ -38,7 +38,8 @@ struct spill_channel {
     /* Constant from opening to the end. */
     struct os *os;
     pthread_t keeper;
-    int keeper_fd; /* wakes the keeper */
+    int keeper_fd;               /* wakes the keeper */
+    bool keeper_sleeps_for_good; /* until a completion or keeper_fd */
     int lock_fd;
     uint64_t message_bytes_max, drive_bytes, disk_bytes_max;
     uint64_t foreign_file_count;

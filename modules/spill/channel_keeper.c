@@ -4,7 +4,7 @@
  * they may all be asleep, waiting for just those completions, or gone elsewhere: the keeper is a
  * thread that sleeps on io's descriptor and takes completions then. It also goes on with what the
  * store has to do (freeing dropped trees, returning disk space) for as long as that changes
- * something. */
+ * something, and when the store has asked for another look after some rest. */
 #include "modules/spill/channel_internal.h"
 
 #include <assert.h>
@@ -37,6 +37,10 @@ bool channel_drive(struct spill_channel *channel)
     bool has_more = spill_store_tick(channel->store, 0);
 
     channel->undriven_bytes = 0;
+    if (channel->keeper_sleeps_for_good && spill_store_wait_us(channel->store) >= 0) {
+        channel->keeper_sleeps_for_good = false;
+        channel_keeper_wake(channel);
+    }
     if (channel->progress_waiters > 0 &&
         (has_ended ||
          (channel->room_waiters > 0 && spill_store_pressure(channel->store) == SPILL_OK))) {
@@ -135,6 +139,14 @@ static void keep(struct spill_channel *channel)
     } while (has_more && has_moved && !channel->is_stopping);
 }
 
+/* For poll: -1 is for ever. */
+static int sleep_ms(const struct spill_channel *channel)
+{
+    int64_t wait_us = spill_store_wait_us(channel->store);
+
+    return wait_us < 0 ? -1 : (int)((wait_us + 999) / 1000);
+}
+
 static void *keeper_main(void *argument)
 {
     struct spill_channel *channel = argument;
@@ -143,11 +155,14 @@ static void *keeper_main(void *argument)
 
     channel_lock(channel);
     while (!channel->is_stopping) {
+        int timeout_ms = sleep_ms(channel);
+        channel->keeper_sleeps_for_good = timeout_ms < 0;
         channel_unlock(channel);
         /* ENOMEM only makes us look in vain. */
-        if (poll(events, 2, -1) < 0) assert(errno == EINTR || errno == ENOMEM);
+        if (poll(events, 2, timeout_ms) < 0) assert(errno == EINTR || errno == ENOMEM);
         if (events[1].revents != 0) clear_wake(channel->keeper_fd);
         channel_lock(channel);
+        channel->keeper_sleeps_for_good = false;
         keep(channel);
     }
     channel_unlock(channel);

@@ -184,6 +184,11 @@ bool spill_file_tick(struct spill_file *file)
     return file_trim_tick(file);
 }
 
+int64_t spill_file_wait_us(const struct spill_file *file)
+{
+    return file_trim_wait_us(file);
+}
+
 void spill_file_set_disk_max(struct spill_file *file, uint64_t disk_bytes_max)
 {
     file->disk_bytes_max = disk_bytes_max;

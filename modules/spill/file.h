@@ -86,6 +86,9 @@ void spill_file_free(struct spill_file *file, const struct spill_ref *ref);
  * threads, bounded in flight). Called once a tick. True: more is due at once; what is in flight
  * goes on by its completion. */
 bool spill_file_tick(struct spill_file *file);
+/* In how many microseconds it is to be called again although nothing has happened, or -1: a punch
+ * waits until the file has been at rest for a while. As of the last tick. */
+int64_t spill_file_wait_us(const struct spill_file *file);
 
 void spill_file_set_disk_max(struct spill_file *file, uint64_t disk_bytes_max);
 

@@ -18,8 +18,7 @@ enum {
     FILE_READS_MAX = 4,  /* transfers at once: enough to keep a few threads and a queue busy */
     FILE_WRITES_MAX = 2, /* few, because reads that somebody waits for queue up behind them */
     FILE_SLOT_COUNT = FILE_READS_MAX + FILE_WRITES_MAX,
-    /* So many are counted, and one more when all idle buffers are freed. */
-    FILE_IDLE_TICKS_MAX = 512
+    FILE_IDLE_TICKS_MAX = 64 /* so many are counted, and one more when all idle buffers are freed */
 };
 
 /* A transfer under way, or a place for one. */
@@ -53,7 +52,9 @@ struct file_trim {
     uint64_t new_bytes, old_bytes; /* truncating: no write behind new_bytes starts meanwhile */
     struct spill_run run;          /* punching: taken from space meanwhile */
     uint64_t moved_at_punch;       /* bytes read and written when the last punch began */
-    uint64_t failed_at_writes;     /* how many writes had ended when the last one failed */
+    uint64_t rest_began_us;    /* the first tick that found no transfer; 0: none since the last */
+    bool is_resting;           /* as of the last tick: a punch is due when it has rested */
+    uint64_t failed_at_writes; /* how many writes had ended when the last one failed */
     bool has_failed;
     bool cannot_punch; /* the file system has no holes */
 };
@@ -67,6 +68,7 @@ struct spill_file {
     struct spill_space *space;
     uint64_t disk_bytes_max; /* 0: none */
     uint64_t file_bytes;     /* nothing was written behind this */
+    bool is_disk_full;       /* the last write at the end found no room there */
     struct file_slot slots[FILE_SLOT_COUNT];
     unsigned busy_reads, busy_writes; /* slots */
     unsigned idle_ticks;              /* since a slot was last busy */
@@ -99,6 +101,8 @@ void file_submit_read(struct file_slot *slot);
 
 /* file_trim.c */
 bool file_trim_tick(struct spill_file *file);
+int64_t file_trim_wait_us(const struct spill_file *file); /* as spill_file_wait_us */
+void file_trim_disturb(struct spill_file *file);          /* a transfer begins */
 /* Blocks that belong to no extent although space counts them as used. */
 uint64_t file_trim_blocks(const struct spill_file *file);
 #endif

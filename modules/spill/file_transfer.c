@@ -10,10 +10,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Ticks without a transfer until a buffer is given back, one a tick: in a steady stream none is. */
-enum { BUFFER_IDLE_TICKS = 64 };
-static_assert((int)BUFFER_IDLE_TICKS <= (int)FILE_IDLE_TICKS_MAX, "they are counted so far");
-
 void file_queue_write(struct spill_file *file, struct spill_write *write)
 {
     write->next = NULL;
@@ -57,6 +53,7 @@ static struct file_slot *take_slot(struct spill_file *file)
     slot->is_busy = true;
     slot->transferred_bytes = 0;
     file->idle_ticks = 0;
+    file_trim_disturb(file);
     return slot;
 }
 
@@ -159,16 +156,16 @@ bool file_has_transfers(const struct spill_file *file)
 void file_free_idle_buffers(struct spill_file *file)
 {
     if (file->idle_ticks > FILE_IDLE_TICKS_MAX) return; /* all were freed */
-    if (file_has_transfers(file)) return;
-    if (file->idle_ticks < FILE_IDLE_TICKS_MAX) file->idle_ticks++;
-    if (file->idle_ticks < BUFFER_IDLE_TICKS) return;
+    /* One a tick after ticks without a transfer: in a steady stream none is. */
+    if (file_has_transfers(file) || ++file->idle_ticks < FILE_IDLE_TICKS_MAX) return;
+    file->idle_ticks = FILE_IDLE_TICKS_MAX;
     for (unsigned i = 0; i < FILE_SLOT_COUNT; i++) {
         if (!file->slots[i].buffer) continue;
         free(file->slots[i].buffer);
         file->slots[i].buffer = NULL;
         return;
     }
-    if (file->idle_ticks == FILE_IDLE_TICKS_MAX) file->idle_ticks++;
+    file->idle_ticks = FILE_IDLE_TICKS_MAX + 1;
 }
 
 size_t file_buffer_bytes(const struct spill_file *file)

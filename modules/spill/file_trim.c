@@ -13,6 +13,8 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "modules/base/clock.h"
+
 enum {
     /* Shorter tails are soon written again. */
     TAIL_BYTES_MIN = 1 << 20,
@@ -22,9 +24,9 @@ enum {
     TRUNCATE_BYTES_MAX = 64 << 20,
     /* A busy file moves so many bytes for each that is punched. */
     BUSY_BYTES_A_PUNCHED = 8,
-    /* Without a transfer: it is not busy. A consumer that uses up what was read ahead takes less:
-     * while a punch is due, ticks follow each other at once, a few microseconds each. */
-    REST_TICKS = FILE_IDLE_TICKS_MAX
+    /* Without a transfer: it is not busy. A consumer that uses up what was read ahead takes less.
+     */
+    REST_US = 20 * 1000
 };
 
 uint64_t file_trim_blocks(const struct spill_file *file)
@@ -123,19 +125,42 @@ static uint64_t moved_bytes(const struct spill_file *file)
     return file->figures.read_bytes + file->figures.write_bytes;
 }
 
-static bool must_wait_for_rest(const struct spill_file *file)
+/* How long until the file counts as being at rest, if nothing is read or written. */
+static uint64_t until_rest_us(const struct file_trim *trim)
 {
-    uint64_t punched_bytes = file->trim.run.count * SPILL_BLOCK_BYTES; /* the last time */
-
-    if (!file_has_transfers(file) && file->idle_ticks >= REST_TICKS) return false;
-    return moved_bytes(file) - file->trim.moved_at_punch < punched_bytes * BUSY_BYTES_A_PUNCHED;
+    uint64_t rested_us = clock_monotonic_us() - trim->rest_began_us;
+    return rested_us < REST_US ? REST_US - rested_us : 0;
 }
 
-/* True: the search for a run has not come to an end, or the file to rest. */
+static bool must_wait_for_rest(struct spill_file *file)
+{
+    struct file_trim *trim = &file->trim;
+    uint64_t punched_bytes = trim->run.count * SPILL_BLOCK_BYTES; /* the last time */
+
+    if (moved_bytes(file) - trim->moved_at_punch >= punched_bytes * BUSY_BYTES_A_PUNCHED) {
+        return false;
+    }
+    if (file_has_transfers(file)) return true;
+    if (trim->rest_began_us == 0) trim->rest_began_us = clock_monotonic_us();
+    trim->is_resting = until_rest_us(trim) > 0;
+    return trim->is_resting;
+}
+
+void file_trim_disturb(struct spill_file *file)
+{
+    file->trim.rest_began_us = 0;
+    file->trim.is_resting = false;
+}
+
+int64_t file_trim_wait_us(const struct spill_file *file)
+{
+    return file->trim.is_resting ? (int64_t)until_rest_us(&file->trim) : -1;
+}
+
+/* True: the search for a run has not come to an end. */
 static bool start_punch(struct spill_file *file)
 {
-    if (!punch_is_due(file)) return false;
-    if (must_wait_for_rest(file)) return !file_has_transfers(file);
+    if (!punch_is_due(file) || must_wait_for_rest(file)) return false;
     file->trim.moved_at_punch = moved_bytes(file);
     if (spill_space_take_punchable(file->space, PUNCH_BLOCKS_MAX, &file->trim.run)) {
         start(&file->trim, TRIM_PUNCH, run_punch, finish_punch);
@@ -146,7 +171,8 @@ static bool start_punch(struct spill_file *file)
 
 bool file_trim_tick(struct spill_file *file)
 {
-    const struct file_trim *trim = &file->trim;
+    struct file_trim *trim = &file->trim;
+    trim->is_resting = false;
     if (file->file_bytes == 0)
         return false; /* nothing has been written: most servers, most turns */
     if (trim->kind != TRIM_NONE) return false; /* its completion is the next occasion */

@@ -79,12 +79,23 @@ static void room_finish(struct room *room)
     room->run.count = 0;
 }
 
+/* On a full disk what was freed inside the file can be written again, in however small pieces; at
+ * its end there is room only when somebody else has made some. */
+static int room_find(struct room *room, uint64_t blocks)
+{
+    struct spill_space *space = room->file->space;
+    if (room->file->is_disk_full) {
+        int rc = spill_space_take(space, room->missing_blocks, blocks, 0, &room->run);
+        if (rc != -ENOSPC) return rc;
+    }
+    return spill_space_take(space, room->missing_blocks, blocks, room->end_max, &room->run);
+}
+
 static int room_get(struct room *room, uint64_t blocks, uint64_t *out_position_bytes)
 {
     if (room->run.count < blocks) {
         room_finish(room);
-        int rc = spill_space_take(room->file->space, room->missing_blocks, blocks, room->end_max,
-                                  &room->run);
+        int rc = room_find(room, blocks);
         if (rc < 0) return rc;
     }
     *out_position_bytes = room->run.first * SPILL_BLOCK_BYTES;
@@ -281,6 +292,13 @@ static void run_write(struct io_job *job, struct os *os)
     job->rc = pen.rc;
 }
 
+/* Before a failed write's room is given back. */
+static void note_room(struct spill_file *file, const struct spill_write *write)
+{
+    if (write->rc == -ENOSPC || write->rc == -EDQUOT) file->is_disk_full = true;
+    if (write->rc == 0 && file_write_end(write) == file->file_bytes) file->is_disk_full = false;
+}
+
 static void finish_write(struct io_job *job)
 {
     struct file_slot *slot = (struct file_slot *)(void *)job;
@@ -288,6 +306,7 @@ static void finish_write(struct io_job *job)
     struct spill_write *write = slot->write;
 
     write->rc = job->rc;
+    note_room(file, write);
     file->figures.writes++;
     file->figures.write_bytes += slot->transferred_bytes;
     file->figures.writes_in_flight--;

@@ -111,6 +111,11 @@ bool spill_store_tick(struct spill_store *store, uint64_t slice_us)
     return has_more;
 }
 
+int64_t spill_store_wait_us(const struct spill_store *store)
+{
+    return spill_file_wait_us(store->file);
+}
+
 void spill_store_set_memory(struct spill_store *store, uint64_t memory_bytes)
 {
     set_budget(store, memory_bytes);
@@ -144,8 +149,11 @@ void store_update_pressure(struct spill_store *store)
         store->is_slow = true;
     else if (store->memory_bytes + store->batch_bytes <= store->budget_bytes)
         store->is_slow = false;
-    /* While it is slow it would wait for evictions, and with a full disk none comes. */
-    store->is_full = store->disk != SPILL_DISK_HAS_ROOM && store->is_slow;
+    /* While it is slow it would wait for evictions, and with a full disk none comes. When room has
+     * come back since and is being written into, what comes of that decides. */
+    bool may_find_room =
+        store->batches_in_flight > 0 && store->freed_extents != store->freed_extents_at_failure;
+    store->is_full = store->disk != SPILL_DISK_HAS_ROOM && store->is_slow && !may_find_room;
 }
 
 enum spill_disk spill_store_disk(const struct spill_store *store)

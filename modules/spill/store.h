@@ -55,6 +55,9 @@ void spill_store_destroy(struct spill_store *store);
 /* Evicts, frees dropped trees, prefetches, returns disk space: what is due, for at most slice_us
  * (0: 500). To be called once a turn of the loop. True: call again soon, there is more to do. */
 bool spill_store_tick(struct spill_store *store, uint64_t slice_us);
+/* In how many microseconds it is to be called although nothing happens until then, or -1: disk
+ * space is given back when there is little else to do. As of the last tick. */
+int64_t spill_store_wait_us(const struct spill_store *store);
 
 /* Changes take effect at once, as eviction can. */
 void spill_store_set_memory(struct spill_store *store, uint64_t memory_bytes);

@@ -78,6 +78,30 @@ START_TEST(a_full_disk_refuses_and_goes_on_when_there_is_room)
 }
 END_TEST
 
+/* Nobody drives the channel any more: the keeper comes back when the file has rested. */
+START_TEST(an_idle_channel_gives_the_disk_back)
+{
+    enum { MESSAGES = 64 << 10, RESERVE = 20 << 20 };
+    static uint8_t message[1000];
+    uint64_t size;
+
+    open_channel(1 << 20, SPILL_CHANNEL_DISK_UNLIMITED);
+    for (unsigned i = 0; i < MESSAGES; i++) {
+        ck_assert_int_eq(spill_sender_send_wait(sender, slice_of(message, sizeof(message)),
+                                                SPILL_CHANNEL_FOREVER),
+                         0);
+    }
+    ck_assert_uint_gt(fault_disk_used(fault), 2 * RESERVE);
+    for (unsigned i = 0; i < MESSAGES * 9 / 10; i++) {
+        ck_assert_int_eq(spill_receiver_receive(receiver, message, sizeof(message),
+                                                SPILL_CHANNEL_FOREVER, &size),
+                         1);
+    }
+    while (fault_disk_used(fault) > info_now().disk_bytes + RESERVE)
+        usleep(1000);
+}
+END_TEST
+
 START_TEST(a_disk_that_cannot_be_written_is_told_of)
 {
     uint64_t sent = 0, value;
@@ -227,6 +251,7 @@ int main(void)
 
     tcase_add_test(tcase, every_system_call_of_opening_may_fail);
     tcase_add_test(tcase, a_full_disk_refuses_and_goes_on_when_there_is_room);
+    tcase_add_test(tcase, an_idle_channel_gives_the_disk_back);
     tcase_add_test(tcase, a_disk_that_cannot_be_written_is_told_of);
     tcase_add_test(tcase, a_failed_read_is_told_of_and_tried_again);
     tcase_add_test(tcase, a_flipped_bit_is_told_of_and_never_delivered);

@@ -312,7 +312,7 @@ static inline void free_extents(const struct extent *extents, unsigned count)
 /* Ticks until nothing is due and nothing is in flight. */
 static inline void trim_all(void)
 {
-    while (spill_file_tick(file) || io_in_flight(io) > 0) {
+    while (spill_file_tick(file) || io_in_flight(io) > 0 || spill_file_wait_us(file) >= 0) {
         (void)io_wait(io);
     }
 }

@@ -78,13 +78,20 @@ static int64_t until_next_expiry_us(const struct server *server)
                                            : (next_ms - now_ms) * 1000;
 }
 
+/* -1: never. */
+static int64_t sooner(int64_t a_us, int64_t b_us)
+{
+    if (a_us < 0) return b_us;
+    return b_us >= 0 && b_us < a_us ? b_us : a_us;
+}
+
 int64_t turn_before_wait(void *context)
 {
     struct server *server = context;
     int64_t expiry_us = until_next_expiry_us(server), sleep_us = parking_sleep_us(server);
+    int64_t spill_us = spill_store_wait_us(server->store);
     uint64_t took_us = clock_monotonic_us() - loop_now_us(server->loop);
 
     if (took_us > server->statistics->max_tick_us) server->statistics->max_tick_us = took_us;
-    if (expiry_us >= 0 && (sleep_us < 0 || expiry_us < sleep_us)) sleep_us = expiry_us;
-    return sleep_us;
+    return sooner(sooner(sleep_us, expiry_us), spill_us);
 }
