@@ -352,6 +352,32 @@ START_TEST(a_string_above_an_eighth_of_maxmemory_is_refused)
 }
 END_TEST
 
+START_TEST(an_element_that_became_too_large_can_still_be_moved)
+{
+    struct server server;
+    struct wire *wire;
+    size_t size = 2 * MIB;
+    char *value = malloc(size + 1);
+
+    ck_assert_ptr_nonnull(value);
+    memset(value, 'x', size);
+    value[size] = '\0';
+    start_with_megabytes(&server, "16mb");
+    wire = wire_open(&server);
+    expect_integer(wire, 1, "RPUSH k %b", value, size);
+    expect_ok(wire, "CONFIG SET maxmemory 15mb");
+    expect_error(wire, "ERR value is larger than ", "RPUSH k %b", value, size);
+    expect_string(wire, value, "LMOVE k d LEFT RIGHT");
+    expect_string(wire, value, "RPOPLPUSH d d");
+    expect_string(wire, value, "BLMOVE d k LEFT LEFT 0");
+    expect_integer(wire, 0, "LLEN d");
+    expect_string(wire, value, "LPOP k");
+    wire_close(wire);
+    free(value);
+    server_stop(&server);
+}
+END_TEST
+
 START_TEST(lowering_maxmemory_live_makes_room)
 {
     unsigned count = suite_scaled(30000);
@@ -393,6 +419,7 @@ int main(void)
     tcase_add_test(tcase, strings_are_refused_at_the_limit_and_lists_go_on);
     tcase_add_test(tcase, an_element_above_an_eighth_of_maxmemory_is_refused);
     tcase_add_test(tcase, a_string_above_an_eighth_of_maxmemory_is_refused);
+    tcase_add_test(tcase, an_element_that_became_too_large_can_still_be_moved);
     tcase_add_test(tcase, lowering_maxmemory_live_makes_room);
     return suite_run(suite);
 }

@@ -226,7 +226,7 @@ static int push_many(struct spill_deque *deque, enum spill_end end, const struct
     int rc = 0;
 
     for (size_t i = 0; i < item_count; i++) {
-        if (items[i].size > store->element_bytes_max) return -EMSGSIZE;
+        if (items[i].size > store->element_bytes_max && !store->uses_reserve) return -EMSGSIZE;
     }
     if (item_count > 0 && store->is_full && !store->uses_reserve) return -ENOSPC;
     deque->pushed_end = (uint8_t)end;
