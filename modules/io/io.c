@@ -9,7 +9,7 @@
  * that itself calls io_poll or io_wait: what the outer call has taken must be visible to the inner
  * one.
  *
- * Shutdown: `is_stopping` lets workers end once `queued` is empty. */
+ * Shutdown: `is_stopping` lets workers end once `urgent` and `queued` are empty. */
 #include "modules/io/io.h"
 
 #include <assert.h>
@@ -22,6 +22,8 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+enum { URGENT_IN_A_ROW_MAX = 8 };
 
 struct job_list {
     struct io_job *first, *last; /* last means nothing when first is NULL */
@@ -42,7 +44,8 @@ struct io {
     pthread_mutex_t mutex; /* guards all below */
     pthread_cond_t work_or_stop;
     pthread_cond_t started;
-    struct job_list queued, ended;
+    struct job_list urgent, queued, ended;
+    unsigned urgent_in_a_row;
     unsigned sleeping_count, started_count;
     bool event_is_set; /* event_fd is readable; so while ended (no threads: queued) is not empty */
     bool is_stopping;
@@ -122,6 +125,16 @@ static void clear_event(struct io *io)
         assert(errno == EINTR);
 }
 
+/* Urgent ones first, but not for ever: somebody may have come to wait for the others, too. */
+static struct io_job *take_job(struct io *io)
+{
+    bool is_others_turn = io->urgent_in_a_row >= URGENT_IN_A_ROW_MAX && io->queued.first;
+    struct io_job *job = is_others_turn ? NULL : list_pop(&io->urgent);
+
+    io->urgent_in_a_row = job ? io->urgent_in_a_row + 1 : 0;
+    return job ? job : list_pop(&io->queued);
+}
+
 /* ---- workers
  * -------------------------------------------------------------------------------------- */
 
@@ -134,7 +147,7 @@ static void *worker_main(void *argument)
     io->started_count++;
     pthread_cond_signal(&io->started);
     for (;;) {
-        struct io_job *job = list_pop(&io->queued);
+        struct io_job *job = take_job(io);
         if (job) {
             unlock(io);
             job->run(job, io->os);
@@ -216,7 +229,7 @@ void io_destroy(struct io *io)
         assert(rc == 0);
         (void)rc;
     }
-    while ((job = list_pop(&io->queued)) != NULL)
+    while ((job = take_job(io)) != NULL)
         job->run(job, io->os); /* there are no threads */
     pthread_cond_destroy(&io->started);
     pthread_cond_destroy(&io->work_or_stop);
@@ -231,7 +244,7 @@ void io_submit(struct io *io, struct io_job *job)
     assert(job->run && job->done);
     io->in_flight++;
     lock(io);
-    list_push(&io->queued, job);
+    list_push(job->is_urgent ? &io->urgent : &io->queued, job);
     is_somebody_asleep = io->sleeping_count > 0;
     if (io->thread_count == 0) set_event(io);
     unlock(io);
@@ -241,11 +254,11 @@ void io_submit(struct io *io, struct io_job *job)
 /* Without threads: the jobs queued now; those that they or their done() submit come next time. */
 static void run_queued(struct io *io)
 {
-    struct job_list batch;
+    struct job_list batch = { 0 };
     struct io_job *job;
     lock(io);
-    batch = io->queued;
-    io->queued.first = NULL;
+    while ((job = take_job(io)) != NULL)
+        list_push(&batch, job);
     clear_event(io);
     unlock(io);
     while ((job = list_pop(&batch)) != NULL) {

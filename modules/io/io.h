@@ -2,9 +2,9 @@
  *
  * The owner (one thread, usually the event loop's) submits jobs and takes their completions; worker
  * threads run them. A job carries all it may touch: until its done() runs, the memory it refers to
- * belongs to the worker. Jobs start in the order of submission; with more than one thread they may
- * end in any order. io_submit, io_poll, io_wait and io_destroy are for the owner's thread only,
- * unless noted. */
+ * belongs to the worker. Jobs start in the order of submission, but that urgent ones go first, up
+ * to eight in a row while others wait; with more than one thread they may end in any order.
+ * io_submit, io_poll, io_wait and io_destroy are for the owner's thread only, unless noted. */
 #ifndef MODULES_IO_IO_H
 #define MODULES_IO_IO_H
 #include <stdbool.h>
@@ -19,6 +19,7 @@ struct io_job {
     /* On the owner's thread, from io_poll or io_wait. May submit further jobs and free this one. */
     void (*done)(struct io_job *job);
     int rc;
+    bool is_urgent;      /* somebody waits for it */
     struct io_job *next; /* io's own from submit to done */
 };
 

@@ -95,6 +95,25 @@ START_TEST(without_threads_jobs_run_in_order_and_only_when_polled)
 }
 END_TEST
 
+START_TEST(urgent_jobs_go_first_but_not_for_ever)
+{
+    enum { COUNT = 12, ORDINARY = 2 };
+    struct io *io = make_io(0);
+    struct test_job jobs[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        jobs[i] = make_job(io, i);
+        jobs[i].job.is_urgent = i >= ORDINARY;
+        io_submit(io, &jobs[i].job);
+    }
+    wait_for_all(io);
+    for (int i = 0; i < 8; i++)
+        ck_assert_int_eq(seen.ran[i], ORDINARY + i);
+    ck_assert_int_eq(seen.ran[8], 0);
+    ck_assert_int_eq(seen.ran[9], ORDINARY + 8);
+    ck_assert_int_eq(seen.ran[COUNT - 1], 1);
+    io_destroy(io);
+}
+END_TEST
 START_TEST(a_job_submitted_by_done_runs_in_a_later_poll)
 {
     struct io *io = make_io((unsigned)_i);
@@ -292,6 +311,7 @@ int main(void)
     int failed;
     tcase_set_timeout(cases, 120);
     tcase_add_test(cases, without_threads_jobs_run_in_order_and_only_when_polled);
+    tcase_add_test(cases, urgent_jobs_go_first_but_not_for_ever);
     tcase_add_loop_test(cases, a_job_submitted_by_done_runs_in_a_later_poll, 0, 3);
     tcase_add_loop_test(cases, waiting_for_nothing_returns_at_once, 0, 3);
     tcase_add_loop_test(cases, every_job_is_run_and_done_exactly_once, 0, 5);

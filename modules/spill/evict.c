@@ -189,7 +189,7 @@ static bool gather_crumbs(struct spill_deque *deque, enum spill_end end)
     if (!leaf)
         prefetch_edge(deque, end);
     else if (leaf->state == BLOCK_ON_DISK)
-        (void)fetch_start(store, &leaf, 1, false, NULL);
+        (void)fetch_start(store, &leaf, 1, FETCH_UPKEEP, NULL);
     protect(store, &visit, leaf ? leaf : visit.missing);
     deque->rest_delays++;
     return false;

@@ -74,7 +74,7 @@ int op_load(struct op *op, uint64_t base_index)
     while (rc == 0 && !block_is_loaded(block)) {
         if (block->state == BLOCK_ON_DISK) {
             if (block->read_error != 0) return report_read_error(op, block, first_index);
-            if (fetch_start(store, &block, 1, false, NULL) == 0) return -ENOMEM;
+            if (fetch_start(store, &block, 1, FETCH_WAITED, NULL) == 0) return -ENOMEM;
         }
         block->is_wanted = 1;
         if (!has_waited) store->waits++;
@@ -163,7 +163,8 @@ static void fetch_done(struct spill_read *read)
     if (is_wanted && store->hooks.on_ready) store->hooks.on_ready(store->hooks.context);
 }
 
-static struct fetch *fetch_create(struct spill_store *store, struct block *block, bool is_ahead)
+static struct fetch *fetch_create(struct spill_store *store, struct block *block,
+                                  enum fetch_for purpose)
 {
     struct fetch *fetch = store_allocate_zeroed(store, sizeof(*fetch));
     uint32_t size = block->ref.size_bytes;
@@ -177,11 +178,12 @@ static struct fetch *fetch_create(struct spill_store *store, struct block *block
     }
     fetch->read.ref = block->ref;
     fetch->read.identity = block_identity(block, block->ref.generation);
+    fetch->read.is_urgent = purpose == FETCH_WAITED;
     fetch->read.done = fetch_done;
     fetch->read.context = fetch;
     fetch->store = store;
     fetch->block = block_ref(block);
-    fetch->is_ahead = is_ahead;
+    fetch->is_ahead = purpose == FETCH_AHEAD;
     block->state = BLOCK_READING;
     block->read_error = 0;
     store_charge(store, fetch->buffer_bytes);
@@ -190,7 +192,7 @@ static struct fetch *fetch_create(struct spill_store *store, struct block *block
 }
 
 unsigned fetch_start(struct spill_store *store, struct block *const *blocks, unsigned count,
-                     bool is_ahead, struct fetch **out_last)
+                     enum fetch_for purpose, struct fetch **out_last)
 {
     struct spill_read *reads[FETCH_GROUP_MAX];
     struct fetch *fetch = NULL;
@@ -199,10 +201,11 @@ unsigned fetch_start(struct spill_store *store, struct block *const *blocks, uns
     assert(count <= FETCH_GROUP_MAX);
     for (unsigned i = 0; i < count; i++) {
         assert(blocks[i]->state == BLOCK_ON_DISK && blocks[i]->ref.generation != 0);
-        fetch = fetch_create(store, blocks[i], is_ahead);
+        fetch = fetch_create(store, blocks[i], purpose);
         if (!fetch) break;
         reads[started++] = &fetch->read;
-        if (is_ahead && blocks[i]->height == 0) block_set_prefetched(store, blocks[i], true);
+        if (purpose == FETCH_AHEAD && blocks[i]->height == 0)
+            block_set_prefetched(store, blocks[i], true);
     }
     if (out_last && started > 0) *out_last = reads[started - 1]->context;
     if (started > 0) spill_file_read(store->file, reads, started);

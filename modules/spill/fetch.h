@@ -40,6 +40,9 @@ int op_load(struct op *op, uint64_t base_index);
  * gets further. Returns rc. */
 int op_finish(struct op *op, int rc);
 
+/* What for: somebody waits (such reads go first), the store itself, or what may come next. */
+enum fetch_for { FETCH_WAITED, FETCH_UPKEEP, FETCH_AHEAD };
+
 /* One read under way. */
 struct fetch {
     struct spill_read read;
@@ -54,5 +57,5 @@ struct fetch {
 /* Starts reads of blocks that are on disk, in one request. Those for which there is no memory are
  * left out; the number started. out_last: the last one's fetch, for walkers; may be NULL. */
 unsigned fetch_start(struct spill_store *store, struct block *const *blocks, unsigned count,
-                     bool is_ahead, struct fetch **out_last);
+                     enum fetch_for purpose, struct fetch **out_last);
 #endif

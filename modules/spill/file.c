@@ -213,7 +213,7 @@ uint64_t spill_file_footprint(uint32_t payload_bytes)
 
 void spill_file_check(const struct spill_file *file)
 {
-    unsigned busy_reads = 0, busy_writes = 0;
+    unsigned busy_reads = 0, busy_urgent_reads = 0, busy_writes = 0;
 
     spill_space_check(file->space);
     for (unsigned i = 0; i < FILE_SLOT_COUNT; i++) {
@@ -222,7 +222,9 @@ void spill_file_check(const struct spill_file *file)
         assert(slot->buffer && (slot->write != NULL) != (slot->reads != NULL));
         busy_writes += slot->write != NULL;
         busy_reads += slot->reads != NULL;
+        busy_urgent_reads += slot->reads && slot->reads->is_urgent;
     }
+    assert(busy_urgent_reads == file->busy_urgent_reads);
     assert(busy_reads == file->busy_reads && busy_reads <= FILE_READS_MAX);
     assert(busy_writes == file->busy_writes && busy_writes <= FILE_WRITES_MAX);
 }

@@ -71,12 +71,14 @@ struct spill_read {
         identity;   /* expected: compared with the header, generation with ref too */
     uint8_t *bytes; /* ref.size_bytes of room, the caller's until done() */
     int rc; /* 0; -EIO and other errors of the read; -EBADMSG: checksum, identity or size differ */
+    bool is_urgent; /* somebody waits for it: it goes before those that nobody waits for yet */
     void (*done)(struct spill_read *read);
     void *context;
     struct spill_read *next; /* file's own until done() */
 };
 /* Reads on I/O threads. Those of one call that lie near each other are read in one transfer of at
- * most SPILL_BATCH_BYTES. Never fails at once: errors come with done(), one call an item. */
+ * most SPILL_BATCH_BYTES. All of one call are urgent or none is. Never fails at once: errors come
+ * with done(), one call an item. */
 void spill_file_read(struct spill_file *file, struct spill_read **reads, unsigned read_count);
 
 /* Gives an extent's room back; it may be written again at once. No read of it may be in flight. */

@@ -70,9 +70,10 @@ struct spill_file {
     uint64_t file_bytes;     /* nothing was written behind this */
     bool is_disk_full;       /* the last write at the end found no room there */
     struct file_slot slots[FILE_SLOT_COUNT];
-    unsigned busy_reads, busy_writes; /* slots */
-    unsigned idle_ticks;              /* since a slot was last busy */
-    struct file_queue_of_reads reads; /* no slot yet */
+    unsigned busy_reads, busy_writes;               /* slots */
+    unsigned busy_urgent_reads;                     /* of busy_reads */
+    unsigned idle_ticks;                            /* since a slot was last busy */
+    struct file_queue_of_reads urgent_reads, reads; /* no slot yet */
     struct file_queue_of_writes writes;
     struct io_job no_memory; /* tells those who wait that no buffer could be had */
     bool is_telling_no_memory;
@@ -96,8 +97,8 @@ void file_take_back(struct spill_file *file, struct spill_write *write);
 /* Behind the last block of its extents. */
 uint64_t file_write_end(const struct spill_write *write);
 
-/* file_read.c. Takes as many reads from the front of the queue as go into one transfer. */
-void file_submit_read(struct file_slot *slot);
+/* file_read.c. Takes as many reads from the front of a queue as go into one transfer. */
+void file_submit_read(struct file_slot *slot, struct file_queue_of_reads *queue);
 
 /* file_trim.c */
 bool file_trim_tick(struct spill_file *file);

@@ -66,15 +66,16 @@ void spill_file_read(struct spill_file *file, struct spill_read **reads, unsigne
 {
     if (read_count == 0) return;
     struct spill_read *sorted = sort_reads(reads, read_count);
-    if (file->reads.last) {
-        file->reads.last->next = sorted;
+    struct file_queue_of_reads *queue = sorted->is_urgent ? &file->urgent_reads : &file->reads;
+    if (queue->last) {
+        queue->last->next = sorted;
     } else {
-        file->reads.first = sorted;
+        queue->first = sorted;
     }
     while (sorted->next) {
         sorted = sorted->next;
     }
-    file->reads.last = sorted;
+    queue->last = sorted;
     file->figures.reads_in_flight += read_count;
     file_start_transfers(file);
 }
@@ -88,10 +89,9 @@ static bool fits_into(const struct file_slot *slot, const struct spill_read *rea
 }
 
 /* Moves the first read of the queue, and those behind it that fit, into the slot. */
-static void take_reads(struct file_slot *slot)
+static void take_reads(struct file_slot *slot, struct file_queue_of_reads *queue)
 {
-    struct spill_file *file = slot->file;
-    struct spill_read *last = file->reads.first;
+    struct spill_read *last = queue->first;
 
     slot->reads = last;
     slot->first_byte = first_byte(last);
@@ -100,8 +100,8 @@ static void take_reads(struct file_slot *slot)
         last = last->next;
         if (end_byte(last) > slot->end_byte) slot->end_byte = end_byte(last);
     }
-    file->reads.first = last->next;
-    if (!last->next) file->reads.last = NULL;
+    queue->first = last->next;
+    if (!last->next) queue->last = NULL;
     last->next = NULL;
 }
 
@@ -200,9 +200,11 @@ static void finish_read(struct io_job *job)
     }
 }
 
-void file_submit_read(struct file_slot *slot)
+void file_submit_read(struct file_slot *slot, struct file_queue_of_reads *queue)
 {
-    take_reads(slot);
-    slot->job = (struct io_job){ .run = run_read, .done = finish_read };
+    take_reads(slot, queue);
+    slot->job = (struct io_job){ .run = run_read,
+                                 .done = finish_read,
+                                 .is_urgent = slot->reads->is_urgent };
     io_submit(slot->file->io, &slot->job);
 }

@@ -63,6 +63,7 @@ void file_release_slot(struct file_slot *slot)
         slot->file->busy_writes--;
     } else {
         slot->file->busy_reads--;
+        if (slot->reads->is_urgent) slot->file->busy_urgent_reads--;
     }
     slot->write = NULL;
     slot->reads = NULL;
@@ -75,16 +76,28 @@ static void run_no_memory(struct io_job *job, struct os *os)
     job->rc = -ENOMEM;
 }
 
+/* Empties both queues. */
+static struct spill_read *all_reads(struct spill_file *file)
+{
+    struct spill_read *first = file->urgent_reads.first;
+    if (first) {
+        file->urgent_reads.last->next = file->reads.first;
+    } else {
+        first = file->reads.first;
+    }
+    file->urgent_reads = file->reads = (struct file_queue_of_reads){ 0 };
+    return first;
+}
+
 /* The queues are emptied first: what the callbacks start may find memory again. */
 static void tell_no_memory(struct io_job *job)
 {
     struct spill_file *file =
         (struct spill_file *)(void *)((char *)job - offsetof(struct spill_file, no_memory));
-    struct spill_read *read = file->reads.first;
+    struct spill_read *read = all_reads(file);
     struct spill_write *write = file->writes.first;
 
     file->is_telling_no_memory = false;
-    file->reads = (struct file_queue_of_reads){ 0 };
     file->writes = (struct file_queue_of_writes){ 0 };
     for (struct spill_write *each = write; each; each = each->next) {
         file_take_back(file, each);
@@ -115,9 +128,20 @@ static bool must_wait_for_trim(const struct spill_file *file, const struct spill
     return file->trim.kind == TRIM_TRUNCATE && file_write_end(write) > file->trim.new_bytes;
 }
 
-static bool may_start_read(const struct spill_file *file)
+/* Each kind leaves the other a slot: an urgent read does not wait until one that nobody waits for
+ * has ended, nor do many urgent ones hold up a consumer that has come to wait for those. */
+static struct file_queue_of_reads *next_reads(struct spill_file *file)
 {
-    return file->reads.first && file->busy_reads < FILE_READS_MAX;
+    unsigned others = file->busy_reads - file->busy_urgent_reads;
+    if (file->urgent_reads.first && file->busy_urgent_reads < FILE_READS_MAX - 1) {
+        return &file->urgent_reads;
+    }
+    return file->reads.first && others < FILE_READS_MAX - 1 ? &file->reads : NULL;
+}
+
+static bool may_start_read(struct spill_file *file)
+{
+    return file->busy_reads < FILE_READS_MAX && next_reads(file);
 }
 
 static bool may_start_write(const struct spill_file *file)
@@ -131,8 +155,10 @@ void file_start_transfers(struct spill_file *file)
     struct file_slot *slot = NULL;
     if (file->is_telling_no_memory) return;
     while (may_start_read(file) && (slot = take_slot(file))) {
+        struct file_queue_of_reads *queue = next_reads(file);
         file->busy_reads++;
-        file_submit_read(slot);
+        if (queue->first->is_urgent) file->busy_urgent_reads++;
+        file_submit_read(slot, queue);
     }
     while (may_start_write(file) && (slot = take_slot(file))) {
         file->busy_writes++;
@@ -149,8 +175,8 @@ void file_start_transfers(struct spill_file *file)
 
 bool file_has_transfers(const struct spill_file *file)
 {
-    return file->busy_reads > 0 || file->busy_writes > 0 || file->reads.first ||
-           file->writes.first || file->is_telling_no_memory;
+    return file->busy_reads > 0 || file->busy_writes > 0 || file->urgent_reads.first ||
+           file->reads.first || file->writes.first || file->is_telling_no_memory;
 }
 
 void file_free_idle_buffers(struct spill_file *file)

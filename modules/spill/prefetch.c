@@ -130,7 +130,7 @@ static void read_node(struct spill_deque *deque, enum spill_end end, struct bloc
     struct fetch *fetch;
 
     if (deque->walks[end] || node->state != BLOCK_ON_DISK) return;
-    if (fetch_start(deque->store, &node, 1, true, &fetch) == 0) return;
+    if (fetch_start(deque->store, &node, 1, FETCH_AHEAD, &fetch) == 0) return;
     fetch->walker = deque;
     fetch->walker_end = end;
     deque->walks[end] = fetch;
@@ -167,7 +167,7 @@ static void advance(struct spill_deque *deque, enum spill_end end)
                       &ahead);
     if (is_worth_reading(&ahead)) {
         ahead.missing_count =
-            fetch_start(deque->store, ahead.missing, ahead.missing_count, true, NULL);
+            fetch_start(deque->store, ahead.missing, ahead.missing_count, FETCH_AHEAD, NULL);
         enter_ring(deque, end, &ahead);
         ahead.missing_count = 0;
     }
@@ -223,10 +223,10 @@ void prefetch_walked(struct spill_store *store, struct block *tree, uint64_t ind
     ahead = ahead_of(store, pace);
     node = look_ahead(tree, index, towards, &ahead);
     if (is_worth_reading(&ahead)) {
-        (void)fetch_start(store, ahead.missing, ahead.missing_count, true, NULL);
+        (void)fetch_start(store, ahead.missing, ahead.missing_count, FETCH_AHEAD, NULL);
         ahead.missing_count = 0;
     }
-    if (node && node->state == BLOCK_ON_DISK) (void)fetch_start(store, &node, 1, true, NULL);
+    if (node && node->state == BLOCK_ON_DISK) (void)fetch_start(store, &node, 1, FETCH_AHEAD, NULL);
     pace->skips = steps_to_skip(&ahead, node);
 }
 

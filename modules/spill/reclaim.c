@@ -21,7 +21,7 @@ static bool start_reading(struct spill_store *store, struct block *node)
     bool has_started;
 
     block_unlink(store, node);
-    has_started = fetch_start(store, &node, 1, false, NULL) == 1;
+    has_started = fetch_start(store, &node, 1, FETCH_UPKEEP, NULL) == 1;
     if (!has_started) { /* no memory now: later */
         node->is_discarded = 1;
         store->dead_count++;

@@ -286,6 +286,58 @@ START_TEST(a_busy_file_is_punched_little_and_at_rest_all)
 }
 END_TEST
 
+static unsigned done_order[16], done_count;
+
+static void note_done(struct spill_read *read)
+{
+    const unsigned *number = read->context;
+    ck_assert_int_eq(read->rc, 0);
+    done_order[done_count++] = *number;
+}
+
+/* Reads the first chunk of each MiB, one transfer each; those before urgent_from are not urgent. */
+static void read_far_chunks(unsigned count, unsigned urgent_from)
+{
+    struct spill_read reads[16];
+    unsigned numbers[16];
+    done_count = 0;
+    for (unsigned i = 0; i < count; i++) {
+        const struct extent *extent = &extents[32 * i];
+        struct spill_read *read = &reads[i];
+        numbers[i] = i;
+        reads[i] = (struct spill_read){ .ref = extent->ref,
+                                        .identity = extent->identity,
+                                        .bytes = malloc(extent->ref.size_bytes),
+                                        .is_urgent = i >= urgent_from,
+                                        .done = note_done,
+                                        .context = &numbers[i] };
+        ck_assert_ptr_nonnull(reads[i].bytes);
+        spill_file_read(file, &read, 1);
+    }
+    spill_file_check(file);
+    while (io_in_flight(io) > 0)
+        (void)io_wait(io);
+    ck_assert_uint_eq(done_count, count);
+    for (unsigned i = 0; i < count; i++)
+        free(reads[i].bytes);
+}
+
+START_TEST(a_read_that_somebody_waits_for_goes_first)
+{
+    enum { COUNT = 10 };
+    open_file(0, 0);
+    make_chunks(32 * COUNT, 1);
+    for (unsigned i = 0; i < COUNT; i++)
+        ck_assert_int_eq(write_extents(extents + 32 * i, 32), 0);
+    read_far_chunks(COUNT, COUNT - 1);
+    ck_assert_uint_eq(done_order[0], COUNT - 1);
+    /* But many such do not hold up the others for ever. */
+    read_far_chunks(COUNT, 1);
+    ck_assert_uint_ne(done_order[COUNT - 1], 0);
+    ck_assert_uint_eq(done_order[0], 1);
+}
+END_TEST
+
 START_TEST(a_write_behind_the_end_waits_for_a_truncation_under_way)
 {
     struct pending pending = { 0 };
@@ -456,6 +508,7 @@ static Suite *make_suite(void)
     tcase_add_loop_test(tests, the_free_tail_is_truncated, 0, 3);
     tcase_add_loop_test(tests, long_free_runs_are_punched_but_for_a_reserve, 0, 3);
     tcase_add_loop_test(tests, a_busy_file_is_punched_little_and_at_rest_all, 0, 3);
+    tcase_add_test(tests, a_read_that_somebody_waits_for_goes_first);
     tcase_add_test(tests, a_write_behind_the_end_waits_for_a_truncation_under_way);
     tcase_add_test(tests, files_of_an_earlier_life_go_and_foreign_ones_stay);
     tcase_add_test(tests, a_directory_where_somebody_spills_is_refused);
