@@ -129,6 +129,18 @@ static void drop_bytes(struct spill_store *store, struct block *block)
     block->capacity = 0;
 }
 
+struct block *block_create_around(struct spill_store *store, uint64_t list, uint8_t *bytes,
+                                  uint32_t capacity)
+{
+    struct block *block = create(store, list, 0);
+
+    if (!block) return NULL;
+    block->chunk_count = 1;
+    store->chunk_count++;
+    block_adopt_bytes(store, block, bytes, capacity);
+    return block;
+}
+
 struct block *block_create_chunk(struct spill_store *store, uint64_t list, uint32_t capacity)
 {
     struct block *block;
@@ -137,14 +149,8 @@ struct block *block_create_chunk(struct spill_store *store, uint64_t list, uint3
     capacity = chunk_capacity(store, capacity);
     bytes = chunk_bytes_get(store, capacity);
     if (!bytes) return NULL;
-    block = create(store, list, 0);
-    if (!block) {
-        chunk_bytes_put(store, bytes, capacity);
-        return NULL;
-    }
-    block->chunk_count = 1;
-    store->chunk_count++;
-    block_adopt_bytes(store, block, bytes, capacity);
+    block = block_create_around(store, list, bytes, capacity);
+    if (!block) chunk_bytes_put(store, bytes, capacity);
     return block;
 }
 

@@ -84,6 +84,9 @@ static inline uint32_t chunk_used(const struct block *chunk)
 uint32_t chunk_capacity(const struct spill_store *store, uint32_t wanted);
 /* All return a block with one reference, DIRTY and in no ring, or NULL: out of memory. */
 struct block *block_create_chunk(struct spill_store *store, uint64_t list, uint32_t capacity);
+/* A chunk that takes bytes over: chunk_bytes_get's. */
+struct block *block_create_around(struct spill_store *store, uint64_t list, uint8_t *bytes,
+                                  uint32_t capacity);
 struct block *block_create_node(struct spill_store *store, uint64_t list, unsigned height,
                                 unsigned capacity);
 /* A block that lies on disk: what a node's image says of its child. */

@@ -12,9 +12,9 @@
 #include "modules/spill/prefetch.h"
 #include "modules/spill/store_internal.h"
 
-int spill_deque_create(struct spill_store *store, struct spill_deque **out_deque)
+int deque_create(struct spill_store *store, struct deque **out_deque)
 {
-    struct spill_deque *deque = store_allocate_zeroed(store, sizeof(*deque));
+    struct deque *deque = store_allocate_zeroed(store, sizeof(*deque));
 
     if (!deque) return -ENOMEM;
     deque->store = store;
@@ -25,19 +25,26 @@ int spill_deque_create(struct spill_store *store, struct spill_deque **out_deque
     list_init(&deque->link);
     store_charge(store, alloc_size(sizeof(*deque)));
     store->index_bytes += alloc_size(sizeof(*deque));
-    store->deque_count++;
     *out_deque = deque;
     return 0;
 }
 
-void spill_deque_destroy(struct spill_deque *deque)
+void deque_begin_with(struct deque *deque, struct block *chunk)
+{
+    deque->ends[SPILL_HEAD] = deque->ends[SPILL_TAIL] = chunk;
+    deque->element_count = chunk->element_count;
+    deque->element_bytes = chunk->element_bytes;
+    deque_enter_ring(deque);
+}
+
+void deque_destroy(struct deque *deque)
 {
     struct spill_store *store;
 
     if (!deque) return;
     store = deque->store;
     assert(deque->busy_count == 0);
-    spill_deque_unpin(deque);
+    deque_unpin(deque);
     prefetch_forget(deque);
     list_remove(&deque->link);
     /* What a snapshot keeps alive must stay within the reach of the eviction. */
@@ -46,23 +53,12 @@ void spill_deque_destroy(struct spill_deque *deque)
     store->element_count -= deque->element_count;
     store_discharge(store, alloc_size(sizeof(*deque)));
     store->index_bytes -= alloc_size(sizeof(*deque));
-    store->deque_count--;
     free(deque);
 }
 
-uint64_t spill_deque_count(const struct spill_deque *deque)
-{
-    return deque->element_count;
-}
-
-uint64_t spill_deque_bytes(const struct spill_deque *deque)
-{
-    return deque->element_bytes;
-}
-
 /* The chunk has room for `bytes` more at that end; it must be exclusive and dirty. */
-static void put(struct spill_deque *deque, struct block *chunk, enum spill_end end,
-                struct slice item, uint32_t bytes)
+static void put(struct deque *deque, struct block *chunk, enum spill_end end, struct slice item,
+                uint32_t bytes)
 {
     if (end == SPILL_TAIL) {
         chunk_encode(chunk->bytes + chunk->end, item);
@@ -95,8 +91,7 @@ static uint32_t begin_for(const struct block *chunk, enum spill_end end, uint32_
 }
 
 /* Makes room for `bytes` at an end of an exclusive, dirty chunk. 1; 0: the chunk is full. */
-static int make_room(struct spill_deque *deque, struct block *chunk, enum spill_end end,
-                     uint32_t bytes)
+static int make_room(struct deque *deque, struct block *chunk, enum spill_end end, uint32_t bytes)
 {
     struct spill_store *store = deque->store;
     uint64_t wanted = (uint64_t)chunk_used(chunk) + bytes;
@@ -131,7 +126,7 @@ static int make_room(struct spill_deque *deque, struct block *chunk, enum spill_
 }
 
 /* A new, empty end chunk with room for `bytes`. A long list gets a whole one at once. */
-static int start_chunk(struct spill_deque *deque, enum spill_end end, uint32_t bytes)
+static int start_chunk(struct deque *deque, enum spill_end end, uint32_t bytes)
 {
     struct spill_store *store = deque->store;
     bool is_long = deque->element_bytes >= 4 * (uint64_t)store->chunk_bytes;
@@ -151,7 +146,7 @@ static int start_chunk(struct spill_deque *deque, enum spill_end end, uint32_t b
 }
 
 /* Whether more can be put into the end chunk, made writable if need be. 1, 0: retire it. */
-static int use_end_chunk(struct spill_deque *deque, enum spill_end end, uint32_t bytes)
+static int use_end_chunk(struct deque *deque, enum spill_end end, uint32_t bytes)
 {
     struct block *chunk = deque->ends[end];
 
@@ -166,7 +161,7 @@ static int use_end_chunk(struct spill_deque *deque, enum spill_end end, uint32_t
     return make_room(deque, deque->ends[end], end, bytes);
 }
 
-static int push_one(struct spill_deque *deque, enum spill_end end, struct slice item)
+static int push_one(struct deque *deque, enum spill_end end, struct slice item)
 {
     uint32_t bytes = chunk_encoded_bytes(item.size);
     int rc = deque->ends[end] ? use_end_chunk(deque, end, bytes) : 0;
@@ -184,7 +179,7 @@ static int push_one(struct spill_deque *deque, enum spill_end end, struct slice 
 }
 
 /* True when item lies in the end chunk, whose bytes may move while it is pushed. */
-static bool lies_within(const struct spill_deque *deque, enum spill_end end, struct slice item)
+static bool lies_within(const struct deque *deque, enum spill_end end, struct slice item)
 {
     const struct block *chunk = deque->ends[end];
 
@@ -192,7 +187,7 @@ static bool lies_within(const struct spill_deque *deque, enum spill_end end, str
            item.bytes < chunk->bytes + chunk->capacity;
 }
 
-static int push_slowly(struct spill_deque *deque, enum spill_end end, struct slice item)
+static int push_slowly(struct deque *deque, enum spill_end end, struct slice item)
 {
     uint8_t *copy;
     int rc;
@@ -207,28 +202,32 @@ static int push_slowly(struct spill_deque *deque, enum spill_end end, struct sli
 }
 
 /* Takes back what an unfinished push has added: it is all in memory, in exclusive chunks. */
-static void take_back(struct spill_deque *deque, enum spill_end end, uint64_t count)
+static void take_back(struct deque *deque, enum spill_end end, uint64_t count)
 {
     struct slice item;
 
     for (; count > 0; count--) {
-        int rc = spill_deque_peek(deque, end, &item);
+        int rc = deque_peek(deque, end, &item);
         assert(rc == 1);
-        spill_deque_drop_peeked(deque, end);
+        deque_drop_peeked(deque, end);
     }
 }
 
-static int push_many(struct spill_deque *deque, enum spill_end end, const struct slice *items,
-                     size_t item_count)
+int deque_may_push(const struct spill_store *store, const struct slice *items, size_t item_count)
 {
-    struct spill_store *store = deque->store;
-    size_t pushed = 0;
-    int rc = 0;
-
     for (size_t i = 0; i < item_count; i++) {
         if (items[i].size > store->element_bytes_max && !store->uses_reserve) return -EMSGSIZE;
     }
-    if (item_count > 0 && store->is_full && !store->uses_reserve) return -ENOSPC;
+    return item_count > 0 && store->is_full && !store->uses_reserve ? -ENOSPC : 0;
+}
+
+static int push_many(struct deque *deque, enum spill_end end, const struct slice *items,
+                     size_t item_count)
+{
+    size_t pushed = 0;
+    int rc = deque_may_push(deque->store, items, item_count);
+
+    if (rc < 0) return rc;
     deque->pushed_end = (uint8_t)end;
     for (; pushed < item_count && rc == 0; pushed++)
         rc = push_slowly(deque, end, items[pushed]);
@@ -236,8 +235,8 @@ static int push_many(struct spill_deque *deque, enum spill_end end, const struct
     return rc;
 }
 
-int spill_deque_push(struct spill_deque *deque, enum spill_end end, const struct slice *items,
-                     size_t item_count)
+int deque_push(struct deque *deque, enum spill_end end, const struct slice *items,
+               size_t item_count)
 {
     struct spill_store *store = deque->store;
     struct block *chunk = deque->ends[end];
@@ -263,7 +262,7 @@ static void view_end(const struct block *chunk, enum spill_end end, struct slice
         (void)chunk_last(chunk->bytes + chunk->end, out_item);
 }
 
-int spill_deque_peek(struct spill_deque *deque, enum spill_end end, struct slice *out_item)
+int deque_peek(struct deque *deque, enum spill_end end, struct slice *out_item)
 {
     struct block *chunk = deque->ends[end];
     struct op op;
@@ -286,7 +285,7 @@ int spill_deque_peek(struct spill_deque *deque, enum spill_end end, struct slice
 }
 
 /* The outermost element of an exclusive, loaded end chunk goes. */
-static void drop_one(struct spill_deque *deque, struct block *chunk, enum spill_end end)
+static void drop_one(struct deque *deque, struct block *chunk, enum spill_end end)
 {
     struct slice item;
 
@@ -302,7 +301,7 @@ static void drop_one(struct spill_deque *deque, struct block *chunk, enum spill_
     deque->store->element_count--;
 }
 
-void spill_deque_drop_peeked(struct spill_deque *deque, enum spill_end end)
+void deque_drop_peeked(struct deque *deque, enum spill_end end)
 {
     struct block *chunk = deque->ends[end];
 
@@ -312,7 +311,7 @@ void spill_deque_drop_peeked(struct spill_deque *deque, enum spill_end end)
     if (chunk->element_count == 0) deque_settle(deque);
 }
 
-int64_t spill_deque_drop(struct spill_deque *deque, enum spill_end end, uint64_t count)
+int64_t deque_drop(struct deque *deque, enum spill_end end, uint64_t count)
 {
     struct block *chunk = deque->ends[end];
     int rc;

@@ -1,9 +1,9 @@
 /* deque.h - a list of byte strings that may be longer than memory, open at both ends.
  *
  * A deque is `head chunk · counted B+tree of chunks · tail chunk`; chunks and tree nodes that are
- * not needed live in the store's spill file. Every operation is done whole or not at all. Functions
- * return a result >= 0 or a negative errno; after an error the deque and every out_ argument are as
- * they were.
+ * not needed live in the store's spill file; a few short elements are one small run. Every
+ * operation is done whole or not at all. Functions return a result >= 0 or a negative errno; after
+ * an error the deque and every out_ argument are as they were.
  *
  * Waiting. When an operation needs a chunk or node that is on disk, its read is started, what the
  * operation has gathered so far is pinned, and the store's wait hook is called (store.h). The hook
@@ -117,7 +117,7 @@ int spill_deque_info(struct spill_deque *deque, struct spill_deque_info *out_inf
 /* Of the whole list, in memory or not. O(1). */
 uint64_t spill_deque_chunk_count(const struct spill_deque *deque);
 /* By which the store's errors name it; a list that was copied shares parts with another, and these
- * keep the other's. */
+ * keep the other's. 0: it is so small that it is never on disk. */
 uint64_t spill_deque_number(const struct spill_deque *deque);
 /* True: nothing of it is on disk only, so that no operation on it waits. False: something may be
  * (after snapshots and changes in the middle of a long list it says so although all is in memory).

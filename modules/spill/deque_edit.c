@@ -11,7 +11,7 @@
 #include "modules/spill/prefetch.h"
 #include "modules/spill/store_internal.h"
 
-static struct op *begin(struct op *op, struct spill_deque *deque)
+static struct op *begin(struct op *op, struct deque *deque)
 {
     op_begin(op, deque->store);
     deque->is_touched = true;
@@ -19,14 +19,14 @@ static struct op *begin(struct op *op, struct spill_deque *deque)
     return op;
 }
 
-static int finish(struct op *op, struct spill_deque *deque, int rc)
+static int finish(struct op *op, struct deque *deque, int rc)
 {
     deque->busy_count--;
     return op_finish(op, rc);
 }
 
-static int get_attempt(struct spill_deque *deque, uint64_t index, struct visit *visit,
-                       uint64_t *out_base, struct slice *out_item)
+static int get_attempt(struct deque *deque, uint64_t index, struct visit *visit, uint64_t *out_base,
+                       struct slice *out_item)
 {
     uint64_t rest = index, first;
     struct block **part = deque_part_at(deque, &rest, out_base), *leaf;
@@ -41,7 +41,7 @@ static int get_attempt(struct spill_deque *deque, uint64_t index, struct visit *
     return 1;
 }
 
-int spill_deque_get(struct spill_deque *deque, uint64_t index, struct slice *out_item)
+int deque_get(struct deque *deque, uint64_t index, struct slice *out_item)
 {
     struct op op;
     uint64_t base = 0;
@@ -76,8 +76,8 @@ static int view_chunk(const struct block *chunk, uint64_t within, enum spill_end
     return (int)count;
 }
 
-int spill_deque_view(struct spill_deque *deque, uint64_t index, enum spill_end towards,
-                     struct slice *out_items, unsigned capacity)
+int deque_view(struct deque *deque, uint64_t index, enum spill_end towards, struct slice *out_items,
+               unsigned capacity)
 {
     uint64_t rest = index, first, base = 0;
     struct visit visit;
@@ -95,7 +95,7 @@ int spill_deque_view(struct spill_deque *deque, uint64_t index, enum spill_end t
     return view_chunk(chunk, rest - first, towards, out_items, capacity);
 }
 
-void deque_after_change(struct spill_deque *deque)
+void deque_after_change(struct deque *deque)
 {
     for (unsigned end = 0; end < 2; end++) {
         if (deque->ends[end]) block_unlink(deque->store, deque->ends[end]);
@@ -111,7 +111,7 @@ void deque_after_change(struct spill_deque *deque)
 }
 
 /* A single chunk became several: the outer ones are the ends, one between is the root. */
-static void split_single(struct spill_deque *deque, struct block **pieces, unsigned count)
+static void split_single(struct deque *deque, struct block **pieces, unsigned count)
 {
     deque->ends[SPILL_HEAD] = pieces[0];
     deque->ends[SPILL_TAIL] = pieces[count - 1];
@@ -119,8 +119,7 @@ static void split_single(struct spill_deque *deque, struct block **pieces, unsig
 }
 
 /* An end chunk became several: the outermost is the new end, the others go into the trees. */
-static int split_end(struct spill_deque *deque, enum spill_end end, struct block **pieces,
-                     unsigned count)
+static int split_end(struct deque *deque, enum spill_end end, struct block **pieces, unsigned count)
 {
     struct block *outer = end == SPILL_HEAD ? pieces[0] : pieces[count - 1], *inner;
     int rc =
@@ -142,7 +141,7 @@ static int split_end(struct spill_deque *deque, enum spill_end end, struct block
 }
 
 /* Puts the pieces where `part` was. On failure they are given back. */
-static int replace_part(struct spill_deque *deque, struct block **part, struct block **pieces,
+static int replace_part(struct deque *deque, struct block **part, struct block **pieces,
                         unsigned count)
 {
     struct block *old = *part, *tree;
@@ -170,7 +169,7 @@ static int replace_part(struct spill_deque *deque, struct block **part, struct b
     return 0;
 }
 
-static int edit_attempt(struct spill_deque *deque, uint64_t index, const struct edit *edit,
+static int edit_attempt(struct deque *deque, uint64_t index, const struct edit *edit,
                         struct visit *visit, uint64_t *out_base)
 {
     struct block *pieces[EDIT_PIECES_MAX], **part;
@@ -193,7 +192,7 @@ static int edit_attempt(struct spill_deque *deque, uint64_t index, const struct 
     return rc < 0 ? rc : 1;
 }
 
-int deque_edit(struct spill_deque *deque, uint64_t index, const struct edit *edit)
+int deque_edit(struct deque *deque, uint64_t index, const struct edit *edit)
 {
     struct op op;
     uint64_t base = 0;
@@ -209,7 +208,7 @@ int deque_edit(struct spill_deque *deque, uint64_t index, const struct edit *edi
 }
 
 /* An item that may be a view of this very list must not move while it is copied. */
-static int edit_with_copy(struct spill_deque *deque, uint64_t index, enum edit_kind kind,
+static int edit_with_copy(struct deque *deque, uint64_t index, enum edit_kind kind,
                           struct slice item)
 {
     struct edit edit = { .kind = kind, .item = item };
@@ -224,7 +223,7 @@ static int edit_with_copy(struct spill_deque *deque, uint64_t index, enum edit_k
     return rc;
 }
 
-int spill_deque_set(struct spill_deque *deque, uint64_t index, struct slice item)
+int deque_set(struct deque *deque, uint64_t index, struct slice item)
 {
     if (index >= deque->element_count) return -ERANGE;
     if (item.size > deque->store->element_bytes_max) return -EMSGSIZE;
@@ -232,18 +231,18 @@ int spill_deque_set(struct spill_deque *deque, uint64_t index, struct slice item
     return edit_with_copy(deque, index, EDIT_REPLACE, item);
 }
 
-int spill_deque_insert(struct spill_deque *deque, uint64_t index, struct slice item)
+int deque_insert(struct deque *deque, uint64_t index, struct slice item)
 {
     if (index > deque->element_count) return -ERANGE;
-    if (index == 0) return spill_deque_push(deque, SPILL_HEAD, &item, 1);
-    if (index == deque->element_count) return spill_deque_push(deque, SPILL_TAIL, &item, 1);
+    if (index == 0) return deque_push(deque, SPILL_HEAD, &item, 1);
+    if (index == deque->element_count) return deque_push(deque, SPILL_TAIL, &item, 1);
     if (item.size > deque->store->element_bytes_max) return -EMSGSIZE;
     if (deque->store->is_full) return -ENOSPC;
     return edit_with_copy(deque, index, EDIT_INSERT, item);
 }
 
 /* The parts as they will be without a range; the deque is as it was. */
-static int cut_attempt(struct spill_deque *deque, uint64_t begin_index, uint64_t count,
+static int cut_attempt(struct deque *deque, uint64_t begin_index, uint64_t count,
                        struct visit *visit, struct block *out_parts[PARTS_MAX])
 {
     struct block **places[PARTS_MAX];
@@ -270,7 +269,7 @@ static int cut_attempt(struct spill_deque *deque, uint64_t begin_index, uint64_t
     return rc;
 }
 
-int deque_cut(struct spill_deque *deque, uint64_t begin_index, uint64_t count)
+int deque_cut(struct deque *deque, uint64_t begin_index, uint64_t count)
 {
     struct block *parts[PARTS_MAX] = { NULL }, **places[PARTS_MAX];
     bool is_single = deque_is_single(deque);
@@ -295,14 +294,14 @@ int deque_cut(struct spill_deque *deque, uint64_t begin_index, uint64_t count)
     return finish(&op, deque, rc);
 }
 
-int spill_deque_remove(struct spill_deque *deque, uint64_t index, uint64_t count)
+int deque_remove(struct deque *deque, uint64_t index, uint64_t count)
 {
     if (index >= deque->element_count) return 0;
     if (count > deque->element_count - index) count = deque->element_count - index;
     return deque_cut(deque, index, count);
 }
 
-int spill_deque_keep(struct spill_deque *deque, uint64_t index, uint64_t count)
+int deque_keep(struct deque *deque, uint64_t index, uint64_t count)
 {
     struct spill_snapshot *before;
     uint64_t total = deque->element_count, behind;
@@ -315,12 +314,12 @@ int spill_deque_keep(struct spill_deque *deque, uint64_t index, uint64_t count)
         return deque_cut(deque, behind == 0 ? 0 : count, behind == 0 ? index : behind);
     }
     /* Two cuts: the second one may fail. */
-    rc = spill_deque_snapshot(deque, &before);
+    rc = deque_snapshot(deque, &before);
     if (rc < 0) return rc;
     rc = deque_cut(deque, index + count, behind);
     if (rc == 0) rc = deque_cut(deque, 0, index);
     if (rc < 0)
-        spill_deque_restore(deque, before);
+        deque_restore(deque, before);
     else
         spill_snapshot_release(before);
     return rc;

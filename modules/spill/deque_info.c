@@ -67,7 +67,7 @@ static bool survey_block(struct survey *survey, struct block *block, uint64_t fi
 }
 
 /* True: all has been counted. */
-static bool survey_piece(struct survey *survey, struct spill_deque *deque)
+static bool survey_piece(struct survey *survey, struct deque *deque)
 {
     struct block **places[PARTS_MAX];
     unsigned part_count = deque_parts(deque, places);
@@ -95,7 +95,7 @@ static int pause_survey(struct spill_store *store, struct block *last)
     return rc;
 }
 
-int spill_deque_info(struct spill_deque *deque, struct spill_deque_info *out_info)
+int deque_info(struct deque *deque, struct spill_deque_info *out_info)
 {
     struct spill_deque_info info = { .element_count = deque->element_count,
                                      .element_bytes = deque->element_bytes,
@@ -113,7 +113,7 @@ int spill_deque_info(struct spill_deque *deque, struct spill_deque_info *out_inf
     return 0;
 }
 
-uint64_t spill_deque_chunk_count(const struct spill_deque *deque)
+uint64_t deque_chunk_count(const struct deque *deque)
 {
     const struct block *const parts[PARTS_MAX] = {
         deque->ends[SPILL_HEAD],
@@ -129,19 +129,14 @@ uint64_t spill_deque_chunk_count(const struct spill_deque *deque)
     return count;
 }
 
-uint64_t spill_deque_number(const struct spill_deque *deque)
-{
-    return deque->list;
-}
-
-bool spill_deque_is_resident(const struct spill_deque *deque)
+bool deque_is_resident(const struct deque *deque)
 {
     for (unsigned end = 0; end < 2; end++)
         if (deque->ends[end] && !block_is_loaded(deque->ends[end])) return false;
     return !deque->is_spilled;
 }
 
-static void check_end(const struct spill_deque *deque, enum spill_end end)
+static void check_end(const struct deque *deque, enum spill_end end)
 {
     const struct block *chunk = deque->ends[end];
 
@@ -165,7 +160,7 @@ static void check_loaded(const struct block *block)
         check_loaded(block->slots[i].block);
 }
 
-void spill_deque_check(const struct spill_deque *deque)
+void deque_check(const struct deque *deque)
 {
     struct block *parts[PARTS_MAX] = { deque->ends[SPILL_HEAD], deque->sides[SPILL_HEAD],
                                        deque->root, deque->sides[SPILL_TAIL],
@@ -178,7 +173,7 @@ void spill_deque_check(const struct spill_deque *deque)
     for (unsigned i = 0; i < PARTS_MAX; i++) {
         if (!parts[i]) continue;
         assert(parts[i]->list == deque->list);
-        if (spill_deque_is_resident(deque)) check_loaded(parts[i]);
+        if (deque_is_resident(deque)) check_loaded(parts[i]);
         if (i > 0 && i < PARTS_MAX - 1) tree_check(deque->store, parts[i]);
         elements += parts[i]->element_count;
         bytes += parts[i]->element_bytes;

@@ -9,7 +9,7 @@
 #include "modules/spill/reclaim.h"
 #include "modules/spill/store_internal.h"
 
-unsigned deque_parts(struct spill_deque *deque, struct block **places[PARTS_MAX])
+unsigned deque_parts(struct deque *deque, struct block **places[PARTS_MAX])
 {
     unsigned count = 0;
 
@@ -23,7 +23,7 @@ unsigned deque_parts(struct spill_deque *deque, struct block **places[PARTS_MAX]
     return count;
 }
 
-struct block **deque_part_at(struct spill_deque *deque, uint64_t *index, uint64_t *out_first)
+struct block **deque_part_at(struct deque *deque, uint64_t *index, uint64_t *out_first)
 {
     struct block **places[PARTS_MAX];
     unsigned count = deque_parts(deque, places);
@@ -43,7 +43,7 @@ struct block **deque_part_at(struct spill_deque *deque, uint64_t *index, uint64_
     return NULL;
 }
 
-void deque_recount(struct spill_deque *deque)
+void deque_recount(struct deque *deque)
 {
     struct block **places[PARTS_MAX];
     unsigned count = deque_parts(deque, places);
@@ -58,12 +58,12 @@ void deque_recount(struct spill_deque *deque)
     deque->element_bytes = bytes;
 }
 
-void deque_enter_ring(struct spill_deque *deque)
+void deque_enter_ring(struct deque *deque)
 {
     if (list_is_empty(&deque->link)) list_push_back(&deque->store->deques, &deque->link);
 }
 
-void deque_drop_parts(struct spill_deque *deque)
+void deque_drop_parts(struct deque *deque)
 {
     struct block **places[PARTS_MAX];
     unsigned count = deque_parts(deque, places);
@@ -76,7 +76,7 @@ void deque_drop_parts(struct spill_deque *deque)
     if (is_single) deque->ends[SPILL_TAIL] = NULL;
 }
 
-void deque_settle(struct spill_deque *deque)
+void deque_settle(struct deque *deque)
 {
     if (!deque_is_single(deque)) {
         for (unsigned end = 0; end < 2; end++) {
@@ -96,7 +96,7 @@ void deque_settle(struct spill_deque *deque)
 }
 
 /* Replaces an end chunk; a single one is both ends. */
-static void set_end(struct spill_deque *deque, enum spill_end end, struct block *chunk)
+static void set_end(struct deque *deque, enum spill_end end, struct block *chunk)
 {
     bool is_single = deque_is_single(deque);
 
@@ -104,7 +104,7 @@ static void set_end(struct spill_deque *deque, enum spill_end end, struct block 
     if (is_single) deque->ends[other_end(end)] = chunk;
 }
 
-int deque_make_end_writable(struct spill_deque *deque, enum spill_end end)
+int deque_make_end_writable(struct deque *deque, enum spill_end end)
 {
     struct block *chunk = deque->ends[end];
     int rc = block_make_writable(deque->store, &chunk);
@@ -126,14 +126,14 @@ static void keep_nodes(struct block *tree, bool is_kept)
         keep_nodes(tree->slots[i].block, is_kept);
 }
 
-void deque_keep_sides(struct spill_deque *deque)
+void deque_keep_sides(struct deque *deque)
 {
     keep_nodes(deque->sides[SPILL_HEAD], true);
     keep_nodes(deque->sides[SPILL_TAIL], true);
 }
 
 /* One tree instead of a side and the root, if their edge is loaded. */
-static int join_side(struct spill_deque *deque, enum spill_end end)
+static int join_side(struct deque *deque, enum spill_end end)
 {
     struct block *side = deque->sides[end];
     struct visit visit;
@@ -148,14 +148,14 @@ static int join_side(struct spill_deque *deque, enum spill_end end)
     return 0;
 }
 
-void deque_join_sides(struct spill_deque *deque)
+void deque_join_sides(struct deque *deque)
 {
     /* What fails now is tried again with the next chunk that moves. */
     (void)join_side(deque, SPILL_HEAD);
     (void)join_side(deque, SPILL_TAIL);
 }
 
-static int push_side(struct spill_deque *deque, enum spill_end end, struct block *subtree)
+static int push_side(struct deque *deque, enum spill_end end, struct block *subtree)
 {
     struct visit visit;
     struct block *node;
@@ -172,7 +172,7 @@ static int push_side(struct spill_deque *deque, enum spill_end end, struct block
     return 0;
 }
 
-int deque_push_tree(struct spill_deque *deque, enum spill_end end, struct block *subtree)
+int deque_push_tree(struct deque *deque, enum spill_end end, struct block *subtree)
 {
     struct visit visit;
     int rc = join_side(deque, end);
@@ -190,7 +190,7 @@ int deque_push_tree(struct spill_deque *deque, enum spill_end end, struct block 
 
 /* The ring of the chunks in memory is kept in the order of the elements, as far as that is cheap.
  */
-void deque_enter_resident(struct spill_deque *deque, enum spill_end end, struct block *chunk)
+void deque_enter_resident(struct deque *deque, enum spill_end end, struct block *chunk)
 {
     block_unlink(deque->store, chunk);
     if (end == SPILL_HEAD)
@@ -208,7 +208,7 @@ static void trim_capacity(struct spill_store *store, struct block *chunk)
     if (fitting + fitting / 8 < chunk->capacity) (void)chunk_relocate(store, chunk, fitting, 0);
 }
 
-struct block **deque_tree_next_to(struct spill_deque *deque, enum spill_end end)
+struct block **deque_tree_next_to(struct deque *deque, enum spill_end end)
 {
     if (deque->sides[end]) return &deque->sides[end];
     if (deque->root) return &deque->root;
@@ -216,7 +216,7 @@ struct block **deque_tree_next_to(struct spill_deque *deque, enum spill_end end)
     return NULL;
 }
 
-struct block *deque_neighbour(struct spill_deque *deque, enum spill_end end, struct visit *visit)
+struct block *deque_neighbour(struct deque *deque, enum spill_end end, struct visit *visit)
 {
     struct block **tree = deque_tree_next_to(deque, end), *leaf;
     uint64_t first;
@@ -230,7 +230,7 @@ struct block *deque_neighbour(struct spill_deque *deque, enum spill_end end, str
     return leaf;
 }
 
-bool deque_join_neighbour(struct spill_deque *deque, enum spill_end end)
+bool deque_join_neighbour(struct deque *deque, enum spill_end end)
 {
     struct spill_store *store = deque->store;
     struct visit visit;
@@ -255,7 +255,7 @@ bool deque_join_neighbour(struct spill_deque *deque, enum spill_end end)
     return true;
 }
 
-int deque_retire_end(struct spill_deque *deque, enum spill_end end)
+int deque_retire_end(struct deque *deque, enum spill_end end)
 {
     struct block *chunk = deque->ends[end];
     bool is_single = deque_is_single(deque);
@@ -285,7 +285,7 @@ int deque_retire_end(struct spill_deque *deque, enum spill_end end)
     return 0;
 }
 
-int deque_take_end(struct spill_deque *deque, enum spill_end end, struct visit *visit)
+int deque_take_end(struct deque *deque, enum spill_end end, struct visit *visit)
 {
     struct block **tree = deque_tree_next_to(deque, end);
     struct block *leaf;
@@ -307,7 +307,7 @@ int deque_take_end(struct spill_deque *deque, enum spill_end end, struct visit *
     return 0;
 }
 
-int deque_prepare_end(struct spill_deque *deque, enum spill_end end, struct visit *visit)
+int deque_prepare_end(struct deque *deque, enum spill_end end, struct visit *visit)
 {
     struct block *chunk;
     int rc;

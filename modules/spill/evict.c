@@ -95,7 +95,7 @@ static void evict_random(struct round *round)
 
 /* The end that will be popped next, as far as one can tell: a list that is only pushed to is taken
  * for a queue. */
-static enum spill_end near_end(const struct spill_deque *deque)
+static enum spill_end near_end(const struct deque *deque)
 {
     if (deque->popped_end != SPILL_NO_END) return (enum spill_end)deque->popped_end;
     if (deque->pushed_end != SPILL_NO_END) return other_end((enum spill_end)deque->pushed_end);
@@ -108,7 +108,7 @@ static struct list_link *step(struct list_link *link, enum spill_end towards)
 }
 
 /* Evicts from the far side of the ring until `spared` chunks are left at the near side. */
-static void evict_far_chunks(struct round *round, struct spill_deque *deque, unsigned spared)
+static void evict_far_chunks(struct round *round, struct deque *deque, unsigned spared)
 {
     enum spill_end near = near_end(deque);
     struct list_link *fence = &deque->resident, *link, *next;
@@ -124,10 +124,10 @@ static void evict_far_chunks(struct round *round, struct spill_deque *deque, uns
 }
 
 /* The next deque in the ring, which goes to the back; once each in a pass. NULL: that was all. */
-static struct spill_deque *next_deque(struct spill_store *store)
+static struct deque *next_deque(struct spill_store *store)
 {
     struct list_link *link = list_front(&store->deques);
-    struct spill_deque *deque = link ? list_container(link, struct spill_deque, link) : NULL;
+    struct deque *deque = link ? list_container(link, struct deque, link) : NULL;
 
     if (!deque || deque->pass == store->pass) return NULL;
     deque->pass = store->pass;
@@ -139,7 +139,7 @@ static struct spill_deque *next_deque(struct spill_store *store)
 static void evict_far(struct round *round)
 {
     struct spill_store *store = round->store;
-    struct spill_deque *deque;
+    struct deque *deque;
 
     store->pass++;
     for (unsigned visits = 0; visits < FAR_VISITS_MAX && !has_enough(round); visits++) {
@@ -152,8 +152,7 @@ static void evict_far(struct round *round)
 /* The leaf that a small end chunk had better be joined with before it goes: a list that gets an
  * element now and then would become a row of crumbs. Since only neighbours up to twice its size
  * are, and what was joined looks at the next one, sizes double inwards and there are few. */
-static struct block *small_neighbour(struct spill_deque *deque, enum spill_end end,
-                                     struct visit *visit)
+static struct block *small_neighbour(struct deque *deque, enum spill_end end, struct visit *visit)
 {
     const struct block *chunk = deque->ends[end];
     struct block *leaf = deque_neighbour(deque, end, visit);
@@ -174,7 +173,7 @@ static void protect(struct spill_store *store, const struct visit *visit, struct
 }
 
 /* Joins an end chunk with its small neighbours. False: the next one is being read first. */
-static bool gather_crumbs(struct spill_deque *deque, enum spill_end end)
+static bool gather_crumbs(struct deque *deque, enum spill_end end)
 {
     struct spill_store *store = deque->store;
     struct visit visit;
@@ -197,7 +196,7 @@ static bool gather_crumbs(struct spill_deque *deque, enum spill_end end)
 
 /* The end chunks of a deque at rest: a single chunk stays where it is, others go into the tree so
  * that one descriptor is all that stays in memory. */
-static void freeze_ends(struct round *round, struct spill_deque *deque)
+static void freeze_ends(struct round *round, struct deque *deque)
 {
     struct block *single = deque->ends[SPILL_HEAD];
 
@@ -221,7 +220,7 @@ static void freeze_ends(struct round *round, struct spill_deque *deque)
 }
 
 /* All of one deque, if nobody has used it since the hand came by the last time, or no matter. */
-static void evict_cold_deque(struct round *round, struct spill_deque *deque, bool spares_hot)
+static void evict_cold_deque(struct round *round, struct deque *deque, bool spares_hot)
 {
     bool is_hot = deque->is_touched && spares_hot;
 
@@ -237,7 +236,7 @@ static void evict_cold_deque(struct round *round, struct spill_deque *deque, boo
 
 static void evict_cold(struct round *round, bool spares_hot)
 {
-    struct spill_deque *deque;
+    struct deque *deque;
 
     round->store->pass++;
     for (unsigned visits = 0; visits < COLD_VISITS_MAX && !has_enough(round); visits++) {

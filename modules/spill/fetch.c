@@ -152,7 +152,7 @@ static void fetch_done(struct spill_read *read)
         if (is_wanted || block->ref_count == 1) block->read_error = (uint8_t)-rc;
     }
     /* Last: what follows may run operations on any deque. */
-    struct spill_deque *walker = fetch->walker;
+    struct deque *walker = fetch->walker;
     enum spill_end walker_end = fetch->walker_end;
     if (walker) walker->walks[walker_end] = NULL;
     chunk_bytes_put(store, fetch->read.bytes, fetch->buffer_bytes);

@@ -47,8 +47,8 @@ enum fetch_for { FETCH_WAITED, FETCH_UPKEEP, FETCH_AHEAD };
 struct fetch {
     struct spill_read read;
     struct spill_store *store;
-    struct block *block;        /* a reference */
-    struct spill_deque *walker; /* its prefetch goes on when this has ended; NULL: nobody's */
+    struct block *block;  /* a reference */
+    struct deque *walker; /* its prefetch goes on when this has ended; NULL: nobody's */
     enum spill_end walker_end;
     uint32_t buffer_bytes; /* allocated at read.bytes */
     bool is_ahead;

@@ -13,7 +13,7 @@
 #include "modules/spill/store_internal.h"
 
 struct filter {
-    struct spill_deque *deque;
+    struct deque *deque;
     enum spill_end from;
     struct prefetch_pace ahead;
     uint64_t limit; /* still to be removed at most */
@@ -25,7 +25,7 @@ struct filter {
 static int load_leaf(struct filter *filter, uint64_t index, struct block **out_leaf,
                      uint64_t *out_first)
 {
-    struct spill_deque *deque = filter->deque;
+    struct deque *deque = filter->deque;
     uint64_t rest = index, base = 0, first = 0;
     struct block **part, *leaf = NULL;
     struct op op;
@@ -96,7 +96,7 @@ static int filter_leaf(struct filter *filter, const struct block *leaf, uint64_t
 /* Filters the leaf that comes after *passed elements, and goes on behind it. The number removed. */
 static int64_t filter_next(struct filter *filter, uint64_t *passed)
 {
-    struct spill_deque *deque = filter->deque;
+    struct deque *deque = filter->deque;
     bool is_forward = filter->from == SPILL_HEAD;
     uint64_t index = is_forward ? *passed : deque->element_count - 1 - *passed;
     struct edit edit = { .kind = EDIT_LEAF };
@@ -121,7 +121,7 @@ static int64_t filter_next(struct filter *filter, uint64_t *passed)
 /* It stops before the end: what was read for it nobody waits for any more. */
 static void give_up_ahead(struct filter *filter, uint64_t passed)
 {
-    struct spill_deque *deque = filter->deque;
+    struct deque *deque = filter->deque;
     uint64_t index, first;
     struct block **part;
 
@@ -133,7 +133,7 @@ static void give_up_ahead(struct filter *filter, uint64_t passed)
 
 static int64_t filter_all(struct filter *filter)
 {
-    struct spill_deque *deque = filter->deque;
+    struct deque *deque = filter->deque;
     struct spill_store *store = deque->store;
     uint64_t passed = 0, removed_sum = 0;
 
@@ -151,9 +151,8 @@ static int64_t filter_all(struct filter *filter)
     return (int64_t)removed_sum;
 }
 
-int64_t spill_deque_remove_matching(struct spill_deque *deque, enum spill_end from, uint64_t limit,
-                                    bool (*accepts)(void *context, struct slice item),
-                                    void *context)
+int64_t deque_remove_matching(struct deque *deque, enum spill_end from, uint64_t limit,
+                              bool (*accepts)(void *context, struct slice item), void *context)
 {
     struct filter filter = { .deque = deque,
                              .from = from,
@@ -165,14 +164,14 @@ int64_t spill_deque_remove_matching(struct spill_deque *deque, enum spill_end fr
     int rc;
 
     if (deque->element_count == 0) return 0;
-    rc = spill_deque_snapshot(deque, &before);
+    rc = deque_snapshot(deque, &before);
     if (rc < 0) return rc;
     deque->is_touched = true;
     deque->busy_count++;
     removed = filter_all(&filter);
     deque->busy_count--;
     if (removed < 0)
-        spill_deque_restore(deque, before);
+        deque_restore(deque, before);
     else
         spill_snapshot_release(before);
     return removed;

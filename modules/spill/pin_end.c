@@ -11,7 +11,7 @@
 
 /* A chunk at a time, from the end inwards. */
 struct pinning {
-    struct spill_deque *deque;
+    struct deque *deque;
     enum spill_end end;
     struct pins pins;
     uint64_t ready_count, ready_bytes;
@@ -19,7 +19,7 @@ struct pinning {
 
 static int pin_next(struct pinning *pinning, struct visit *visit, uint64_t *out_base)
 {
-    struct spill_deque *deque = pinning->deque;
+    struct deque *deque = pinning->deque;
     uint64_t rest = pinning->end == SPILL_HEAD ? pinning->ready_count
                                                : deque->element_count - 1 - pinning->ready_count;
     struct block **part = deque_part_at(deque, &rest, out_base), *leaf;
@@ -53,14 +53,13 @@ static int pin_chunks(struct pinning *pinning, uint64_t count, uint64_t bytes_ma
     return op_finish(&op, rc);
 }
 
-int64_t spill_deque_pin_end(struct spill_deque *deque, enum spill_end end, uint64_t count,
-                            uint64_t bytes_max)
+int64_t deque_pin_end(struct deque *deque, enum spill_end end, uint64_t count, uint64_t bytes_max)
 {
     struct pinning pinning = { .deque = deque, .end = end };
     struct pins *pins;
     int rc;
 
-    spill_deque_unpin(deque);
+    deque_unpin(deque);
     deque->is_touched = true;
     if (count > deque->element_count) count = deque->element_count;
     if (count == 0) return 0;
@@ -79,7 +78,7 @@ int64_t spill_deque_pin_end(struct spill_deque *deque, enum spill_end end, uint6
     return (int64_t)(pinning.ready_count < count ? pinning.ready_count : count);
 }
 
-void spill_deque_unpin(struct spill_deque *deque)
+void deque_unpin(struct deque *deque)
 {
     if (!deque->pins) return;
     pins_release(deque->store, deque->pins);

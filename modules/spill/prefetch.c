@@ -125,7 +125,7 @@ static bool pace_step(struct prefetch_pace *pace)
 }
 
 /* Reads a node that a walk has missed; the walk goes on when it is there. */
-static void read_node(struct spill_deque *deque, enum spill_end end, struct block *node)
+static void read_node(struct deque *deque, enum spill_end end, struct block *node)
 {
     struct fetch *fetch;
 
@@ -137,7 +137,7 @@ static void read_node(struct spill_deque *deque, enum spill_end end, struct bloc
 }
 
 /* Enters the chunks about to be read into the ring, behind those that will be used before them. */
-static void enter_ring(struct spill_deque *deque, enum spill_end end, const struct ahead *ahead)
+static void enter_ring(struct deque *deque, enum spill_end end, const struct ahead *ahead)
 {
     struct block *before = ahead->last_there;
 
@@ -156,7 +156,7 @@ static void enter_ring(struct spill_deque *deque, enum spill_end end, const stru
     }
 }
 
-static void advance(struct spill_deque *deque, enum spill_end end)
+static void advance(struct deque *deque, enum spill_end end)
 {
     struct block **tree = deque_tree_next_to(deque, end), *node;
     struct prefetch_pace *pace = &deque->ahead[end];
@@ -175,12 +175,12 @@ static void advance(struct spill_deque *deque, enum spill_end end)
     pace->skips = steps_to_skip(&ahead, node);
 }
 
-void prefetch_drained(struct spill_deque *deque, enum spill_end end)
+void prefetch_drained(struct deque *deque, enum spill_end end)
 {
     if (pace_step(&deque->ahead[end])) advance(deque, end);
 }
 
-void prefetch_edge(struct spill_deque *deque, enum spill_end end)
+void prefetch_edge(struct deque *deque, enum spill_end end)
 {
     struct block *leaf;
     struct visit visit;
@@ -194,7 +194,7 @@ void prefetch_edge(struct spill_deque *deque, enum spill_end end)
     }
 }
 
-void prefetch_continue(struct spill_deque *deque, enum spill_end end)
+void prefetch_continue(struct deque *deque, enum spill_end end)
 {
     if (deque->sides[end]) {
         deque_join_sides(deque);
@@ -203,7 +203,7 @@ void prefetch_continue(struct spill_deque *deque, enum spill_end end)
     if (deque->ahead[end].chunks > 0) advance(deque, end);
 }
 
-void prefetch_forget(struct spill_deque *deque)
+void prefetch_forget(struct deque *deque)
 {
     for (unsigned end = 0; end < 2; end++) {
         if (deque->walks[end]) deque->walks[end]->walker = NULL;

@@ -7,6 +7,7 @@
 #include "modules/spill/deque.h"
 
 struct block;
+struct deque;
 struct spill_store;
 
 /* How far a walk or a drain has got in reading ahead. All zeros: it has not begun. */
@@ -21,13 +22,13 @@ unsigned prefetch_window_chunks(const struct spill_store *store);
 
 /* A chunk of the trees became the end chunk of an end that is being drained: keeps the next ones
  * coming, more with each call. */
-void prefetch_drained(struct spill_deque *deque, enum spill_end end);
+void prefetch_drained(struct deque *deque, enum spill_end end);
 /* Goes on after the read that an earlier walk waited for. */
-void prefetch_continue(struct spill_deque *deque, enum spill_end end);
+void prefetch_continue(struct deque *deque, enum spill_end end);
 /* Starts loading the root's path to an end, so that what gathers beside can be joined to it. */
-void prefetch_edge(struct spill_deque *deque, enum spill_end end);
+void prefetch_edge(struct deque *deque, enum spill_end end);
 /* The deque goes away: reads under way no longer lead back to it. */
-void prefetch_forget(struct spill_deque *deque);
+void prefetch_forget(struct deque *deque);
 
 /* A walk through a tree is about to take the chunk that holds index: keeps the next ones coming,
  * none for the first. A step a chunk. */

@@ -8,7 +8,7 @@
 #include "modules/spill/reclaim.h"
 #include "modules/spill/store_internal.h"
 
-int spill_deque_snapshot(struct spill_deque *deque, struct spill_snapshot **out_snapshot)
+int deque_snapshot(struct deque *deque, struct spill_snapshot **out_snapshot)
 {
     struct spill_store *store = deque->store;
     struct spill_snapshot *snapshot = store_allocate_zeroed(store, sizeof(*snapshot));
@@ -63,7 +63,7 @@ uint64_t spill_snapshot_count(const struct spill_snapshot *snapshot)
     return snapshot->element_count;
 }
 
-void spill_deque_restore(struct spill_deque *deque, struct spill_snapshot *snapshot)
+void deque_restore(struct deque *deque, struct spill_snapshot *snapshot)
 {
     struct block **parts = snapshot->parts;
 

@@ -1,4 +1,5 @@
 /* What a deque and its store promise, one promise a test. */
+#include "modules/spill/handle.h"
 #include "modules/spill/test_deque_fixture.h"
 
 enum { ELEMENT_BYTES = 100, MANY = 20000 }; /* 2 MB against a budget of 256 KiB */
@@ -51,6 +52,77 @@ START_TEST(the_last_one_pushed_ends_up_outermost)
     ck_assert_int_eq(spill_deque_get(deque, 2, &item), 1);
     ck_assert(slice_equal(item, items[0]));
     ck_assert_uint_eq(spill_deque_bytes(deque), 3);
+}
+END_TEST
+
+START_TEST(a_few_elements_take_little_and_are_never_evicted)
+{
+    struct spill_deque_info info;
+
+    push_numbers(deque, 0, 5, 10);
+    ck_assert_ptr_null(deque->grown);
+    ck_assert_int_eq(spill_deque_info(deque, &info), 0);
+    ck_assert_uint_le(info.bytes_in_memory, 128);
+    ck_assert_int_eq(spill_store_evict_all(store), 0);
+    ck_assert(spill_deque_is_resident(deque));
+    ck_assert_int_eq(spill_deque_remove(deque, 1, 3), 0);
+    ck_assert_uint_eq(spill_deque_count(deque), 2);
+    ck_assert_uint_eq(spill_deque_bytes(deque), 20);
+    spill_deque_check(deque);
+    push_numbers(deque, 5, 500, 10);
+    ck_assert_ptr_nonnull(deque->grown);
+    ck_assert_uint_eq(spill_deque_count(deque), 502);
+    spill_deque_check(deque);
+}
+END_TEST
+
+static bool accept_third(void *context, struct slice item)
+{
+    unsigned *asked = context;
+    (*asked)++;
+    return item.bytes[0] % 3 == 0; /* an element's number */
+}
+
+START_TEST(of_a_few_elements_those_that_match_are_removed_from_either_end)
+{
+    enum spill_end from = _i ? SPILL_TAIL : SPILL_HEAD;
+    unsigned asked = 0;
+
+    push_numbers(deque, 0, 7, 10);
+    ck_assert_int_eq(spill_deque_remove_matching(deque, from, 2, accept_third, &asked), 2);
+    ck_assert_uint_eq(asked, 4); /* 0 1 2 3, or 6 5 4 3 */
+    ck_assert_ptr_null(deque->grown);
+    expect_numbers(deque, _i ? 0 : 1, _i ? 3 : 2, 10);
+    expect_numbers(deque, 4, 2, 10);
+    if (!_i) expect_pop(deque, SPILL_HEAD, (struct element){ 6, 10 });
+    push_numbers(deque, 0, 7, 10);
+    ck_assert_int_eq(spill_deque_remove_matching(deque, from, 0, accept_third, &asked), 3);
+    ck_assert_uint_eq(asked, 11);
+    ck_assert_uint_eq(spill_deque_count(deque), 4);
+    ck_assert_uint_eq(spill_deque_bytes(deque), 40);
+}
+END_TEST
+
+START_TEST(a_view_of_a_few_elements_can_be_pushed)
+{
+    enum spill_end end = _i ? SPILL_TAIL : SPILL_HEAD;
+    struct slice view;
+
+    push_numbers(deque, 7, 1, 10);
+    for (unsigned i = 0; i < 8; i++) {
+        ck_assert_int_eq(spill_deque_peek(deque, end, &view), 1);
+        ck_assert_int_eq(spill_deque_push(deque, end, &view, 1), 0);
+        ck_assert_int_eq(spill_deque_get(deque, i, &view), 1);
+        ck_assert_int_eq(spill_deque_set(deque, 0, view), 0);
+    }
+    ck_assert_ptr_null(deque->grown);
+    for (unsigned i = 0; i < 8; i++) {
+        ck_assert_int_eq(spill_deque_peek(deque, end, &view), 1);
+        ck_assert_int_eq(spill_deque_push(deque, other_end(end), &view, 1), 0);
+    }
+    ck_assert_ptr_nonnull(deque->grown);
+    for (unsigned i = 0; i < 17; i++)
+        expect_pop(deque, end, (struct element){ 7, 10 });
 }
 END_TEST
 
@@ -644,6 +716,10 @@ static TCase *add_tiny(Suite *suite)
     tcase_add_checked_fixture(tcase, open_tiny, close_all);
     tcase_add_test(tcase, a_new_deque_is_empty);
     tcase_add_test(tcase, the_last_one_pushed_ends_up_outermost);
+    tcase_add_test(tcase, a_few_elements_take_little_and_are_never_evicted);
+    tcase_add_loop_test(tcase, of_a_few_elements_those_that_match_are_removed_from_either_end, 0,
+                        2);
+    tcase_add_loop_test(tcase, a_view_of_a_few_elements_can_be_pushed, 0, 2);
     tcase_add_test(tcase, a_view_of_the_list_itself_can_be_pushed);
     tcase_add_test(tcase, an_element_that_is_too_large_changes_nothing);
     tcase_add_test(tcase, elements_keep_their_order_when_most_of_them_went_to_disk);

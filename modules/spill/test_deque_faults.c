@@ -2,6 +2,7 @@
  * is lost or changed, errors name their place, and the rest goes on. */
 #include "modules/base/test_soak.h"
 #include "modules/spill/deque_internal.h"
+#include "modules/spill/handle.h"
 #include "modules/spill/test_deque_fixture.h"
 
 #include <dirent.h>
@@ -204,6 +205,136 @@ START_TEST(an_allocation_that_fails_changes_nothing)
 }
 END_TEST
 
+/* What makes a list of FEW elements take another run, grow, or neither. */
+static int operation_on_few(unsigned which, struct model *model)
+{
+    struct element same = { COUNT, 10 }, longer = { COUNT, 11 }, large = { COUNT, 300 };
+    struct element sorts[] = { same, same, large, same, longer, same };
+    enum { HEAD, TAIL, OUTGROW, OVERWRITE, REPLACE, INSERT, SNAPSHOT, FILTER, CUT };
+    struct spill_snapshot *snapshot;
+    struct element element = which <= INSERT ? sorts[which] : same;
+    uint8_t bytes[300];
+    struct slice item = { bytes, element.size };
+    int rc;
+
+    element_fill(element, bytes);
+    switch (which) {
+    case HEAD:
+        rc = spill_deque_push(deque, SPILL_HEAD, &item, 1);
+        if (rc == 0) model_insert(model, 0, element);
+        return rc;
+    case TAIL:
+    case OUTGROW:
+        rc = spill_deque_push(deque, SPILL_TAIL, &item, 1);
+        if (rc == 0) model_insert(model, model->count, element);
+        return rc;
+    case OVERWRITE:
+    case REPLACE:
+        rc = spill_deque_set(deque, 1, item);
+        if (rc == 0) model->elements[1] = element;
+        return rc;
+    case INSERT:
+        rc = spill_deque_insert(deque, 2, item);
+        if (rc == 0) model_insert(model, 2, element);
+        return rc;
+    case SNAPSHOT:
+        rc = spill_deque_snapshot(deque, &snapshot);
+        if (rc == 0) spill_snapshot_release(snapshot);
+        return rc;
+    case FILTER:
+        rc =
+            (int)spill_deque_remove_matching(deque, SPILL_TAIL, 1, accept_multiples_of_seven, NULL);
+        if (rc == 1) model_remove(model, 0, 1);
+        return rc;
+    case CUT:
+        rc = spill_deque_keep(deque, 1, 2);
+        if (rc == 0) {
+            model_remove(model, 3, 1);
+            model_remove(model, 0, 1);
+        }
+        return rc;
+    default:
+        return -ENOSYS;
+    }
+}
+enum { FEW = 4, OPERATION_ON_FEW_COUNT = 9 };
+
+/* Without a snapshot, which would let it grow. */
+static void expect_few(const struct model *model)
+{
+    struct slice item;
+
+    spill_deque_check(deque);
+    ck_assert_uint_eq(spill_deque_count(deque), model->count);
+    ck_assert_uint_eq(store->element_count, model->count);
+    for (size_t i = 0; i < model->count; i++) {
+        ck_assert_int_eq(spill_deque_get(deque, i, &item), 1);
+        ck_assert(element_is(model->elements[i], item));
+    }
+}
+
+START_TEST(an_allocation_that_fails_changes_nothing_of_a_few_elements)
+{
+    static const unsigned expected_allocations[] = { 1, 1, 3, 0, 4, 4, 3, 0, 0 };
+    unsigned which = (unsigned)_i;
+    uint64_t nth = 1;
+
+    for (bool has_fired = true; has_fired; nth++) {
+        struct model model = numbers(0);
+        uint64_t memory_bytes;
+        int rc;
+
+        open_tiny();
+        for (uint32_t i = 0; i < FEW; i++) {
+            struct element element = { i, 10 };
+            ck_assert_int_eq(push_element(deque, SPILL_TAIL, element), 0);
+            model_insert(&model, i, element);
+        }
+        ck_assert_ptr_null(deque->grown);
+        memory_bytes = store->memory_bytes;
+        store->allocations_to_failure = nth;
+        rc = operation_on_few(which, &model);
+        has_fired = store->allocations_to_failure == 0;
+        store->allocations_to_failure = 0;
+        if (has_fired) {
+            ck_assert_int_eq(rc, -ENOMEM);
+            if (!deque->grown) ck_assert_uint_eq(store->memory_bytes, memory_bytes);
+        }
+        expect_few(&model);
+        if (rc < 0) ck_assert_int_ge(operation_on_few(which, &model), 0);
+        expect_few(&model);
+        expect_model(deque, &model);
+        free(model.elements);
+        close_all();
+    }
+    ck_assert_uint_eq(nth - 2, expected_allocations[which]);
+}
+END_TEST
+
+START_TEST(what_is_refused_grows_no_list)
+{
+    uint8_t bytes[200] = { 0 };
+    struct slice large = { bytes, sizeof(bytes) };
+
+    open_tiny();
+    push_numbers(deque, 0, FEW, 10);
+    ck_assert_int_eq(spill_deque_set(deque, FEW, large), -ERANGE);
+    ck_assert_int_eq(spill_deque_insert(deque, FEW + 1, large), -ERANGE);
+    store->is_full = true;
+    ck_assert_int_eq(spill_deque_push(deque, SPILL_TAIL, &large, 1), -ENOSPC);
+    ck_assert_int_eq(spill_deque_set(deque, 1, large), -ENOSPC);
+    ck_assert_int_eq(spill_deque_insert(deque, 1, large), -ENOSPC);
+    store->is_full = false;
+    store->element_bytes_max = sizeof(bytes) - 1;
+    ck_assert_int_eq(spill_deque_push(deque, SPILL_TAIL, &large, 1), -EMSGSIZE);
+    ck_assert_int_eq(spill_deque_set(deque, 1, large), -EMSGSIZE);
+    ck_assert_int_eq(spill_deque_insert(deque, 1, large), -EMSGSIZE);
+    ck_assert_ptr_null(deque->grown);
+    expect_numbers(deque, 0, FEW, 10);
+    close_all();
+}
+END_TEST
+
 /* Flips a byte of what lies on disk for a chunk. */
 static void spoil(const struct block *chunk)
 {
@@ -241,8 +372,8 @@ START_TEST(a_corrupted_chunk_spoils_only_its_own_elements)
     ck_assert_int_eq(spill_store_evict_all(store), 0);
     ck_assert_int_eq(spill_deque_get(deque, 700, &item), 1);
     visit_begin(&visit);
-    ck_assert_ptr_null(deque->ends[SPILL_HEAD]);
-    ck_assert_int_eq(tree_find(deque->root, 700, &visit, &leaf, &first), 0);
+    ck_assert_ptr_null(deque->grown->ends[SPILL_HEAD]);
+    ck_assert_int_eq(tree_find(deque->grown->root, 700, &visit, &leaf, &first), 0);
     uint64_t count = leaf->element_count;
     spoil(leaf);
     ck_assert_int_eq(spill_store_evict_all(store), 0);
@@ -419,6 +550,9 @@ int main(void)
     tcase_add_loop_test(tcase, a_read_that_fails_changes_nothing, 0, READING_COUNT);
     tcase_add_loop_test(tcase, a_flipped_byte_is_found_and_changes_nothing, 0, READING_COUNT);
     tcase_add_loop_test(tcase, an_allocation_that_fails_changes_nothing, 0, 2 * OPERATION_COUNT);
+    tcase_add_loop_test(tcase, an_allocation_that_fails_changes_nothing_of_a_few_elements, 0,
+                        OPERATION_ON_FEW_COUNT);
+    tcase_add_test(tcase, what_is_refused_grows_no_list);
     tcase_add_test(tcase, a_corrupted_chunk_spoils_only_its_own_elements);
     tcase_add_test(tcase, a_write_that_fails_loses_nothing);
     tcase_add_test(tcase, a_disk_that_never_writes_refuses_nobody_below_the_budget);

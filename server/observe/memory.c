@@ -16,7 +16,7 @@ enum {
     /* Lists work with this little, slowly; below it nothing else may take more. */
     SPILL_SHARE_LEAST = 16,     /* of the limit: a sixteenth */
     BUDGET_GRAIN_BYTES = 65536, /* smaller changes of the budget are not worth a call */
-    LIST_ROOT_BYTES = 256,      /* about what an empty deque and its descriptor keep in memory */
+    LIST_ROOT_BYTES = 320, /* what a list on disk keeps in memory; a small one less, but may grow */
     /* Aimed at is a little less than the limit, so that what grows between two looks at RssAnon
      * stays within the promise: a tenth, and not more than this. */
     RESERVE_PART = 10,
