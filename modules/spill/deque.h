@@ -120,8 +120,8 @@ uint64_t spill_deque_chunk_count(const struct spill_deque *deque);
  * keep the other's. 0: it is so small that it is never on disk. */
 uint64_t spill_deque_number(const struct spill_deque *deque);
 /* True: nothing of it is on disk only, so that no operation on it waits. False: something may be
- * (after snapshots and changes in the middle of a long list it says so although all is in memory).
- * O(1). */
+ * (of more than 32 chunks it says so after snapshots and changes in the middle although all is in
+ * memory). O(1). */
 bool spill_deque_is_resident(const struct spill_deque *deque);
 
 /* Walks all that is loaded and asserts every invariant; for tests. */

@@ -12,7 +12,10 @@
 #include "modules/spill/node_image.h"
 #include "modules/spill/store_internal.h"
 
-enum { PIECE_BLOCKS = 256 }; /* between two calls of the pause hook */
+enum {
+    PIECE_BLOCKS = 256,    /* between two calls of the pause hook */
+    ASKED_CHUNKS_MAX = 32, /* by deque_is_resident: their descriptors */
+};
 
 struct survey {
     struct spill_deque_info *info;
@@ -129,11 +132,27 @@ uint64_t deque_chunk_count(const struct deque *deque)
     return count;
 }
 
+static bool is_all_loaded(const struct block *block)
+{
+    if (!block_is_loaded(block)) return false;
+    for (unsigned i = 0; block->height > 0 && i < block->end; i++)
+        if (!is_all_loaded(block->slots[i].block)) return false;
+    return true;
+}
+
+/* The flag stays once it is set, as what left memory unseen may come back unseen: of a short list
+ * the blocks themselves are asked. */
 bool deque_is_resident(const struct deque *deque)
 {
-    for (unsigned end = 0; end < 2; end++)
-        if (deque->ends[end] && !block_is_loaded(deque->ends[end])) return false;
-    return !deque->is_spilled;
+    const struct block *parts[] = { deque->ends[SPILL_HEAD], deque->ends[SPILL_TAIL],
+                                    deque->sides[SPILL_HEAD], deque->root,
+                                    deque->sides[SPILL_TAIL] };
+    unsigned count = deque->is_spilled ? PARTS_MAX : 2;
+
+    if (deque->is_spilled && deque_chunk_count(deque) > ASKED_CHUNKS_MAX) return false;
+    for (unsigned i = 0; i < count; i++)
+        if (parts[i] && !is_all_loaded(parts[i])) return false;
+    return true;
 }
 
 static void check_end(const struct deque *deque, enum spill_end end)
@@ -153,13 +172,6 @@ static void check_end(const struct deque *deque, enum spill_end end)
     }
 }
 
-static void check_loaded(const struct block *block)
-{
-    assert(block_is_loaded(block));
-    for (unsigned i = 0; block->height > 0 && i < block->end; i++)
-        check_loaded(block->slots[i].block);
-}
-
 void deque_check(const struct deque *deque)
 {
     struct block *parts[PARTS_MAX] = { deque->ends[SPILL_HEAD], deque->sides[SPILL_HEAD],
@@ -173,8 +185,10 @@ void deque_check(const struct deque *deque)
     for (unsigned i = 0; i < PARTS_MAX; i++) {
         if (!parts[i]) continue;
         assert(parts[i]->list == deque->list);
-        if (deque_is_resident(deque)) check_loaded(parts[i]);
-        if (i > 0 && i < PARTS_MAX - 1) tree_check(deque->store, parts[i]);
+        if (i > 0 && i < PARTS_MAX - 1) {
+            assert(deque->is_spilled || is_all_loaded(parts[i]));
+            tree_check(deque->store, parts[i]);
+        }
         elements += parts[i]->element_count;
         bytes += parts[i]->element_bytes;
     }

@@ -21,9 +21,9 @@ struct deque {
     struct spill_store *store;
     struct block *ends[2];
     uint64_t element_count, element_bytes;
-    bool is_touched;                /* used since the eviction's hand passed */
-    bool is_spilled;                /* something of it may be on disk only */
-    uint8_t busy_count;             /* operations under way, possibly suspended */
+    bool is_touched;    /* used since the eviction's hand passed */
+    bool is_spilled;    /* something of the trees may be on disk only, or leave unseen */
+    uint8_t busy_count; /* operations under way, possibly suspended */
     uint8_t popped_end, pushed_end; /* the last one used, or SPILL_NO_END */
     struct prefetch_pace ahead[2];  /* of a draining end */
     uint32_t pass;                  /* in which the eviction's hand was here */

@@ -177,6 +177,31 @@ START_TEST(a_deque_is_resident_again_when_what_was_on_disk_is_gone)
 }
 END_TEST
 
+START_TEST(a_short_deque_is_resident_whenever_all_of_it_is_in_memory)
+{
+    struct spill_snapshot *snapshot;
+    struct slice item;
+    int rc;
+
+    push_numbers(deque, 0, 50, ELEMENT_BYTES); /* about 12 chunks */
+    ck_assert_int_eq(spill_deque_snapshot(deque, &snapshot), 0);
+    ck_assert(spill_deque_is_resident(deque));
+    ck_assert_int_eq(spill_deque_insert(deque, 20, SLICE_LITERAL("x")), 0);
+    ck_assert(spill_deque_is_resident(deque));
+    ck_assert_int_eq(spill_store_evict_all(store), 0);
+    ck_assert(!spill_deque_is_resident(deque));
+    /* All but the last chunk, then that one too. */
+    for (uint64_t i = 0; i < 51; i++) {
+        if (i == 48) ck_assert(!spill_deque_is_resident(deque));
+        RETRIED(rc, spill_deque_get(deque, i, &item));
+        ck_assert_int_eq(rc, 1);
+    }
+    ck_assert(spill_deque_is_resident(deque));
+    spill_snapshot_release(snapshot);
+    ck_assert(spill_deque_is_resident(deque));
+}
+END_TEST
+
 START_TEST(memory_stays_within_the_budget_and_what_is_being_written)
 {
     uint64_t most = 0, budget = store_info().memory_budget_bytes;
@@ -724,6 +749,7 @@ static TCase *add_tiny(Suite *suite)
     tcase_add_test(tcase, an_element_that_is_too_large_changes_nothing);
     tcase_add_test(tcase, elements_keep_their_order_when_most_of_them_went_to_disk);
     tcase_add_test(tcase, a_deque_is_resident_again_when_what_was_on_disk_is_gone);
+    tcase_add_test(tcase, a_short_deque_is_resident_whenever_all_of_it_is_in_memory);
     tcase_add_test(tcase, memory_stays_within_the_budget_and_what_is_being_written);
     tcase_add_test(tcase, pushing_never_reads);
     tcase_add_test(tcase, a_queue_keeps_its_oldest_elements_in_memory);
