@@ -60,6 +60,7 @@ struct block {
     uint64_t list;       /* number of the deque it was made for: part of its identity on disk */
     uint64_t disk_bytes; /* node on disk: footprint of all below it and its own */
     uint32_t chunk_count; /* of the whole subtree; 1 for a chunk */
+    uint8_t gap;          /* the deque's when it entered the deque's ring: see evict.c */
 };
 
 static inline bool block_is_loaded(const struct block *block)

@@ -28,6 +28,7 @@ struct deque {
     struct prefetch_pace ahead[2];  /* of a draining end */
     uint32_t pass;                  /* in which the eviction's hand was here */
     uint8_t rest_delays;            /* how often putting it to rest has waited for a read */
+    uint8_t gap;                    /* number of the gap that eviction makes: see evict.c */
 
     struct block *sides[2];
     struct block *root;

@@ -193,6 +193,7 @@ int deque_push_tree(struct deque *deque, enum spill_end end, struct block *subtr
 void deque_enter_resident(struct deque *deque, enum spill_end end, struct block *chunk)
 {
     block_unlink(deque->store, chunk);
+    chunk->gap = deque->gap;
     if (end == SPILL_HEAD)
         list_push_front(&deque->resident, &chunk->link);
     else

@@ -20,6 +20,7 @@ enum {
     RANDOM_VISITS_MAX = 512,
     COLD_VISITS_MAX = 512,
     COLD_EVERY_ROUNDS = 8,
+    BEHIND_GAP_MAX = 256, /* chunks to look at to find where the gap goes on */
     REST_DELAYS_MAX = 16
 };
 
@@ -107,20 +108,56 @@ static struct list_link *step(struct list_link *link, enum spill_end towards)
     return towards == SPILL_TAIL ? link->next : link->previous;
 }
 
-/* Evicts from the far side of the ring until `spared` chunks are left at the near side. */
-static void evict_far_chunks(struct round *round, struct deque *deque, unsigned spared)
+/* The chunks of the ring from link to before fence, as long as more is wanted. */
+static void evict_run(struct round *round, struct deque *deque, struct list_link *link,
+                      const struct list_link *fence, enum spill_end towards)
 {
-    enum spill_end near = near_end(deque);
-    struct list_link *fence = &deque->resident, *link, *next;
+    struct list_link *next;
 
-    for (unsigned i = 0; i < spared; i++) {
-        fence = step(fence, other_end(near));
-        if (fence == &deque->resident) return;
-    }
-    for (link = step(&deque->resident, near); link != fence && !has_enough(round); link = next) {
-        next = step(link, near);
+    for (; link != fence && !has_enough(round); link = next) {
+        next = step(link, towards);
         if (evict_block(round, block_of(link))) deque->is_spilled = true;
     }
+}
+
+/* Of the chunks that came since the gap began, all of them at the far side, the one beside the gap.
+ * NULL: none came, or there is nothing else or so much that another gap had better begin. */
+static struct list_link *beside_gap(struct deque *deque, enum spill_end near,
+                                    const struct list_link *fence)
+{
+    struct list_link *link = step(&deque->resident, near), *beside = NULL;
+
+    for (unsigned i = 0; link != fence && block_of(link)->gap == deque->gap; i++) {
+        if (i == BEHIND_GAP_MAX) break;
+        beside = link;
+        link = step(link, near);
+    }
+    if (link != fence && block_of(link)->gap != deque->gap) return beside;
+    deque->gap++;
+    return NULL;
+}
+
+/* Evicts from the far side of the ring until `spared` chunks are left at the near side. What is
+ * needed last goes first, but in a queue always next to what went before, or single chunks would
+ * be left between the batches and make reads short:
+ *
+ *     near  [ older: stay ] ( gap: on disk  ---> ) [ came since: oldest first ]  far
+ *
+ * As long as there are older ones the gap only grows. When they are used up, what came since takes
+ * their place, and another gap begins at the far side. */
+static void evict_far_chunks(struct round *round, struct deque *deque, unsigned spared)
+{
+    enum spill_end near = near_end(deque), far = other_end(near);
+    struct list_link *fence = &deque->resident, *beside;
+
+    for (unsigned i = 0; i < spared; i++) {
+        fence = step(fence, far);
+        if (fence == &deque->resident) return;
+    }
+    if (has_enough(round)) return;
+    beside = beside_gap(deque, near, fence);
+    if (beside) evict_run(round, deque, beside, &deque->resident, far);
+    evict_run(round, deque, step(&deque->resident, near), fence, near);
 }
 
 /* The next deque in the ring, which goes to the back; once each in a pass. NULL: that was all. */

@@ -49,6 +49,25 @@ START_TEST(a_drain_reads_ahead)
 }
 END_TEST
 
+/* What left memory while it was being pushed lies in runs, without single chunks between them that
+ * left later. */
+START_TEST(a_queue_that_outgrew_memory_comes_back_in_long_reads)
+{
+    struct spill_store_info info;
+
+    open_with(256 << 10, 16 << 10);
+    for (uint32_t i = 0; i < MANY; i++) {
+        ck_assert_int_eq(push_element(deque, SPILL_TAIL, (struct element){ i, ELEMENT_BYTES }), 0);
+        if (i % 301 == 0) turn();
+    }
+    expect_numbers(deque, 0, MANY, ELEMENT_BYTES);
+    info = store_info();
+    ck_assert_uint_gt(info.fetched_chunks, 1000);
+    ck_assert_uint_lt(fault_count(fault, FAULT_PREAD) * 12, info.fetched_chunks);
+    close_all();
+}
+END_TEST
+
 START_TEST(a_walk_reads_ahead_in_both_directions)
 {
     struct spill_snapshot *snapshot;
@@ -151,6 +170,7 @@ static Suite *make_suite(void)
     TCase *tcase = tcase_create("prefetch");
 
     tcase_set_timeout(tcase, 120);
+    tcase_add_test(tcase, a_queue_that_outgrew_memory_comes_back_in_long_reads);
     tcase_add_test(tcase, a_drain_reads_ahead);
     tcase_add_loop_test(tcase, a_walk_reads_ahead_in_both_directions, 0, 2);
     tcase_add_loop_test(tcase, removing_what_matches_reads_ahead, 0, 2);
