@@ -135,11 +135,13 @@ static void set_fates(struct chaos *chaos, const struct peer *peer, enum fate fa
 /* ":n", n above 0, from a push; an array from EXEC, nil when a watched key had changed. */
 static void judge_push(struct chaos *chaos, const struct peer *peer, const char *reply)
 {
-    if (strncmp(reply, "*-1", 3) == 0 || strncmp(reply, "-EXECABORT", 10) == 0)
+    bool was_refused = strncmp(reply, "*-1", 3) == 0 || strncmp(reply, "-EXECABORT", 10) == 0;
+    bool has_executed = reply[0] == '*' && !strstr(reply, "\r\n-");
+    bool has_pushed = reply[0] == ':' && atoll(reply + 1) > 0;
+
+    if (was_refused)
         set_fates(chaos, peer, REFUSED);
-    else if (reply[0] == '*' && !strstr(reply, "\r\n-"))
-        set_fates(chaos, peer, THERE);
-    else if (reply[0] == ':' && atoll(reply + 1) > 0)
+    else if (has_executed || has_pushed)
         set_fates(chaos, peer, THERE);
 }
 
