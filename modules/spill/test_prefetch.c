@@ -68,6 +68,28 @@ START_TEST(a_queue_that_outgrew_memory_comes_back_in_long_reads)
 }
 END_TEST
 
+/* A consumer that keeps pace with its producer, a tenth above what memory holds: what was pushed
+ * last is needed last and goes to disk, what is older is popped from where it is. Evicted in order
+ * of age, all of it would pass the disk. */
+START_TEST(a_queue_a_little_longer_than_memory_partly_stays_there)
+{
+    enum { BUDGET = 1 << 20, LENGTH = 16000, ROUNDS = 10 };
+    uint64_t passed_chunks = (uint64_t)ROUNDS * LENGTH / (512 / (ELEMENT_BYTES + 2));
+    struct spill_store_info info;
+
+    open_with(BUDGET, 16 << 10);
+    push_numbers(deque, 0, LENGTH, ELEMENT_BYTES);
+    for (uint32_t i = 0; i < ROUNDS * LENGTH; i++) {
+        expect_pop(deque, SPILL_HEAD, (struct element){ i, ELEMENT_BYTES });
+        push_numbers(deque, LENGTH + i, 1, ELEMENT_BYTES);
+    }
+    info = store_info();
+    ck_assert_uint_gt(info.fetched_chunks, 0);
+    ck_assert_uint_lt(info.fetched_chunks * 3, passed_chunks * 2);
+    close_all();
+}
+END_TEST
+
 START_TEST(a_walk_reads_ahead_in_both_directions)
 {
     struct spill_snapshot *snapshot;
@@ -171,6 +193,7 @@ static Suite *make_suite(void)
 
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, a_queue_that_outgrew_memory_comes_back_in_long_reads);
+    tcase_add_test(tcase, a_queue_a_little_longer_than_memory_partly_stays_there);
     tcase_add_test(tcase, a_drain_reads_ahead);
     tcase_add_loop_test(tcase, a_walk_reads_ahead_in_both_directions, 0, 2);
     tcase_add_loop_test(tcase, removing_what_matches_reads_ahead, 0, 2);
