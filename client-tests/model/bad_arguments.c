@@ -108,6 +108,14 @@ static const char *const commands[] = {
     "COMMAND FOO",
 };
 
+/* Of both commands that tell the keys of a call. */
+#define CALL_WORDS                                                                                 \
+    {                                                                                              \
+        "get", "SET", "mset", "lmpop", "BLMPOP", "blpop", "lmove", "object", "encoding", "client", \
+            "id", "copy", "config|get", "nosuch", "0", "1", "2", "-1", "9223372036854775807", "a", \
+            "", "LEFT", "GET", "del", "ping", "rename"                                             \
+    }
+
 /* Commands that have words of their own, which alone are drawn. What is compared of a reply that is
  * no error depends: ours describes itself in other sentences, and no two servers have the same
  * clients. */
@@ -182,62 +190,8 @@ static const struct subject {
       { "FILTERBY", "filterby", "nosuch", "PATTERN", "ACLCAT", "", "a", "lp*", "ping" } },
     { "COMMAND LIST FILTERBY MODULE", PAIR_HEAD, { "", "a", "nosuch" } },
     { "COMMAND COUNT", PAIR_BYTES, { "a", "" } },
-    { "COMMAND GETKEYS",
-      PAIR_BYTES,
-      { "get",
-        "SET",
-        "mset",
-        "lmpop",
-        "BLMPOP",
-        "blpop",
-        "lmove",
-        "object",
-        "encoding",
-        "client",
-        "id",
-        "copy",
-        "config|get",
-        "nosuch",
-        "0",
-        "1",
-        "2",
-        "-1",
-        "9223372036854775807",
-        "a",
-        "",
-        "LEFT",
-        "GET",
-        "del",
-        "ping",
-        "rename" } },
-    { "COMMAND GETKEYSANDFLAGS",
-      PAIR_BYTES,
-      { "get",
-        "SET",
-        "mset",
-        "lmpop",
-        "BLMPOP",
-        "blpop",
-        "lmove",
-        "object",
-        "encoding",
-        "client",
-        "id",
-        "copy",
-        "config|get",
-        "nosuch",
-        "0",
-        "1",
-        "2",
-        "-1",
-        "9223372036854775807",
-        "a",
-        "",
-        "LEFT",
-        "GET",
-        "del",
-        "ping",
-        "rename" } },
+    { "COMMAND GETKEYS", PAIR_BYTES, CALL_WORDS },
+    { "COMMAND GETKEYSANDFLAGS", PAIR_BYTES, CALL_WORDS },
     { "INFO nosuch", PAIR_BYTES, { "nosuch", "", "a", "modules" } },
     { "OBJECT HELP", PAIR_HEAD, { "a", "" } },
 };
