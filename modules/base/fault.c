@@ -313,6 +313,15 @@ static int faulty_lock(struct os *os, int fd)
     return rc < 0 ? rc : fault->below->lock(fault->below, fd);
 }
 
+static int faulty_lock_range(struct os *os, int fd, uint64_t offset, uint64_t size_bytes,
+                             enum os_lock kind, bool waits)
+{
+    struct fault *fault = fault_of(os);
+    int rc = admit(fault, FAULT_LOCK);
+    return rc < 0 ? rc
+                  : fault->below->lock_range(fault->below, fd, offset, size_bytes, kind, waits);
+}
+
 static void *faulty_map(struct os *os, int fd, size_t size, int protection, uint64_t offset,
                         int *out_rc)
 {
@@ -327,6 +336,20 @@ static int faulty_unmap(struct os *os, void *address, size_t size)
     struct fault *fault = fault_of(os);
     int rc = admit(fault, FAULT_UNMAP);
     return rc < 0 ? rc : fault->below->unmap(fault->below, address, size);
+}
+
+static int faulty_populate(struct os *os, void *address, size_t size)
+{
+    struct fault *fault = fault_of(os);
+    int rc = admit(fault, FAULT_POPULATE);
+    return rc < 0 ? rc : fault->below->populate(fault->below, address, size);
+}
+
+static int faulty_sync_map(struct os *os, void *address, size_t size)
+{
+    struct fault *fault = fault_of(os);
+    int rc = admit(fault, FAULT_SYNC_MAP);
+    return rc < 0 ? rc : fault->below->sync_map(fault->below, address, size);
 }
 
 /* ---- the table: directories
@@ -417,9 +440,12 @@ int fault_create(struct os *below, struct fault **out_fault)
         .size = faulty_size,
         .free_bytes = faulty_free_bytes,
         .lock = faulty_lock,
+        .lock_range = faulty_lock_range,
         .list = faulty_list,
         .map = faulty_map,
         .unmap = faulty_unmap,
+        .populate = faulty_populate,
+        .sync_map = faulty_sync_map,
     };
     pthread_mutex_init(&fault->mutex, NULL); /* with default attributes it cannot fail */
     disk_init(&fault->disk);

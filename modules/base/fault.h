@@ -40,10 +40,12 @@ enum fault_call {
     FAULT_RMDIR,
     FAULT_SIZE,
     FAULT_FREE_BYTES,
-    FAULT_LOCK,
+    FAULT_LOCK, /* of whole files and of ranges */
     FAULT_LIST,
     FAULT_MAP,
     FAULT_UNMAP,
+    FAULT_POPULATE,
+    FAULT_SYNC_MAP,
     FAULT_CALL_COUNT,
     FAULT_ANY = FAULT_CALL_COUNT, /* whichever call */
 };

@@ -6,11 +6,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -104,9 +106,22 @@ static int change_blocks(int fd, int mode, uint64_t offset, uint64_t size_bytes)
     return rc;
 }
 
+/* These take a new block for every write, whatever was reserved. */
+static bool is_copy_on_write(int fd)
+{
+    const uint32_t zfs = 0x2fc12fc1, bcachefs = 0xca451a4e;
+    struct statfs status;
+    uint32_t type;
+
+    if (fstatfs(fd, &status) < 0) return false; /* then the call itself will tell */
+    type = (uint32_t)status.f_type;
+    return type == BTRFS_SUPER_MAGIC || type == zfs || type == bcachefs;
+}
+
 static int real_allocate(struct os *os, int fd, uint64_t offset, uint64_t size_bytes)
 {
     (void)os;
+    if (is_copy_on_write(fd)) return -EOPNOTSUPP;
     return change_blocks(fd, 0, offset, size_bytes);
 }
 
@@ -160,13 +175,26 @@ static int real_free_bytes(struct os *os, const char *path, uint64_t *out_free_b
     return 0;
 }
 
-static int real_lock(struct os *os, int fd)
+static int real_lock_range(struct os *os, int fd, uint64_t offset, uint64_t size_bytes,
+                           enum os_lock kind, bool waits)
 {
-    struct flock whole_file = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    struct flock range = { .l_whence = SEEK_SET };
     int rc;
     (void)os;
-    RETRIED(rc, fcntl(fd, F_OFD_SETLK, &whole_file));
+    if (!offset_fits(offset, size_bytes)) return -EINVAL;
+    range.l_start = (off_t)offset;
+    range.l_len = (off_t)size_bytes;
+    range.l_type = F_UNLCK;
+    if (kind == OS_LOCK_SHARED) range.l_type = F_RDLCK;
+    if (kind == OS_LOCK_EXCLUSIVE) range.l_type = F_WRLCK;
+    RETRIED(rc, fcntl(fd, waits ? F_OFD_SETLKW : F_OFD_SETLK, &range));
     return rc == -EACCES || rc == -EAGAIN ? -EWOULDBLOCK : rc;
+}
+
+static int real_lock(struct os *os, int fd)
+{
+    const uint64_t whole_file = 0; /* however long it grows */
+    return real_lock_range(os, fd, 0, whole_file, OS_LOCK_EXCLUSIVE, false);
 }
 
 static int real_list(struct os *os, const char *path, int (*each)(void *context, const char *name),
@@ -212,6 +240,22 @@ static int real_unmap(struct os *os, void *address, size_t size)
     return munmap(address, size) < 0 ? -errno : 0;
 }
 
+static int real_populate(struct os *os, void *address, size_t size)
+{
+    int rc;
+    (void)os;
+    RETRIED(rc, madvise(address, size, MADV_POPULATE_WRITE));
+    return rc;
+}
+
+static int real_sync_map(struct os *os, void *address, size_t size)
+{
+    int rc;
+    (void)os;
+    RETRIED(rc, msync(address, size, MS_SYNC));
+    return rc;
+}
+
 struct os *os_real(void)
 {
     /* Not const because users pass the table on as struct os *; nothing ever writes to it. */
@@ -233,9 +277,12 @@ struct os *os_real(void)
         .size = real_size,
         .free_bytes = real_free_bytes,
         .lock = real_lock,
+        .lock_range = real_lock_range,
         .list = real_list,
         .map = real_map,
         .unmap = real_unmap,
+        .populate = real_populate,
+        .sync_map = real_sync_map,
     };
     return &real_table;
 }

@@ -8,10 +8,13 @@
  * A table may be used by several threads at once. Nothing here logs. */
 #ifndef MODULES_BASE_OS_H
 #define MODULES_BASE_OS_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+
+enum os_lock { OS_LOCK_NONE, OS_LOCK_SHARED, OS_LOCK_EXCLUSIVE };
 
 struct os {
     /* flags as open(2); O_CLOEXEC is added. A descriptor or -errno. */
@@ -23,7 +26,8 @@ struct os {
     int (*fsync)(struct os *os, int fd);
     int (*fsync_directory)(struct os *os, const char *path);
     int (*truncate)(struct os *os, int fd, uint64_t size_bytes);
-    /* Reserves blocks so that later writes there cannot meet ENOSPC; the file grows if needed. */
+    /* Reserves blocks so that later writes there cannot meet ENOSPC; the file grows if needed.
+     * -EOPNOTSUPP: the file system cannot promise that (copy-on-write). */
     int (*allocate)(struct os *os, int fd, uint64_t offset, uint64_t size_bytes);
     /* Gives the blocks of a range back to the file system; the file keeps its size. */
     int (*punch)(struct os *os, int fd, uint64_t offset, uint64_t size_bytes);
@@ -37,12 +41,24 @@ struct os {
     /* Takes an exclusive open-file-description lock on the whole file. -EWOULDBLOCK: somebody has
      * it. */
     int (*lock)(struct os *os, int fd);
+    /* The same on a range of bytes, which need not exist: takes, changes or lets go (OS_LOCK_NONE).
+     * Who shares the description that fd belongs to shares the lock; it goes with its last
+     * descriptor, hence with the process, however that ends. waits: until the others have let go,
+     * else -EWOULDBLOCK. */
+    int (*lock_range)(struct os *os, int fd, uint64_t offset, uint64_t size_bytes,
+                      enum os_lock kind, bool waits);
     /* Calls each with every entry's name but "." and ".."; stops at the first non-zero result and
      * returns it. */
     int (*list)(struct os *os, const char *path, int (*each)(void *context, const char *name),
                 void *context);
     void *(*map)(struct os *os, int fd, size_t size, int protection, uint64_t offset, int *out_rc);
     int (*unmap)(struct os *os, void *address, size_t size);
+    /* Faults whole pages of a mapping in, ready for being written: no store there faults until they
+     * are written back. -EFAULT: the file ends before the range does. */
+    int (*populate)(struct os *os, void *address, size_t size);
+    /* Writes whole pages of a mapping back and waits until they, and what is needed to find them,
+     * are on the device; the rest of the file is left alone. */
+    int (*sync_map)(struct os *os, void *address, size_t size);
 };
 
 /* The kernel. One static table, never changed; do not free. */

@@ -113,6 +113,15 @@ static int call_each(enum fault_call call)
         rc = os->unmap(os, address, 4096);
         if (rc < 0) ck_assert_int_eq(munmap(address, 4096), 0);
         return rc;
+    case FAULT_POPULATE:
+    case FAULT_SYNC_MAP:
+        ck_assert_int_eq(os_real()->truncate(os_real(), fixture.fd, 4096), 0);
+        address = os_real()->map(os_real(), fixture.fd, 4096, PROT_READ | PROT_WRITE, 0, &rc);
+        ck_assert_ptr_nonnull(address);
+        rc = call == FAULT_POPULATE ? os->populate(os, address, 4096)
+                                    : os->sync_map(os, address, 4096);
+        ck_assert_int_eq(munmap(address, 4096), 0);
+        return rc;
     case FAULT_CALL_COUNT:
         break;
     }
@@ -334,6 +343,34 @@ START_TEST(a_second_lock_is_refused_while_the_first_is_held)
 }
 END_TEST
 
+START_TEST(ranges_are_locked_each_for_itself_until_their_descriptor_closes)
+{
+    struct os *os = fixture.os;
+    int fd = os->open(os, fixture.path, O_RDWR, 0);
+    ck_assert_int_eq(os->lock_range(os, fixture.fd, 7, 1, OS_LOCK_EXCLUSIVE, false), 0);
+    ck_assert_int_eq(os->lock_range(os, fd, 8, 1, OS_LOCK_EXCLUSIVE, false), 0);
+    ck_assert_int_eq(os->lock_range(os, fd, 7, 1, OS_LOCK_SHARED, false), -EWOULDBLOCK);
+    ck_assert_int_eq(os->lock_range(os, fixture.fd, 7, 1, OS_LOCK_SHARED, false), 0);
+    ck_assert_int_eq(os->lock_range(os, fd, 7, 1, OS_LOCK_SHARED, true), 0);
+    ck_assert_int_eq(os->lock_range(os, fixture.fd, 8, 1, OS_LOCK_EXCLUSIVE, false), -EWOULDBLOCK);
+    ck_assert_int_eq(os->close(os, fd), 0);
+    ck_assert_int_eq(os->lock_range(os, fixture.fd, 8, 1, OS_LOCK_EXCLUSIVE, true), 0);
+    ck_assert_int_eq(os->lock_range(os, fixture.fd, 8, 1, OS_LOCK_NONE, false), 0);
+}
+END_TEST
+
+START_TEST(pages_beyond_the_end_of_the_file_cannot_be_populated)
+{
+    int rc;
+    uint8_t *map = os_real()->map(os_real(), fixture.fd, 8192, PROT_READ | PROT_WRITE, 0, &rc);
+    ck_assert_ptr_nonnull(map);
+    ck_assert_int_eq(fixture.os->truncate(fixture.os, fixture.fd, 4096), 0);
+    ck_assert_int_eq(fixture.os->populate(fixture.os, map, 4096), 0);
+    ck_assert_int_eq(fixture.os->populate(fixture.os, map, 8192), -EFAULT);
+    ck_assert_int_eq(munmap(map, 8192), 0);
+}
+END_TEST
+
 static int stop_at_first(void *context, const char *name)
 {
     ck_assert_str_eq(name, "file");
@@ -389,6 +426,8 @@ int main(void)
     tcase_add_test(cases, a_file_that_was_there_before_counts_when_it_is_opened);
     tcase_add_test(cases, several_threads_meet_one_failure_between_them);
     tcase_add_test(cases, a_second_lock_is_refused_while_the_first_is_held);
+    tcase_add_test(cases, ranges_are_locked_each_for_itself_until_their_descriptor_closes);
+    tcase_add_test(cases, pages_beyond_the_end_of_the_file_cannot_be_populated);
     tcase_add_test(cases, listing_shows_entries_and_stops_when_told);
     tcase_add_test(cases, sizes_that_no_file_can_have_are_refused);
     suite_add_tcase(suite, cases);
