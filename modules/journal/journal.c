@@ -1,0 +1,387 @@
+/* Opening: meta and the writer's lock, what counts (recover.h), the rest cut, the index of the last
+ * segment, that segment with room for the first frames; only then readers are told.
+ *
+ * Closing: what is buffered is written, what has ended is synced, jobs are waited for; the segment
+ * is cut to its length and the next one, made for nothing, is removed. */
+#include "modules/journal/journal_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "modules/base/clock.h"
+#include "modules/base/os.h"
+#include "modules/journal/recover.h"
+
+enum { OPEN_ROOM_BYTES = 64 << 10 };
+
+/* ---- opening ----------------------------------------------------------------------------------
+ */
+
+/* Makes the segment that the first frame goes to, or opens it, with room. */
+static int open_active_with(struct journal *journal, const struct journal_extent *extent)
+{
+    uint64_t number = extent->end > 0 ? journal_segment_of(extent->end) : 1;
+    uint64_t offset =
+        extent->end > 0 ? journal_offset_of(extent->end) : JOURNAL_SEGMENT_HEADER_BYTES;
+    uint64_t room = offset + OPEN_ROOM_BYTES;
+    struct journal_segment_header header = { .journal = journal->meta.journal,
+                                             .number = number,
+                                             .created_ms = (uint64_t)clock_realtime_ms(),
+                                             .capacity =
+                                                 (uint32_t)journal->meta.settings.roll_bytes,
+                                             .synced = extent->end };
+    int rc;
+
+    journal->offset = offset;
+    if (offset == JOURNAL_SEGMENT_HEADER_BYTES) {
+        if (room > header.capacity) room = header.capacity;
+        return journal_segment_create(journal->os, journal->path, &header, room, journal->room_kind,
+                                      &journal->active);
+    }
+    rc = journal_segment_open(journal->os, journal->path, journal->meta.journal, number, true,
+                              &journal->active);
+    if (rc < 0) return rc;
+    room -= room % JOURNAL_PAGE_BYTES;
+    if (room > journal->active->capacity) room = journal->active->capacity;
+    rc = journal_segment_make_room(journal->os, journal->active, room, journal->room_kind);
+    if (rc < 0) {
+        journal_segment_close(journal->os, journal->active);
+        journal->active = NULL;
+    }
+    return rc;
+}
+
+static int open_active(struct journal *journal, const struct journal_extent *extent)
+{
+    int rc;
+
+    journal->room_kind =
+        journal->way == JOURNAL_MAPPED ? JOURNAL_ROOM_TOUCHED : JOURNAL_ROOM_RESERVED;
+    rc = open_active_with(journal, extent);
+    if (rc != -EOPNOTSUPP) return rc;
+    /* Stores into a mapping could meet a full disk there, and that is a signal, not an error. */
+    journal->room_kind = JOURNAL_ROOM_NONE;
+    journal->way = JOURNAL_BUFFERED;
+    return open_active_with(journal, extent);
+}
+
+/* The index of the segment that goes on must have every entry that its frames had. */
+static int settle_index(struct journal *journal, struct journal_extent *extent,
+                        struct journal_report *report)
+{
+    struct journal_segment *active = journal->active;
+    struct journal_index stored = { 0 };
+    int rc = journal_index_load(journal->os, journal->path, active->number, active->seed, &stored);
+    bool is_right = rc == 0 && journal_index_equal(&stored, &extent->index);
+
+    journal_index_finish(&journal->step.index);
+    journal->index = extent->index;
+    extent->index = (struct journal_index){ 0 };
+    if (is_right) {
+        journal->step.index = stored;
+        return 0;
+    }
+    journal_index_finish(&stored);
+    if (rc == -ENOMEM) return rc;
+    report->index_rebuilt_count++;
+    rc = journal_index_write(journal->os, journal->path, active->number, active->seed,
+                             &journal->index, 0);
+    if (rc < 0) journal->index_error_count++; /* a hint: the journal does without */
+    for (size_t i = 0; i < journal->index.count; i++) {
+        const struct journal_index_entry *entry = &journal->index.entries[i];
+        journal_index_add(&journal->step.index, entry->offset, entry->time_ms, entry->seq);
+    }
+    return 0;
+}
+
+static void take_extent(struct journal *journal, const struct journal_extent *extent)
+{
+    uint64_t here = journal_here(journal);
+
+    journal->first_segment = extent->first > 0 ? extent->first : 1;
+    journal->written = here;
+    journal->published = here;
+    journal->synced = here;
+    journal->noted = here;
+    journal->last_time_ms = extent->last_time_ms;
+    journal->last_seq = extent->last_seq;
+    journal->has_last_id = extent->has_last_id;
+    journal->segment_time_ms = extent->segment_time_ms;
+    journal->has_segment_time = extent->has_segment_time;
+}
+
+static void tell_readers(struct journal *journal)
+{
+    struct journal_live *live = journal->meta.live;
+
+    /* Nothing counts between the two: an old published under the new boot would be a lie. */
+    atomic_store_explicit(&live->boot, 0, memory_order_seq_cst);
+    journal_live_note_synced(live, journal->meta.journal, journal->synced);
+    journal_live_publish(live, journal->meta.waiters, journal->published);
+    atomic_store_explicit(&live->boot, journal_boot(journal->os), memory_order_release);
+    journal_live_publish(live, journal->meta.waiters, journal->published); /* wakes for boot */
+}
+
+static void release(struct journal *journal)
+{
+    journal_segment_close(journal->os, journal->active);
+    journal_index_finish(&journal->index);
+    journal_index_finish(&journal->step.index);
+    free(journal->buffer_spare);
+    journal_meta_close(journal->os, &journal->meta);
+    free(journal->path);
+    free(journal);
+}
+
+static int open_recovered(struct journal *journal, const struct journal_options *options,
+                          struct journal_extent *extent, struct journal_report *report)
+{
+    int rc =
+        journal_recover_find(journal->os, journal->path, &journal->meta, options->synced_position,
+                             options->verifies_all, extent, report->text);
+
+    report->synced_position = extent->synced;
+    if (rc == 0)
+        rc = journal_recover_cut(journal->os, journal->path, &journal->meta, extent, report);
+    if (rc == 0) rc = open_active(journal, extent);
+    if (rc == 0) rc = settle_index(journal, extent, report);
+    if (rc < 0) return rc;
+    take_extent(journal, extent);
+    report->start = journal_segment_start(journal->first_segment);
+    report->end = journal_here(journal);
+    tell_readers(journal);
+    journal_room_plan(journal);
+    return 0;
+}
+
+int journal_open(struct os *os, struct io *io, const struct journal_options *options,
+                 struct journal_report *out_report, struct journal **out_journal)
+{
+    struct journal_extent extent = { 0 };
+    struct journal *journal = calloc(1, sizeof(*journal));
+    int rc = -ENOMEM;
+
+    *out_report = (struct journal_report){ 0 };
+    if (!journal) return -ENOMEM;
+    journal->os = os;
+    journal->io = io;
+    journal->meta.fd = -1;
+    journal->way = options->way;
+    journal->publish = options->publish;
+    journal->on_progress = options->on_progress;
+    journal->context = options->context;
+    journal->retired_tail = &journal->retired_head;
+    journal->path = strdup(options->path);
+    if (!journal->path) goto out;
+    rc = journal_meta_open_writer(os, journal->path, &options->settings,
+                                  (uint64_t)clock_realtime_ms(), &journal->meta,
+                                  &out_report->is_created);
+    if (rc == 0) rc = open_recovered(journal, options, &extent, out_report);
+    if (rc < 0) goto out;
+    *out_journal = journal;
+    journal = NULL;
+out:
+    journal_index_finish(&extent.index);
+    if (journal) release(journal);
+    return rc;
+}
+
+/* ---- closing ----------------------------------------------------------------------------------
+ */
+
+static bool is_busy(const struct journal *journal)
+{
+    return journal->room.is_running || journal->step.is_running || journal->trim.is_running;
+}
+
+static void wait_for_jobs(struct journal *journal)
+{
+    while (is_busy(journal))
+        (void)io_wait(journal->io);
+}
+
+static void drop_next(struct journal *journal)
+{
+    uint64_t number = journal->active->number + 1;
+
+    if (!journal->next) return;
+    journal_segment_close(journal->os, journal->next);
+    journal->next = NULL;
+    /* One that stays is without frames; opening makes it anew. */
+    (void)journal_segment_remove(journal->os, journal->path, number);
+}
+
+static void drop_retired(struct journal *journal)
+{
+    while (journal->retired_head) {
+        struct journal_retired *retired = journal->retired_head;
+        journal->retired_head = retired->next;
+        journal_segment_close(journal->os, retired->segment);
+        journal_index_finish(&retired->index);
+        free(retired);
+    }
+}
+
+static int drop_buffers(struct journal *journal)
+{
+    int rc = journal->buffer_head ? journal->room_error : 0;
+
+    while (journal->buffer_head) {
+        struct journal_buffer *buffer = journal->buffer_head;
+        journal->buffer_head = buffer->next;
+        free(buffer);
+    }
+    return rc;
+}
+
+static void leave_active(struct journal *journal)
+{
+    struct journal_segment *active = journal->active;
+    size_t from = journal->step.index.count;
+
+    if (journal->error) return; /* what is there is for recovery to judge */
+    if (journal->index.count > from) {
+        (void)journal_index_write(journal->os, journal->path, active->number, active->seed,
+                                  &journal->index, from);
+    }
+    (void)journal_segment_cut(journal->os, active, journal->offset); /* zeros may stay */
+}
+
+int journal_close(struct journal *journal)
+{
+    int rc;
+
+    if (!journal) return 0;
+    journal->on_progress = NULL;
+    wait_for_jobs(journal);
+    journal_publish(journal);
+    wait_for_jobs(journal);
+    rc = drop_buffers(journal);
+    if (journal->error) rc = journal->error;
+    if (rc == 0) leave_active(journal);
+    drop_next(journal);
+    drop_retired(journal);
+    release(journal);
+    return rc;
+}
+
+int journal_wait(struct journal *journal)
+{
+    if (!is_busy(journal)) return -EAGAIN;
+    (void)io_wait(journal->io);
+    return 0;
+}
+
+/* ---- trimming ---------------------------------------------------------------------------------
+ */
+
+static void run_trim(struct io_job *job, struct os *os)
+{
+    struct trim_job *trim = (struct trim_job *)job;
+
+    job->rc = 0;
+    for (uint64_t number = trim->first; job->rc == 0 && number < trim->end; number++)
+        job->rc = journal_segment_remove(os, trim->path, number);
+    if (job->rc == 0) job->rc = os->fsync_directory(os, trim->path);
+}
+
+static void trim(struct journal *journal);
+
+static void trim_done(struct io_job *job)
+{
+    struct trim_job *done = (struct trim_job *)job;
+
+    /* What could not be removed is tried again with the next trim. */
+    done->is_running = false;
+    if (job->rc == 0) {
+        done->journal->first_segment = done->end;
+        trim(done->journal);
+    }
+    journal_tell_progress(done->journal);
+}
+
+static void trim(struct journal *journal)
+{
+    uint64_t end = journal_segment_of(journal->trim_target);
+    uint64_t unsynced = journal_segment_of(journal->synced);
+
+    if (end > unsynced) end = unsynced;
+    if (journal->trim.is_running || end <= journal->first_segment) return;
+    journal->trim = (struct trim_job){ .journal = journal,
+                                       .is_running = true,
+                                       .path = journal->path,
+                                       .first = journal->first_segment,
+                                       .end = end };
+    journal->trim.job.run = run_trim;
+    journal->trim.job.done = trim_done;
+    io_submit(journal->io, &journal->trim.job);
+}
+
+void journal_trim(struct journal *journal, uint64_t position)
+{
+    if (position > journal->trim_target) journal->trim_target = position;
+    trim(journal);
+}
+
+/* ---- telling ----------------------------------------------------------------------------------
+ */
+
+uint64_t journal_appended(const struct journal *journal)
+{
+    return journal_here(journal);
+}
+
+uint64_t journal_published(const struct journal *journal)
+{
+    return journal->published;
+}
+
+uint64_t journal_synced(const struct journal *journal)
+{
+    return journal->synced;
+}
+
+int journal_error(const struct journal *journal)
+{
+    return journal->error;
+}
+
+static uint64_t reserved_bytes(const struct journal *journal)
+{
+    uint64_t room = atomic_load_explicit(&journal->active->room_end, memory_order_acquire);
+    uint64_t bytes = room > journal->offset ? room - journal->offset : 0;
+
+    if (journal->room_kind == JOURNAL_ROOM_NONE) return 0;
+    if (journal->next) {
+        bytes += atomic_load_explicit(&journal->next->room_end, memory_order_acquire);
+    }
+    return bytes;
+}
+
+void journal_get_info(const struct journal *journal, struct journal_info *out_info)
+{
+    *out_info = (struct journal_info){
+        .settings = journal->meta.settings,
+        .id = journal->meta.journal,
+        .way = journal->way,
+        .is_without_reserve = journal->room_kind == JOURNAL_ROOM_NONE,
+        .start = journal_segment_start(journal->first_segment),
+        .appended = journal_here(journal),
+        .published = journal->published,
+        .synced = journal->synced,
+        .last_time_ms = journal->last_time_ms,
+        .last_seq = journal->last_seq,
+        .segment_count = journal->active->number - journal->first_segment + 1,
+        .reserved_bytes = reserved_bytes(journal),
+        .buffered_bytes = journal->buffered_bytes,
+        .append_count = journal->append_count,
+        .append_bytes = journal->append_bytes,
+        .sync_count = journal->sync_count,
+        .roll_count = journal->roll_count,
+        .stall_count = journal->stall_count,
+        .index_error_count = journal->index_error_count,
+        .error = journal->error,
+        .room_error = journal->room_error,
+    };
+}

@@ -1,0 +1,144 @@
+/* journal.h - an append-only sequence of frames in a directory of its own, written by one.
+ *
+ * A frame is a payload of any bytes, zero of them included, under an id of two numbers (time_ms,
+ * seq) that grows with every frame. Frames are never changed. They are read by any number of
+ * threads and processes (journal_reader.h), which map the same files and never ask the writer.
+ *
+ * Three positions move forward, first to last: **appended** (taken by the writer), **published**
+ * (readers see it, and kill -9 of the writer does not lose it), **synced** (power loss does not
+ * lose it). A position is a place in the journal (format.h); later frames have greater ones.
+ *
+ * Two ways to the file. *Mapped*: frames are stored into a mapping of the segment, which I/O
+ * threads reserve and touch ahead, so that an append neither faults nor meets a full disk; it is as
+ * fast as memory, also while a sync of what came before runs. *Buffered*: frames are gathered in
+ * memory and written by an I/O thread; better when every few frames are synced, and used of
+ * necessity on file systems that cannot reserve space.
+ *
+ * Threads. One thread owns a journal, the one that owns io; no call but open, close and wait waits
+ * for a disk. Whatever an I/O thread has done is taken in by io_poll or io_wait on that thread,
+ * which calls on_progress. Functions return 0 or a negative errno; after an error nothing has
+ * changed. Nothing here logs. */
+#ifndef MODULES_JOURNAL_JOURNAL_H
+#define MODULES_JOURNAL_JOURNAL_H
+#include "modules/base/slice.h"
+
+struct io;
+struct os;
+struct journal;
+
+enum {
+    JOURNAL_ROLL_BYTES_MIN = 64 << 10,
+    JOURNAL_ROLL_BYTES_DEFAULT = 64 << 20,
+    JOURNAL_ROLL_BYTES_MAX = 512 << 20,
+    JOURNAL_PAYLOAD_BYTES_MAX = (1 << 29) - 1,
+    /* Touched ahead of the appended position at most, and by one call. */
+    JOURNAL_AHEAD_BYTES_MAX = 4 << 20,
+    JOURNAL_TOUCH_BYTES = 256 << 10,
+    /* Buffered: what may wait to be written; a larger frame may alone. */
+    JOURNAL_BUFFERED_BYTES_MAX = 8 << 20,
+    JOURNAL_REPORT_TEXT_BYTES = 256,
+};
+
+/* Fixed when a journal is made. */
+struct journal_settings {
+    /* A segment is ended before it would grow above this; a frame that is larger gets a segment of
+     * its own. A multiple of 4096 from JOURNAL_ROLL_BYTES_MIN to _MAX; 0: the default. */
+    uint64_t roll_bytes;
+    /* A segment is ended when a frame's time is in a later period of so many ms since 1970 (UTC,
+     * whatever the time zone) than the segment's first: 1000, 60000, 3600000, 86400000, or any
+     * other number. 0: never. */
+    uint64_t roll_ms;
+};
+
+enum journal_way { JOURNAL_MAPPED, JOURNAL_BUFFERED };
+/* What readers see: all that is stored, or only what power loss cannot take back any more. */
+enum journal_publish { JOURNAL_PUBLISH_WRITTEN, JOURNAL_PUBLISH_SYNCED };
+
+struct journal_options {
+    const char *path;                 /* of the directory; the one above it exists */
+    struct journal_settings settings; /* of a journal that is not there yet, else not looked at */
+    enum journal_way way;
+    enum journal_publish publish;
+    /* A position up to which the caller knows that the journal was synced (a checkpoint says so);
+     * 0: none. Damage below it is corruption even if the journal itself does not know. */
+    uint64_t synced_position;
+    /* Opening verifies every frame there is; else those of the segment in which the synced position
+     * lies, and what follows. */
+    bool verifies_all;
+    /* Called by io_poll and io_wait after something has moved: room, published, synced, or an
+     * error. May append, publish and sync, not close. May be NULL. */
+    void (*on_progress)(void *context);
+    void *context;
+};
+
+/* What was found on opening. */
+struct journal_report {
+    uint64_t start, end;            /* positions; end is where the first new frame goes */
+    uint64_t synced_position;       /* that was known, by whoever */
+    uint64_t cut_bytes;             /* that lay behind end and were not zero: a tail that was cut */
+    uint64_t dropped_segment_count; /* that lay behind end: made ahead, or of that tail */
+    uint64_t index_rebuilt_count;   /* indexes that were missing or wrong and were made anew */
+    bool is_created;
+    char text[JOURNAL_REPORT_TEXT_BYTES]; /* of an error: what is wrong, in which file, and where */
+};
+
+/* Makes or opens a journal and recovers it; waits for the disk. os and io must outlive the journal,
+ * and io must work through os. out_report is filled also on error (text is "" when there is nothing
+ * to add). Rules of recovery: recover.h.
+ * -EBADMSG: corruption, nothing was changed. -EPROTONOSUPPORT: made by another version.
+ * -EWOULDBLOCK: somebody writes it. -EINVAL: the settings contradict the above. -ENOSPC, -EIO,
+ * -ENOENT, -EACCES, …: of the file system. -ENOMEM. */
+int journal_open(struct os *os, struct io *io, const struct journal_options *options,
+                 struct journal_report *out_report, struct journal **out_journal);
+/* Waits for what is under way, writes and publishes what was appended (without a sync: ask for it
+ * before), gives back what was reserved. Accepts NULL. 0, or why not all of it could be written;
+ * the journal is closed all the same. */
+int journal_close(struct journal *journal);
+
+/* Appends a frame of the parts, one behind the other. *out_position is where.
+ * -EAGAIN: room is being made by an I/O thread; on_progress follows. -ENOSPC, -EDQUOT, -ENFILE, …:
+ * it could not be made; the next call tries again. -EIO or another error of a sync: see
+ * journal_error. -EINVAL: the id is not greater than the last. -EMSGSIZE: larger than
+ * JOURNAL_PAYLOAD_BYTES_MAX. */
+int journal_append(struct journal *journal, uint64_t time_ms, uint64_t seq,
+                   const struct slice *parts, size_t part_count, uint64_t *out_position);
+/* Makes sure that frames of so many bytes in all (journal_frame_bytes of each) can be appended
+ * without an error: 0, or as journal_append. Kept until that much was appended. */
+int journal_reserve(struct journal *journal, uint64_t frame_bytes);
+
+/* Shows readers what was appended: at once when it is mapped, else once an I/O thread has written
+ * it. With JOURNAL_PUBLISH_SYNCED that is the work of journal_sync, and this does nothing. */
+void journal_publish(struct journal *journal);
+/* Starts a sync of all that was appended and publishes it; while one runs, the next follows it. */
+void journal_sync(struct journal *journal);
+/* Waits until something that is under way has ended (io_wait), for callers without a loop. -EAGAIN:
+ * nothing is. */
+int journal_wait(struct journal *journal);
+
+/* Drops the segments all of whose frames lie below position; an I/O thread removes the files. */
+void journal_trim(struct journal *journal, uint64_t position);
+
+uint64_t journal_appended(const struct journal *journal);
+uint64_t journal_published(const struct journal *journal);
+uint64_t journal_synced(const struct journal *journal);
+/* 0, or why writes have stopped for good: a write or sync has failed, and what the device holds
+ * behind the synced position is unknown. Reading goes on; opening anew recovers. */
+int journal_error(const struct journal *journal);
+
+struct journal_info {
+    struct journal_settings settings;
+    uint64_t id; /* random, since it was made */
+    enum journal_way way;
+    /* The file system cannot reserve space; buffered for that reason. */
+    bool is_without_reserve;
+    uint64_t start, appended, published, synced;
+    uint64_t last_time_ms, last_seq; /* of the last frame; 0, 0: none */
+    uint64_t segment_count;
+    uint64_t reserved_bytes; /* in files, behind the last frame */
+    uint64_t buffered_bytes; /* in memory, not yet written */
+    uint64_t append_count, append_bytes, sync_count, roll_count, stall_count; /* since opening */
+    uint64_t index_error_count; /* an index could not be written; it will be rebuilt */
+    int error, room_error;      /* journal_error; why room could not be made the last time, or 0 */
+};
+void journal_get_info(const struct journal *journal, struct journal_info *out_info);
+#endif

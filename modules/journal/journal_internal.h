@@ -1,0 +1,138 @@
+/* journal_internal.h - the writer's parts. One thread; jobs own what stands under them.
+ *
+ *   append.c   frames into the segment or a buffer, rolling
+ *   room.c     room ahead and the next segment, by one job at a time
+ *   step.c     writing, syncing and retiring, by one job at a time
+ *   journal.c  opening, closing, trimming, telling
+ *
+ *   retired (ended, not yet synced; oldest first)     active            next (made ahead)
+ *   +--------------+   +--------------+   +---------------------+   +------------+
+ *   | …      | END |   | …      | END |   | frames | room | …   |   | room | …   |
+ *   +--------------+   +--------------+   +---------------------+   +------------+
+ *       ^ synced                                   ^ appended, offset  */
+#ifndef MODULES_JOURNAL_JOURNAL_INTERNAL_H
+#define MODULES_JOURNAL_JOURNAL_INTERNAL_H
+#include "modules/io/io.h"
+#include "modules/journal/index.h"
+#include "modules/journal/journal.h"
+#include "modules/journal/meta.h"
+#include "modules/journal/segment.h"
+
+enum {
+    /* Kept free behind every frame: an end, and a note. */
+    ROOM_TAIL_BYTES = 2 * JOURNAL_FRAME_HEADER_BYTES + JOURNAL_NOTE_BYTES,
+    AHEAD_BYTES_MIN = 64 << 10,
+    BUFFER_BYTES = 64 << 10, /* a buffer's size unless a frame is larger */
+};
+
+/* Frames on their way to a segment's file, one behind the other. */
+struct journal_buffer {
+    struct journal_buffer *next;
+    struct journal_segment *segment;
+    uint64_t offset; /* of bytes[0] in the segment */
+    size_t size, capacity;
+    uint8_t bytes[];
+};
+
+struct journal_retired {
+    struct journal_retired *next;
+    struct journal_segment *segment;
+    uint64_t end; /* offset behind its END */
+    struct journal_index index;
+};
+
+struct room_job {
+    struct io_job job; /* first */
+    struct journal *journal;
+    bool is_running;
+    enum journal_room kind;
+    struct journal_segment *segment;  /* to make room in; NULL: a new segment is to be made */
+    struct journal_segment *made;     /* by run(), then */
+    uint64_t end;                     /* of the room */
+    struct journal_segment *unwanted; /* to close first */
+    struct journal_segment_header header;
+    const char *path;
+};
+
+struct step_job {
+    struct io_job job; /* first */
+    struct journal *journal;
+    bool is_running;
+    const char *path;
+    struct journal_segment *segment;
+    struct journal_buffer *buffers; /* of that segment, oldest first */
+    bool is_sync, is_mapped, is_retiring;
+    bool is_written;            /* run() came as far as the sync */
+    uint64_t from, to;          /* offsets in the segment */
+    uint64_t reached;           /* the position that is written, or synced, when it is done */
+    struct journal_index index; /* mirrors the segment's */
+    size_t index_from;
+    int index_rc;
+};
+
+struct trim_job {
+    struct io_job job; /* first */
+    struct journal *journal;
+    bool is_running;
+    const char *path;
+    uint64_t first, end; /* segments [first, end) go */
+};
+
+struct journal {
+    struct os *os;
+    struct io *io;
+    char *path;
+    void (*on_progress)(void *context);
+    void *context;
+    struct journal_meta meta;
+    enum journal_way way;
+    enum journal_publish publish;
+    enum journal_room room_kind;
+
+    struct journal_segment *active, *next;
+    struct journal_retired *retired_head, **retired_tail;
+    struct journal_buffer *buffer_head, *buffer_last, *buffer_spare;
+    uint64_t buffered_bytes;    /* also of those in a job */
+    struct journal_index index; /* of active */
+    size_t index_written;
+
+    uint64_t offset;   /* in active: where the next frame goes */
+    uint64_t room_end; /* of active, as last seen */
+    uint64_t ask_at;   /* an append that ends behind this looks whether to ask for room */
+    uint64_t promised; /* bytes that journal_reserve has promised */
+    uint64_t first_segment;
+    uint64_t written, published, synced, noted; /* noted: the synced position in the last note */
+    uint64_t write_target, sync_target, trim_target;
+    uint64_t last_time_ms, last_seq;
+    bool has_last_id;
+    uint64_t segment_time_ms; /* of active's first frame */
+    bool has_segment_time;
+    int error, room_error;
+    uint64_t append_count, append_bytes, sync_count, roll_count, stall_count, index_error_count;
+
+    struct room_job room;
+    struct step_job step;
+    struct trim_job trim;
+};
+
+static inline uint64_t journal_here(const struct journal *journal)
+{
+    return journal_position(journal->active->number, journal->offset);
+}
+
+/* room.c: starts a job unless one runs. */
+void journal_room_ask(struct journal *journal, struct journal_segment *segment, uint64_t end);
+/* For the next segment, with room for that much; instead of the one that is there, if one is. */
+void journal_room_ask_segment(struct journal *journal, uint64_t frame_bytes);
+/* Room ahead as it should be: asks for it when there is too little. */
+void journal_room_plan(struct journal *journal);
+
+/* append.c */
+/* Appends a note of what is synced, if there is room to spare. */
+void journal_append_note(struct journal *journal);
+
+/* step.c: does the next piece of what the targets ask for, unless one is being done. */
+void journal_step(struct journal *journal);
+void journal_publish_position(struct journal *journal, uint64_t position);
+void journal_tell_progress(struct journal *journal);
+#endif

@@ -1,0 +1,51 @@
+/* journal_reader.h - reading a journal, from any thread and process, while it is written.
+ *
+ * A reader maps the journal's files for reading and asks nobody: it sees every frame below the
+ * published position, in order, each with its checksum verified, and needs no right to write (but a
+ * reader who may not write the file `waiters` polls where others sleep). When no writer has opened
+ * the journal since the machine was started, the reader finds the end as recovery would.
+ *
+ * Any number of readers; each belongs to one thread. Functions return 0 or a negative errno and may
+ * wait for the disk (pages that are not in memory). Nothing here logs. */
+#ifndef MODULES_JOURNAL_JOURNAL_READER_H
+#define MODULES_JOURNAL_JOURNAL_READER_H
+#include "modules/base/slice.h"
+
+struct os;
+struct journal_reader;
+
+/* As a timeout. 0 does not wait. */
+#define JOURNAL_FOREVER INT64_C(-1)
+
+struct journal_entry {
+    uint64_t position;
+    uint64_t time_ms, seq;
+    struct slice payload; /* a view of the mapping, good until the next call on this reader */
+};
+
+/* Opens the journal in the directory path, before its first frame. os must outlive the reader.
+ * -ENOENT: there is none. -EBADMSG: damaged. -EPROTONOSUPPORT: of another version. */
+int journal_reader_open(struct os *os, const char *path, struct journal_reader **out_reader);
+void journal_reader_close(struct journal_reader *reader); /* accepts NULL */
+
+/* The next frame. 1: *out_entry, and the reader stands behind it. 0: there is none yet. -EBADMSG:
+ * the frame here is damaged; the reader stays. -ESTALE: it has been trimmed away; seek. */
+int journal_reader_next(struct journal_reader *reader, struct journal_entry *out_entry);
+/* Waits for at most timeout_us microseconds, or JOURNAL_FOREVER, until something is published
+ * behind the reader. 1: there is. 0: the time is over. -EINTR: a signal came. A busy reader that
+ * never gets here makes no system call; one that sleeps costs nobody anything. */
+int journal_reader_wait(struct journal_reader *reader, int64_t timeout_us);
+
+/* Before the oldest frame there is; behind the newest that is published. */
+int journal_reader_seek_start(struct journal_reader *reader);
+int journal_reader_seek_end(struct journal_reader *reader);
+/* To a position that an entry, or journal_reader_position, has told. -EINVAL: no frame begins
+ * there. -ESTALE: it has been trimmed away. */
+int journal_reader_seek_position(struct journal_reader *reader, uint64_t position);
+/* Before the first frame whose id is not less; behind the last if there is none. By time: seq 0. */
+int journal_reader_seek_id(struct journal_reader *reader, uint64_t time_ms, uint64_t seq);
+
+/* Where the next frame will be looked for; up to where frames are published now. */
+uint64_t journal_reader_position(const struct journal_reader *reader);
+uint64_t journal_reader_end(const struct journal_reader *reader);
+#endif

@@ -1,0 +1,229 @@
+/* A journal is made in a file `meta.new`, which gets its name when it is complete and on the
+ * device. Whoever makes it holds a lock on it, so that two who make the same journal end up with
+ * one. */
+#include "modules/journal/meta.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "modules/base/crc32c.h"
+#include "modules/base/endian.h"
+#include "modules/base/os.h"
+#include "modules/base/random.h"
+#include "modules/journal/format.h"
+
+static const uint32_t meta_magic = 0x6d726a53; /* "Sjrm" */
+static const uint64_t writer_lock = UINT64_C(1) << 40;
+
+enum { CRC_OFFSET = JOURNAL_PAGE_BYTES - 4, META_BYTES = 2 * JOURNAL_PAGE_BYTES };
+
+char *journal_join_path(const char *path, const char *name)
+{
+    size_t size = strlen(path) + 1 + strlen(name) + 1;
+    char *joined = malloc(size);
+
+    if (joined) (void)snprintf(joined, size, "%s/%s", path, name);
+    return joined;
+}
+
+int journal_settings_check(struct journal_settings *settings)
+{
+    if (settings->roll_bytes == 0) settings->roll_bytes = JOURNAL_ROLL_BYTES_DEFAULT;
+    if (settings->roll_bytes < JOURNAL_ROLL_BYTES_MIN ||
+        settings->roll_bytes > JOURNAL_ROLL_BYTES_MAX ||
+        settings->roll_bytes % JOURNAL_PAGE_BYTES != 0) {
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static void store_page(uint8_t *page, const struct journal_meta *meta)
+{
+    memset(page, 0, JOURNAL_PAGE_BYTES);
+    store_u32le(page, meta_magic);
+    store_u32le(page + 4, JOURNAL_VERSION);
+    store_u64le(page + 8, meta->journal);
+    store_u64le(page + 16, meta->created_ms);
+    store_u64le(page + 24, meta->settings.roll_bytes);
+    store_u64le(page + 32, meta->settings.roll_ms);
+    store_u32le(page + CRC_OFFSET, crc32c(0, page, CRC_OFFSET));
+}
+
+static int load_page(const uint8_t *page, struct journal_meta *meta)
+{
+    if (load_u32le(page) != meta_magic) return -EBADMSG;
+    if (load_u32le(page + 4) != JOURNAL_VERSION) return -EPROTONOSUPPORT;
+    if (load_u32le(page + CRC_OFFSET) != crc32c(0, page, CRC_OFFSET)) return -EBADMSG;
+    meta->journal = load_u64le(page + 8);
+    meta->created_ms = load_u64le(page + 16);
+    meta->settings.roll_bytes = load_u64le(page + 24);
+    meta->settings.roll_ms = load_u64le(page + 32);
+    return journal_settings_check(&meta->settings) < 0 ? -EBADMSG : 0;
+}
+
+static int open_in(struct os *os, const char *path, const char *name, int flags)
+{
+    char *file = journal_join_path(path, name);
+    int fd = file ? os->open(os, file, flags | O_NOFOLLOW, 0644) : -ENOMEM;
+
+    free(file);
+    return fd;
+}
+
+static int rename_in(struct os *os, const char *path, const char *from, const char *to)
+{
+    char *old = journal_join_path(path, from), *new = journal_join_path(path, to);
+    int rc = old && new ? os->rename(os, old, new) : -ENOMEM;
+
+    free(old);
+    free(new);
+    return rc;
+}
+
+/* The directory's own name must survive too. */
+static int sync_parent(struct os *os, const char *path)
+{
+    char *parent = journal_join_path(path, "..");
+    int rc = parent ? os->fsync_directory(os, parent) : -ENOMEM;
+
+    free(parent);
+    return rc;
+}
+
+static int write_meta(struct os *os, int fd, const struct journal_meta *meta)
+{
+    uint8_t bytes[META_BYTES] = { 0 };
+    int rc;
+
+    store_page(bytes, meta);
+    rc = os_write_all(os, fd, bytes, sizeof(bytes), 0);
+    return rc < 0 ? rc : os->fsync(os, fd);
+}
+
+static int create(struct os *os, const char *path, const struct journal_settings *settings,
+                  uint64_t now_ms)
+{
+    struct journal_meta meta = { .settings = *settings, .created_ms = now_ms };
+    int fd, other, rc = journal_settings_check(&meta.settings);
+
+    if (rc < 0) return rc;
+    fd = open_in(os, path, "meta.new", O_RDWR | O_CREAT);
+    if (fd < 0) return fd;
+    rc = os->lock(os, fd);
+    if (rc < 0) goto out;
+    other = open_in(os, path, "meta", O_RDWR);
+    if (other >= 0) { /* somebody was quicker; what we have locked may even be theirs */
+        rc = os->close(os, other);
+        goto out;
+    }
+    rc = other;
+    if (rc != -ENOENT) goto out;
+    rc = random_entropy(&meta.journal, sizeof(meta.journal));
+    if (rc == 0) rc = write_meta(os, fd, &meta);
+    if (rc == 0) rc = rename_in(os, path, "meta.new", "meta");
+    if (rc == 0) rc = os->fsync_directory(os, path);
+    if (rc == 0) rc = sync_parent(os, path);
+out:
+    (void)os->close(os, fd); /* synced if it is ours */
+    return rc;
+}
+
+static int map_waiters(struct os *os, const char *path, bool is_writer, struct journal_meta *meta)
+{
+    int rc = 0, fd = open_in(os, path, "waiters", is_writer ? O_RDWR | O_CREAT : O_RDWR);
+
+    if (fd < 0) return is_writer ? fd : 0; /* a reader does without */
+    if (is_writer) rc = os->truncate(os, fd, JOURNAL_PAGE_BYTES);
+    if (rc == 0) rc = os->allocate(os, fd, 0, JOURNAL_PAGE_BYTES);
+    if (rc == -EOPNOTSUPP) rc = 0; /* then a full disk can only hurt who waits */
+    if (rc == 0) {
+        meta->waiters = os->map(os, fd, JOURNAL_PAGE_BYTES, PROT_READ | PROT_WRITE, 0, &rc);
+    }
+    (void)os->close(os, fd); /* nothing was written through it */
+    return rc;
+}
+
+static int load(struct os *os, const char *path, bool is_writer, struct journal_meta *meta)
+{
+    uint8_t page[JOURNAL_PAGE_BYTES];
+    uint64_t size;
+    int rc = os->size(os, meta->fd, &size);
+
+    if (rc < 0) return rc;
+    if (size < META_BYTES) return -EBADMSG;
+    rc = os_read_all(os, meta->fd, page, sizeof(page), 0);
+    if (rc == 0) rc = load_page(page, meta);
+    if (rc < 0) return rc;
+    meta->live = os->map(os, meta->fd, JOURNAL_PAGE_BYTES,
+                         is_writer ? PROT_READ | PROT_WRITE : PROT_READ, JOURNAL_PAGE_BYTES, &rc);
+    return rc < 0 ? rc : map_waiters(os, path, is_writer, meta);
+}
+
+int journal_meta_open_writer(struct os *os, const char *path,
+                             const struct journal_settings *settings, uint64_t now_ms,
+                             struct journal_meta *out_meta, bool *out_is_created)
+{
+    struct journal_meta meta = { .fd = -1 };
+    int rc = os->mkdir(os, path, 0755);
+
+    *out_is_created = false;
+    if (rc < 0 && rc != -EEXIST) return rc;
+    rc = open_in(os, path, "meta", O_RDWR);
+    if (rc == -ENOENT) {
+        *out_is_created = true;
+        rc = create(os, path, settings, now_ms);
+        if (rc == 0) rc = open_in(os, path, "meta", O_RDWR);
+    }
+    if (rc < 0) return rc;
+    meta.fd = rc;
+    rc = os->lock_range(os, meta.fd, writer_lock, 1, OS_LOCK_EXCLUSIVE, false);
+    if (rc == 0) rc = load(os, path, true, &meta);
+    if (rc < 0) {
+        journal_meta_close(os, &meta);
+        return rc;
+    }
+    *out_meta = meta;
+    return 0;
+}
+
+int journal_meta_open_reader(struct os *os, const char *path, struct journal_meta *out_meta)
+{
+    struct journal_meta meta = { .fd = open_in(os, path, "meta", O_RDONLY) };
+    int rc;
+
+    if (meta.fd < 0) return meta.fd;
+    rc = load(os, path, false, &meta);
+    if (rc < 0) {
+        journal_meta_close(os, &meta);
+        return rc;
+    }
+    *out_meta = meta;
+    return 0;
+}
+
+void journal_meta_close(struct os *os, struct journal_meta *meta)
+{
+    /* Nothing was written that a failure here could lose. */
+    if (meta->live) (void)os->unmap(os, meta->live, JOURNAL_PAGE_BYTES);
+    if (meta->waiters) (void)os->unmap(os, meta->waiters, JOURNAL_PAGE_BYTES);
+    if (meta->fd >= 0) (void)os->close(os, meta->fd);
+    *meta = (struct journal_meta){ .fd = -1 };
+}
+
+uint64_t journal_boot(struct os *os)
+{
+    uint8_t text[36];                             /* 3ab1c011-0388-4e0b-9e74-76417390cc17 */
+    uint64_t boot = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+    int rc, fd = os->open(os, "/proc/sys/kernel/random/boot_id", O_RDONLY, 0);
+
+    if (fd < 0) return 0;
+    rc = os_read_all(os, fd, text, sizeof(text), 0);
+    (void)os->close(os, fd); /* read only */
+    if (rc < 0) return 0;
+    for (size_t i = 0; i < sizeof(text); i++)
+        boot = (boot ^ text[i]) * UINT64_C(0x100000001b3);
+    return boot;
+}

@@ -1,0 +1,42 @@
+/* meta.h - the file `meta`: what a journal is, and what its writer publishes.
+ *
+ *   0       4         8         16           24           32        40      4092     4096 8192
+ *   +-------+---------+---------+------------+------------+---------+-------+--------+----------+
+ *   | magic | version | journal | created_ms | roll_bytes | roll_ms | zeros | crc32c | live.h   |
+ *   +-------+---------+---------+------------+------------+---------+-------+--------+----------+
+ *   |<-- written once, before the file has its name; covered by crc32c ------>|
+ *
+ * Whoever writes holds a lock on a byte far behind the file's end, by an open file description: it
+ * goes with the process, however that ends. */
+#ifndef MODULES_JOURNAL_META_H
+#define MODULES_JOURNAL_META_H
+#include "modules/journal/journal.h"
+#include "modules/journal/live.h"
+
+struct journal_meta {
+    int fd;
+    uint64_t journal; /* random: files of another journal never fit */
+    uint64_t created_ms;
+    struct journal_settings settings; /* as stored, defaults filled in */
+    struct journal_live *live;        /* writable when opened for writing */
+    struct journal_waiters *waiters;  /* NULL: this reader may not write the file */
+};
+
+/* 0, or -EINVAL. Fills defaults in. */
+int journal_settings_check(struct journal_settings *settings);
+
+/* Makes the directory and the file, durably, unless they are there, and takes the writer's lock.
+ * *out_is_created tells which. Errors as journal_open. */
+int journal_meta_open_writer(struct os *os, const char *path,
+                             const struct journal_settings *settings, uint64_t now_ms,
+                             struct journal_meta *out_meta, bool *out_is_created);
+/* -ENOENT: there is none. Else as above. */
+int journal_meta_open_reader(struct os *os, const char *path, struct journal_meta *out_meta);
+void journal_meta_close(struct os *os, struct journal_meta *meta);
+
+/* A number for this boot of the kernel; 0: it is not told, and nothing counts as published. */
+uint64_t journal_boot(struct os *os);
+
+/* "path/name" in memory of its own, or NULL. */
+char *journal_join_path(const char *path, const char *name);
+#endif

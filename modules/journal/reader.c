@@ -1,0 +1,352 @@
+/* A reader keeps one segment mapped, the one it stands in. What it trusts is the published position
+ * and nothing else: sizes are compared with it, with the segment's capacity and with the file's
+ * length before they are used, so that no header leads it beyond the mapping or the file. */
+#include "modules/journal/journal_reader.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "modules/base/clock.h"
+#include "modules/base/futex.h"
+#include "modules/base/os.h"
+#include "modules/journal/index.h"
+#include "modules/journal/meta.h"
+#include "modules/journal/recover.h"
+#include "modules/journal/segment.h"
+
+enum { POLL_US = 1000 }; /* how often one looks who may not sleep on `waiters` */
+
+struct journal_reader {
+    struct os *os;
+    char *path;
+    struct journal_meta meta;
+    uint64_t boot;      /* published counts when the live page has it too */
+    uint64_t found_end; /* as recovery found it on opening, for when it does not */
+    uint64_t position;
+    struct journal_segment *segment; /* of position, or NULL */
+};
+
+/* ---- the end ----------------------------------------------------------------------------------
+ */
+
+static bool is_live(const struct journal_reader *reader)
+{
+    uint64_t boot = atomic_load_explicit(&reader->meta.live->boot, memory_order_acquire);
+    return boot != 0 && boot == reader->boot;
+}
+
+uint64_t journal_reader_end(const struct journal_reader *reader)
+{
+    if (!is_live(reader)) return reader->found_end;
+    return atomic_load_explicit(&reader->meta.live->published, memory_order_acquire);
+}
+
+uint64_t journal_reader_position(const struct journal_reader *reader)
+{
+    return reader->position;
+}
+
+/* ---- frames -----------------------------------------------------------------------------------
+ */
+
+/* Maps the segment of reader->position unless it is. */
+static int need_segment(struct journal_reader *reader)
+{
+    uint64_t number = journal_segment_of(reader->position);
+    int rc;
+
+    if (reader->segment && reader->segment->number == number) return 0;
+    journal_segment_close(reader->os, reader->segment);
+    reader->segment = NULL;
+    rc = journal_segment_open(reader->os, reader->path, reader->meta.journal, number, false,
+                              &reader->segment);
+    return rc == -ENOENT ? -ESTALE : rc;
+}
+
+/* The file holds the segment's bytes below end; else -EBADMSG: touching them would be a signal. */
+static int need_file(struct journal_segment *segment, struct os *os, uint64_t end)
+{
+    int rc;
+
+    if (end <= segment->size_bytes) return 0;
+    rc = journal_segment_refresh(os, segment);
+    if (rc < 0) return rc;
+    return end <= segment->size_bytes ? 0 : -EBADMSG;
+}
+
+/* The frame at position, of whatever state. 1, 0: the published end is there, or an error. */
+static int frame_here(struct journal_reader *reader, struct journal_frame *out_frame)
+{
+    uint64_t end = journal_reader_end(reader), offset = journal_offset_of(reader->position), limit;
+    const uint8_t *bytes;
+    int rc;
+
+    if (reader->position >= end) return 0;
+    rc = need_segment(reader);
+    if (rc < 0) return rc;
+    limit = reader->segment->capacity;
+    if (journal_segment_of(end) == reader->segment->number) limit = journal_offset_of(end);
+    if (offset + JOURNAL_FRAME_HEADER_BYTES > limit) return -EBADMSG;
+    rc = need_file(reader->segment, reader->os, offset + JOURNAL_FRAME_HEADER_BYTES);
+    if (rc < 0) return rc;
+    bytes = reader->segment->map + offset;
+    rc = journal_frame_load(bytes, out_frame);
+    if (rc < 0) return rc;
+    rc = need_file(reader->segment, reader->os,
+                   offset + JOURNAL_FRAME_HEADER_BYTES + out_frame->payload_bytes);
+    if (rc < 0) return rc;
+    rc = journal_frame_verify(reader->segment->seed, offset, bytes, limit - offset, out_frame);
+    return rc == 1 ? 1 : -EBADMSG;
+}
+
+static void step_over(struct journal_reader *reader, const struct journal_frame *frame)
+{
+    if (frame->state == JOURNAL_END) {
+        reader->position = journal_segment_start(reader->segment->number + 1);
+    } else {
+        reader->position += journal_frame_bytes(frame->payload_bytes);
+    }
+}
+
+int journal_reader_next(struct journal_reader *reader, struct journal_entry *out_entry)
+{
+    struct journal_frame frame;
+    int rc;
+
+    for (;;) {
+        uint64_t position = reader->position;
+        rc = frame_here(reader, &frame);
+        if (rc <= 0) return rc;
+        step_over(reader, &frame);
+        if (frame.state != JOURNAL_DATA) continue;
+        *out_entry = (struct journal_entry){
+            .position = position,
+            .time_ms = frame.time_ms,
+            .seq = frame.seq,
+            .payload = slice_of(reader->segment->map + journal_offset_of(position) +
+                                    JOURNAL_FRAME_HEADER_BYTES,
+                                frame.payload_bytes),
+        };
+        return 1;
+    }
+}
+
+/* ---- waiting ----------------------------------------------------------------------------------
+ */
+
+static int sleep_once(struct journal_reader *reader, int64_t timeout_us)
+{
+    const struct journal_live *live = reader->meta.live;
+    uint64_t boot = atomic_load_explicit(&live->boot, memory_order_acquire);
+    uint64_t seen = atomic_load_explicit(&live->published, memory_order_acquire);
+    struct timespec pause = { .tv_nsec = POLL_US * 1000L };
+
+    if (reader->position < journal_reader_end(reader)) return 0;
+    if (reader->meta.waiters) {
+        return journal_live_wait(live, reader->meta.waiters, boot, seen, timeout_us);
+    }
+    return nanosleep(&pause, NULL) < 0 ? -errno : 0;
+}
+
+int journal_reader_wait(struct journal_reader *reader, int64_t timeout_us)
+{
+    uint64_t now = timeout_us > 0 ? clock_monotonic_us() : 0;
+    uint64_t deadline = now + (uint64_t)timeout_us;
+    int rc;
+
+    while (reader->position >= journal_reader_end(reader)) {
+        if (timeout_us == 0) return 0;
+        if (timeout_us > 0) {
+            now = clock_monotonic_us();
+            if (now >= deadline) return 0;
+        }
+        rc = sleep_once(reader, timeout_us > 0 ? (int64_t)(deadline - now) : FUTEX_FOREVER);
+        if (rc < 0 && rc != -ETIMEDOUT) return rc;
+    }
+    return 1;
+}
+
+/* ---- seeking ----------------------------------------------------------------------------------
+ */
+
+int journal_reader_seek_start(struct journal_reader *reader)
+{
+    uint64_t first, last;
+    int rc = journal_segment_list(reader->os, reader->path, &first, &last);
+
+    if (rc < 0) return rc;
+    reader->position = journal_segment_start(first > 0 ? first : 1);
+    return 0;
+}
+
+int journal_reader_seek_end(struct journal_reader *reader)
+{
+    reader->position = journal_reader_end(reader);
+    return 0;
+}
+
+int journal_reader_seek_position(struct journal_reader *reader, uint64_t position)
+{
+    uint64_t before = reader->position;
+    struct journal_frame frame;
+    int rc;
+
+    if (position % JOURNAL_FRAME_ALIGN != 0 || position > journal_reader_end(reader) ||
+        journal_offset_of(position) < JOURNAL_SEGMENT_HEADER_BYTES) {
+        return -EINVAL;
+    }
+    reader->position = position;
+    rc = frame_here(reader, &frame);
+    if (rc >= 0) return 0;
+    reader->position = before;
+    return rc == -EBADMSG ? -EINVAL : rc;
+}
+
+static bool is_below(const struct journal_entry *entry, uint64_t time_ms, uint64_t seq)
+{
+    return entry->time_ms != time_ms ? entry->time_ms < time_ms : entry->seq < seq;
+}
+
+static bool is_above(const struct journal_entry *entry, uint64_t time_ms, uint64_t seq)
+{
+    return entry->time_ms != time_ms ? entry->time_ms > time_ms : entry->seq > seq;
+}
+
+/* The first data frame at or after segment number's start, which may lie in a later segment. */
+static int first_entry(struct journal_reader *reader, uint64_t number, struct journal_entry *entry)
+{
+    reader->position = journal_segment_start(number);
+    return journal_reader_next(reader, entry);
+}
+
+/* The last segment from which on a search for an id must look: all before it end below the id. */
+static int find_segment(struct journal_reader *reader, uint64_t time_ms, uint64_t seq,
+                        uint64_t *out_number)
+{
+    uint64_t first, last, low, high;
+    int rc = journal_segment_list(reader->os, reader->path, &first, &last);
+
+    if (rc < 0) return rc;
+    if (first == 0) first = last = 1;
+    if (journal_segment_of(journal_reader_end(reader)) < last) {
+        last = journal_segment_of(journal_reader_end(reader));
+    }
+    /* low begins below the id, or is the first there is; high and what follows do not. */
+    low = first;
+    high = last + 1;
+    while (low + 1 < high) {
+        uint64_t middle = low + (high - low) / 2;
+        struct journal_entry entry;
+        rc = first_entry(reader, middle, &entry);
+        if (rc < 0) return rc;
+        if (rc == 1 && is_below(&entry, time_ms, seq)) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    *out_number = low;
+    return 0;
+}
+
+/* Goes to where the index says that a search may begin, if a frame is there indeed. */
+static int use_index(struct journal_reader *reader, uint64_t time_ms, uint64_t seq)
+{
+    struct journal_index index = { 0 };
+    uint64_t number = journal_segment_of(reader->position), offset;
+    struct journal_entry entry;
+    int rc = need_segment(reader);
+
+    if (rc == 0) {
+        rc = journal_index_load(reader->os, reader->path, number, reader->segment->seed, &index);
+    }
+    offset = rc == 0 ? journal_index_find_id(&index, time_ms, seq) : 0;
+    journal_index_finish(&index);
+    if (rc < 0) return rc;
+    if (offset == 0 || journal_position(number, offset) >= journal_reader_end(reader)) return 0;
+    reader->position = journal_position(number, offset);
+    rc = journal_reader_next(reader, &entry);
+    if (rc == 1 && entry.position == journal_position(number, offset) &&
+        !is_above(&entry, time_ms, seq)) {
+        reader->position = entry.position;
+    } else {
+        reader->position = journal_segment_start(number); /* the hint is wrong */
+    }
+    return 0;
+}
+
+static int seek_id(struct journal_reader *reader, uint64_t time_ms, uint64_t seq)
+{
+    struct journal_entry entry;
+    uint64_t number;
+    int rc = find_segment(reader, time_ms, seq, &number);
+
+    if (rc < 0) return rc;
+    reader->position = journal_segment_start(number);
+    if (reader->position >= journal_reader_end(reader)) return 0;
+    rc = use_index(reader, time_ms, seq);
+    if (rc < 0) return rc;
+    do {
+        rc = journal_reader_next(reader, &entry);
+    } while (rc == 1 && is_below(&entry, time_ms, seq));
+    if (rc == 1) reader->position = entry.position;
+    return rc < 0 ? rc : 0;
+}
+
+int journal_reader_seek_id(struct journal_reader *reader, uint64_t time_ms, uint64_t seq)
+{
+    uint64_t before = reader->position;
+    int rc = seek_id(reader, time_ms, seq);
+
+    if (rc < 0) reader->position = before;
+    return rc;
+}
+
+/* ---- life -------------------------------------------------------------------------------------
+ */
+
+static int find_end(struct journal_reader *reader)
+{
+    struct journal_extent extent = { 0 };
+    char text[JOURNAL_REPORT_TEXT_BYTES];
+    int rc;
+
+    if (is_live(reader)) return 0;
+    rc = journal_recover_find(reader->os, reader->path, &reader->meta, 0, false, &extent, text);
+    if (rc == 0) reader->found_end = extent.end;
+    journal_index_finish(&extent.index);
+    return rc;
+}
+
+int journal_reader_open(struct os *os, const char *path, struct journal_reader **out_reader)
+{
+    struct journal_reader *reader = calloc(1, sizeof(*reader));
+    int rc = -ENOMEM;
+
+    if (!reader) return -ENOMEM;
+    reader->os = os;
+    reader->meta.fd = -1;
+    reader->path = strdup(path);
+    if (reader->path) rc = journal_meta_open_reader(os, path, &reader->meta);
+    if (rc < 0) goto out;
+    reader->boot = journal_boot(os);
+    rc = find_end(reader);
+    if (rc == 0) rc = journal_reader_seek_start(reader);
+    if (rc < 0) goto out;
+    *out_reader = reader;
+    reader = NULL;
+out:
+    journal_reader_close(reader);
+    return rc;
+}
+
+void journal_reader_close(struct journal_reader *reader)
+{
+    if (!reader) return;
+    journal_segment_close(reader->os, reader->segment);
+    journal_meta_close(reader->os, &reader->meta);
+    free(reader->path);
+    free(reader);
+}

@@ -1,0 +1,119 @@
+/* Room ahead of the appended position, made by one job at a time: first in the active segment up to
+ * its capacity, then in a next segment that is made whole (header, room, its name on the device),
+ * so that rolling is an assignment.
+ *
+ * A job that fails leaves its error for the next append, which tells it once and asks again. */
+#include "modules/journal/journal_internal.h"
+
+#include <assert.h>
+
+#include "modules/base/clock.h"
+
+static uint64_t page_ceiling(uint64_t offset)
+{
+    return (offset + JOURNAL_PAGE_BYTES - 1) & ~(uint64_t)(JOURNAL_PAGE_BYTES - 1);
+}
+
+/* Grows with the segment: a small journal does not reserve megabytes. */
+static uint64_t ahead_bytes(const struct journal *journal)
+{
+    uint64_t ahead = journal->offset;
+
+    if (ahead < AHEAD_BYTES_MIN) return AHEAD_BYTES_MIN;
+    return ahead < JOURNAL_AHEAD_BYTES_MAX ? ahead : JOURNAL_AHEAD_BYTES_MAX;
+}
+
+static void run_room(struct io_job *job, struct os *os)
+{
+    struct room_job *room = (struct room_job *)job;
+
+    journal_segment_close(os, room->unwanted);
+    room->unwanted = NULL;
+    if (room->segment) {
+        job->rc = journal_segment_make_room(os, room->segment, room->end, room->kind);
+    } else {
+        job->rc = journal_segment_create(os, room->path, &room->header, room->end, room->kind,
+                                         &room->made);
+    }
+}
+
+static void room_done(struct io_job *job)
+{
+    struct room_job *room = (struct room_job *)job;
+    struct journal *journal = room->journal;
+
+    room->is_running = false;
+    journal->room_error = job->rc;
+    if (job->rc == 0 && room->header.number > 0) {
+        assert(!journal->next);
+        journal->next = room->made;
+    }
+    room->segment = NULL;
+    room->made = NULL;
+    if (job->rc == 0) journal_room_plan(journal);
+    journal_step(journal); /* retiring waits for a job on its segment */
+    journal_tell_progress(journal);
+}
+
+static void submit(struct journal *journal)
+{
+    journal->room.journal = journal;
+    journal->room.path = journal->path;
+    journal->room.kind = journal->room_kind;
+    journal->room.is_running = true;
+    journal->room.job.run = run_room;
+    journal->room.job.done = room_done;
+    io_submit(journal->io, &journal->room.job);
+}
+
+void journal_room_ask(struct journal *journal, struct journal_segment *segment, uint64_t end)
+{
+    if (journal->room.is_running) return;
+    end = page_ceiling(end);
+    journal->room.segment = segment;
+    journal->room.end = end < segment->capacity ? end : segment->capacity;
+    journal->room.header = (struct journal_segment_header){ 0 };
+    submit(journal);
+}
+
+void journal_room_ask_segment(struct journal *journal, uint64_t frame_bytes)
+{
+    uint64_t need = JOURNAL_SEGMENT_HEADER_BYTES + frame_bytes + ROOM_TAIL_BYTES;
+    uint64_t capacity = journal->meta.settings.roll_bytes;
+    uint64_t room = need + ahead_bytes(journal);
+
+    if (journal->room.is_running) return;
+    journal->room.unwanted = journal->next; /* too small: its file is made anew */
+    journal->next = NULL;
+    if (need > capacity)
+        capacity = page_ceiling(need); /* one frame, and larger than a segment is */
+    journal->room.segment = NULL;
+    journal->room.end = room < capacity ? room : capacity;
+    journal->room.header =
+        (struct journal_segment_header){ .journal = journal->meta.journal,
+                                         .number = journal->active->number + 1,
+                                         .created_ms = (uint64_t)clock_realtime_ms(),
+                                         .capacity = (uint32_t)capacity,
+                                         .synced = journal->synced };
+    submit(journal);
+}
+
+void journal_room_plan(struct journal *journal)
+{
+    struct journal_segment *active = journal->active;
+    uint64_t ahead = ahead_bytes(journal), end = journal->offset + ROOM_TAIL_BYTES + ahead;
+
+    journal->room_end = atomic_load_explicit(&active->room_end, memory_order_acquire);
+    if (journal->room.is_running || journal->error) {
+        journal->ask_at = journal->room_end;
+        return;
+    }
+    /* Half of what lies ahead may be used up before more is asked for. */
+    if (journal->room_end < active->capacity) {
+        if (journal->room_end < end - ahead / 2) journal_room_ask(journal, active, end);
+        journal->ask_at = journal->room_end > ahead / 2 ? journal->room_end - ahead / 2 : 0;
+    } else {
+        if (!journal->next && end > active->capacity) journal_room_ask_segment(journal, 0);
+        journal->ask_at = journal->next ? UINT64_MAX : active->capacity - ahead;
+    }
+}

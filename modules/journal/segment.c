@@ -1,0 +1,238 @@
+#include "modules/journal/segment.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "modules/base/os.h"
+#include "modules/journal/journal.h"
+#include "modules/journal/meta.h"
+
+static uint64_t page_floor(uint64_t offset)
+{
+    return offset & ~(uint64_t)(JOURNAL_PAGE_BYTES - 1);
+}
+
+static uint64_t page_ceiling(uint64_t offset)
+{
+    return page_floor(offset + JOURNAL_PAGE_BYTES - 1);
+}
+
+static char *file_path(const char *path, uint64_t number, const char *suffix)
+{
+    char name[JOURNAL_FILE_NAME_BYTES];
+
+    journal_file_name(name, number, suffix);
+    return journal_join_path(path, name);
+}
+
+/* The descriptor is the segment's also on error. */
+static int segment_map(struct os *os, int fd, const struct journal_segment_header *header,
+                       bool is_writable, struct journal_segment **out_segment)
+{
+    struct journal_segment *segment = calloc(1, sizeof(*segment));
+    int rc;
+
+    if (!segment) return -ENOMEM;
+    *segment = (struct journal_segment){ .journal = header->journal,
+                                         .number = header->number,
+                                         .seed = journal_seed(header->journal, header->number),
+                                         .capacity = header->capacity,
+                                         .created_ms = header->created_ms,
+                                         .header_synced = header->synced,
+                                         .fd = fd };
+    rc = os->size(os, fd, &segment->size_bytes);
+    if (rc == 0) {
+        segment->map = os->map(os, fd, segment->capacity,
+                               is_writable ? PROT_READ | PROT_WRITE : PROT_READ, 0, &rc);
+    }
+    if (rc < 0) {
+        free(segment);
+        return rc;
+    }
+    *out_segment = segment;
+    return 0;
+}
+
+static int create_at(struct os *os, const char *path, const char *file,
+                     const struct journal_segment_header *header, uint64_t room_bytes,
+                     enum journal_room kind, struct journal_segment **out_segment)
+{
+    uint8_t bytes[JOURNAL_SEGMENT_HEADER_BYTES];
+    struct journal_segment *segment = NULL;
+    int rc, fd = os->open(os, file, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, 0644);
+
+    if (fd < 0) return fd;
+    journal_segment_header_store(bytes, header);
+    rc = os_write_all(os, fd, bytes, sizeof(bytes), 0);
+    if (rc == 0) rc = segment_map(os, fd, header, true, &segment);
+    if (rc == 0) rc = journal_segment_make_room(os, segment, page_ceiling(room_bytes), kind);
+    if (rc == 0) rc = os->fsync(os, fd);
+    if (rc == 0) rc = os->fsync_directory(os, path);
+    if (rc < 0) {
+        if (segment) {
+            journal_segment_close(os, segment);
+        } else {
+            (void)os->close(os, fd);
+        }
+        (void)os->unlink(os, file); /* what stays of it has no frames and is dropped on opening */
+        return rc;
+    }
+    *out_segment = segment;
+    return 0;
+}
+
+int journal_segment_create(struct os *os, const char *path,
+                           const struct journal_segment_header *header, uint64_t room_bytes,
+                           enum journal_room kind, struct journal_segment **out_segment)
+{
+    char *file = file_path(path, header->number, "log");
+    int rc;
+
+    assert(room_bytes >= JOURNAL_SEGMENT_HEADER_BYTES && room_bytes <= header->capacity);
+    rc = file ? create_at(os, path, file, header, room_bytes, kind, out_segment) : -ENOMEM;
+    free(file);
+    return rc;
+}
+
+static int read_header(struct os *os, int fd, uint64_t journal, uint64_t number,
+                       struct journal_segment_header *out_header)
+{
+    uint8_t bytes[JOURNAL_SEGMENT_HEADER_BYTES];
+    uint64_t size;
+    int rc = os->size(os, fd, &size);
+
+    *out_header = (struct journal_segment_header){ 0 };
+    if (rc < 0) return rc;
+    if (size < sizeof(bytes)) return -EBADMSG;
+    rc = os_read_all(os, fd, bytes, sizeof(bytes), 0);
+    if (rc == 0) rc = journal_segment_header_load(bytes, out_header);
+    if (rc < 0) return rc;
+    return out_header->journal == journal && out_header->number == number ? 0 : -EBADMSG;
+}
+
+int journal_segment_open(struct os *os, const char *path, uint64_t journal, uint64_t number,
+                         bool is_writable, struct journal_segment **out_segment)
+{
+    struct journal_segment_header header;
+    char *file = file_path(path, number, "log");
+    int rc, fd;
+
+    if (!file) return -ENOMEM;
+    fd = os->open(os, file, (is_writable ? O_RDWR : O_RDONLY) | O_NOFOLLOW, 0);
+    free(file);
+    if (fd < 0) return fd;
+    rc = read_header(os, fd, journal, number, &header);
+    if (rc == 0) rc = segment_map(os, fd, &header, is_writable, out_segment);
+    if (rc < 0) (void)os->close(os, fd); /* nothing was written */
+    return rc;
+}
+
+void journal_segment_close(struct os *os, struct journal_segment *segment)
+{
+    if (!segment) return;
+    /* What had to be on the device was synced and checked before. */
+    (void)os->unmap(os, segment->map, segment->capacity);
+    (void)os->close(os, segment->fd);
+    free(segment);
+}
+
+static int reserve(struct os *os, struct journal_segment *segment, uint64_t end)
+{
+    int rc;
+
+    if (end <= segment->size_bytes) return 0;
+    rc = os->allocate(os, segment->fd, 0, end);
+    if (rc < 0) return rc;
+    segment->size_bytes = end;
+    return 0;
+}
+
+int journal_segment_make_room(struct os *os, struct journal_segment *segment, uint64_t end,
+                              enum journal_room kind)
+{
+    uint64_t done = atomic_load_explicit(&segment->room_end, memory_order_relaxed);
+    int rc = 0;
+
+    assert(end % JOURNAL_PAGE_BYTES == 0 && end <= segment->capacity);
+    if (kind != JOURNAL_ROOM_NONE) rc = reserve(os, segment, end);
+    while (rc == 0 && done < end) {
+        uint64_t piece = end - done < JOURNAL_TOUCH_BYTES ? end - done : JOURNAL_TOUCH_BYTES;
+        if (kind == JOURNAL_ROOM_TOUCHED) rc = os->populate(os, segment->map + done, piece);
+        if (rc < 0) break;
+        done += piece;
+        atomic_store_explicit(&segment->room_end, done, memory_order_release);
+    }
+    return rc;
+}
+
+int journal_segment_sync(struct os *os, struct journal_segment *segment, uint64_t from, uint64_t to)
+{
+    uint64_t begin = page_floor(from), end = page_ceiling(to);
+
+    if (from == to) return 0;
+    assert(from < to && end <= segment->capacity);
+    return os->sync_map(os, segment->map + begin, end - begin);
+}
+
+int journal_segment_cut(struct os *os, struct journal_segment *segment, uint64_t end)
+{
+    int rc;
+
+    assert(end <= segment->capacity);
+    if (end >= segment->size_bytes) return 0;
+    /* This zeroes the rest of the last page too, in the cache and, once synced, on the device. */
+    rc = os->truncate(os, segment->fd, end);
+    if (rc < 0) return rc;
+    segment->size_bytes = end;
+    atomic_store_explicit(&segment->room_end, page_floor(end), memory_order_relaxed);
+    return 0;
+}
+
+int journal_segment_refresh(struct os *os, struct journal_segment *segment)
+{
+    return os->size(os, segment->fd, &segment->size_bytes);
+}
+
+struct range {
+    uint64_t first, last;
+};
+
+static int note_file(void *context, const char *name)
+{
+    struct range *range = context;
+    uint64_t number = journal_file_number(name, "log");
+
+    if (number == 0) return 0;
+    if (range->first == 0 || number < range->first) range->first = number;
+    if (number > range->last) range->last = number;
+    return 0;
+}
+
+int journal_segment_list(struct os *os, const char *path, uint64_t *out_first, uint64_t *out_last)
+{
+    struct range range = { 0 };
+    int rc = os->list(os, path, note_file, &range);
+
+    if (rc < 0) return rc;
+    *out_first = range.first;
+    *out_last = range.last;
+    return 0;
+}
+
+static int remove_file(struct os *os, const char *path, uint64_t number, const char *suffix)
+{
+    char *file = file_path(path, number, suffix);
+    int rc = file ? os->unlink(os, file) : -ENOMEM;
+
+    free(file);
+    return rc == -ENOENT ? 0 : rc;
+}
+
+int journal_segment_remove(struct os *os, const char *path, uint64_t number)
+{
+    int rc = remove_file(os, path, number, "idx");
+    return rc < 0 ? rc : remove_file(os, path, number, "log");
+}

@@ -1,0 +1,58 @@
+/* segment.h - the file of a segment, open: made, mapped, reserved, synced.
+ *
+ * Every function waits for the disk and belongs on an I/O thread, but those that say otherwise. A
+ * segment is mapped once, over its whole capacity; the file behind it grows as room is reserved,
+ * and nobody touches the mapping beyond `size_bytes`. */
+#ifndef MODULES_JOURNAL_SEGMENT_H
+#define MODULES_JOURNAL_SEGMENT_H
+#include <stdatomic.h>
+
+#include "modules/journal/format.h"
+
+struct os;
+
+struct journal_segment {
+    uint64_t journal, number;
+    uint32_t seed; /* of its checksums */
+    uint32_t capacity;
+    uint64_t created_ms;
+    uint64_t header_synced; /* as its header says */
+    int fd;
+    uint8_t *map;        /* [0, capacity) */
+    uint64_t size_bytes; /* of the file; changed by whoever makes room, one at a time */
+    /* A store below this neither faults nor meets a full disk. Whole pages. Stored with release by
+     * the I/O thread that makes room, piece by piece. */
+    _Atomic uint64_t room_end;
+};
+
+enum journal_room { JOURNAL_ROOM_TOUCHED, JOURNAL_ROOM_RESERVED, JOURNAL_ROOM_NONE };
+
+/* Makes a segment with its header and room for room_bytes in all, and makes its name durable. A
+ * file of that name is replaced: opening has removed all that counted. On error no file stays.
+ * -EOPNOTSUPP: room cannot be reserved there (try JOURNAL_ROOM_NONE). -ENOSPC, -EIO, … */
+int journal_segment_create(struct os *os, const char *path,
+                           const struct journal_segment_header *header, uint64_t room_bytes,
+                           enum journal_room kind, struct journal_segment **out_segment);
+/* Opens a segment that is there. -ENOENT. -EBADMSG: not that segment of that journal. */
+int journal_segment_open(struct os *os, const char *path, uint64_t journal, uint64_t number,
+                         bool is_writable, struct journal_segment **out_segment);
+/* Accepts NULL. Unmaps and closes; the file stays. */
+void journal_segment_close(struct os *os, struct journal_segment *segment);
+
+/* Raises room_end to end, a multiple of the page size and at most capacity. What was done before an
+ * error counts. */
+int journal_segment_make_room(struct os *os, struct journal_segment *segment, uint64_t end,
+                              enum journal_room kind);
+/* Writes what was stored in the mapping at [from, to) to the device, with no more than its pages.
+ */
+int journal_segment_sync(struct os *os, struct journal_segment *segment, uint64_t from,
+                         uint64_t to);
+/* Cuts the file behind end: gives back what was reserved, and what comes there is zero again. */
+int journal_segment_cut(struct os *os, struct journal_segment *segment, uint64_t end);
+/* Sees how long the file is now: for readers, when the writer has made room since. */
+int journal_segment_refresh(struct os *os, struct journal_segment *segment);
+/* The least and the greatest number of a segment's file in the directory; 0, 0: there is none. */
+int journal_segment_list(struct os *os, const char *path, uint64_t *out_first, uint64_t *out_last);
+/* Removes a segment's files, the index first. 0 also if they are gone. */
+int journal_segment_remove(struct os *os, const char *path, uint64_t number);
+#endif

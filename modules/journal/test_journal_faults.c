@@ -1,0 +1,215 @@
+/* Disks that fill up, fail and cannot reserve. Refused means untouched; a failed sync is final. */
+#include "modules/journal/test_journal_fixture.h"
+
+/* Both ways: _i is the way. */
+static void open_way(int way)
+{
+    fixture.options.way = (enum journal_way)way;
+    open_journal();
+}
+
+START_TEST(every_system_call_of_opening_may_fail)
+{
+    unsigned failures = 0;
+
+    fixture.options.way = (enum journal_way)_i;
+    for (uint64_t nth = 1;; nth++) {
+        bool has_fired;
+        int rc;
+        fault_fail(fixture.fault, FAULT_ANY, nth, EIO, FAULT_ONCE);
+        rc = try_open();
+        has_fired = fault_fired(fixture.fault) > 0;
+        fault_clear(fixture.fault);
+        if (rc == 0) {
+            /* Either nothing failed, or what did does not matter (a close). */
+            append_many(2);
+            close_journal();
+        } else {
+            ck_assert_int_eq(rc, -EIO);
+            ck_assert_ptr_null(fixture.journal);
+            failures++;
+        }
+        if (!has_fired) break;
+    }
+    ck_assert_uint_gt(failures, 10);
+    expect_all(1, fixture.next);
+}
+END_TEST
+
+/* With each call failing once, ever further on: what was taken is there, what was not is not. */
+START_TEST(every_system_call_of_writing_may_fail)
+{
+    unsigned finals = 0, clean = 0;
+
+    fixture.options.way = (enum journal_way)_i;
+    for (uint64_t nth = 1; clean < 2; nth++) {
+        uint64_t first = fixture.next, safe;
+        open_journal();
+        fault_fail(fixture.fault, FAULT_ANY, nth, EIO, FAULT_ONCE);
+        while (fixture.next < first + 900 && journal_error(fixture.journal) == 0) {
+            int rc = append_next();
+            ck_assert(rc == 0 || rc == -EIO);
+            if (fixture.next % 300 == 0) journal_sync(fixture.journal);
+        }
+        settle();
+        clean += fault_fired(fixture.fault) == 0;
+        fault_clear(fixture.fault);
+        safe = journal_synced(fixture.journal);
+        if (journal_error(fixture.journal) < 0) {
+            struct slice part = SLICE_LITERAL("x");
+            finals++;
+            ck_assert_int_eq(append_slices(fixture.next, &part, 1), -EIO);
+            journal_sync(fixture.journal);
+            ck_assert_uint_eq(journal_synced(fixture.journal), safe);
+            ck_assert_int_eq(journal_close(fixture.journal), -EIO);
+            fixture.journal = NULL;
+        } else {
+            close_journal();
+        }
+        open_journal(); /* it recovers, and nothing that was synced is missing */
+        ck_assert_uint_ge(fixture.report.end, safe);
+        fixture.next = info_now().last_time_ms + 1;
+        close_journal();
+    }
+    ck_assert_uint_gt(finals, 2);
+    expect_all(1, fixture.next);
+}
+END_TEST
+
+START_TEST(a_full_disk_refuses_and_goes_on_when_there_is_room)
+{
+    uint64_t first_refused;
+    int rc;
+
+    open_way(_i);
+    append_many(100);
+    settle();
+    fault_set_disk(fixture.fault, fault_disk_used(fixture.fault));
+    do {
+        rc = append_next();
+    } while (rc == 0);
+    ck_assert_int_eq(rc, -ENOSPC);
+    ck_assert_int_eq(append_next(), -ENOSPC);
+    first_refused = fixture.next;
+    publish();
+    sync_all(); /* what was taken had its room before */
+    expect_all(1, first_refused);
+    ck_assert_int_eq(journal_error(fixture.journal), 0);
+    fault_set_disk(fixture.fault, UINT64_MAX);
+    rc = append_next(); /* may still tell of the last attempt */
+    ck_assert(rc == 0 || rc == -ENOSPC);
+    append_many(2000);
+    publish();
+    expect_all(1, fixture.next);
+}
+END_TEST
+
+START_TEST(without_reserve_it_is_buffered_and_says_so)
+{
+    fault_fail(fixture.fault, FAULT_ALLOCATE, 1, EOPNOTSUPP, FAULT_FROM_THEN_ON);
+    open_way(_i);
+    ck_assert(info_now().is_without_reserve);
+    ck_assert_int_eq(info_now().way, JOURNAL_BUFFERED);
+    append_many(1000);
+    publish();
+    expect_all(1, 1001);
+    sync_all();
+    close_journal();
+    open_journal();
+    append_many(1000);
+    close_journal();
+    expect_all(1, 2001);
+}
+END_TEST
+
+START_TEST(without_reserve_a_full_disk_delays_what_was_taken_and_loses_nothing)
+{
+    fault_fail(fixture.fault, FAULT_ALLOCATE, 1, EOPNOTSUPP, FAULT_FROM_THEN_ON);
+    open_journal();
+    append_many(100);
+    publish();
+    fault_set_disk(fixture.fault, fault_disk_used(fixture.fault));
+    append_many(200);
+    publish();
+    ck_assert_int_eq(info_now().room_error, -ENOSPC);
+    ck_assert_uint_lt(journal_published(fixture.journal), journal_appended(fixture.journal));
+    ck_assert_int_eq(journal_error(fixture.journal), 0);
+    fault_set_disk(fixture.fault, UINT64_MAX);
+    publish();
+    expect_all(1, 301);
+}
+END_TEST
+
+START_TEST(a_failed_sync_is_final)
+{
+    uint64_t synced;
+
+    open_way(_i);
+    append_many(100);
+    sync_all();
+    synced = journal_synced(fixture.journal);
+    append_many(100);
+    fault_fail(fixture.fault, _i == JOURNAL_MAPPED ? FAULT_SYNC_MAP : FAULT_FDATASYNC, 1, EIO,
+               FAULT_ONCE);
+    journal_sync(fixture.journal);
+    settle();
+    ck_assert_int_eq(journal_error(fixture.journal), -EIO);
+    ck_assert_int_eq(append_next(), -EIO);
+    journal_sync(fixture.journal); /* not asked again */
+    settle();
+    ck_assert_uint_eq(journal_synced(fixture.journal), synced);
+    ck_assert_int_eq(journal_close(fixture.journal), -EIO);
+    fixture.journal = NULL;
+    open_journal();
+    append_many(1);
+    ck_assert_int_eq(journal_error(fixture.journal), 0);
+}
+END_TEST
+
+START_TEST(short_transfers_do_not_matter)
+{
+    fault_limit_transfer(fixture.fault, 1000);
+    open_way(_i);
+    append_many(500);
+    sync_all();
+    close_journal();
+    open_journal();
+    expect_all(1, 501);
+}
+END_TEST
+
+START_TEST(only_new_pages_are_synced_and_nothing_else)
+{
+    uint64_t syncs;
+
+    open_way(JOURNAL_MAPPED);
+    append_many(100);
+    sync_all();
+    syncs = fault_count(fixture.fault, FAULT_FDATASYNC) + fault_count(fixture.fault, FAULT_FSYNC);
+    for (unsigned i = 0; i < 20; i++) {
+        append_many(3);
+        sync_all();
+    }
+    ck_assert_uint_eq(fault_count(fixture.fault, FAULT_FDATASYNC) +
+                          fault_count(fixture.fault, FAULT_FSYNC),
+                      syncs);
+    ck_assert_uint_ge(fault_count(fixture.fault, FAULT_SYNC_MAP), 20);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("journals on bad disks");
+    TCase *cases = add_case(suite, "all", setup);
+    TCase *many = add_case(suite, "many", setup_in_memory);
+
+    tcase_add_loop_test(many, every_system_call_of_opening_may_fail, 0, 2);
+    tcase_add_loop_test(many, every_system_call_of_writing_may_fail, 0, 2);
+    tcase_add_loop_test(cases, a_full_disk_refuses_and_goes_on_when_there_is_room, 0, 2);
+    tcase_add_loop_test(cases, without_reserve_it_is_buffered_and_says_so, 0, 2);
+    tcase_add_test(cases, without_reserve_a_full_disk_delays_what_was_taken_and_loses_nothing);
+    tcase_add_loop_test(cases, a_failed_sync_is_final, 0, 2);
+    tcase_add_loop_test(cases, short_transfers_do_not_matter, 0, 2);
+    tcase_add_test(cases, only_new_pages_are_synced_and_nothing_else);
+    return run_suite(suite);
+}

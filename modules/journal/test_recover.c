@@ -1,0 +1,513 @@
+/* What opening makes of a journal whose writer was killed, or whose device lost or changed bytes.
+ */
+#include "modules/journal/test_journal_fixture.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+/* ---- writers that die -------------------------------------------------------------------------
+ */
+
+/* Runs work in a process that kills itself afterwards. */
+static void in_killed_process(void (*work)(void))
+{
+    int status;
+    pid_t child = fork();
+
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        work();
+        (void)raise(SIGKILL);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+static void append_and_publish(void)
+{
+    open_journal();
+    append_many(2000);
+    publish();
+}
+
+START_TEST(what_was_published_survives_a_killed_writer)
+{
+    fixture.options.way = (enum journal_way)_i;
+    in_killed_process(append_and_publish);
+    expect_all(1, 2001); /* also before anybody has recovered it */
+    open_journal();
+    ck_assert_uint_eq(fixture.report.cut_bytes, 0);
+    fixture.next = 2001;
+    append_many(100);
+    publish();
+    expect_all(1, 2101);
+}
+END_TEST
+
+static void append_and_half_a_frame(void)
+{
+    append_and_publish();
+    {
+        /* All of a frame but its first word. */
+        int fd = open_file(journal_segment_of(journal_appended(fixture.journal)), "log");
+        uint64_t offset = journal_offset_of(journal_appended(fixture.journal));
+        char bytes[60];
+        memset(bytes, 'x', sizeof(bytes));
+        ck_assert_int_eq(pwrite(fd, bytes, sizeof(bytes), (off_t)offset + 4), sizeof(bytes));
+    }
+}
+
+START_TEST(a_frame_that_was_being_written_is_cut)
+{
+    in_killed_process(append_and_half_a_frame);
+    expect_all(1, 2001);
+    open_journal();
+    ck_assert_uint_eq(fixture.report.cut_bytes, 64);
+    fixture.next = 2001;
+    append_many(100);
+    publish();
+    expect_all(1, 2101);
+}
+END_TEST
+
+/* ---- tails and corruption ---------------------------------------------------------------------
+ */
+
+/* Frames [1, synced) are synced, [synced, next) are not; closed. */
+static void make_journal(uint64_t synced, uint64_t next)
+{
+    open_journal();
+    append_many(synced - 1);
+    sync_all();
+    append_many(next - synced);
+    close_journal();
+}
+
+/* The position of a frame. */
+static uint64_t position_of(uint64_t number)
+{
+    uint64_t position;
+
+    open_reader();
+    ck_assert_int_eq(journal_reader_seek_id(fixture.reader, number, 0), 0);
+    position = journal_reader_position(fixture.reader);
+    journal_reader_close(fixture.reader);
+    fixture.reader = NULL;
+    return position;
+}
+
+static void damage(uint64_t position, unsigned byte)
+{
+    flip_byte(journal_segment_of(position), "log", journal_offset_of(position) + byte);
+}
+
+START_TEST(damage_above_what_was_synced_is_a_tail_even_if_good_frames_follow)
+{
+    uint64_t position;
+
+    make_journal(50, 80);
+    position = position_of(60);
+    damage(position, 30);
+    forget_boot();
+    expect_all(1, 60); /* a reader finds the same end */
+    open_journal();
+    ck_assert_uint_eq(fixture.report.end, position);
+    ck_assert_uint_gt(fixture.report.cut_bytes, 1000);
+    expect_all(1, 60);
+    fixture.next = 60;
+    append_many(1);
+    close_journal();
+    expect_all(1, 61); /* what was cut does not come back behind a new frame */
+    open_journal();
+    ck_assert_uint_eq(fixture.report.cut_bytes, 0);
+    expect_all(1, 61);
+}
+END_TEST
+
+START_TEST(damage_below_what_was_synced_is_refused_with_its_place)
+{
+    uint64_t position;
+    char place[64];
+
+    make_journal(50, 80);
+    position = position_of(40);
+    damage(position, 30);
+    ck_assert_int_eq(try_open(), -EBADMSG);
+    (void)snprintf(place, sizeof(place), "0000000001.log offset %llu",
+                   (unsigned long long)journal_offset_of(position));
+    ck_assert_msg(strstr(fixture.report.text, place) != NULL, "%s", fixture.report.text);
+    damage(position, 30); /* back */
+    open_journal();
+    ck_assert_uint_eq(fixture.report.cut_bytes, 0);
+}
+END_TEST
+
+/* Zeroes the live page, as if the device had never got it. */
+static void lose_live_page(void)
+{
+    char file[160], zeros[4096] = { 0 };
+    int fd;
+
+    (void)snprintf(file, sizeof(file), "%s/meta", fixture.path);
+    fd = open(file, O_RDWR);
+    ck_assert_int_eq(pwrite(fd, zeros, sizeof(zeros), 4096), sizeof(zeros));
+    close(fd);
+}
+
+START_TEST(a_note_behind_the_damage_tells_of_the_sync)
+{
+    uint64_t position;
+
+    open_journal();
+    append_many(50);
+    sync_all();
+    append_many(10);
+    sync_all(); /* notes the sync before it */
+    close_journal();
+    position = position_of(40);
+    damage(position, 30);
+    lose_live_page();
+    ck_assert_int_eq(try_open(), -EBADMSG);
+    damage(position, 30);
+    damage(position_of(52), 30); /* behind the sync that is noted */
+    open_journal();
+    ck_assert_uint_gt(fixture.report.cut_bytes, 0);
+    expect_all(1, 52);
+}
+END_TEST
+
+START_TEST(a_segment_that_has_ended_was_synced)
+{
+    make_journal(2, 3000);
+    damage(position_of(60), 30);
+    forget_boot();
+    fixture.options.verifies_all = true;
+    ck_assert_int_eq(try_open(), -EBADMSG);
+    ck_assert_ptr_null(fixture.journal);
+}
+END_TEST
+
+START_TEST(a_tail_over_several_segments_is_cut)
+{
+    uint64_t position;
+
+    open_journal();
+    append_many(50);
+    sync_all();
+    while (info_now().roll_count == 0)
+        append_many(1);
+    append_many(20);
+    close_journal();
+    position = position_of(60);
+    damage(position, 30);
+    lose_live_page(); /* as if the power had gone before the segment's last sync */
+    expect_all(1, 60);
+    open_journal();
+    ck_assert_uint_eq(fixture.report.end, position);
+    ck_assert_uint_eq(fixture.report.dropped_segment_count, 1);
+    ck_assert(!file_exists(2, "log"));
+    fixture.next = 60;
+    append_many(2000);
+    publish();
+    expect_all(1, 2060);
+}
+END_TEST
+
+START_TEST(the_caller_may_know_of_a_sync)
+{
+    uint64_t position;
+
+    make_journal(2, 80);
+    position = position_of(60);
+    damage(position, 30);
+    fixture.options.synced_position = position;
+    open_journal(); /* up to there, not beyond */
+    close_journal();
+    fixture.options.synced_position = position + 8;
+    ck_assert_int_eq(try_open(), -EBADMSG);
+}
+END_TEST
+
+START_TEST(a_segment_that_is_gone_is_corruption)
+{
+    char file[160];
+
+    make_journal(3000, 3001);
+    (void)snprintf(file, sizeof(file), "%s/0000000003.log", fixture.path);
+    ck_assert_int_eq(unlink(file), 0);
+    fixture.options.verifies_all = true;
+    ck_assert_int_eq(try_open(), -EBADMSG);
+    ck_assert_msg(strstr(fixture.report.text, "0000000003.log offset 64") != NULL, "%s",
+                  fixture.report.text);
+}
+END_TEST
+
+START_TEST(files_of_another_journal_do_not_fit)
+{
+    char other[160], file[160];
+
+    make_journal(50, 60);
+    (void)snprintf(other, sizeof(other), "%s/0000000001.log", fixture.path);
+    (void)snprintf(file, sizeof(file), "%s/kept", fixture.directory);
+    ck_assert_int_eq(rename(other, file), 0);
+    remove_files(fixture.path);
+    fixture.next = 1;
+    make_journal(50, 60);
+    ck_assert_int_eq(rename(file, other), 0);
+    ck_assert_int_eq(try_open(), -EBADMSG);
+}
+END_TEST
+
+/* ---- indexes ----------------------------------------------------------------------------------
+ */
+
+START_TEST(an_index_that_is_missing_or_wrong_is_made_anew)
+{
+    uint64_t last;
+    char file[160];
+
+    fixture.options.settings.roll_bytes = 4 << 20;
+    make_journal(3000, 5000);
+    last = journal_segment_of(position_of(4999));
+    ck_assert_uint_eq(last, 1);
+    open_journal();
+    ck_assert_uint_eq(fixture.report.index_rebuilt_count, 0);
+    close_journal();
+    flip_byte(last, "idx", 30);
+    open_journal();
+    ck_assert_uint_eq(fixture.report.index_rebuilt_count, 1);
+    close_journal();
+    (void)snprintf(file, sizeof(file), "%s/0000000001.idx", fixture.path);
+    ck_assert_int_eq(unlink(file), 0);
+    ck_assert_uint_gt(position_of(4000), position_of(3999)); /* readers do without */
+    open_journal();
+    ck_assert_uint_eq(fixture.report.index_rebuilt_count, 1);
+    close_journal();
+    open_journal();
+    ck_assert_uint_eq(fixture.report.index_rebuilt_count, 0);
+}
+END_TEST
+
+/* ---- every byte, every block, every length ----------------------------------------------------
+ */
+
+enum {
+    SMALL_LARGE = 4,
+    SMALL_SYNCED = 9,
+    SMALL_NEXT = 13,
+    COPY_BYTES = 128 << 10,
+    LARGE_BYTES = 64600
+};
+
+struct copy {
+    char file[400];
+    uint8_t *bytes;
+    size_t size;
+};
+
+static struct copy copies[8];
+static unsigned copy_count;
+
+static void keep_copies(void)
+{
+    struct dirent *entry;
+    DIR *dir = opendir(fixture.path);
+
+    copy_count = 0;
+    while ((entry = readdir(dir)) != NULL) {
+        struct copy *copy = &copies[copy_count];
+        int fd;
+        if (entry->d_name[0] == '.') continue;
+        ck_assert_uint_lt(copy_count++, 8);
+        (void)snprintf(copy->file, sizeof(copy->file), "%s/%s", fixture.path, entry->d_name);
+        fd = open(copy->file, O_RDONLY);
+        copy->bytes = malloc(COPY_BYTES);
+        copy->size = (size_t)read(fd, copy->bytes, COPY_BYTES);
+        ck_assert_uint_lt(copy->size, COPY_BYTES);
+        close(fd);
+    }
+    closedir(dir);
+}
+
+static void free_copies(void)
+{
+    for (unsigned i = 0; i < copy_count; i++)
+        free(copies[i].bytes);
+}
+
+static void put_back(const struct copy *copy, size_t size)
+{
+    int fd = open(copy->file, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, copy->bytes, size), (ssize_t)size);
+    close(fd);
+}
+
+static void put_all_back(void)
+{
+    remove_files(fixture.path);
+    ck_assert_int_eq(mkdir(fixture.path, 0700), 0);
+    for (unsigned i = 0; i < copy_count; i++)
+        put_back(&copies[i], copies[i].size);
+}
+
+/* Two segments: a large frame and some small ones, an end, some small ones; half of them synced. */
+static void make_small_store(void)
+{
+    uint8_t *large = calloc(1, LARGE_BYTES);
+    struct slice part = slice_of(large, LARGE_BYTES);
+
+    open_journal();
+    append_many(SMALL_LARGE - 1);
+    ck_assert_int_eq(append_slices(fixture.next++, &part, 1), 0);
+    append_many(SMALL_SYNCED - fixture.next);
+    sync_all();
+    append_many(SMALL_NEXT - fixture.next);
+    ck_assert_uint_eq(info_now().roll_count, 1);
+    close_journal();
+    free(large);
+    forget_boot();
+    keep_copies();
+}
+
+/* What a reader sees, if anything, is frames from the first on; the number of the one that is not
+ * there. */
+static uint64_t expect_prefix(void)
+{
+    struct journal_entry entry;
+    uint64_t number = 1;
+    int rc;
+
+    for (; (rc = journal_reader_next(fixture.reader, &entry)) == 1; number++) {
+        ck_assert_uint_lt(number, SMALL_NEXT);
+        ck_assert_uint_eq(entry.time_ms, number);
+        if (number != SMALL_LARGE) expect_frame(&entry, number);
+    }
+    ck_assert_msg(rc == 0 || rc == -EBADMSG || rc == -EPROTONOSUPPORT, "%d", rc);
+    return number;
+}
+
+/* Opens what was damaged: refusal, or all that was synced and no wrong data. */
+static void expect_refusal_or_prefix(unsigned *refused)
+{
+    uint64_t end;
+    int rc = journal_reader_open(os_real(), fixture.path, &fixture.reader);
+
+    if (rc == 0) (void)expect_prefix();
+    journal_reader_close(fixture.reader);
+    fixture.reader = NULL;
+    rc = try_open();
+    if (rc < 0) {
+        ck_assert_msg(rc == -EBADMSG || rc == -EPROTONOSUPPORT, "%d", rc);
+        ++*refused;
+        return;
+    }
+    open_reader();
+    end = expect_prefix();
+    ck_assert_uint_ge(end, SMALL_SYNCED);
+    fixture.next = SMALL_NEXT; /* it goes on */
+    append_many(1);
+    close_journal();
+    journal_reader_close(fixture.reader);
+    fixture.reader = NULL;
+}
+
+/* The next place to try: each byte, but long zeros and the large payload in strides. */
+static size_t next_place(const struct copy *copy, size_t at, size_t stride)
+{
+    static const uint8_t zeros[64];
+
+    if (at + stride + sizeof(zeros) > copy->size) return at + 1;
+    for (size_t i = at; i < at + stride; i += sizeof(zeros)) {
+        if (memcmp(copy->bytes + i, zeros, sizeof(zeros)) != 0) return at + 1;
+    }
+    return at + stride;
+}
+
+START_TEST(no_flipped_byte_makes_wrong_data)
+{
+    unsigned refused = 0, tries = 0;
+
+    fixture.options.verifies_all = true;
+    make_small_store();
+    for (unsigned i = 0; i < copy_count; i++) {
+        for (size_t at = 0; at < copies[i].size; at = next_place(&copies[i], at, 960)) {
+            put_all_back();
+            copies[i].bytes[at] ^= (uint8_t)(1u << (at % 8));
+            put_back(&copies[i], copies[i].size);
+            expect_refusal_or_prefix(&refused);
+            copies[i].bytes[at] ^= (uint8_t)(1u << (at % 8));
+            tries++;
+        }
+    }
+    ck_assert_uint_gt(tries, 1000);
+    ck_assert_uint_gt(refused, 500);
+    ck_assert_uint_lt(refused, tries);
+    free_copies();
+}
+END_TEST
+
+START_TEST(no_zeroed_block_makes_wrong_data)
+{
+    enum { BLOCK = 512 };
+    unsigned refused = 0;
+
+    fixture.options.verifies_all = true;
+    make_small_store();
+    for (unsigned i = 0; i < copy_count; i++) {
+        for (size_t at = 0; at < copies[i].size; at += BLOCK) {
+            uint8_t kept[BLOCK];
+            size_t size = copies[i].size - at < BLOCK ? copies[i].size - at : BLOCK;
+            put_all_back();
+            memcpy(kept, copies[i].bytes + at, size);
+            memset(copies[i].bytes + at, 0, size);
+            put_back(&copies[i], copies[i].size);
+            expect_refusal_or_prefix(&refused);
+            memcpy(copies[i].bytes + at, kept, size);
+        }
+    }
+    ck_assert_uint_gt(refused, 0);
+    free_copies();
+}
+END_TEST
+
+START_TEST(no_length_of_a_file_makes_wrong_data)
+{
+    unsigned refused = 0;
+
+    fixture.options.verifies_all = true;
+    make_small_store();
+    for (unsigned i = 0; i < copy_count; i++) {
+        for (size_t size = 0; size < copies[i].size; size = next_place(&copies[i], size, 960) + 3) {
+            put_all_back();
+            put_back(&copies[i], size);
+            expect_refusal_or_prefix(&refused);
+        }
+    }
+    ck_assert_uint_gt(refused, 0);
+    free_copies();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("recovery of journals");
+    TCase *cases = add_case(suite, "all", setup);
+    TCase *bytes = add_case(suite, "bytes", setup_in_memory);
+
+    tcase_add_loop_test(cases, what_was_published_survives_a_killed_writer, 0, 2);
+    tcase_add_test(cases, a_frame_that_was_being_written_is_cut);
+    tcase_add_test(cases, damage_above_what_was_synced_is_a_tail_even_if_good_frames_follow);
+    tcase_add_test(cases, a_segment_that_has_ended_was_synced);
+    tcase_add_test(cases, a_tail_over_several_segments_is_cut);
+    tcase_add_test(cases, damage_below_what_was_synced_is_refused_with_its_place);
+    tcase_add_test(cases, a_note_behind_the_damage_tells_of_the_sync);
+    tcase_add_test(cases, the_caller_may_know_of_a_sync);
+    tcase_add_test(cases, a_segment_that_is_gone_is_corruption);
+    tcase_add_test(cases, files_of_another_journal_do_not_fit);
+    tcase_add_test(cases, an_index_that_is_missing_or_wrong_is_made_anew);
+    tcase_add_test(bytes, no_flipped_byte_makes_wrong_data);
+    tcase_add_test(bytes, no_zeroed_block_makes_wrong_data);
+    tcase_add_test(bytes, no_length_of_a_file_makes_wrong_data);
+    return run_suite(suite);
+}
