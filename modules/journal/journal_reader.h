@@ -14,6 +14,8 @@
 struct os;
 struct journal_reader;
 
+enum { JOURNAL_READER_NAME_BYTES_MAX = 100 };
+
 /* As a timeout. 0 does not wait. */
 #define JOURNAL_FOREVER INT64_C(-1)
 
@@ -44,6 +46,19 @@ int journal_reader_seek_end(struct journal_reader *reader);
 int journal_reader_seek_position(struct journal_reader *reader, uint64_t position);
 /* Before the first frame whose id is not less; behind the last if there is none. By time: seq 0. */
 int journal_reader_seek_id(struct journal_reader *reader, uint64_t time_ms, uint64_t seq);
+
+/* Gives the reader a name, under which its position is kept in the journal's directory, and goes
+ * there. A name belongs to one reader at a time, wherever it runs, until it is closed.
+ * 1: there the reader stands now. 0: the name is new; the reader stays where it is. -ESTALE: what
+ * was kept has been trimmed away; the reader has its name and stands before the oldest frame.
+ * -EWOULDBLOCK: another reader has the name. -EINVAL: it is empty, longer than
+ * JOURNAL_READER_NAME_BYTES_MAX, begins with a dot or holds a slash, or the reader has one already.
+ * -EACCES, -ENOSPC, …: of the file. */
+int journal_reader_take_name(struct journal_reader *reader, const char *name);
+/* Keeps the reader's position under its name. That survives the process at once, and a loss of
+ * power if is_durable (which waits for the device); else an older one may come back, so that frames
+ * are seen again, never missed. -EINVAL: it has no name. */
+int journal_reader_keep(struct journal_reader *reader, bool is_durable);
 
 /* Where the next frame will be looked for; up to where frames are published now. */
 uint64_t journal_reader_position(const struct journal_reader *reader);

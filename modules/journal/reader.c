@@ -1,7 +1,7 @@
 /* A reader keeps one segment mapped, the one it stands in. What it trusts is the published position
  * and nothing else: sizes are compared with it, with the segment's capacity and with the file's
  * length before they are used, so that no header leads it beyond the mapping or the file. */
-#include "modules/journal/journal_reader.h"
+#include "modules/journal/reader_internal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -12,21 +12,9 @@
 #include "modules/base/futex.h"
 #include "modules/base/os.h"
 #include "modules/journal/index.h"
-#include "modules/journal/meta.h"
 #include "modules/journal/recover.h"
-#include "modules/journal/segment.h"
 
 enum { POLL_US = 1000 }; /* how often one looks who may not sleep on `waiters` */
-
-struct journal_reader {
-    struct os *os;
-    char *path;
-    struct journal_meta meta;
-    uint64_t boot;      /* published counts when the live page has it too */
-    uint64_t found_end; /* as recovery found it on opening, for when it does not */
-    uint64_t position;
-    struct journal_segment *segment; /* of position, or NULL */
-};
 
 /* ---- the end ----------------------------------------------------------------------------------
  */
@@ -328,6 +316,7 @@ int journal_reader_open(struct os *os, const char *path, struct journal_reader *
     if (!reader) return -ENOMEM;
     reader->os = os;
     reader->meta.fd = -1;
+    reader->name_fd = -1;
     reader->path = strdup(path);
     if (reader->path) rc = journal_meta_open_reader(os, path, &reader->meta);
     if (rc < 0) goto out;
@@ -347,6 +336,7 @@ void journal_reader_close(struct journal_reader *reader)
     if (!reader) return;
     journal_segment_close(reader->os, reader->segment);
     journal_meta_close(reader->os, &reader->meta);
+    if (reader->name_fd >= 0) (void)reader->os->close(reader->os, reader->name_fd);
     free(reader->path);
     free(reader);
 }

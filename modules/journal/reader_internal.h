@@ -1,0 +1,19 @@
+/* reader_internal.h - what a reader is: reader.c reads and seeks, reader_name.c keeps positions. */
+#ifndef MODULES_JOURNAL_READER_INTERNAL_H
+#define MODULES_JOURNAL_READER_INTERNAL_H
+#include "modules/journal/journal_reader.h"
+#include "modules/journal/meta.h"
+#include "modules/journal/segment.h"
+
+struct journal_reader {
+    struct os *os;
+    char *path;
+    struct journal_meta meta;
+    uint64_t boot;      /* published counts when the live page has it too */
+    uint64_t found_end; /* as recovery found it on opening, for when it does not */
+    uint64_t position;
+    struct journal_segment *segment; /* of position, or NULL */
+    int name_fd;                     /* of the file of its name, locked; -1: it has none */
+    uint64_t name_count;             /* of the slot that was written last */
+};
+#endif
