@@ -15,8 +15,7 @@
 #include "modules/base/crc32c.h"
 #include "modules/base/endian.h"
 
-/* What making room has said the last time, once; else that it is under way. */
-static int answer(struct journal *journal)
+int journal_room_answer(struct journal *journal)
 {
     int rc = journal->room_error;
 
@@ -29,13 +28,13 @@ static int answer(struct journal *journal)
 static int ask_room(struct journal *journal, struct journal_segment *segment, uint64_t end)
 {
     journal_room_ask(journal, segment, end);
-    return answer(journal);
+    return journal_room_answer(journal);
 }
 
 static int ask_segment(struct journal *journal, uint64_t frame_bytes)
 {
     journal_room_ask_segment(journal, frame_bytes);
-    return answer(journal);
+    return journal_room_answer(journal);
 }
 
 static uint64_t room_of(const struct journal_segment *segment)
@@ -54,6 +53,11 @@ static int need_next(struct journal *journal, uint64_t frame_bytes)
 
 /* ---- buffers ----------------------------------------------------------------------------------
  */
+
+static bool goes_to_buffer(const struct journal *journal)
+{
+    return journal->way == JOURNAL_BUFFERED && !journal->is_in_memory;
+}
 
 /* 0: the last buffer takes so many bytes more. */
 static int need_buffer(struct journal *journal, uint64_t bytes)
@@ -89,9 +93,20 @@ static int need_buffered(struct journal *journal, uint64_t bytes)
         journal->buffered_bytes + bytes > JOURNAL_BUFFERED_BYTES_MAX) {
         journal->write_target = journal_here(journal);
         journal_step(journal);
-        return answer(journal);
+        return journal_room_answer(journal);
     }
     return need_buffer(journal, bytes);
+}
+
+int journal_buffer_put(struct journal *journal, const uint8_t *bytes, size_t size)
+{
+    int rc = need_buffer(journal, size);
+
+    if (rc < 0) return rc;
+    memcpy(journal->buffer_last->bytes + journal->buffer_last->size, bytes, size);
+    journal->buffer_last->size += size;
+    journal->buffered_bytes += size;
+    return 0;
 }
 
 /* ---- placing ----------------------------------------------------------------------------------
@@ -103,7 +118,7 @@ static uint8_t *place(struct journal *journal, uint64_t bytes)
     struct journal_buffer *last;
     uint8_t *at;
 
-    if (journal->way == JOURNAL_MAPPED) return journal->active->map + journal->offset;
+    if (!goes_to_buffer(journal)) return journal->active->map + journal->offset;
     last = journal->buffer_last;
     assert(last->capacity - last->size >= bytes);
     at = last->bytes + last->size;
@@ -182,6 +197,10 @@ static int roll_by_time(struct journal *journal, uint64_t frame_bytes)
 {
     uint64_t bytes = frame_bytes > journal->promised ? frame_bytes : journal->promised;
 
+    if (journal->is_in_memory) {
+        journal_move_to_file(journal); /* there it can roll */
+        return 0;
+    }
     if (!journal->next) {
         journal_room_ask_segment(journal, bytes);
         return 0;
@@ -198,6 +217,7 @@ static int need_room(struct journal *journal, uint64_t frame_bytes)
 
     if (end > journal->ask_at) journal_room_plan(journal);
     if (end <= journal->room_end) return 0;
+    if (journal->is_in_memory) return journal_memory_grow(journal, end);
     if (end <= journal->active->capacity) return ask_room(journal, journal->active, end);
     rc = need_next(journal, frame_bytes);
     return rc < 0 ? rc : roll(journal);
@@ -245,7 +265,7 @@ int journal_append(struct journal *journal, uint64_t time_ms, uint64_t seq,
     frame_bytes = journal_frame_bytes(payload_bytes);
     if (period_is_over(journal, time_ms)) rc = roll_by_time(journal, frame_bytes);
     if (rc == 0) rc = need_room(journal, frame_bytes);
-    if (rc == 0 && journal->way == JOURNAL_BUFFERED) rc = need_buffered(journal, frame_bytes);
+    if (rc == 0 && goes_to_buffer(journal)) rc = need_buffered(journal, frame_bytes);
     if (rc < 0) return rc;
     frame.payload_bytes = (uint32_t)payload_bytes;
     offset = journal->offset;
@@ -263,6 +283,10 @@ int journal_reserve(struct journal *journal, uint64_t frame_bytes)
     if (rc < 0) return rc;
     if (frame_bytes > JOURNAL_SEGMENT_BYTES_MAX / 2) return -EMSGSIZE;
     if (end > journal->ask_at) journal_room_plan(journal);
+    if (journal->is_in_memory && end > journal->room_end) {
+        rc = journal_memory_grow(journal, end);
+        if (rc < 0) return rc;
+    }
     /* Either all of it fits here, or what does not goes to the next segment, perhaps all of it. */
     if (end > journal->room_end && journal->room_end < journal->active->capacity) {
         return ask_room(journal, journal->active, end);
@@ -271,7 +295,7 @@ int journal_reserve(struct journal *journal, uint64_t frame_bytes)
         rc = need_next(journal, frame_bytes);
         if (rc < 0) return rc;
     }
-    if (journal->way == JOURNAL_BUFFERED) {
+    if (goes_to_buffer(journal)) {
         rc = need_buffered(journal, frame_bytes);
         if (rc < 0) return rc;
     }
@@ -288,7 +312,7 @@ void journal_append_note(struct journal *journal)
 
     if (journal->noted == journal->synced) return;
     if (journal->offset + bytes + journal->promised + ROOM_TAIL_BYTES > journal->room_end) return;
-    if (journal->way == JOURNAL_BUFFERED && need_buffer(journal, bytes) < 0) return;
+    if (goes_to_buffer(journal) && need_buffer(journal, bytes) < 0) return;
     journal->noted = journal->synced;
     store_u64le(payload, journal->noted);
     put(journal, &frame, &part, 1);

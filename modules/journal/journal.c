@@ -7,10 +7,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 
 #include "modules/base/clock.h"
 #include "modules/base/os.h"
+#include "modules/base/random.h"
 #include "modules/journal/recover.h"
 
 enum { OPEN_ROOM_BYTES = 64 << 10 };
@@ -111,7 +113,7 @@ static void take_extent(struct journal *journal, const struct journal_extent *ex
     journal->has_segment_time = extent->has_segment_time;
 }
 
-static void tell_readers(struct journal *journal)
+void journal_tell_readers(struct journal *journal, uint64_t boot)
 {
     struct journal_live *live = journal->meta.live;
 
@@ -119,13 +121,17 @@ static void tell_readers(struct journal *journal)
     atomic_store_explicit(&live->boot, 0, memory_order_seq_cst);
     journal_live_note_synced(live, journal->meta.journal, journal->synced);
     journal_live_publish(live, journal->meta.waiters, journal->published);
-    atomic_store_explicit(&live->boot, journal_boot(journal->os), memory_order_release);
+    atomic_store_explicit(&live->boot, boot, memory_order_release);
     journal_live_publish(live, journal->meta.waiters, journal->published); /* wakes for boot */
 }
 
 static void release(struct journal *journal)
 {
-    journal_segment_close(journal->os, journal->active);
+    if (journal->is_in_memory) {
+        journal_memory_free(journal);
+    } else {
+        journal_segment_close(journal->os, journal->active);
+    }
     journal_index_finish(&journal->index);
     journal_index_finish(&journal->step.index);
     free(journal->buffer_spare);
@@ -150,8 +156,30 @@ static int open_recovered(struct journal *journal, const struct journal_options 
     take_extent(journal, extent);
     report->start = journal_segment_start(journal->first_segment);
     report->end = journal_here(journal);
-    tell_readers(journal);
+    journal_tell_readers(journal, journal_boot(journal->os));
     journal_room_plan(journal);
+    return 0;
+}
+
+/* 1: there is no such directory. 0: there is something. */
+static int is_missing(struct journal *journal)
+{
+    int fd = journal->os->open(journal->os, journal->path, O_RDONLY | O_DIRECTORY, 0);
+
+    if (fd == -ENOENT) return 1;
+    if (fd < 0) return fd;
+    (void)journal->os->close(journal->os, fd); /* read only */
+    return 0;
+}
+
+static int open_in_memory(struct journal *journal, const struct journal_options *options,
+                          uint64_t number, struct journal_report *report)
+{
+    int rc = journal_memory_open(journal, &options->settings, number);
+
+    if (rc < 0) return rc;
+    report->is_created = true;
+    report->start = report->end = journal_here(journal);
     return 0;
 }
 
@@ -160,6 +188,7 @@ int journal_open(struct os *os, struct io *io, const struct journal_options *opt
 {
     struct journal_extent extent = { 0 };
     struct journal *journal = calloc(1, sizeof(*journal));
+    uint64_t number;
     int rc = -ENOMEM;
 
     *out_report = (struct journal_report){ 0 };
@@ -174,10 +203,17 @@ int journal_open(struct os *os, struct io *io, const struct journal_options *opt
     journal->retired_tail = &journal->retired_head;
     journal->path = strdup(options->path);
     if (!journal->path) goto out;
-    rc = journal_meta_open_writer(os, journal->path, &options->settings,
-                                  (uint64_t)clock_realtime_ms(), &journal->meta,
-                                  &out_report->is_created);
-    if (rc == 0) rc = open_recovered(journal, options, &extent, out_report);
+    rc = random_entropy(&number, sizeof(number));
+    if (rc == 0 && options->starts_in_memory) rc = is_missing(journal);
+    if (rc < 0) goto out;
+    if (rc > 0) {
+        rc = open_in_memory(journal, options, number, out_report);
+    } else {
+        rc = journal_meta_open_writer(os, journal->path, &options->settings, number,
+                                      (uint64_t)clock_realtime_ms(), &journal->meta,
+                                      &out_report->is_created);
+        if (rc == 0) rc = open_recovered(journal, options, &extent, out_report);
+    }
     if (rc < 0) goto out;
     *out_journal = journal;
     journal = NULL;
@@ -192,7 +228,8 @@ out:
 
 static bool is_busy(const struct journal *journal)
 {
-    return journal->room.is_running || journal->step.is_running || journal->trim.is_running;
+    return journal->room.is_running || journal->step.is_running || journal->trim.is_running ||
+           journal->move.is_running;
 }
 
 static void wait_for_jobs(struct journal *journal)
@@ -240,7 +277,8 @@ static void leave_active(struct journal *journal)
     struct journal_segment *active = journal->active;
     size_t from = journal->step.index.count;
 
-    if (journal->error) return; /* what is there is for recovery to judge */
+    if (journal->error || journal->is_in_memory)
+        return; /* what is there is for recovery to judge */
     if (journal->index.count > from) {
         (void)journal_index_write(journal->os, journal->path, active->number, active->seed,
                                   &journal->index, from);
@@ -352,7 +390,7 @@ static uint64_t reserved_bytes(const struct journal *journal)
     uint64_t room = atomic_load_explicit(&journal->active->room_end, memory_order_acquire);
     uint64_t bytes = room > journal->offset ? room - journal->offset : 0;
 
-    if (journal->room_kind == JOURNAL_ROOM_NONE) return 0;
+    if (journal->room_kind == JOURNAL_ROOM_NONE || journal->is_in_memory) return 0;
     if (journal->next) {
         bytes += atomic_load_explicit(&journal->next->room_end, memory_order_acquire);
     }
@@ -375,6 +413,7 @@ void journal_get_info(const struct journal *journal, struct journal_info *out_in
         .segment_count = journal->active->number - journal->first_segment + 1,
         .reserved_bytes = reserved_bytes(journal),
         .buffered_bytes = journal->buffered_bytes,
+        .memory_bytes = journal->is_in_memory ? journal->active->size_bytes : 0,
         .append_count = journal->append_count,
         .append_bytes = journal->append_bytes,
         .sync_count = journal->sync_count,

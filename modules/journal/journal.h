@@ -31,6 +31,7 @@ enum {
     JOURNAL_ROLL_BYTES_DEFAULT = 64 << 20,
     JOURNAL_ROLL_BYTES_MAX = 512 << 20,
     JOURNAL_PAYLOAD_BYTES_MAX = (1 << 29) - 1,
+    JOURNAL_MEMORY_BYTES_MAX = 64 << 10,
     /* Touched ahead of the appended position at most, and by one call. */
     JOURNAL_AHEAD_BYTES_MAX = 4 << 20,
     JOURNAL_TOUCH_BYTES = 256 << 10,
@@ -59,6 +60,11 @@ struct journal_options {
     struct journal_settings settings; /* of a journal that is not there yet, else not looked at */
     enum journal_way way;
     enum journal_publish publish;
+    /* A journal that is not there yet begins in memory, where only journal_reader_open_here reads
+     * it, and moves to its directory before it grows above JOURNAL_MEMORY_BYTES_MAX, at the first
+     * sync, or by journal_move_to_file. What is in memory is lost with the process, and on closing.
+     */
+    bool starts_in_memory;
     /* A position up to which the caller knows that the journal was synced (a checkpoint says so);
      * 0: none. Damage below it is corruption even if the journal itself does not know. */
     uint64_t synced_position;
@@ -115,6 +121,12 @@ void journal_sync(struct journal *journal);
  * nothing is. */
 int journal_wait(struct journal *journal);
 
+/* Starts moving a journal that is in memory to its directory; nothing to do for others. Appending
+ * goes on meanwhile. on_progress follows; whether it has come to an end is told by
+ * journal_is_in_memory, and why not by the next append that needs it or by room_error. */
+void journal_move_to_file(struct journal *journal);
+bool journal_is_in_memory(const struct journal *journal);
+
 /* Drops the segments all of whose frames lie below position; an I/O thread removes the files. */
 void journal_trim(struct journal *journal, uint64_t position);
 
@@ -136,6 +148,7 @@ struct journal_info {
     uint64_t segment_count;
     uint64_t reserved_bytes; /* in files, behind the last frame */
     uint64_t buffered_bytes; /* in memory, not yet written */
+    uint64_t memory_bytes;   /* of a journal that is in memory */
     uint64_t append_count, append_bytes, sync_count, roll_count, stall_count; /* since opening */
     uint64_t index_error_count; /* an index could not be written; it will be rebuilt */
     int error, room_error;      /* journal_error; why room could not be made the last time, or 0 */

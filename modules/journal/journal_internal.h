@@ -3,6 +3,7 @@
  *   append.c   frames into the segment or a buffer, rolling
  *   room.c     room ahead and the next segment, by one job at a time
  *   step.c     writing, syncing and retiring, by one job at a time
+ *   memory.c   a small journal without a file, and moving it to one
  *   journal.c  opening, closing, trimming, telling
  *
  *   retired (ended, not yet synced; oldest first)     active            next (made ahead)
@@ -70,6 +71,19 @@ struct step_job {
     int index_rc;
 };
 
+struct move_job {
+    struct io_job job; /* first */
+    struct journal *journal;
+    bool is_running;
+    const char *path;
+    uint64_t number; /* of the journal */
+    struct journal_settings settings;
+    enum journal_room kind;
+    uint64_t boot;
+    struct journal_meta meta; /* by run(): made, with the segment */
+    struct journal_segment *segment;
+};
+
 struct trim_job {
     struct io_job job; /* first */
     struct journal *journal;
@@ -89,6 +103,7 @@ struct journal {
     enum journal_publish publish;
     enum journal_room room_kind;
 
+    bool is_in_memory; /* active has no file, and there is no directory */
     struct journal_segment *active, *next;
     struct journal_retired *retired_head, **retired_tail;
     struct journal_buffer *buffer_head, *buffer_last, *buffer_spare;
@@ -113,6 +128,7 @@ struct journal {
     struct room_job room;
     struct step_job step;
     struct trim_job trim;
+    struct move_job move;
 };
 
 static inline uint64_t journal_here(const struct journal *journal)
@@ -127,7 +143,18 @@ void journal_room_ask_segment(struct journal *journal, uint64_t frame_bytes);
 /* Room ahead as it should be: asks for it when there is too little. */
 void journal_room_plan(struct journal *journal);
 
+/* memory.c */
+int journal_memory_open(struct journal *journal, const struct journal_settings *settings,
+                        uint64_t number);
+/* 0: memory for frames up to that end; -EAGAIN: it must move to a file first, and does. */
+int journal_memory_grow(struct journal *journal, uint64_t end);
+void journal_memory_free(struct journal *journal);
+
 /* append.c */
+/* What making room has said the last time, once; else that it is under way. */
+int journal_room_answer(struct journal *journal);
+/* Puts bytes that belong at the offset into a buffer. -ENOMEM. */
+int journal_buffer_put(struct journal *journal, const uint8_t *bytes, size_t size);
 /* Appends a note of what is synced, if there is room to spare. */
 void journal_append_note(struct journal *journal);
 
@@ -135,4 +162,7 @@ void journal_append_note(struct journal *journal);
 void journal_step(struct journal *journal);
 void journal_publish_position(struct journal *journal, uint64_t position);
 void journal_tell_progress(struct journal *journal);
+
+/* journal.c: what is published so far, to readers under this boot of the kernel. */
+void journal_tell_readers(struct journal *journal, uint64_t boot);
 #endif

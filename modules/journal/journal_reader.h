@@ -12,6 +12,7 @@
 #include "modules/base/slice.h"
 
 struct os;
+struct journal;
 struct journal_reader;
 
 enum { JOURNAL_READER_NAME_BYTES_MAX = 100 };
@@ -28,6 +29,10 @@ struct journal_entry {
 /* Opens the journal in the directory path, before its first frame. os must outlive the reader.
  * -ENOENT: there is none. -EBADMSG: damaged. -EPROTONOSUPPORT: of another version. */
 int journal_reader_open(struct os *os, const char *path, struct journal_reader **out_reader);
+/* The same for a journal of this process, on its thread, which may be in memory; while it is, views
+ * of entries are good only until the next append, waiting does not wait, and there are no names.
+ * The journal outlives the reader. */
+int journal_reader_open_here(struct journal *journal, struct journal_reader **out_reader);
 void journal_reader_close(struct journal_reader *reader); /* accepts NULL */
 
 /* The next frame. 1: *out_entry, and the reader stands behind it. 0: there is none yet. -EBADMSG:

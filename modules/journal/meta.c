@@ -12,8 +12,7 @@
 #include "modules/base/crc32c.h"
 #include "modules/base/endian.h"
 #include "modules/base/os.h"
-#include "modules/base/random.h"
-#include "modules/journal/format.h"
+#include "modules/journal/segment.h"
 
 static const uint32_t meta_magic = 0x6d726a53; /* "Sjrm" */
 static const uint64_t writer_lock = UINT64_C(1) << 40;
@@ -103,10 +102,20 @@ static int write_meta(struct os *os, int fd, const struct journal_meta *meta)
     return rc < 0 ? rc : os->fsync(os, fd);
 }
 
-static int create(struct os *os, const char *path, const struct journal_settings *settings,
-                  uint64_t now_ms)
+/* A journal that has lost its meta is not made anew over its frames. */
+static int refuse_segments(struct os *os, const char *path)
 {
-    struct journal_meta meta = { .settings = *settings, .created_ms = now_ms };
+    uint64_t first, last;
+    int rc = journal_segment_list(os, path, &first, &last);
+
+    if (rc < 0) return rc;
+    return last > 0 ? -EBADMSG : 0;
+}
+
+static int create(struct os *os, const char *path, const struct journal_settings *settings,
+                  uint64_t journal, uint64_t now_ms)
+{
+    struct journal_meta meta = { .journal = journal, .settings = *settings, .created_ms = now_ms };
     int fd, other, rc = journal_settings_check(&meta.settings);
 
     if (rc < 0) return rc;
@@ -121,7 +130,7 @@ static int create(struct os *os, const char *path, const struct journal_settings
     }
     rc = other;
     if (rc != -ENOENT) goto out;
-    rc = random_entropy(&meta.journal, sizeof(meta.journal));
+    rc = refuse_segments(os, path);
     if (rc == 0) rc = write_meta(os, fd, &meta);
     if (rc == 0) rc = rename_in(os, path, "meta.new", "meta");
     if (rc == 0) rc = os->fsync_directory(os, path);
@@ -163,8 +172,8 @@ static int load(struct os *os, const char *path, bool is_writer, struct journal_
 }
 
 int journal_meta_open_writer(struct os *os, const char *path,
-                             const struct journal_settings *settings, uint64_t now_ms,
-                             struct journal_meta *out_meta, bool *out_is_created)
+                             const struct journal_settings *settings, uint64_t journal,
+                             uint64_t now_ms, struct journal_meta *out_meta, bool *out_is_created)
 {
     struct journal_meta meta = { .fd = -1 };
     int rc = os->mkdir(os, path, 0755);
@@ -174,7 +183,7 @@ int journal_meta_open_writer(struct os *os, const char *path,
     rc = open_in(os, path, "meta", O_RDWR);
     if (rc == -ENOENT) {
         *out_is_created = true;
-        rc = create(os, path, settings, now_ms);
+        rc = create(os, path, settings, journal, now_ms);
         if (rc == 0) rc = open_in(os, path, "meta", O_RDWR);
     }
     if (rc < 0) return rc;

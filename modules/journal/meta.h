@@ -26,10 +26,11 @@ struct journal_meta {
 int journal_settings_check(struct journal_settings *settings);
 
 /* Makes the directory and the file, durably, unless they are there, and takes the writer's lock.
- * *out_is_created tells which. Errors as journal_open. */
+ * *out_is_created tells which; journal is the number of one that is made. Errors as journal_open;
+ * -EBADMSG also when there are segments and no meta. */
 int journal_meta_open_writer(struct os *os, const char *path,
-                             const struct journal_settings *settings, uint64_t now_ms,
-                             struct journal_meta *out_meta, bool *out_is_created);
+                             const struct journal_settings *settings, uint64_t journal,
+                             uint64_t now_ms, struct journal_meta *out_meta, bool *out_is_created);
 /* -ENOENT: there is none. Else as above. */
 int journal_meta_open_reader(struct os *os, const char *path, struct journal_meta *out_meta);
 void journal_meta_close(struct os *os, struct journal_meta *meta);

@@ -12,6 +12,7 @@
 #include "modules/base/futex.h"
 #include "modules/base/os.h"
 #include "modules/journal/index.h"
+#include "modules/journal/journal.h"
 #include "modules/journal/recover.h"
 
 enum { POLL_US = 1000 }; /* how often one looks who may not sleep on `waiters` */
@@ -27,6 +28,7 @@ static bool is_live(const struct journal_reader *reader)
 
 uint64_t journal_reader_end(const struct journal_reader *reader)
 {
+    if (reader->home) return journal_published(reader->home);
     if (!is_live(reader)) return reader->found_end;
     return atomic_load_explicit(&reader->meta.live->published, memory_order_acquire);
 }
@@ -45,6 +47,10 @@ static int need_segment(struct journal_reader *reader)
     uint64_t number = journal_segment_of(reader->position);
     int rc;
 
+    if (reader->home) {
+        rc = journal_reader_look_home(reader);
+        if (rc < 0 || reader->home) return rc;
+    }
     if (reader->segment && reader->segment->number == number) return 0;
     journal_segment_close(reader->os, reader->segment);
     reader->segment = NULL;
@@ -145,7 +151,7 @@ int journal_reader_wait(struct journal_reader *reader, int64_t timeout_us)
     int rc;
 
     while (reader->position >= journal_reader_end(reader)) {
-        if (timeout_us == 0) return 0;
+        if (timeout_us == 0 || reader->home) return 0;
         if (timeout_us > 0) {
             now = clock_monotonic_us();
             if (now >= deadline) return 0;
@@ -159,13 +165,26 @@ int journal_reader_wait(struct journal_reader *reader, int64_t timeout_us)
 /* ---- seeking ----------------------------------------------------------------------------------
  */
 
+/* The numbers of the first and the last segment there are. */
+static int list_segments(const struct journal_reader *reader, uint64_t *out_first,
+                         uint64_t *out_last)
+{
+    int rc = 0;
+
+    *out_first = *out_last = 1;
+    if (reader->home && journal_is_in_memory(reader->home)) return 0;
+    rc = journal_segment_list(reader->os, reader->path, out_first, out_last);
+    if (rc == 0 && *out_first == 0) *out_first = *out_last = 1;
+    return rc;
+}
+
 int journal_reader_seek_start(struct journal_reader *reader)
 {
     uint64_t first, last;
-    int rc = journal_segment_list(reader->os, reader->path, &first, &last);
+    int rc = list_segments(reader, &first, &last);
 
     if (rc < 0) return rc;
-    reader->position = journal_segment_start(first > 0 ? first : 1);
+    reader->position = journal_segment_start(first);
     return 0;
 }
 
@@ -214,10 +233,9 @@ static int find_segment(struct journal_reader *reader, uint64_t time_ms, uint64_
                         uint64_t *out_number)
 {
     uint64_t first, last, low, high;
-    int rc = journal_segment_list(reader->os, reader->path, &first, &last);
+    int rc = list_segments(reader, &first, &last);
 
     if (rc < 0) return rc;
-    if (first == 0) first = last = 1;
     if (journal_segment_of(journal_reader_end(reader)) < last) {
         last = journal_segment_of(journal_reader_end(reader));
     }
@@ -247,7 +265,7 @@ static int use_index(struct journal_reader *reader, uint64_t time_ms, uint64_t s
     struct journal_entry entry;
     int rc = need_segment(reader);
 
-    if (rc == 0) {
+    if (rc == 0 && !reader->home) {
         rc = journal_index_load(reader->os, reader->path, number, reader->segment->seed, &index);
     }
     offset = rc == 0 ? journal_index_find_id(&index, time_ms, seq) : 0;
@@ -334,7 +352,7 @@ out:
 void journal_reader_close(struct journal_reader *reader)
 {
     if (!reader) return;
-    journal_segment_close(reader->os, reader->segment);
+    if (!reader->home) journal_segment_close(reader->os, reader->segment);
     journal_meta_close(reader->os, &reader->meta);
     if (reader->name_fd >= 0) (void)reader->os->close(reader->os, reader->name_fd);
     free(reader->path);

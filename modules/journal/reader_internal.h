@@ -7,6 +7,8 @@
 
 struct journal_reader {
     struct os *os;
+    /* In memory when it was last seen, so there is no meta and segment is its; else NULL. */
+    const struct journal *home;
     char *path;
     struct journal_meta meta;
     uint64_t boot;      /* published counts when the live page has it too */
@@ -16,4 +18,8 @@ struct journal_reader {
     int name_fd;                     /* of the file of its name, locked; -1: it has none */
     uint64_t name_count;             /* of the slot that was written last */
 };
+
+/* Looks whether home is in memory still. 0: then segment is set; else home is NULL and the reader
+ * is attached to the files. Or the error of attaching. reader_here.c. */
+int journal_reader_look_home(struct journal_reader *reader);
 #endif

@@ -104,6 +104,11 @@ void journal_room_plan(struct journal *journal)
     uint64_t ahead = ahead_bytes(journal), end = journal->offset + ROOM_TAIL_BYTES + ahead;
 
     journal->room_end = atomic_load_explicit(&active->room_end, memory_order_acquire);
+    if (journal->is_in_memory) {
+        if (journal->offset > JOURNAL_MEMORY_BYTES_MAX / 4 * 3) journal_move_to_file(journal);
+        journal->ask_at = journal->room_end;
+        return;
+    }
     if (journal->room.is_running || journal->error) {
         journal->ask_at = journal->room_end;
         return;

@@ -72,6 +72,7 @@ void journal_publish_position(struct journal *journal, uint64_t position)
 {
     if (position <= journal->published) return;
     journal->published = position;
+    if (journal->is_in_memory) return;
     journal_live_publish(journal->meta.live, journal->meta.waiters, position);
 }
 
@@ -239,6 +240,10 @@ static void start_write(struct journal *journal)
 void journal_step(struct journal *journal)
 {
     if (journal->step.is_running || journal->error) return;
+    if (journal->is_in_memory) {
+        if (journal->sync_target > journal->synced) journal_move_to_file(journal);
+        return;
+    }
     if (journal->sync_target > journal->synced) {
         start_sync(journal);
     } else if (journal->write_target > journal->written && journal->buffer_head) {
@@ -249,7 +254,7 @@ void journal_step(struct journal *journal)
 void journal_publish(struct journal *journal)
 {
     if (journal->error || journal->publish == JOURNAL_PUBLISH_SYNCED) return;
-    if (journal->way == JOURNAL_MAPPED) {
+    if (journal->way == JOURNAL_MAPPED || journal->is_in_memory) {
         journal_publish_position(journal, journal_here(journal));
         return;
     }

@@ -242,6 +242,18 @@ START_TEST(a_segment_that_is_gone_is_corruption)
 }
 END_TEST
 
+START_TEST(a_journal_without_its_meta_is_not_made_anew)
+{
+    char file[160];
+
+    make_journal(50, 60);
+    (void)snprintf(file, sizeof(file), "%s/meta", fixture.path);
+    ck_assert_int_eq(unlink(file), 0);
+    ck_assert_int_eq(try_open(), -EBADMSG);
+    ck_assert(file_exists(1, "log"));
+}
+END_TEST
+
 START_TEST(files_of_another_journal_do_not_fit)
 {
     char other[160], file[160];
@@ -504,6 +516,7 @@ int main(void)
     tcase_add_test(cases, a_note_behind_the_damage_tells_of_the_sync);
     tcase_add_test(cases, the_caller_may_know_of_a_sync);
     tcase_add_test(cases, a_segment_that_is_gone_is_corruption);
+    tcase_add_test(cases, a_journal_without_its_meta_is_not_made_anew);
     tcase_add_test(cases, files_of_another_journal_do_not_fit);
     tcase_add_test(cases, an_index_that_is_missing_or_wrong_is_made_anew);
     tcase_add_test(bytes, no_flipped_byte_makes_wrong_data);
