@@ -137,6 +137,7 @@ static int take_move(struct journal *journal)
         journal_meta_close(journal->os, &move->meta);
         return rc;
     }
+    assert(journal->active == move->segment && from != move->segment);
     free(from->map);
     free(from);
     journal->meta = move->meta;
