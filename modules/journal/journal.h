@@ -49,6 +49,9 @@ struct journal_settings {
      * whatever the time zone) than the segment's first: 1000, 60000, 3600000, 86400000, or any
      * other number. 0: never. */
     uint64_t roll_ms;
+    /* Written by any number of threads and processes through journal_writer.h, and only so; else by
+     * one through this header. Such a journal is rolled by size only. */
+    bool has_several_writers;
 };
 
 enum journal_way { JOURNAL_MAPPED, JOURNAL_BUFFERED };

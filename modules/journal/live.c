@@ -1,23 +1,32 @@
 #include "modules/journal/live.h"
 
-#include <stdbool.h>
-
 #include "modules/base/crc32c.h"
 #include "modules/base/endian.h"
 #include "modules/base/futex.h"
 
-void journal_live_publish(struct journal_live *live, struct journal_waiters *waiters,
-                          uint64_t position)
+void journal_live_wake(struct journal_waiters *waiters)
 {
-    atomic_store_explicit(&live->published, position, memory_order_release);
     if (!waiters) return;
-    /* Of this store and the load below, and a sleeper's flag and look at published, one side sees
-     * the other: nobody sleeps through a frame. */
+    /* Of the store before and the load below, and a sleeper's flag and look at published, one side
+     * sees the other: nobody sleeps through a frame. */
     atomic_thread_fence(memory_order_seq_cst);
     if (atomic_load_explicit(&waiters->is_waiting, memory_order_relaxed) == 0) return;
     atomic_store_explicit(&waiters->is_waiting, 0, memory_order_relaxed);
     atomic_fetch_add_explicit(&waiters->wake_count, 1, memory_order_release);
     (void)futex_wake_all((uint32_t *)&waiters->wake_count); /* it cannot fail on mapped memory */
+}
+
+void journal_live_publish(struct journal_live *live, struct journal_waiters *waiters,
+                          uint64_t position)
+{
+    atomic_store_explicit(&live->published, position, memory_order_release);
+    journal_live_wake(waiters);
+}
+
+bool journal_live_advance(struct journal_live *live, uint64_t *expected, uint64_t position)
+{
+    return atomic_compare_exchange_strong_explicit(&live->published, expected, position,
+                                                   memory_order_acq_rel, memory_order_acquire);
 }
 
 int journal_live_wait(const struct journal_live *live, struct journal_waiters *waiters,

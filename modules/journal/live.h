@@ -11,6 +11,7 @@
 #define MODULES_JOURNAL_LIVE_H
 #include <assert.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,10 +30,16 @@ struct journal_live {
     _Atomic uint64_t published;
     /* Written in turn, so that one is whole whenever the power goes. */
     _Alignas(JOURNAL_LINE_BYTES) struct journal_synced_note synced[2];
+    /* Of several writers. At or before the first place that nobody has claimed; moved on by whoever
+     * finds a frame there, and only to what follows that. */
+    _Alignas(JOURNAL_LINE_BYTES) _Atomic uint64_t tail;
+    /* Not 0: a sync has failed, with that error; nobody may sync until recovery. */
+    _Atomic int32_t sync_error;
 };
 static_assert(sizeof(struct journal_live) <= JOURNAL_PAGE_BYTES, "a page");
 static_assert(offsetof(struct journal_live, published) == 8, "shared by programs");
 static_assert(offsetof(struct journal_live, synced) == 64, "shared by programs");
+static_assert(offsetof(struct journal_live, tail) == 128, "shared by programs");
 
 struct journal_waiters {
     /* 1: somebody sleeps, or is about to. Stored by readers, taken back by the writer. */
@@ -45,6 +52,11 @@ static_assert(offsetof(struct journal_waiters, wake_count) == 4, "shared by prog
 /* Stores a new published position and wakes who sleeps. waiters may be NULL. */
 void journal_live_publish(struct journal_live *live, struct journal_waiters *waiters,
                           uint64_t position);
+/* The same for several writers: moves published from what is expected there to what follows it.
+ * False: somebody else did, and *expected is what they made of it. Wakes nobody. */
+bool journal_live_advance(struct journal_live *live, uint64_t *expected, uint64_t position);
+/* Wakes who sleeps for what has been published. waiters may be NULL. */
+void journal_live_wake(struct journal_waiters *waiters);
 /* Sleeps until boot or the published position are not what was seen any more, or timeout_us is over
  * (futex.h); may return early. 0, -ETIMEDOUT or -EINTR. */
 int journal_live_wait(const struct journal_live *live, struct journal_waiters *waiters,

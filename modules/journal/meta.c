@@ -16,7 +16,10 @@
 
 static const uint32_t meta_magic = 0x6d726a53; /* "Sjrm" */
 static const uint64_t writer_lock = UINT64_C(1) << 40;
+static const uint64_t shared_lock = (UINT64_C(1) << 40) + 1;
+static const uint64_t slot_locks = UINT64_C(1) << 41;
 
+enum { FLAG_SEVERAL_WRITERS = 1 };
 enum { CRC_OFFSET = JOURNAL_PAGE_BYTES - 4, META_BYTES = 2 * JOURNAL_PAGE_BYTES };
 
 char *journal_join_path(const char *path, const char *name)
@@ -48,6 +51,7 @@ static void store_page(uint8_t *page, const struct journal_meta *meta)
     store_u64le(page + 16, meta->created_ms);
     store_u64le(page + 24, meta->settings.roll_bytes);
     store_u64le(page + 32, meta->settings.roll_ms);
+    store_u32le(page + 40, meta->settings.has_several_writers ? FLAG_SEVERAL_WRITERS : 0);
     store_u32le(page + CRC_OFFSET, crc32c(0, page, CRC_OFFSET));
 }
 
@@ -60,6 +64,8 @@ static int load_page(const uint8_t *page, struct journal_meta *meta)
     meta->created_ms = load_u64le(page + 16);
     meta->settings.roll_bytes = load_u64le(page + 24);
     meta->settings.roll_ms = load_u64le(page + 32);
+    if ((load_u32le(page + 40) & ~(uint32_t)FLAG_SEVERAL_WRITERS) != 0) return -EBADMSG;
+    meta->settings.has_several_writers = load_u32le(page + 40) & FLAG_SEVERAL_WRITERS;
     return journal_settings_check(&meta->settings) < 0 ? -EBADMSG : 0;
 }
 
@@ -121,7 +127,7 @@ static int create(struct os *os, const char *path, const struct journal_settings
     if (rc < 0) return rc;
     fd = open_in(os, path, "meta.new", O_RDWR | O_CREAT);
     if (fd < 0) return fd;
-    rc = os->lock(os, fd);
+    rc = os->lock_range(os, fd, 0, 0, OS_LOCK_EXCLUSIVE, true);
     if (rc < 0) goto out;
     other = open_in(os, path, "meta", O_RDWR);
     if (other >= 0) { /* somebody was quicker; what we have locked may even be theirs */
@@ -171,25 +177,88 @@ static int load(struct os *os, const char *path, bool is_writer, struct journal_
     return rc < 0 ? rc : map_waiters(os, path, is_writer, meta);
 }
 
-int journal_meta_open_writer(struct os *os, const char *path,
-                             const struct journal_settings *settings, uint64_t journal,
-                             uint64_t now_ms, struct journal_meta *out_meta, bool *out_is_created)
+/* A descriptor of meta. */
+static int open_or_create(struct os *os, const char *path, const struct journal_settings *settings,
+                          uint64_t journal, uint64_t now_ms, bool *out_is_created)
 {
-    struct journal_meta meta = { .fd = -1 };
     int rc = os->mkdir(os, path, 0755);
 
     *out_is_created = false;
     if (rc < 0 && rc != -EEXIST) return rc;
     rc = open_in(os, path, "meta", O_RDWR);
-    if (rc == -ENOENT) {
-        *out_is_created = true;
-        rc = create(os, path, settings, journal, now_ms);
-        if (rc == 0) rc = open_in(os, path, "meta", O_RDWR);
-    }
+    if (rc != -ENOENT) return rc;
+    *out_is_created = true;
+    rc = create(os, path, settings, journal, now_ms);
+    return rc < 0 ? rc : open_in(os, path, "meta", O_RDWR);
+}
+
+int journal_meta_open_writer(struct os *os, const char *path,
+                             const struct journal_settings *settings, uint64_t journal,
+                             uint64_t now_ms, struct journal_meta *out_meta, bool *out_is_created)
+{
+    struct journal_meta meta = { .fd = -1 };
+    int rc = open_or_create(os, path, settings, journal, now_ms, out_is_created);
+
     if (rc < 0) return rc;
     meta.fd = rc;
     rc = os->lock_range(os, meta.fd, writer_lock, 1, OS_LOCK_EXCLUSIVE, false);
     if (rc == 0) rc = load(os, path, true, &meta);
+    if (rc == 0 && meta.settings.has_several_writers) rc = -EINVAL;
+    if (rc < 0) {
+        journal_meta_close(os, &meta);
+        return rc;
+    }
+    *out_meta = meta;
+    return 0;
+}
+
+int journal_meta_lock(struct os *os, const struct journal_meta *meta)
+{
+    return os->lock_range(os, meta->fd, shared_lock, 1, OS_LOCK_EXCLUSIVE, true);
+}
+
+void journal_meta_unlock(struct os *os, const struct journal_meta *meta)
+{
+    /* It could only fail for a lock that we do not have. */
+    (void)os->lock_range(os, meta->fd, shared_lock, 1, OS_LOCK_NONE, false);
+}
+
+int journal_meta_take_slot(struct os *os, const struct journal_meta *meta, uint32_t slot)
+{
+    return os->lock_range(os, meta->fd, slot_locks + slot, 1, OS_LOCK_EXCLUSIVE, false);
+}
+
+void journal_meta_let_slot(struct os *os, const struct journal_meta *meta, uint32_t slot)
+{
+    (void)os->lock_range(os, meta->fd, slot_locks + slot, 1, OS_LOCK_NONE, false);
+}
+
+static int take_free_slot(struct os *os, const struct journal_meta *meta, uint32_t *out_slot)
+{
+    int rc = -EUSERS;
+
+    for (uint32_t slot = 0; slot < JOURNAL_WRITERS_MAX; slot++) {
+        rc = journal_meta_take_slot(os, meta, slot);
+        *out_slot = slot;
+        if (rc != -EWOULDBLOCK) return rc;
+    }
+    return rc == -EWOULDBLOCK ? -EUSERS : rc;
+}
+
+int journal_meta_open_shared(struct os *os, const char *path,
+                             const struct journal_settings *settings, uint64_t journal,
+                             uint64_t now_ms, struct journal_meta *out_meta, uint32_t *out_slot)
+{
+    struct journal_meta meta = { .fd = -1 };
+    bool is_created;
+    int rc = open_or_create(os, path, settings, journal, now_ms, &is_created);
+
+    if (rc < 0) return rc;
+    meta.fd = rc;
+    rc = journal_meta_lock(os, &meta);
+    if (rc == 0) rc = load(os, path, true, &meta);
+    if (rc == 0 && !meta.settings.has_several_writers) rc = -EINVAL;
+    if (rc == 0) rc = take_free_slot(os, &meta, out_slot);
     if (rc < 0) {
         journal_meta_close(os, &meta);
         return rc;

@@ -13,6 +13,8 @@
 #include "modules/journal/journal.h"
 #include "modules/journal/live.h"
 
+enum { JOURNAL_WRITERS_MAX = 1024 };
+
 struct journal_meta {
     int fd;
     uint64_t journal; /* random: files of another journal never fit */
@@ -31,6 +33,18 @@ int journal_settings_check(struct journal_settings *settings);
 int journal_meta_open_writer(struct os *os, const char *path,
                              const struct journal_settings *settings, uint64_t journal,
                              uint64_t now_ms, struct journal_meta *out_meta, bool *out_is_created);
+/* The same for one of several writers: takes the first free slot. Returns with the journal locked,
+ * after waiting for that. -EUSERS: all slots are taken. */
+int journal_meta_open_shared(struct os *os, const char *path,
+                             const struct journal_settings *settings, uint64_t journal,
+                             uint64_t now_ms, struct journal_meta *out_meta, uint32_t *out_slot);
+/* Waits for the lock of several writers. */
+int journal_meta_lock(struct os *os, const struct journal_meta *meta);
+void journal_meta_unlock(struct os *os, const struct journal_meta *meta);
+/* 0: the slot's writer was dead, and stays so until journal_meta_let_slot. -EWOULDBLOCK: it lives.
+ */
+int journal_meta_take_slot(struct os *os, const struct journal_meta *meta, uint32_t slot);
+void journal_meta_let_slot(struct os *os, const struct journal_meta *meta, uint32_t slot);
 /* -ENOENT: there is none. Else as above. */
 int journal_meta_open_reader(struct os *os, const char *path, struct journal_meta *out_meta);
 void journal_meta_close(struct os *os, struct journal_meta *meta);

@@ -1,0 +1,36 @@
+/* writer_internal.h - one of several writers: writer.c opens, syncs and closes, claim.c appends and
+ * publishes. */
+#ifndef MODULES_JOURNAL_WRITER_INTERNAL_H
+#define MODULES_JOURNAL_WRITER_INTERNAL_H
+#include "modules/journal/journal_writer.h"
+#include "modules/journal/meta.h"
+#include "modules/journal/segment.h"
+
+/* The places where tests stop and kill a writer: each leaves something half done. */
+enum journal_writer_step {
+    JOURNAL_WRITER_CLAIMED, /* and the tail still points there */
+    JOURNAL_WRITER_TAIL_MOVED,
+    JOURNAL_WRITER_FILLED,    /* all but the commit */
+    JOURNAL_WRITER_COMMITTED, /* and not published */
+    JOURNAL_WRITER_NEXT_MADE, /* the next segment is there, and this one has no END */
+    JOURNAL_WRITER_ENDED,     /* and the tail still points at the END */
+    JOURNAL_WRITER_STEP_COUNT,
+};
+
+struct journal_writer {
+    struct os *os;
+    char *path;
+    struct journal_meta meta;
+    uint32_t slot;
+    struct journal_segment *segment; /* that was used last, or NULL */
+    uint64_t stuck;                  /* a position that was blocked when it was seen last */
+    void (*at_step)(void *context, enum journal_writer_step step); /* tests; else NULL */
+    void *context;
+};
+
+/* claim.c */
+/* Maps a segment unless it is. */
+int journal_writer_need_segment(struct journal_writer *writer, uint64_t number);
+/* Seals what an earlier, dead holder of this writer's slot had claimed. */
+int journal_writer_seal_slot(struct journal_writer *writer);
+#endif
