@@ -149,7 +149,7 @@ struct journal_info {
     uint64_t start, appended, published, synced;
     uint64_t last_time_ms, last_seq; /* of the last frame; 0, 0: none */
     uint64_t segment_count;
-    uint64_t reserved_bytes; /* in files, behind the last frame */
+    uint64_t reserved_bytes; /* room that is ready behind the last frame, in files */
     uint64_t buffered_bytes; /* in memory, not yet written */
     uint64_t memory_bytes;   /* of a journal that is in memory */
     uint64_t append_count, append_bytes, sync_count, roll_count, stall_count; /* since opening */

@@ -50,6 +50,7 @@ struct room_job {
     struct journal_segment *segment;  /* to make room in; NULL: a new segment is to be made */
     struct journal_segment *made;     /* by run(), then */
     uint64_t end;                     /* of the room */
+    uint64_t reserve_end;             /* so far blocks are reserved at once, if there are any */
     struct journal_segment *unwanted; /* to close first */
     struct journal_segment_header header;
     const char *path;

@@ -23,6 +23,14 @@ static uint64_t ahead_bytes(const struct journal *journal)
     return ahead < JOURNAL_AHEAD_BYTES_MAX ? ahead : JOURNAL_AHEAD_BYTES_MAX;
 }
 
+/* The next segment is made some windows before this one is full, for it takes syncs. */
+static uint64_t next_is_due_at(const struct journal *journal)
+{
+    uint64_t capacity = journal->active->capacity, before = 4 * ahead_bytes(journal);
+
+    return capacity - (before < capacity / 2 ? before : capacity / 2);
+}
+
 static void run_room(struct io_job *job, struct os *os)
 {
     struct room_job *room = (struct room_job *)job;
@@ -30,6 +38,10 @@ static void run_room(struct io_job *job, struct os *os)
     journal_segment_close(os, room->unwanted);
     room->unwanted = NULL;
     if (room->segment) {
+        /* Not for the last blocks of a disk: what is needed is asked for below, and told of. */
+        if (room->kind != JOURNAL_ROOM_NONE && room->segment->size_bytes < room->end) {
+            (void)journal_segment_reserve(os, room->segment, room->reserve_end);
+        }
         job->rc = journal_segment_make_room(os, room->segment, room->end, room->kind);
     } else {
         job->rc = journal_segment_create(os, room->path, &room->header, room->end, room->kind,
@@ -72,6 +84,11 @@ void journal_room_ask(struct journal *journal, struct journal_segment *segment, 
     end = page_ceiling(end);
     journal->room.segment = segment;
     journal->room.end = end < segment->capacity ? end : segment->capacity;
+    /* A sync of much holds reserving up (the file system's own journal), but not touching. So a
+     * journal that is large already reserves some windows at once. */
+    end +=
+        ahead_bytes(journal) < JOURNAL_AHEAD_BYTES_MAX ? 0 : 4 * (uint64_t)JOURNAL_AHEAD_BYTES_MAX;
+    journal->room.reserve_end = end < segment->capacity ? end : segment->capacity;
     journal->room.header = (struct journal_segment_header){ 0 };
     submit(journal);
 }
@@ -114,11 +131,16 @@ void journal_room_plan(struct journal *journal)
         return;
     }
     /* Half of what lies ahead may be used up before more is asked for. */
+    if (journal->room_end < active->capacity && journal->room_end < end - ahead / 2) {
+        journal_room_ask(journal, active, end);
+    } else if (!journal->next && journal->offset > next_is_due_at(journal)) {
+        journal_room_ask_segment(journal, 0);
+    }
+    journal->ask_at = UINT64_MAX;
     if (journal->room_end < active->capacity) {
-        if (journal->room_end < end - ahead / 2) journal_room_ask(journal, active, end);
         journal->ask_at = journal->room_end > ahead / 2 ? journal->room_end - ahead / 2 : 0;
-    } else {
-        if (!journal->next && end > active->capacity) journal_room_ask_segment(journal, 0);
-        journal->ask_at = journal->next ? UINT64_MAX : active->capacity - ahead;
+    }
+    if (!journal->next && next_is_due_at(journal) < journal->ask_at) {
+        journal->ask_at = next_is_due_at(journal);
     }
 }

@@ -56,6 +56,17 @@ static int segment_map(struct os *os, int fd, const struct journal_segment_heade
     return 0;
 }
 
+int journal_segment_reserve(struct os *os, struct journal_segment *segment, uint64_t end)
+{
+    int rc;
+
+    if (end <= segment->size_bytes) return 0;
+    rc = os->allocate(os, segment->fd, 0, end);
+    if (rc < 0) return rc;
+    segment->size_bytes = end;
+    return 0;
+}
+
 static int create_at(struct os *os, const char *path, const char *file,
                      const struct journal_segment_header *header, uint64_t room_bytes,
                      enum journal_room kind, struct journal_segment **out_segment)
@@ -68,9 +79,12 @@ static int create_at(struct os *os, const char *path, const char *file,
     journal_segment_header_store(bytes, header);
     rc = os_write_all(os, fd, bytes, sizeof(bytes), 0);
     if (rc == 0) rc = segment_map(os, fd, header, true, &segment);
-    if (rc == 0) rc = journal_segment_make_room(os, segment, page_ceiling(room_bytes), kind);
+    if (rc == 0 && kind != JOURNAL_ROOM_NONE)
+        rc = journal_segment_reserve(os, segment, page_ceiling(room_bytes));
     if (rc == 0) rc = os->fsync(os, fd);
     if (rc == 0) rc = os->fsync_directory(os, path);
+    /* Touched last: a sync of the file would write-protect what had been touched before it. */
+    if (rc == 0) rc = journal_segment_make_room(os, segment, page_ceiling(room_bytes), kind);
     if (rc < 0) {
         if (segment) {
             journal_segment_close(os, segment);
@@ -139,17 +153,6 @@ void journal_segment_close(struct os *os, struct journal_segment *segment)
     free(segment);
 }
 
-static int reserve(struct os *os, struct journal_segment *segment, uint64_t end)
-{
-    int rc;
-
-    if (end <= segment->size_bytes) return 0;
-    rc = os->allocate(os, segment->fd, 0, end);
-    if (rc < 0) return rc;
-    segment->size_bytes = end;
-    return 0;
-}
-
 int journal_segment_make_room(struct os *os, struct journal_segment *segment, uint64_t end,
                               enum journal_room kind)
 {
@@ -157,7 +160,7 @@ int journal_segment_make_room(struct os *os, struct journal_segment *segment, ui
     int rc = 0;
 
     assert(end % JOURNAL_PAGE_BYTES == 0 && end <= segment->capacity);
-    if (kind != JOURNAL_ROOM_NONE) rc = reserve(os, segment, end);
+    if (kind != JOURNAL_ROOM_NONE) rc = journal_segment_reserve(os, segment, end);
     while (rc == 0 && done < end) {
         uint64_t piece = end - done < JOURNAL_TOUCH_BYTES ? end - done : JOURNAL_TOUCH_BYTES;
         if (kind == JOURNAL_ROOM_TOUCHED) rc = os->populate(os, segment->map + done, piece);

@@ -39,6 +39,9 @@ int journal_segment_open(struct os *os, const char *path, uint64_t journal, uint
 /* Accepts NULL. Unmaps and closes; the file stays. */
 void journal_segment_close(struct os *os, struct journal_segment *segment);
 
+/* Reserves blocks up to end, a multiple of the page size and at most capacity, if they are not yet.
+ */
+int journal_segment_reserve(struct os *os, struct journal_segment *segment, uint64_t end);
 /* Raises room_end to end, a multiple of the page size and at most capacity. What was done before an
  * error counts. */
 int journal_segment_make_room(struct os *os, struct journal_segment *segment, uint64_t end,
