@@ -29,14 +29,22 @@ static void bury_key(void *context, struct dict_node *node)
 
 bool keyspace_bury(struct keyspace *keyspace, uint64_t step_max)
 {
-    struct grave *grave = keyspace->graves;
-    if (!grave) return false;
-    if (dict_drain(&grave->keys, step_max, bury_key, keyspace)) return true;
-    keyspace->graves = grave->next;
+    struct grave **link = &keyspace->graves;
+    while (*link && (*link)->is_pictured)
+        link = &(*link)->next;
+    if (!*link) return false;
+    if (dict_drain(&(*link)->keys, step_max, bury_key, keyspace)) return true;
+    keyspace_close_grave(link);
+    return *link != NULL;
+}
+
+void keyspace_close_grave(struct grave **link)
+{
+    struct grave *grave = *link;
+    *link = grave->next;
     dict_finish(&grave->keys);
     heap_finish(&grave->expiring);
     free(grave);
-    return keyspace->graves != NULL;
 }
 
 void keyspace_empty_database(struct keyspace *keyspace, struct database *database)
@@ -59,11 +67,14 @@ void keyspace_flush(struct keyspace *keyspace, unsigned database)
 
     keyspace->changes += home->keys.count;
     if (home->due_index != HEAP_NOT_THERE) heap_remove(&keyspace->due, home);
-    if (home->keys.count > FLUSH_AT_ONCE) grave = malloc(sizeof(*grave));
+    if (home->keys.count > FLUSH_AT_ONCE || keyspace->picture.is_running)
+        grave = malloc(sizeof(*grave));
     if (!grave) { /* few keys, or so little memory that freeing at once is the better choice */
+        keyspace_picture_visit_all(keyspace, home);
         keyspace_empty_database(keyspace, home);
     } else {
-        *grave = (struct grave){ home->keys, home->expiring, keyspace->graves };
+        *grave = (struct grave){ home->keys, home->expiring, keyspace->graves,
+                                 keyspace->picture.is_running };
         keyspace->graves = grave;
     }
     dict_init(&home->keys, offsetof(struct key, name), seed);

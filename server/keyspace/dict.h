@@ -17,7 +17,8 @@ struct random;
 struct dict_node {
     struct dict_node *next; /* in its bucket */
     uint32_t hash;          /* of the name, by dict_hash */
-    uint32_t name_size;
+    uint32_t name_size : 31;
+    uint32_t is_marked : 1; /* the caller's */
 };
 
 struct dict_table {
@@ -34,6 +35,8 @@ struct dict {
     uint64_t seed;
     size_t name_offset;
 };
+
+#define DICT_NAME_BYTES_MAX (UINT32_MAX >> 1)
 
 /* seed: random, so that nobody can prepare names that collide. Needs no memory. */
 void dict_init(struct dict *dict, size_t name_offset, uint64_t seed);

@@ -35,13 +35,9 @@ void keyspace_drop_expiry(struct keyspace *keyspace, struct key *key)
     due_changed(keyspace, database);
 }
 
-int keyspace_set_expiry(struct keyspace *keyspace, struct key *key, int64_t at_ms)
+static int place_expiry(struct keyspace *keyspace, struct key *key, int64_t at_ms)
 {
     struct database *database = database_of(keyspace, key);
-    if (at_ms == -1) {
-        keyspace_drop_expiry(keyspace, key);
-        return 0;
-    }
     if (key->expiry_index == HEAP_NOT_THERE) {
         int rc = heap_add(&database->expiring, key, at_ms);
         if (rc < 0) return rc;
@@ -51,6 +47,14 @@ int keyspace_set_expiry(struct keyspace *keyspace, struct key *key, int64_t at_m
     }
     database->expiry_sum += at_ms;
     due_changed(keyspace, database);
+    return 0;
+}
+
+int keyspace_set_expiry(struct keyspace *keyspace, struct key *key, int64_t at_ms)
+{
+    keyspace_save_first(keyspace, key);
+    if (at_ms != -1) return place_expiry(keyspace, key, at_ms);
+    keyspace_drop_expiry(keyspace, key);
     return 0;
 }
 
@@ -75,6 +79,7 @@ bool keyspace_must_expire(const struct keyspace *keyspace, const struct key *key
 
 void keyspace_expire_key(struct keyspace *keyspace, struct key *key)
 {
+    keyspace_save_first(keyspace, key);
     if (keyspace->hooks.on_expire)
         keyspace->hooks.on_expire(keyspace->hooks.context, key_database(keyspace, key),
                                   key_name(key));
@@ -87,7 +92,7 @@ static void put_back(struct keyspace *keyspace, struct key *const *held, const i
                      unsigned held_count)
 {
     for (unsigned i = 0; i < held_count; i++) {
-        int rc = keyspace_set_expiry(keyspace, held[i], times[i]);
+        int rc = place_expiry(keyspace, held[i], times[i]);
         assert(rc == 0); /* heaps keep a spare segment: there is room for what was just there */
     }
 }

@@ -57,6 +57,9 @@ void keyspace_free_key(struct keyspace *keyspace, struct key *key)
 void keyspace_destroy(struct keyspace *keyspace)
 {
     if (!keyspace) return;
+    keyspace_picture_abandon(keyspace);
+    while (keyspace_picture_step(keyspace, UINT64_MAX))
+        ;
     while (keyspace_bury(keyspace, UINT64_MAX))
         ;
     for (unsigned i = 0; i < keyspace->database_count; i++)
@@ -89,7 +92,9 @@ struct key *keyspace_find(struct keyspace *keyspace, unsigned database, struct s
 {
     struct dict *keys = &database_at(keyspace, database)->keys;
     struct key *key = (struct key *)(void *)dict_find(keys, name, dict_hash(keys, name));
-    if (!key || !keyspace_must_expire(keyspace, key)) return key;
+    if (!key) return NULL;
+    keyspace_save_first(keyspace, key);
+    if (!keyspace_must_expire(keyspace, key)) return key;
     keyspace_expire_key(keyspace, key);
     return NULL;
 }
@@ -104,11 +109,12 @@ static struct key *key_create(struct keyspace *keyspace, struct database *databa
                               struct slice name)
 {
     struct key *key;
-    if (name.size > UINT32_MAX) return NULL;
+    if (name.size > DICT_NAME_BYTES_MAX) return NULL;
     key = malloc(sizeof(*key) + name.size);
     if (!key) return NULL;
     key->node = (struct dict_node){ .hash = dict_hash(&database->keys, name),
-                                    .name_size = (uint32_t)name.size };
+                                    .name_size = (uint32_t)name.size & DICT_NAME_BYTES_MAX,
+                                    .is_marked = keyspace->mark };
     key->value = NULL;
     key->expiry_index = HEAP_NOT_THERE;
     key->accessed_at = access_clock(keyspace) & 0xffffffu;
@@ -141,6 +147,7 @@ int keyspace_add(struct keyspace *keyspace, unsigned database, struct slice name
 void keyspace_remove(struct keyspace *keyspace, struct key *key)
 {
     struct database *home = database_of(keyspace, key);
+    keyspace_save_first(keyspace, key);
     keyspace_drop_expiry(keyspace, key);
     dict_remove(&home->keys, &key->node);
     keyspace->may_rehash = true;
@@ -152,6 +159,7 @@ void keyspace_replace(struct keyspace *keyspace, struct key *key, struct value *
                       bool keep_ttl)
 {
     struct value *old = key->value;
+    keyspace_save_first(keyspace, key);
     keyspace->value_bytes += value->type->counted_bytes(value);
     keyspace->value_bytes -= old->type->counted_bytes(old);
     key->value = value;
@@ -168,6 +176,7 @@ int keyspace_move(struct keyspace *keyspace, struct key *key, unsigned database,
     int rc = -ENOMEM;
 
     if (from == to && slice_equal(key_name(key), name)) return 0;
+    keyspace_save_first(keyspace, key);
     moved = key_create(keyspace, to, name);
     if (!moved) return -ENOMEM;
     if (expires_at != -1) {
@@ -178,6 +187,7 @@ int keyspace_move(struct keyspace *keyspace, struct key *key, unsigned database,
     old = (struct key *)(void *)dict_find(&to->keys, name, moved->node.hash);
     rc = dict_add(&to->keys, &moved->node);
     if (rc < 0) goto out;
+    if (old) keyspace_save_first(keyspace, old);
     keyspace->may_rehash = true;
     moved->value = key->value;
     moved->accessed_at = key->accessed_at;

@@ -5,6 +5,7 @@
 #include "modules/base/random.h"
 #include "server/keyspace/dict.h"
 #include "server/keyspace/keyspace.h"
+#include "server/keyspace/picture.h"
 
 #include <assert.h>
 
@@ -19,6 +20,17 @@ struct key {
 };
 static_assert(offsetof(struct key, name) == 32, "what a key costs");
 
+/* While a picture is taken (picture.h): what is still to be visited, and by whom. */
+struct picture {
+    void (*save)(void *context, const struct pictured_key *key); /* NULL: nothing is saved */
+    void *context;
+    bool is_running;
+    unsigned slot;                           /* of the database that is walked now */
+    uint64_t cursor;                         /* in its dict */
+    uint64_t visited_count, total_count;     /* keys */
+    uint8_t numbers[KEYSPACE_DATABASES_MAX]; /* of the slots, when it was begun */
+};
+
 struct database {
     struct dict keys;
     struct heap expiring;
@@ -32,6 +44,7 @@ struct grave {
     struct dict keys;
     struct heap expiring;
     struct grave *next;
+    bool is_pictured; /* some of its keys may belong to the picture that is taken: it buries them */
 };
 
 struct keyspace {
@@ -45,6 +58,8 @@ struct keyspace {
     bool is_active;        /* expires keys that nobody asks for */
     bool may_rehash;       /* a table was added to or removed from since none was being rehashed */
     struct grave *graves;
+    struct picture picture;
+    bool mark; /* of keys that the picture has, or that are no part of it; else of all keys */
     struct random random;
     uint64_t key_bytes, value_bytes; /* graves included */
     uint64_t expired_keys, changes;
@@ -71,6 +86,19 @@ void keyspace_init_database(struct keyspace *keyspace, unsigned number, uint64_t
 void keyspace_empty_database(struct keyspace *keyspace, struct database *database);
 /* Destroys at most step_max of the keys that flushes have set aside: true when more are left. */
 bool keyspace_bury(struct keyspace *keyspace, uint64_t step_max);
+/* Takes an empty grave out of the row. */
+void keyspace_close_grave(struct grave **link);
+
+/* ---- picture.c ---- */
+/* Gives the picture that is taken a key that it has not visited. */
+void keyspace_picture_visit(struct keyspace *keyspace, struct key *key);
+/* The same for all keys of a database, at once. */
+void keyspace_picture_visit_all(struct keyspace *keyspace, struct database *database);
+/* To be called before a key changes or goes. */
+static inline void keyspace_save_first(struct keyspace *keyspace, struct key *key)
+{
+    if (key->node.is_marked != keyspace->mark) keyspace_picture_visit(keyspace, key);
+}
 
 /* ---- expiry.c ---- */
 void keyspace_drop_expiry(struct keyspace *keyspace, struct key *key);

@@ -53,11 +53,11 @@ struct name_node *name_table_get(struct name_table *table, unsigned database, st
 {
     struct name_node *node = name_table_find(table, database, name);
     if (node) return node;
-    if (!has_database(table, database) || name.size > UINT32_MAX) return NULL;
+    if (!has_database(table, database) || name.size > DICT_NAME_BYTES_MAX) return NULL;
     node = calloc(1, node_bytes(table, name));
     if (!node) return NULL;
     node->node.hash = dict_hash(&table->dicts[database], name);
-    node->node.name_size = (uint32_t)name.size;
+    node->node.name_size = (uint32_t)name.size & DICT_NAME_BYTES_MAX;
     node->database = database;
     if (name.size > 0) memcpy((uint8_t *)node + table->node_size, name.bytes, name.size);
     if (dict_add(&table->dicts[database], &node->node) < 0) {

@@ -30,7 +30,8 @@ static void setup(void)
     for (uint32_t i = 0; i < NODES; i++) {
         struct node *node = &nodes[i];
         node->number = i;
-        node->link.name_size = (uint32_t)snprintf(node->name, sizeof(node->name), "name:%u", i);
+        node->link.name_size =
+            (uint32_t)snprintf(node->name, sizeof(node->name), "name:%u", i) & 15u;
         node->link.hash = dict_hash(&dict, slice_of(node->name, node->link.name_size));
     }
 }
