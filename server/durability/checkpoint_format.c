@@ -1,0 +1,141 @@
+#include "server/durability/checkpoint_format.h"
+
+#include "modules/base/crc32c.h"
+#include "modules/base/endian.h"
+
+#include <assert.h>
+#include <errno.h>
+
+static const uint8_t magic[8] = { 'S', 'l', 'u', 'i', 'c', 'e', 'C', 'P' };
+
+enum { HEAD_CRC_OFFSET = 12, RECORD_EXPIRES = 1u << 0 };
+
+static uint32_t head_crc(const uint8_t bytes[CHECKPOINT_HEAD_BYTES])
+{
+    static const uint8_t zero[4];
+    uint32_t crc = crc32c(0, bytes, HEAD_CRC_OFFSET);
+    crc = crc32c(crc, zero, sizeof(zero));
+    return crc32c(crc, bytes + HEAD_CRC_OFFSET + 4, CHECKPOINT_HEAD_BYTES - HEAD_CRC_OFFSET - 4);
+}
+
+void checkpoint_head_write(const struct checkpoint_head *head, uint8_t bytes[CHECKPOINT_HEAD_BYTES])
+{
+    memset(bytes, 0, CHECKPOINT_HEAD_BYTES);
+    memcpy(bytes, magic, sizeof(magic));
+    store_u32le(bytes + 8, CHECKPOINT_VERSION);
+    store_u64le(bytes + 16, head->number);
+    store_u64le(bytes + 24, head->log_id);
+    store_u64le(bytes + 32, head->log_position);
+    store_u64le(bytes + 40, head->time_ms);
+    store_u32le(bytes + HEAD_CRC_OFFSET, head_crc(bytes));
+}
+
+/* Another version may have its checksum elsewhere, so the version is looked at first. */
+int checkpoint_head_read(const uint8_t bytes[CHECKPOINT_HEAD_BYTES],
+                         struct checkpoint_head *out_head, uint32_t *out_version)
+{
+    *out_version = load_u32le(bytes + 8);
+    if (memcmp(bytes, magic, sizeof(magic)) != 0) return -EBADMSG;
+    if (load_u32le(bytes + HEAD_CRC_OFFSET) != head_crc(bytes))
+        return *out_version == CHECKPOINT_VERSION ? -EBADMSG : -EPROTONOSUPPORT;
+    if (*out_version != CHECKPOINT_VERSION) return -EPROTONOSUPPORT;
+    *out_head = (struct checkpoint_head){
+        .number = load_u64le(bytes + 16),
+        .log_id = load_u64le(bytes + 24),
+        .log_position = load_u64le(bytes + 32),
+        .time_ms = load_u64le(bytes + 40),
+    };
+    return 0;
+}
+
+uint32_t checkpoint_head_seed(const uint8_t bytes[CHECKPOINT_HEAD_BYTES])
+{
+    return load_u32le(bytes + HEAD_CRC_OFFSET);
+}
+
+/* ---- blocks ---- */
+
+static uint32_t block_crc(const uint8_t *block, uint32_t size, uint32_t seed)
+{
+    return crc32c(seed, block + 4, CHECKPOINT_BLOCK_HEADER_BYTES - 4 + (size_t)size);
+}
+
+void checkpoint_block_seal(uint8_t *block, uint32_t size, enum checkpoint_block_kind kind,
+                           uint64_t offset, uint32_t seed)
+{
+    assert(size <= CHECKPOINT_BLOCK_DATA_MAX);
+    store_u32le(block + 4, size);
+    store_u32le(block + 8, (uint32_t)kind);
+    store_u32le(block + 12, 0);
+    store_u64le(block + 16, offset);
+    store_u32le(block, block_crc(block, size, seed));
+}
+
+int checkpoint_block_read(const uint8_t bytes[CHECKPOINT_BLOCK_HEADER_BYTES], uint64_t offset,
+                          struct checkpoint_block *out_block)
+{
+    uint32_t size = load_u32le(bytes + 4), kind = load_u32le(bytes + 8);
+    if (size == 0 || size > CHECKPOINT_BLOCK_DATA_MAX) return -EBADMSG;
+    if (kind != CHECKPOINT_BLOCK_RECORDS && kind != CHECKPOINT_BLOCK_END) return -EBADMSG;
+    if (kind == CHECKPOINT_BLOCK_END && size != CHECKPOINT_END_BYTES) return -EBADMSG;
+    if (load_u32le(bytes + 12) != 0 || load_u64le(bytes + 16) != offset) return -EBADMSG;
+    *out_block =
+        (struct checkpoint_block){ load_u32le(bytes), size, (enum checkpoint_block_kind)kind };
+    return 0;
+}
+
+bool checkpoint_block_is_whole(const uint8_t *block, uint32_t seed)
+{
+    return load_u32le(block) == block_crc(block, load_u32le(block + 4), seed);
+}
+
+void checkpoint_end_write(const struct checkpoint_end *end, uint8_t bytes[CHECKPOINT_END_BYTES])
+{
+    store_u64le(bytes, end->record_bytes);
+    store_u64le(bytes + 8, end->key_count);
+    store_u64le(bytes + 16, end->record_count);
+}
+
+void checkpoint_end_read(const uint8_t bytes[CHECKPOINT_END_BYTES], struct checkpoint_end *out_end)
+{
+    *out_end =
+        (struct checkpoint_end){ load_u64le(bytes), load_u64le(bytes + 8), load_u64le(bytes + 16) };
+}
+
+/* ---- records ---- */
+
+size_t checkpoint_record_write(const struct checkpoint_record *record,
+                               uint8_t bytes[CHECKPOINT_RECORD_BYTES_MAX])
+{
+    bool expires = record->expires_at_ms != -1;
+    bytes[0] = (uint8_t)record->kind;
+    bytes[1] = expires ? RECORD_EXPIRES : 0;
+    store_u16le(bytes + 2, (uint16_t)record->database);
+    store_u32le(bytes + 4, record->name_size);
+    store_u64le(bytes + 8, record->value_size);
+    if (expires) store_u64le(bytes + 16, (uint64_t)record->expires_at_ms);
+    return expires ? CHECKPOINT_RECORD_BYTES_MAX : CHECKPOINT_RECORD_BYTES_MIN;
+}
+
+size_t checkpoint_record_size(const uint8_t bytes[CHECKPOINT_RECORD_BYTES_MIN])
+{
+    return bytes[1] & RECORD_EXPIRES ? CHECKPOINT_RECORD_BYTES_MAX : CHECKPOINT_RECORD_BYTES_MIN;
+}
+
+int checkpoint_record_read(const uint8_t *bytes, struct checkpoint_record *out_record)
+{
+    uint8_t kind = bytes[0], flags = bytes[1];
+    if (kind < CHECKPOINT_STRING || kind > CHECKPOINT_STORE) return -EBADMSG;
+    if (flags & ~(unsigned)RECORD_EXPIRES) return -EBADMSG;
+    *out_record = (struct checkpoint_record){
+        .kind = (enum checkpoint_record_kind)kind,
+        .database = load_u16le(bytes + 2),
+        .name_size = load_u32le(bytes + 4),
+        .value_size = load_u64le(bytes + 8),
+        .expires_at_ms = flags & RECORD_EXPIRES ? (int64_t)load_u64le(bytes + 16) : -1,
+    };
+    /* What is no key has nothing of one. */
+    if (kind == CHECKPOINT_STORE && (flags != 0 || out_record->database || out_record->name_size))
+        return -EBADMSG;
+    return 0;
+}
