@@ -96,6 +96,7 @@ static void init_links(struct client *client)
     list_init(&client->closing_link);
     list_init(&client->producing_link);
     list_init(&client->eviction_link);
+    list_init(&client->held_link);
 }
 
 static void free_client(struct client *client)
@@ -249,6 +250,7 @@ static void close_client(struct client *client)
     (void)close(client->fd); /* a socket has nothing left to report */
     client->fd = -1;
     release_input(client);
+    forget_held(client);
     chain_clear(&client->output);
     list_push_back(&net->gone, &client->closing_link);
 }
@@ -287,6 +289,11 @@ struct net *client_net(const struct client *client)
 void *client_session(const struct client *client)
 {
     return (void *)client->session; /* its own memory, whatever the view of the rest */
+}
+
+struct slice client_request(const struct client *client)
+{
+    return framer_request(&client->framer);
 }
 
 struct reply *client_reply(struct client *client)

@@ -15,6 +15,11 @@ void *client_session(const struct client *client);
 /* Where answers go. Its protocol is the client's (HELLO sets it). */
 struct reply *client_reply(struct client *client);
 
+/* The request that on_request was called with, as it came (framer_request); good until that
+ * returns.
+ */
+struct slice client_request(const struct client *client);
+
 /* Parking: no further request of it is taken until unparked; what it sends meanwhile waits (what
  * was read with the request in memory, the rest in the socket), a disconnect is still noticed.
  * Calls pair up; parking twice is our mistake. After unpark the waiting input goes on within this

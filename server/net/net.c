@@ -115,6 +115,7 @@ static void init_lists(struct net *net)
     list_init(&net->listeners);
     list_init(&net->all);
     list_init(&net->output);
+    list_init(&net->held);
     list_init(&net->ready);
     list_init(&net->yielded);
     list_init(&net->deferred);
@@ -228,6 +229,7 @@ void net_info(const struct net *net, struct net_info *out_info)
     out_info->input_buffer_max_bytes = net->last_round.input_max_bytes;
     out_info->output_buffer_max_bytes = net->last_round.output_max_bytes;
     out_info->heap_input_bytes = net->input_heap_bytes;
+    out_info->held_clients = net->held_client_count;
 }
 
 void net_reset_statistics(struct net *net)

@@ -32,6 +32,10 @@ struct net_handlers {
     /* All requests of this turn were handled, nothing was flushed yet. True: there is work for
      * another turn at once (the loop will not sleep). May write replies, park, unpark, close. */
     bool (*on_turn_end)(void *context);
+    /* Before answers leave, once a turn: the ticket that all which were written since the last time
+     * wait for (net_release); 0: they may leave. Tickets grow; at most two are waited for at one
+     * time. NULL: answers never wait. */
+    uint64_t (*on_flush)(void *context);
     /* At the end of every turn, after the flush: microseconds that the loop may sleep, -1 for any
      * time. With work left for another turn it does not sleep all the same. */
     int64_t (*on_before_wait)(void *context);
@@ -88,6 +92,11 @@ uint16_t net_tcp_port(const struct net *net); /* the first TCP listener's; 0: no
 void net_hold_input(struct net *net, int64_t delta_bytes);
 void net_set_limits(struct net *net, const struct net_limits *limits);
 
+/* Answers that wait for this ticket or an earlier one may leave; they do with the next flush. */
+void net_release(struct net *net, uint64_t ticket);
+/* What answers wait for will not come, and they are not true: their clients are closed. */
+void net_close_held(struct net *net);
+
 struct client *net_client_by_id(struct net *net, uint64_t id); /* NULL: gone */
 /* In order of connecting. each may close clients, not free them; stops at the first true. */
 void net_each_client(struct net *net, bool (*each)(void *context, struct client *client),
@@ -104,6 +113,7 @@ struct net_info {
     uint64_t accept_errors,
         reads_deferred; /* sockets not read because memory for input was short */
     uint64_t turns;
+    uint64_t held_clients; /* whose answers wait for a ticket */
 };
 /* Costs the same however many clients there are. */
 void net_info(const struct net *net, struct net_info *out_info);

@@ -1,6 +1,6 @@
 /* net_internal.h - what the files of net share: the set, a client, and who may call whom.
  *
- * net.c (the turn) over listener.c, input.c, output.c, sweep.c, evict.c over client.c (one
+ * net.c (the turn) over listener.c, input.c, output.c, hold.c, sweep.c, evict.c over client.c (one
  * connection's life). */
 #ifndef SERVER_NET_NET_INTERNAL_H
 #define SERVER_NET_NET_INTERNAL_H
@@ -73,8 +73,17 @@ struct client {
     size_t input_begin, input_size, input_capacity;
     size_t block_wanted; /* while deferred: the size of the block it needs to go on, or 0 */
 
+    /* Of the output, what was there when it was last flushed; and its last bytes, which wait. */
+    size_t seen_bytes;
+    struct held_output {
+        uint64_t ticket;
+        size_t bytes;
+    } held[2]; /* the older first */
+    unsigned held_count;
+
     /* Each in the list of the same name in struct net; free_client takes it out of all. */
     struct list_link all_link, output_link, ready_link, deferred_link, closing_link, producing_link;
+    struct list_link held_link;
     struct list_link eviction_link; /* only inside evict_clients */
     struct client *next_by_id;
     uint64_t id, connected_us, last_active_us;
@@ -100,8 +109,10 @@ struct net {
     int spare_fd; /* given up to accept and close when there are no descriptors */
 
     struct list_link listeners;
-    struct list_link all;     /* clients in order of connecting */
-    struct list_link output;  /* clients that may have something to flush */
+    struct list_link all;    /* clients in order of connecting */
+    struct list_link output; /* clients that may have something to flush */
+    struct list_link held;   /* clients of whose output some waits for a ticket */
+    uint64_t held_client_count;
     struct list_link ready;   /* clients whose waiting input can go on */
     int64_t held_input_bytes; /* by requests that wait for memory above net */
     struct list_link hungry;  /* producers that wait for memory for answers (producing_link) */
@@ -168,6 +179,21 @@ void run_producers(struct net *net);
 void feed_producers(struct net *net);
 void flush_all(struct net *net);
 void drop_producer(struct client *client);
+
+/* ---- hold.c ---- */
+/* What was written to the client since its last flush waits for ticket, unless that is 0 and
+ * nothing before it waits. */
+void hold_output(struct client *client, uint64_t ticket);
+void forget_held(struct client *client);
+/* Bytes of its output that may be sent. */
+static inline size_t free_output_bytes(const struct client *client)
+{
+    size_t bytes = chain_bytes(&client->output);
+
+    for (unsigned i = 0; i < client->held_count; i++)
+        bytes -= client->held[i].bytes;
+    return bytes;
+}
 
 /* ---- listener.c ---- */
 void free_listeners(struct net *net);

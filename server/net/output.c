@@ -74,6 +74,19 @@ static void unblock_writing(struct client *client)
     client_watch(client);
 }
 
+/* Of count regions those with the first size bytes, which are not 0. */
+static unsigned cut_regions(struct iovec *regions, unsigned count, size_t size)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (regions[i].iov_len >= size) {
+            regions[i].iov_len = size;
+            return i + 1;
+        }
+        size -= regions[i].iov_len;
+    }
+    return count;
+}
+
 /* One system call. False: the socket is full, or the client is closing now. */
 static bool send_some(struct client *client)
 {
@@ -84,6 +97,7 @@ static bool send_some(struct client *client)
     ssize_t size;
     unsigned count = chain_fill(&client->output, regions, WRITE_REGIONS);
 
+    if (client->held_count > 0) count = cut_regions(regions, count, free_output_bytes(client));
     for (unsigned i = 0; i < count; i++)
         offered += regions[i].iov_len;
     message.msg_iovlen = count;
@@ -120,7 +134,7 @@ bool client_hoards_output(const struct client *client, uint64_t count)
            chain_bytes(&client->output) > pool.limit_bytes / 2 / count;
 }
 
-static void flush_client(struct client *client)
+static void flush_client(struct client *client, uint64_t ticket)
 {
     uint64_t sent_before = client->net->info.output_bytes;
 
@@ -131,13 +145,16 @@ static void flush_client(struct client *client)
         client_close(client);
         return;
     }
-    while (chain_bytes(&client->output) > 0 && send_some(client)) {
+    if (ticket > 0 || client->held_count > 0) hold_output(client, ticket);
+    while (free_output_bytes(client) > 0 && send_some(client)) {
         if (client->net->info.output_bytes - sent_before < TURN_OUTPUT_BYTES) continue;
         mark_output(client); /* the others' turn; the next one goes on, without sleep before it */
         break;
     }
     if (client->is_closing) return;
-    if (chain_bytes(&client->output) > 0) {
+    client->seen_bytes = chain_bytes(&client->output);
+    if (client->seen_bytes > 0) {
+        if (free_output_bytes(client) == 0) unblock_writing(client); /* it waits for us */
         check_hard_limit(client);
         check_soft_limit(client);
     } else {
@@ -151,12 +168,14 @@ static void flush_client(struct client *client)
 void flush_all(struct net *net)
 {
     struct list_link marked, *link;
+    uint64_t ticket = 0;
 
+    if (net->handlers.on_flush) ticket = net->handlers.on_flush(net->handlers.context);
     list_init(&marked);
     list_append_all(&marked, &net->output);
     while ((link = list_pop_front(&marked))) {
         struct client *client = list_container(link, struct client, output_link);
-        if (!client->is_closing) flush_client(client);
+        if (!client->is_closing) flush_client(client, ticket);
     }
 }
 

@@ -46,6 +46,8 @@ static struct testing {
     uint64_t last_id; /* of the client opened last */
     uint64_t waiting_producer;
     bool wants_turn;
+    uint64_t ticket; /* what on_flush answers */
+    unsigned flushes;
     void (*at_turn_end)(void);
 } testing;
 
@@ -182,6 +184,13 @@ static inline bool testing_on_turn_end(void *context)
     return testing.wants_turn;
 }
 
+static inline uint64_t testing_on_flush(void *context)
+{
+    (void)context;
+    testing.flushes++;
+    return testing.ticket;
+}
+
 static inline int64_t testing_on_before_wait(void *context)
 {
     (void)context;
@@ -195,6 +204,7 @@ static inline void testing_start(void)
                                      .on_open = testing_on_open,
                                      .on_close = testing_on_close,
                                      .on_turn_end = testing_on_turn_end,
+                                     .on_flush = testing_on_flush,
                                      .on_before_wait = testing_on_before_wait };
 
     ck_assert_int_eq(loop_create(&testing.loop), 0);

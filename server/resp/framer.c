@@ -196,6 +196,7 @@ static uint64_t effective_bulk_max(const struct framer_limits *limits)
 static enum framer_result request_found(struct framer *framer, size_t *out_consumed)
 {
     *out_consumed = framer->parsed_bytes;
+    framer->request_bytes = framer->parsed_bytes;
     framer->arguments_expected = 0;
     framer->parsed_bytes = 0;
     framer->scanned_bytes = 0;

@@ -31,9 +31,17 @@ struct framer {
     size_t scanned_bytes; /* >= parsed_bytes when the end of a line is searched: not before here */
     /* Of a RESP array: in all. 0: between requests. -1: an inline command. */
     int64_t arguments_expected;
-    int64_t bulk_size;   /* of the bulk whose bytes are awaited, or -1 */
-    char error_text[40]; /* room for the one error text that quotes a byte */
+    int64_t bulk_size;    /* of the bulk whose bytes are awaited, or -1 */
+    char error_text[40];  /* room for the one error text that quotes a byte */
+    size_t request_bytes; /* of the request found last, which began at base */
 };
+
+/* The request found last as it came, line or array: framer_next makes the same of it again. Good as
+ * long as its arguments. */
+static inline struct slice framer_request(const struct framer *framer)
+{
+    return slice_of(framer->base, framer->request_bytes);
+}
 
 void framer_init(struct framer *framer);
 /* Gives the memory back. The framer is as after framer_init: what was being read is forgotten. */
