@@ -85,6 +85,7 @@ void keyspace_flush(struct keyspace *keyspace, unsigned database)
 void keyspace_swap(struct keyspace *keyspace, unsigned a, unsigned b)
 {
     struct database *first = database_at(keyspace, a), *second = database_at(keyspace, b);
+    keyspace->changes++;
     keyspace->numbered[a] = second;
     keyspace->numbered[b] = first;
     second->number = a;

@@ -250,6 +250,11 @@ void keyspace_changed(struct keyspace *keyspace, unsigned database, struct slice
         keyspace->hooks.on_change(keyspace->hooks.context, database, name);
 }
 
+uint64_t keyspace_change_count(const struct keyspace *keyspace)
+{
+    return keyspace->changes;
+}
+
 /* ---- memory ---- */
 
 static uint64_t database_memory_bytes(const struct dict *keys, const struct heap *expiring)

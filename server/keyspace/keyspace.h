@@ -67,6 +67,9 @@ uint64_t key_memory_bytes(const struct key *key); /* key itself and its name, wi
  * themselves): runs on_change and counts (rdb_changes_since_last_save). */
 void keyspace_changed(struct keyspace *keyspace, unsigned database, struct slice name);
 
+/* How often anything has changed: what it was before a command tells whether that did something. */
+uint64_t keyspace_change_count(const struct keyspace *keyspace);
+
 uint64_t keyspace_count(const struct keyspace *keyspace, unsigned database);
 uint64_t keyspace_expiring_count(const struct keyspace *keyspace, unsigned database);
 /* Average time to live in ms of keys that have one, 0 without any. Exact. */
