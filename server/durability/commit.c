@@ -1,0 +1,177 @@
+/* commit.c - when an answer may leave.
+ *
+ *   turn      frames are appended, answers computed; at its end oplog_commit: is what they rest on
+ *             safe?                              yes: they leave
+ *   no, and no ticket is under way              one begins: its goal is all that was appended
+ *   no, and one is                              within its goal they wait for it, else for the next
+ *   the journal moves                           the goal is reached: released, and the next begins
+ *
+ * So there are at most two tickets that anybody waits for, and one sync serves all who came while
+ * the one before it ran. What is safe: with `always` what is synced; else what a killed process
+ * leaves behind, which is all where the log is mapped. */
+#include "server/durability/oplog_internal.h"
+
+#include <errno.h>
+
+enum { SECOND_US = 1000000, LATE_US = 2 * SECOND_US, RETRY_US = 100000 };
+
+static uint64_t safe_position(const struct oplog *oplog)
+{
+    if (oplog->fsync == OPLOG_FSYNC_ALWAYS) return journal_synced(oplog->journal);
+    if (oplog->is_buffered) return journal_published(oplog->journal);
+    return journal_appended(oplog->journal);
+}
+
+static void start_sync(struct oplog *oplog)
+{
+    oplog->sync_goal = journal_appended(oplog->journal);
+    journal_sync(oplog->journal);
+}
+
+/* What brings the goal nearer. */
+static void ask(struct oplog *oplog)
+{
+    if (oplog->fsync == OPLOG_FSYNC_ALWAYS)
+        start_sync(oplog);
+    else
+        journal_publish(oplog->journal);
+}
+
+static void begin(struct oplog *oplog)
+{
+    oplog->ticket++;
+    oplog->is_under_way = true;
+    oplog->goal = journal_appended(oplog->journal);
+    ask(oplog);
+}
+
+static void settle_tickets(struct oplog *oplog)
+{
+    if (oplog->is_under_way && safe_position(oplog) >= oplog->goal) {
+        oplog->released = oplog->ticket;
+        oplog->is_under_way = false;
+    }
+    if (oplog->is_under_way || !oplog->has_waiting || oplog->kept_head) return;
+    oplog->has_waiting = false;
+    begin(oplog);
+    if (safe_position(oplog) < oplog->goal) return;
+    oplog->released = oplog->ticket;
+    oplog->is_under_way = false;
+}
+
+static void settle_sync(struct oplog *oplog)
+{
+    if (oplog->sync_goal == 0 || journal_synced(oplog->journal) < oplog->sync_goal) return;
+    oplog->sync_goal = 0;
+    oplog->was_delayed = false;
+    oplog->is_late = false;
+}
+
+void oplog_commit_progress(struct oplog *oplog)
+{
+    settle_sync(oplog);
+    settle_tickets(oplog);
+}
+
+/* ---- once a turn ------------------------------------------------------------------------------
+ */
+
+static bool has_unsynced(const struct oplog *oplog)
+{
+    return journal_synced(oplog->journal) != journal_appended(oplog->journal);
+}
+
+static void sync_each_second(struct oplog *oplog, uint64_t now_us)
+{
+    uint64_t passed_us = now_us - oplog->synced_us;
+
+    if (!has_unsynced(oplog) || passed_us < SECOND_US) return;
+    if (oplog->sync_goal == 0) {
+        oplog->synced_us = now_us;
+        start_sync(oplog);
+        return;
+    }
+    if (!oplog->was_delayed) oplog->delayed_sync_count++;
+    oplog->was_delayed = true;
+    oplog->is_late = passed_us > LATE_US;
+}
+
+/* A write that the disk was too full for has given up: it is asked for again. */
+static void retry(struct oplog *oplog, uint64_t now_us)
+{
+    if (now_us - oplog->retried_us < RETRY_US) return;
+    oplog->retried_us = now_us;
+    if (oplog->kept_head && oplog_append_kept(oplog) == 0) oplog->on_progress(oplog->context);
+    if (oplog->is_under_way) ask(oplog);
+    if (oplog->sync_goal) journal_sync(oplog->journal);
+}
+
+uint64_t oplog_commit(struct oplog *oplog, uint64_t now_us)
+{
+    if (oplog->room_error) log_reserve_mend(oplog, now_us);
+    if (oplog_error(oplog)) return 0;
+    if (oplog->kept_head || oplog->is_under_way || oplog->sync_goal) retry(oplog, now_us);
+    if (oplog->fsync == OPLOG_FSYNC_EVERYSEC) sync_each_second(oplog, now_us);
+    if (!oplog->kept_head && safe_position(oplog) >= journal_appended(oplog->journal)) return 0;
+    if (!oplog->is_under_way && !oplog->kept_head) {
+        begin(oplog);
+        return oplog->ticket;
+    }
+    if (!oplog->kept_head && journal_appended(oplog->journal) <= oplog->goal) return oplog->ticket;
+    oplog->has_waiting = true;
+    return oplog->ticket + 1;
+}
+
+uint64_t oplog_released(const struct oplog *oplog)
+{
+    return oplog->released;
+}
+
+int64_t oplog_wait_us(const struct oplog *oplog, uint64_t now_us)
+{
+    uint64_t passed_us = now_us - oplog->synced_us;
+
+    if (oplog_error(oplog)) return -1;
+    if (oplog->room_error || oplog->kept_head || oplog->is_under_way) return RETRY_US;
+    if (oplog->fsync != OPLOG_FSYNC_EVERYSEC || !has_unsynced(oplog)) return -1;
+    if (oplog->sync_goal) return RETRY_US;
+    return passed_us < SECOND_US ? (int64_t)(SECOND_US - passed_us) : 0;
+}
+
+void oplog_set_fsync(struct oplog *oplog, enum oplog_fsync fsync)
+{
+    oplog->fsync = fsync;
+    oplog->is_late = false;
+    settle_tickets(oplog);
+    if (oplog->is_under_way) ask(oplog);
+}
+
+/* ---- at once ----------------------------------------------------------------------------------
+ */
+
+/* 0: something has moved. Else nothing will. */
+static int wait_for_progress(struct oplog *oplog)
+{
+    struct journal_info info;
+    int rc = oplog_error(oplog);
+
+    if (rc == 0) rc = journal_wait(oplog->journal);
+    if (rc != -EAGAIN) return rc;
+    journal_get_info(oplog->journal, &info);
+    return info.room_error ? info.room_error : -EIO;
+}
+
+int oplog_sync_now(struct oplog *oplog)
+{
+    int rc = 0;
+
+    while (rc == 0 && oplog->kept_head) {
+        rc = oplog_append_kept(oplog);
+        if (rc == -EAGAIN) rc = wait_for_progress(oplog);
+    }
+    if (rc == 0) start_sync(oplog);
+    while (rc == 0 && has_unsynced(oplog) && oplog->sync_goal)
+        rc = wait_for_progress(oplog);
+    oplog_commit_progress(oplog);
+    return rc;
+}

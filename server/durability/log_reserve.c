@@ -1,0 +1,121 @@
+/* log_reserve.c - room on the disk that is kept for what removes.
+ *
+ * A file beside the log has a few megabytes. When the disk is full, pieces of it are given back to
+ * the file system as commands that remove need room in the log; commands that add are refused from
+ * then on, until the file could be made whole again with something left over. */
+#include "server/durability/oplog_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "modules/base/os.h"
+
+enum {
+    RESERVE_BYTES = 4 << 20,
+    PIECE_BYTES = 512 << 10,
+    LEFT_OVER_BYTES = 1 << 20, /* free beside it before adding goes on */
+    MEND_US = 200000,
+};
+
+static void run_make(struct io_job *job, struct os *os)
+{
+    struct log_reserve *reserve = (struct log_reserve *)job;
+    uint64_t free_bytes = 0;
+
+    job->rc = os->allocate(os, reserve->fd, 0, reserve->wanted);
+    if (job->rc == 0) job->rc = os->free_bytes(os, reserve->path, &free_bytes);
+    if (job->rc == 0 && free_bytes < LEFT_OVER_BYTES) job->rc = -ENOSPC;
+}
+
+static void run_give(struct io_job *job, struct os *os)
+{
+    struct log_reserve *reserve = (struct log_reserve *)job;
+
+    job->rc = os->truncate(os, reserve->fd, reserve->wanted);
+}
+
+/* A file system that cannot reserve has none. */
+static bool is_whole(int rc)
+{
+    return rc == 0 || rc == -EOPNOTSUPP;
+}
+
+static void work_done(struct io_job *job)
+{
+    struct log_reserve *reserve = (struct log_reserve *)job;
+    struct oplog *oplog = reserve->oplog;
+
+    if (reserve->work == RESERVE_GIVING) {
+        if (job->rc == 0) reserve->bytes = reserve->wanted;
+    } else if (is_whole(job->rc)) {
+        reserve->bytes = job->rc == 0 ? reserve->wanted : 0;
+        oplog->room_error = 0;
+    }
+    reserve->work = RESERVE_IDLE;
+    (void)oplog_append_kept(oplog); /* what is left is tried again */
+    oplog->on_progress(oplog->context);
+}
+
+static void submit(struct oplog *oplog, enum reserve_work work, uint64_t wanted)
+{
+    struct log_reserve *reserve = &oplog->reserve;
+
+    reserve->oplog = oplog;
+    reserve->work = work;
+    reserve->wanted = wanted;
+    reserve->job.run = work == RESERVE_MAKING ? run_make : run_give;
+    reserve->job.done = work_done;
+    reserve->job.is_urgent = work == RESERVE_GIVING;
+    io_submit(oplog->io, &reserve->job);
+}
+
+bool log_reserve_give(struct oplog *oplog)
+{
+    struct log_reserve *reserve = &oplog->reserve;
+
+    if (reserve->work != RESERVE_IDLE) return true;
+    if (reserve->bytes == 0) return false;
+    submit(oplog, RESERVE_GIVING, reserve->bytes > PIECE_BYTES ? reserve->bytes - PIECE_BYTES : 0);
+    return true;
+}
+
+void log_reserve_mend(struct oplog *oplog, uint64_t now_us)
+{
+    struct log_reserve *reserve = &oplog->reserve;
+
+    if (reserve->work != RESERVE_IDLE || now_us - reserve->tried_us < MEND_US) return;
+    reserve->tried_us = now_us;
+    submit(oplog, RESERVE_MAKING, RESERVE_BYTES);
+}
+
+int log_reserve_open(struct oplog *oplog)
+{
+    static const char suffix[] = ".reserve";
+    struct log_reserve *reserve = &oplog->reserve;
+    size_t size = strlen(oplog->path) + sizeof(suffix);
+    int rc;
+
+    reserve->path = malloc(size);
+    if (!reserve->path) return -ENOMEM;
+    (void)snprintf(reserve->path, size, "%s%s", oplog->path, suffix);
+    reserve->fd = oplog->os->open(oplog->os, reserve->path, O_RDWR | O_CREAT, 0600);
+    if (reserve->fd < 0) return reserve->fd;
+    rc = oplog->os->allocate(oplog->os, reserve->fd, 0, RESERVE_BYTES);
+    if (rc == 0) reserve->bytes = RESERVE_BYTES;
+    if (is_whole(rc)) return 0;
+    oplog->room_error = rc; /* what removes goes on all the same */
+    return rc == -ENOSPC || rc == -EDQUOT ? 0 : rc;
+}
+
+void log_reserve_close(struct oplog *oplog)
+{
+    struct log_reserve *reserve = &oplog->reserve;
+
+    while (reserve->work != RESERVE_IDLE)
+        (void)io_wait(oplog->io);
+    if (reserve->fd >= 0) (void)oplog->os->close(oplog->os, reserve->fd); /* nothing was written */
+    free(reserve->path);
+}

@@ -1,0 +1,283 @@
+#include "server/durability/oplog_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "modules/base/os.h"
+#include "modules/journal/format.h"
+
+/* ---- frames -----------------------------------------------------------------------------------
+ */
+
+/* Ids grow, whatever the clock does: a time that went back stands still until it has caught up. */
+static void next_id(const struct oplog *oplog, int64_t now_ms, uint64_t *out_ms, uint64_t *out_seq)
+{
+    uint64_t ms = now_ms > 0 ? (uint64_t)now_ms : 0;
+
+    *out_ms = ms > oplog->last_ms ? ms : oplog->last_ms;
+    *out_seq = *out_ms > oplog->last_ms ? 0 : oplog->last_seq + 1;
+}
+
+static int append(struct oplog *oplog, int64_t now_ms, unsigned database, struct slice commands,
+                  uint32_t count)
+{
+    uint8_t header[LOG_FRAME_HEADER_BYTES];
+    struct slice parts[2] = { slice_of(header, sizeof(header)), commands };
+    uint64_t ms, seq, position;
+    int rc;
+
+    log_frame_header(header, database, count);
+    next_id(oplog, now_ms, &ms, &seq);
+    rc = journal_append(oplog->journal, ms, seq, parts, 2, &position);
+    if (rc < 0) return rc;
+    oplog->last_ms = ms;
+    oplog->last_seq = seq;
+    return 0;
+}
+
+/* ---- frames without room ----------------------------------------------------------------------
+ */
+
+static int keep(struct oplog *oplog, int64_t now_ms, unsigned database, struct slice commands,
+                uint32_t count)
+{
+    struct kept_frame *kept = malloc(sizeof(*kept) + commands.size);
+
+    if (!kept) {
+        oplog->error = -ENOMEM;
+        return -ENOMEM;
+    }
+    *kept = (struct kept_frame){
+        .now_ms = now_ms, .database = database, .count = count, .size = commands.size
+    };
+    memcpy(kept->bytes, commands.bytes, commands.size);
+    *oplog->kept_tail = kept;
+    oplog->kept_tail = &kept->next;
+    oplog->kept_bytes += commands.size;
+    return 0;
+}
+
+static void drop_kept(struct oplog *oplog)
+{
+    struct kept_frame *kept = oplog->kept_head;
+
+    oplog->kept_head = kept->next;
+    if (!kept->next) oplog->kept_tail = &oplog->kept_head;
+    oplog->kept_bytes -= kept->size;
+    free(kept);
+}
+
+int oplog_append_kept(struct oplog *oplog)
+{
+    struct kept_frame *kept;
+
+    while ((kept = oplog->kept_head)) {
+        int rc = append(oplog, kept->now_ms, kept->database, slice_of(kept->bytes, kept->size),
+                        kept->count);
+
+        if (rc == -ENOSPC || rc == -EDQUOT) {
+            oplog->room_error = rc;
+            (void)log_reserve_give(oplog); /* nothing left: room must come from elsewhere */
+        }
+        if (rc < 0) return rc;
+        drop_kept(oplog);
+    }
+    return 0;
+}
+
+static bool is_for_want_of_room(int rc)
+{
+    return rc == -EAGAIN || rc == -ENOSPC || rc == -EDQUOT || rc == -ENFILE || rc == -EMFILE ||
+           rc == -ENOMEM;
+}
+
+int oplog_append(struct oplog *oplog, int64_t now_ms, unsigned database, struct slice commands,
+                 uint32_t count)
+{
+    int rc = oplog_error(oplog);
+
+    if (rc < 0) return rc;
+    if (!oplog->kept_head) {
+        rc = append(oplog, now_ms, database, commands, count);
+        if (rc == 0 || !is_for_want_of_room(rc)) {
+            if (rc < 0 && !oplog->error) oplog->error = rc;
+            return rc;
+        }
+    }
+    return keep(oplog, now_ms, database, commands, count);
+}
+
+void oplog_fail(struct oplog *oplog, int error)
+{
+    if (!oplog->error) oplog->error = error;
+}
+
+/* ---- room -------------------------------------------------------------------------------------
+ */
+
+int oplog_reserve(struct oplog *oplog, uint64_t bytes, bool adds)
+{
+    int rc = oplog_error(oplog);
+
+    if (rc < 0) return rc;
+    if (bytes > JOURNAL_PAYLOAD_BYTES_MAX - LOG_FRAME_HEADER_BYTES) return -EMSGSIZE;
+    if (adds && oplog->room_error) return oplog->room_error;
+    if (oplog->kept_head || oplog->is_late) return -EAGAIN;
+    rc = journal_reserve(oplog->journal, journal_frame_bytes(LOG_FRAME_HEADER_BYTES + bytes));
+    if (rc != -ENOSPC && rc != -EDQUOT) return rc;
+    oplog->room_error = rc;
+    if (adds) return rc;
+    return log_reserve_give(oplog) ? -EAGAIN : rc;
+}
+
+/* ---- life -------------------------------------------------------------------------------------
+ */
+
+static void journal_moved(void *context)
+{
+    struct oplog *oplog = context;
+
+    if (!oplog->journal) return;    /* it is being opened */
+    (void)oplog_append_kept(oplog); /* what is left is tried again with the next progress */
+    oplog_commit_progress(oplog);
+    oplog->on_progress(oplog->context);
+}
+
+static int open_journal(struct oplog *oplog, const struct oplog_options *options,
+                        struct journal_report *out_report)
+{
+    struct journal_options journal = { .path = options->path,
+                                       .settings = { .roll_bytes = options->roll_bytes },
+                                       .way = options->fsync == OPLOG_FSYNC_ALWAYS
+                                                  ? JOURNAL_BUFFERED
+                                                  : JOURNAL_MAPPED,
+                                       .synced_position = options->synced_position,
+                                       .on_progress = journal_moved,
+                                       .context = oplog };
+    struct journal_info info;
+    int rc = journal_open(oplog->os, oplog->io, &journal, out_report, &oplog->journal);
+
+    if (rc < 0) return rc;
+    journal_get_info(oplog->journal, &info);
+    oplog->last_ms = info.last_time_ms;
+    oplog->last_seq = info.last_seq;
+    oplog->is_buffered = info.way == JOURNAL_BUFFERED;
+    oplog->roll_bytes = info.settings.roll_bytes;
+    return 0;
+}
+
+static void nothing(void *context)
+{
+    (void)context;
+}
+
+int oplog_open(struct os *os, struct io *io, const struct oplog_options *options,
+               struct journal_report *out_report, struct oplog **out_oplog)
+{
+    struct oplog *oplog = calloc(1, sizeof(*oplog));
+    int rc = -ENOMEM;
+
+    *out_report = (struct journal_report){ 0 };
+    if (!oplog) return rc;
+    oplog->os = os;
+    oplog->io = io;
+    oplog->fsync = options->fsync;
+    oplog->on_progress = options->on_progress ? options->on_progress : nothing;
+    oplog->context = options->context;
+    oplog->kept_tail = &oplog->kept_head;
+    oplog->reserve.fd = -1;
+    oplog->path = strdup(options->path);
+    if (oplog->path) rc = open_journal(oplog, options, out_report);
+    if (rc == 0) rc = log_reserve_open(oplog);
+    if (rc < 0) {
+        (void)journal_close(oplog->journal);
+        log_reserve_close(oplog);
+        free(oplog->path);
+        free(oplog);
+        return rc;
+    }
+    *out_oplog = oplog;
+    return 0;
+}
+
+int oplog_close(struct oplog *oplog)
+{
+    int rc, closed;
+
+    if (!oplog) return 0;
+    oplog->on_progress = nothing;
+    rc = oplog_sync_now(oplog);
+    while (oplog->kept_head) /* lost with the process; what they did was not answered */
+        drop_kept(oplog);
+    closed = journal_close(oplog->journal);
+    log_reserve_close(oplog);
+    free(oplog->path);
+    free(oplog);
+    return rc < 0 ? rc : closed;
+}
+
+/* ---- telling ----------------------------------------------------------------------------------
+ */
+
+uint64_t oplog_position(const struct oplog *oplog)
+{
+    return journal_appended(oplog->journal);
+}
+
+uint64_t oplog_synced_position(const struct oplog *oplog)
+{
+    return journal_synced(oplog->journal);
+}
+
+void oplog_trim(struct oplog *oplog, uint64_t position)
+{
+    journal_trim(oplog->journal, position);
+}
+
+int oplog_error(const struct oplog *oplog)
+{
+    return oplog->error ? oplog->error : journal_error(oplog->journal);
+}
+
+int oplog_room_error(const struct oplog *oplog)
+{
+    return oplog->room_error;
+}
+
+const char *oplog_path(const struct oplog *oplog)
+{
+    return oplog->path;
+}
+
+uint64_t oplog_distance(const struct oplog *oplog, uint64_t from, uint64_t to)
+{
+    uint64_t segments = journal_segment_of(to) - journal_segment_of(from);
+
+    if (to <= from) return 0;
+    return segments * oplog->roll_bytes + journal_offset_of(to) - journal_offset_of(from);
+}
+
+void oplog_get_info(const struct oplog *oplog, struct oplog_info *out_info)
+{
+    struct journal_info info;
+
+    journal_get_info(oplog->journal, &info);
+    *out_info = (struct oplog_info){
+        .start = info.start,
+        .appended = info.appended,
+        .synced = info.synced,
+        .bytes = oplog_distance(oplog, info.start, info.appended),
+        .unsynced_bytes = oplog_distance(oplog, info.synced, info.appended),
+        .frame_count = info.append_count,
+        .sync_count = info.sync_count,
+        .stall_count = info.stall_count,
+        .delayed_sync_count = oplog->delayed_sync_count,
+        .kept_bytes = oplog->kept_bytes,
+        .reserve_bytes = oplog->reserve.bytes,
+        .is_syncing = oplog->sync_goal > 0,
+        .is_late = oplog->is_late,
+        .error = oplog_error(oplog),
+        .room_error = oplog->room_error,
+    };
+}

@@ -1,0 +1,95 @@
+/* oplog.h - the operation log: what writes did, in the order in which they did it.
+ *
+ * A journal (modules/journal) of frames (log_frame.h). Before a write acts, room for it is reserved
+ * (oplog_reserve); what it did is appended, which does not fail for want of room any more. Once a
+ * turn, before answers leave, oplog_commit says what they wait for: a **ticket**, released when the
+ * log has reached the device (`always`), or the file, where it is not mapped.
+ *
+ *   always     a sync follows the turn; one sync serves all that queued while the one before it ran
+ *   everysec   a sync each second while there is something new; when one takes longer than two
+ *              seconds writes wait (oplog_reserve)
+ *   no         the kernel decides
+ *
+ * Failure. No room: what adds is refused (-ENOSPC), what removes uses a reserve that is kept on the
+ * disk for it; when there is room again the reserve is made again, and then adding goes on. A
+ * failed write or sync is final (oplog_error): nothing is appended after it, and the answers that
+ * waited are neither true nor false. Loop thread only; no call but open, sync_now and close waits.
+ */
+#ifndef SERVER_DURABILITY_OPLOG_H
+#define SERVER_DURABILITY_OPLOG_H
+#include "modules/base/slice.h"
+#include "modules/journal/journal.h"
+
+struct io;
+struct os;
+struct oplog;
+
+enum oplog_fsync { OPLOG_FSYNC_NO, OPLOG_FSYNC_EVERYSEC, OPLOG_FSYNC_ALWAYS };
+
+struct oplog_options {
+    const char *path; /* of its directory; the one above it exists */
+    enum oplog_fsync fsync;
+    uint64_t synced_position; /* known by a checkpoint; 0: none */
+    uint64_t roll_bytes;      /* of a log that is not there yet; 0: the journal's default */
+    /* Something has moved: room came, a ticket was released, an error. */
+    void (*on_progress)(void *context);
+    void *context;
+};
+
+/* Opens or makes the log and recovers it: a torn tail is cut. os and io must outlive it. out_report
+ * is filled also on error. Errors as journal_open. */
+int oplog_open(struct os *os, struct io *io, const struct oplog_options *options,
+               struct journal_report *out_report, struct oplog **out_oplog);
+/* Syncs what there is, then closes. Accepts NULL. 0, or why not all of it is on the device. */
+int oplog_close(struct oplog *oplog);
+
+/* Before a write acts: room for so many bytes of commands. adds: it may make the data larger; what
+ * does not may use the reserve. 0: go on. -EAGAIN: later (on_progress follows). -ENOSPC, -EDQUOT,
+ * …: no room. -EMSGSIZE: longer than a frame may be. Another error: oplog_error. */
+int oplog_reserve(struct oplog *oplog, uint64_t bytes, bool adds);
+/* Appends a frame of count commands that took effect at now_ms. Where there is no room after all it
+ * is kept in memory until there is. Negative only when the log has failed: the effect is not in it,
+ * and whoever asked for it must not be told that all is well. */
+int oplog_append(struct oplog *oplog, int64_t now_ms, unsigned database, struct slice commands,
+                 uint32_t count);
+
+/* What has happened cannot be told to the log: it ends here, as if a write had failed. */
+void oplog_fail(struct oplog *oplog, int error);
+
+/* Commits what was appended. The ticket that every answer computed until now waits for; 0: they may
+ * leave. */
+uint64_t oplog_commit(struct oplog *oplog, uint64_t now_us);
+/* Answers with this ticket or an earlier one may leave. */
+uint64_t oplog_released(const struct oplog *oplog);
+/* In how many microseconds oplog_commit is to be called although nothing happens; -1: never. */
+int64_t oplog_wait_us(const struct oplog *oplog, uint64_t now_us);
+/* Waits until all that was appended is on the device: 0, or oplog_error. */
+int oplog_sync_now(struct oplog *oplog);
+
+void oplog_set_fsync(struct oplog *oplog, enum oplog_fsync fsync);
+
+/* Where the next frame goes: what a checkpoint begins at. */
+uint64_t oplog_position(const struct oplog *oplog);
+uint64_t oplog_synced_position(const struct oplog *oplog);
+/* A checkpoint holds all that lies before position: it goes. */
+void oplog_trim(struct oplog *oplog, uint64_t position);
+/* 0, or why nothing can be written any more. */
+int oplog_error(const struct oplog *oplog);
+/* Why what adds is refused now: 0, -ENOSPC, … */
+int oplog_room_error(const struct oplog *oplog);
+const char *oplog_path(const struct oplog *oplog);
+
+struct oplog_info {
+    uint64_t start, appended, synced; /* positions */
+    uint64_t bytes, unsynced_bytes;   /* from start to appended; from synced to appended */
+    uint64_t frame_count, sync_count, stall_count; /* since opening */
+    uint64_t delayed_sync_count; /* a second was over, and the sync before was still running */
+    uint64_t kept_bytes;         /* frames in memory for which there was no room */
+    uint64_t reserve_bytes;      /* kept on the disk for what removes */
+    bool is_syncing, is_late;    /* late: writes wait for a sync that takes long */
+    int error, room_error;
+};
+void oplog_get_info(const struct oplog *oplog, struct oplog_info *out_info);
+/* How many bytes of log lie between two positions. */
+uint64_t oplog_distance(const struct oplog *oplog, uint64_t from, uint64_t to);
+#endif

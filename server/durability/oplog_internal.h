@@ -1,0 +1,80 @@
+/* oplog_internal.h - what the files of the operation log share.
+ *
+ *   oplog.c        opening and closing, appending, room
+ *   commit.c       tickets and syncs
+ *   log_reserve.c  the room on the disk that is kept for what removes */
+#ifndef SERVER_DURABILITY_OPLOG_INTERNAL_H
+#define SERVER_DURABILITY_OPLOG_INTERNAL_H
+#include "modules/io/io.h"
+#include "server/durability/log_frame.h"
+#include "server/durability/oplog.h"
+
+/* A frame for which there was no room when it had to be appended. */
+struct kept_frame {
+    struct kept_frame *next;
+    int64_t now_ms;
+    unsigned database;
+    uint32_t count;
+    size_t size;
+    uint8_t bytes[];
+};
+
+enum reserve_work { RESERVE_IDLE, RESERVE_MAKING, RESERVE_GIVING };
+
+struct log_reserve {
+    struct io_job job; /* first */
+    struct oplog *oplog;
+    char *path;
+    int fd; /* -1: not made yet */
+    enum reserve_work work;
+    uint64_t bytes;  /* that it has */
+    uint64_t wanted; /* of the job under way */
+    uint64_t tried_us;
+};
+
+struct oplog {
+    struct os *os;
+    struct io *io;
+    char *path;
+    struct journal *journal;
+    enum oplog_fsync fsync;
+    void (*on_progress)(void *context);
+    void *context;
+    uint64_t last_ms, last_seq; /* of the last frame */
+    bool is_buffered;           /* what is appended is not in the file before it was written */
+    uint64_t roll_bytes;
+
+    struct kept_frame *kept_head, **kept_tail;
+    uint64_t kept_bytes;
+    int error; /* our own: a frame could not even be kept */
+
+    uint64_t ticket;     /* the last one given out */
+    uint64_t released;   /* up to this they are through */
+    uint64_t goal;       /* of the ticket under way: the position that releases it */
+    bool is_under_way;   /* a ticket is */
+    bool has_waiting;    /* and answers wait for the one after it */
+    uint64_t sync_goal;  /* of the sync under way, for everysec; 0: none is */
+    uint64_t synced_us;  /* when the last sync was begun */
+    uint64_t retried_us; /* when what failed for want of room was last tried again */
+    uint64_t delayed_sync_count;
+    bool was_delayed; /* this sync has been counted as delayed */
+    bool is_late;
+
+    int room_error; /* what adds is refused until there is room for the reserve again */
+    struct log_reserve reserve;
+};
+
+/* oplog.c: frames that were kept go first. 0: none is left. */
+int oplog_append_kept(struct oplog *oplog);
+
+/* commit.c: the journal has moved. */
+void oplog_commit_progress(struct oplog *oplog);
+
+/* log_reserve.c */
+int log_reserve_open(struct oplog *oplog);
+void log_reserve_close(struct oplog *oplog);
+/* Gives a piece of it back to the file system. False: nothing is left. */
+bool log_reserve_give(struct oplog *oplog);
+/* Makes it whole again, if it is not; looked at now and then. */
+void log_reserve_mend(struct oplog *oplog, uint64_t now_us);
+#endif
