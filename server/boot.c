@@ -19,7 +19,10 @@
 #include "modules/spill/store.h"
 #include "server/boot_config.h"
 #include "server/boot_directory.h"
+#include "server/boot_log.h"
 #include "server/commands/dispatch.h"
+#include "server/commands/effect.h"
+#include "server/commands/loading.h"
 #include "server/commands/memory_command_allocator.h"
 #include "server/commands/monitor.h"
 #include "server/commands/parking.h"
@@ -51,6 +54,7 @@ struct house {
     struct server server;
     struct statistics statistics;
     struct monitors monitors;
+    struct effects effects;
     struct boot_directory directory;
     struct loop_timer *sample_timer;
     struct io_job purge;
@@ -69,6 +73,7 @@ static bool key_is_held(void *context, unsigned database, struct slice name)
 {
     const struct server *server = context;
 
+    if (server->loading) return true; /* what expired is in the log */
     return claims_count(server->claims) > 0 && parking_protects(server, database, name);
 }
 
@@ -150,6 +155,7 @@ static int make_keys(struct house *house)
 {
     struct server *server = &house->server;
     struct keyspace_hooks hooks = { .on_change = key_changed,
+                                    .on_expire = effect_expired,
                                     .is_held = key_is_held,
                                     .context = server };
     int rc = watch_create(&server->watch);
@@ -183,6 +189,7 @@ static int make_net(struct house *house)
                                      .on_open = session_open,
                                      .on_close = session_close,
                                      .on_turn_end = turn_end,
+                                     .on_flush = effect_flush,
                                      .on_before_wait = turn_before_wait,
                                      .context = server };
     struct net_options options = { .session_bytes = sizeof(struct session),
@@ -258,6 +265,7 @@ static int make_house(struct house *house)
 
     server->statistics = &house->statistics;
     server->monitors = &house->monitors;
+    server->effects = &house->effects;
     list_init(&house->monitors.sessions);
     ticks_init(&house->statistics.ticks);
     server->started_at_ms = clock_realtime_ms();
@@ -272,6 +280,8 @@ static int make_house(struct house *house)
     if (rc == 0) rc = make_timers(house);
     if (rc == 0) rc = boot_config_observe(server);
     if (rc == 0) rc = boot_config_listen_for_changes(server);
+    if (rc == 0) rc = boot_log_listen_for_changes(server);
+    if (rc == 0) rc = boot_log_open(server, house->os);
     if (rc == 0) rc = boot_config_open_listeners(server);
     return rc;
 }
@@ -283,8 +293,12 @@ static void take_apart(struct house *house)
     struct server *server = &house->server;
 
     net_destroy(server->net);
+    server->effects->oplog = NULL; /* what is cut short from here on did not happen */
+    loading_abandon(server);
     parking_destroy(server->parking);
     server->parking = NULL; /* a read may still end, and tell nobody */
+    boot_log_close(server);
+    effects_finish(server->effects);
     loop_timer_destroy(house->sample_timer);
     memory_destroy(server->memory);
     keyspace_destroy(server->keyspace);
@@ -328,10 +342,11 @@ static void say_what_holds(const struct server *server)
     log_write(server->log, LOG_NOTICE, "Sluice %s (as Redis %s), pid %ld, data directory %s",
               SLUICE_VERSION, REDIS_VERSION, (long)getpid(), server->config->dir);
     boot_config_say_limits(server);
-    log_write(server->log, LOG_WARNING,
-              "Data does not survive the end of this process: durability is not there yet "
-              "(appendonly no). The spill files in the data directory are no backup.");
-    log_write(server->log, LOG_NOTICE, "Ready to accept connections");
+    if (!server->oplog)
+        log_write(server->log, LOG_WARNING,
+                  "Data does not survive the end of this process: appendonly is no. The spill "
+                  "files in the data directory are no backup.");
+    if (!server->loading) log_write(server->log, LOG_NOTICE, "Ready to accept connections");
 }
 
 static int run(struct house *house)
@@ -347,6 +362,7 @@ static int run(struct house *house)
         say_what_holds(server);
         log_set_role(server->log, 'M');
         rc = loop_run(server->loop, NULL, NULL);
+        if (server->has_failed) rc = -EIO;
         log_write(server->log, LOG_NOTICE, "Sluice is now ready to exit, bye bye...");
         boot_directory_remove_pid(house->os, server->config->pidfile);
     }

@@ -82,7 +82,7 @@ static void start_refused(const char *directive, const char *value, const char *
 
 START_TEST(a_directive_that_cannot_be_is_refused_with_its_reason)
 {
-    start_refused("--appendonly", "yes", "durability");
+    start_refused("--daemonize", "yes", "foreground");
     start_refused("--nosuch", "1", "Bad directive or wrong number of arguments");
     start_refused("--databases", "257", "between 1 and 256");
     start_refused("--dir", "/nonexistent", "No such file or directory");

@@ -285,13 +285,13 @@ END_TEST
 START_TEST(a_start_that_cannot_work_says_why)
 {
     static const char *const unknown[] = { "--no-such-directive", "1", NULL };
-    static const char *const durable[] = { "--appendonly", "yes", NULL };
+    static const char *const daemon[] = { "--daemonize", "yes", NULL };
     static const char *const bad[] = { "--maxmemory", "much", NULL };
     const struct {
         const char *const *arguments;
         const char *said;
     } starts[] = { { unknown, "no-such-directive" },
-                   { durable, "appendonly" },
+                   { daemon, "daemonize" },
                    { bad, "maxmemory" } };
 
     for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {

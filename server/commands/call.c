@@ -228,7 +228,7 @@ bool call_timeout(struct call *call, uint32_t index, int64_t *out_deadline_us)
 
 bool call_can_suspend(const struct call *call)
 {
-    return call->in_transaction || parking_can_suspend(call->server->parking);
+    return call->in_transaction || call->is_replay || parking_can_suspend(call->server->parking);
 }
 
 int call_block(struct call *call, const struct slice *names, uint32_t name_count,

@@ -11,6 +11,7 @@
 #include "modules/base/slice.h"
 #include "server/resp/reply.h"
 
+struct log_frame;
 struct server;
 struct session;
 struct parked_call;
@@ -64,9 +65,12 @@ struct call {
     uint32_t argument_count;
     unsigned database;
     struct reply *reply;
-    bool in_transaction;        /* inside EXEC: must not block */
-    bool was_shown;             /* monitors have seen it */
-    bool was_counted;           /* among the calls, when it blocked */
+    bool in_transaction;     /* inside EXEC: must not block */
+    bool was_shown;          /* monitors have seen it */
+    bool was_counted;        /* among the calls, when it blocked */
+    bool is_replay;          /* recovery does again what was accepted once: no client, no limits */
+    bool has_said;           /* effect_say was called */
+    struct log_frame *frame; /* of its EXEC, for what it does; NULL: straight to the log */
     struct parked_call *parked; /* not NULL: it was parked, and holds claims on its keys */
     struct slice served_key;    /* set when a blocked client is tried again because of that key */
     struct slice popped_key;    /* of several keys the one that a pop takes from */
@@ -83,6 +87,7 @@ struct command {
     const struct command *parent;    /* of a subcommand */
     const char *full_name;           /* "client|setname" */
     const struct command_docs *docs; /* what its row does not say; NULL: nothing */
+    unsigned effect;                 /* enum effect_form (durability/effects.h) */
     struct command_statistics *statistics;
     struct command **children; /* of a container */
     uint32_t child_count;

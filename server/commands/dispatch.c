@@ -6,6 +6,7 @@
 #include "modules/base/log.h"
 #include "modules/spill/store.h"
 #include "server/commands/call_keys.h"
+#include "server/commands/effect.h"
 #include "server/commands/handlers.h"
 #include "server/commands/monitor.h"
 #include "server/commands/parking.h"
@@ -141,6 +142,11 @@ static bool is_allowed(struct call *call)
         (void)call_error(call, "NOAUTH Authentication required.");
         return false;
     }
+    if (call->server->loading && !(call->command->flags & COMMAND_LOADING)) {
+        (void)call_error(call, "LOADING Redis is loading the dataset in memory");
+        return false;
+    }
+    if (call->server->effects->oplog && effect_is_refused(call)) return false;
     if (!call_may_grow(call)) return true;
     if (memory_is_exhausted(call->server->memory)) {
         if (is_exec)
@@ -195,6 +201,7 @@ int dispatch_run(struct call *call)
     struct statistics *statistics = call->server->statistics;
     uint64_t begin = started_at(call), away = parking_away_ticks(call);
     uint64_t hits = statistics->keyspace_hits, misses = statistics->keyspace_misses;
+    uint64_t changes = keyspace_change_count(call->server->keyspace);
     bool was_counted = call->was_counted;
     int rc;
 
@@ -207,6 +214,7 @@ int dispatch_run(struct call *call)
         statistics->keyspace_misses = misses;
         return rc;
     }
+    if (call->command->flags & COMMAND_WRITE) effect_log(call, rc, changes);
     if (rc < 0) call_engine_error(call, rc);
     if (rc == CALL_BLOCKED && call->served_key.bytes) return rc; /* counted when it first ran */
     count_call(call, ended_at(call) - begin - (parking_away_ticks(call) - away), was_counted,

@@ -1,6 +1,7 @@
 /* expire.c - EXPIRE PEXPIRE EXPIREAT PEXPIREAT TTL PTTL EXPIRETIME PEXPIRETIME PERSIST */
 #include <errno.h>
 
+#include "server/commands/effect.h"
 #include "server/commands/handlers.h"
 #include "server/commands/server.h"
 #include "server/commands/statistics.h"
@@ -75,12 +76,15 @@ static int expire(struct call *call, int64_t base_ms, int64_t unit_ms)
         reply_integer(call->reply, 0);
         return 0;
     }
-    if (at_ms <= keyspace_now(keyspace)) {
+    /* What was in the future then may lie in the past of a clock that was set back. */
+    if (at_ms <= keyspace_now(keyspace) && !call->is_replay) {
         keyspace_remove(keyspace, key);
+        effect_say_key(call, "DEL", call->arguments[1]);
     } else {
         rc = keyspace_set_expiry(keyspace, key, at_ms);
         if (rc < 0) return rc;
         call_changed(call, call->arguments[1]);
+        effect_say_number(call, "PEXPIREAT", call->arguments[1], at_ms);
     }
     reply_integer(call->reply, 1);
     return 0;

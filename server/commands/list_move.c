@@ -4,6 +4,7 @@
 
 #include "modules/base/number.h"
 #include "modules/spill/store.h"
+#include "server/commands/effect.h"
 #include "server/commands/handlers.h"
 #include "server/commands/list_common.h"
 #include "server/commands/parking.h"
@@ -109,6 +110,11 @@ out:
 /* A block is moved as a whole: a snapshot shows it while it is dropped from the source and pushed,
  * element by element, onto the destination; another brings the destination back when that fails
  * half-way. */
+
+static struct slice end_word(enum spill_end end)
+{
+    return end == SPILL_HEAD ? SLICE_LITERAL("LEFT") : SLICE_LITERAL("RIGHT");
+}
 
 static enum spill_end other(enum spill_end end)
 {
@@ -216,6 +222,7 @@ static int reply_block(struct call *call, const struct move *move, uint64_t coun
     struct list_at destination;
     uint64_t total;
 
+    if (call->is_replay) return 0;                                      /* to nobody */
     if (list_find(call, move->destination, &destination) != 1) abort(); /* just pushed to */
     total = spill_deque_count(destination.deque);
     return list_reply_range(call, destination.deque, move->to == SPILL_HEAD ? 0 : total - count,
@@ -295,11 +302,29 @@ static int move_or_null(struct call *call, const struct move *move)
     return rc;
 }
 
+/* As the command that does not wait. */
+static void say_moved(struct call *call, const struct move *move)
+{
+    struct slice arguments[8] = { move->has_count ? SLICE_LITERAL("LMOVEM")
+                                                  : SLICE_LITERAL("LMOVE"),
+                                  move->source, move->destination, end_word(move->from),
+                                  end_word(move->to) };
+    uint32_t count = 5;
+
+    /* BLMOVEM source destination from to timeout, then what LMOVEM has there. */
+    for (uint32_t i = 6; move->has_count && i < call->argument_count; i++)
+        arguments[count++] = call->arguments[i];
+    effect_say(call, arguments, count);
+}
+
 static int move_or_block(struct call *call, const struct move *move, int64_t deadline_us)
 {
     int result = 0, rc = try_move(call, move, &result);
 
-    if (rc == 1) return result;
+    if (rc == 1) {
+        say_moved(call, move);
+        return result;
+    }
     if (rc < 0) return rc;
     if (call->in_transaction) {
         if (move->has_count)

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "modules/base/number.h"
+#include "server/commands/effect.h"
 #include "server/commands/handlers.h"
 #include "server/commands/list_common.h"
 #include "server/commands/server.h"
@@ -112,7 +113,9 @@ static int pop_blocking(struct call *call, enum spill_end end)
     if (rc < 0) return rc;
     if (rc == 0) return wait_for_lists(call, 1, last - 1, deadline_us);
     call->popped_key = call->arguments[index];
-    return pop_one(call, &list, end, reply_pair);
+    rc = pop_one(call, &list, end, reply_pair);
+    if (rc == 0) effect_say_key(call, end == SPILL_HEAD ? "LPOP" : "RPOP", call->popped_key);
+    return rc;
 }
 
 /* BLPOP key [key ...] timeout */

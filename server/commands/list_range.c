@@ -14,11 +14,13 @@
 #include <stdlib.h>
 
 #include "modules/pool/chain.h"
+#include "server/commands/effect.h"
 #include "server/commands/handlers.h"
 #include "server/commands/list_common.h"
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
 #include "server/commands/session.h"
+#include "server/durability/effects.h"
 #include "server/net/client.h"
 #include "server/observe/memory.h"
 
@@ -239,6 +241,15 @@ int list_reply_range(struct call *call, struct spill_deque *deque, uint64_t inde
 /* ---- removing what is replied
  * -------------------------------------------------------------------------- */
 
+/* How many elements were taken, where the call itself does not say it. */
+static void say_taken(struct call *call, enum spill_end end, uint64_t taken, uint64_t count)
+{
+    struct slice name = call->popped_key.bytes ? call->popped_key : call->arguments[1];
+
+    if (taken == count && call->command->effect != EFFECT_REWRITTEN) return;
+    effect_say_number(call, end == SPILL_HEAD ? "LPOP" : "RPOP", name, (int64_t)taken);
+}
+
 /* What is on disk is fetched in a fiber, where a peek may wait at any element; pinned first, so
  * that it seldom does. */
 static int fetch_few(struct call *call, struct spill_deque *deque, enum spill_end end,
@@ -256,14 +267,15 @@ static int take_few(struct call *call, struct list_at *list, enum spill_end end,
                     void (*before_array)(struct call *call))
 {
     struct slice item;
+    uint64_t taken = 0;
     int rc = fetch_few(call, list->deque, end, count);
 
     if (rc == 0) rc = spill_deque_peek(list->deque, end, &item);
     if (rc < 0) goto out;
     if (before_array) before_array(call);
     reply_array(call->reply, count);
-    for (uint64_t i = 0; i < count && rc == 1; i++) {
-        if (i > 0) rc = spill_deque_peek(list->deque, end, &item);
+    for (; taken < count && rc == 1; taken++) {
+        if (taken > 0) rc = spill_deque_peek(list->deque, end, &item);
         if (rc != 1) break;
         reply_bulk(call->reply, item);
         spill_deque_drop_peeked(list->deque, end);
@@ -273,6 +285,7 @@ static int take_few(struct call *call, struct list_at *list, enum spill_end end,
 out:
     spill_deque_unpin(list->deque);
     if (rc == 0) list_removed_some(call, list);
+    if (rc == 0) say_taken(call, end, taken, count);
     return rc;
 }
 
@@ -302,12 +315,24 @@ static int take_many(struct call *call, struct list_at *list, enum spill_end end
     }
     spill_snapshot_release(range.snapshot);
     list_removed_some(call, list);
+    say_taken(call, end, count, count);
     return rc;
+}
+
+/* Nobody is told what they were: whole chunks go unread. */
+static int drop_taken(struct call *call, struct list_at *list, enum spill_end end, uint64_t count)
+{
+    int64_t dropped = spill_deque_drop(list->deque, end, count);
+
+    if (dropped < 0) return (int)dropped;
+    list_removed_some(call, list);
+    return 0;
 }
 
 int list_reply_taken(struct call *call, struct list_at *list, enum spill_end end, uint64_t count,
                      void (*before_array)(struct call *call))
 {
+    if (call->is_replay) return drop_taken(call, list, end, count);
     if (reply_bytes(list->deque, count) <= INLINE_BYTES)
         return take_few(call, list, end, count, before_array);
     return take_many(call, list, end, count, before_array);

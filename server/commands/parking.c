@@ -7,6 +7,7 @@
 #include "modules/spill/store.h"
 #include "server/commands/call_keys.h"
 #include "server/commands/dispatch.h"
+#include "server/commands/effect.h"
 #include "server/commands/server.h"
 #include "server/commands/session.h"
 #include "server/commands/statistics.h"
@@ -130,6 +131,17 @@ bool parking_protects(const struct server *server, unsigned database, struct sli
     return holder != NULL;
 }
 
+struct log_frame *parking_frame_holding(const struct parking *parking, unsigned database,
+                                        struct slice name)
+{
+    const struct parked_call *running = parking->running;
+
+    if (!running || !running->call.frame) return NULL;
+    return claims_holder(parking->server->claims, database, name) == &running->ticket
+               ? running->call.frame
+               : NULL;
+}
+
 /* Asking for the reply tells net that there is output: what a call wrote in an earlier turn is
  * sent. */
 void parking_announce_output(const struct parked_call *parked)
@@ -234,9 +246,22 @@ static bool wait_in(struct call *call, enum parked_state state)
     return true;
 }
 
+/* True: it was parked until the log has moved, or refused. */
+static bool must_wait_for_log(struct call *call)
+{
+    int rc = effect_reserve(call);
+
+    if (rc == 0) return false;
+    if (rc == -EAGAIN) return wait_in(call, PARKED_LOGGING);
+    dispatch_rejected(call);
+    if (call->parked) parking_finish(call->parked);
+    return true;
+}
+
 static bool before(struct call *call, bool is_first)
 {
     if (must_wait_for_pause(call)) return wait_in(call, PARKED_PAUSED);
+    if (call->server->effects->oplog && must_wait_for_log(call)) return true;
     if (must_wait_for_room(call, is_first)) {
         call->server->statistics->throttled_commands++;
         return wait_in(call, PARKED_THROTTLED);

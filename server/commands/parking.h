@@ -4,6 +4,7 @@
  * is gone QUEUED     an older call holds one of its keys                     until claims grant its
  * ticket NO_FIBER   it needs a fiber, and all are in use                    until one ends RUNNING
  * in a fiber, suspended for the disk or between slices    until the disk answers, or its turn
+ *   LOGGING    the log has no room for it yet, or a sync is late   until the log has moved
  *   BLOCKED    in the queues of empty keys (BLPOP)                     until served, timeout,
  * UNBLOCK PAUSED     CLIENT PAUSE is in force                                until it ends
  *   STREAMING  its reply is written as the socket drains               until the last piece
@@ -25,6 +26,7 @@ struct spill_hooks;
 enum parked_state {
     PARKED_IDLE, /* between two states */
     PARKED_THROTTLED,
+    PARKED_LOGGING,
     PARKED_QUEUED,
     PARKED_NO_FIBER,
     PARKED_RUNNING,
@@ -100,6 +102,9 @@ bool parking_can_suspend(const struct parking *parking);
 /* Expiry must leave that key alone: a call that may be suspended works on it. What an EXEC holds
  * itself does expire for it, as its time stands still. */
 bool parking_protects(const struct server *server, unsigned database, struct slice name);
+/* Of the EXEC in whose fiber we are, when it holds that key: what it has done so far; else NULL. */
+struct log_frame *parking_frame_holding(const struct parking *parking, unsigned database,
+                                        struct slice name);
 /* To be called between pieces of long work: lets others go first when the slice is used up. 0, or
  * -ECANCELED: the client has gone. */
 int parking_breathe(struct server *server);

@@ -6,6 +6,7 @@
 
 #include "modules/base/clock.h"
 #include "modules/io/fiber.h"
+#include "modules/io/io.h"
 #include "modules/spill/store.h"
 #include "server/commands/dispatch.h"
 #include "server/commands/server.h"
@@ -132,6 +133,10 @@ static int wait_for_disk(void *context)
 {
     struct server *server = context;
 
+    if (server->loading) { /* nobody else is there to be let go first */
+        (void)io_wait(server->io);
+        return 0;
+    }
     if (!server->parking->running) return -EAGAIN;
     return suspend_running(server->parking, &server->parking->queues[PARKED_RUNNING]);
 }
@@ -146,7 +151,7 @@ static int pause_between_slices(void *context)
     struct server *server = context;
     struct parking *parking = server->parking;
 
-    if (!parking_can_suspend(parking)) return 0;
+    if (!parking_can_suspend(parking) || server->loading) return 0;
     if (must_end(parking, parking->running)) return -ECANCELED;
     if (clock_monotonic_us() - parking->slice_started_us < parking_slice_us(parking)) return 0;
     server->statistics->slices++;

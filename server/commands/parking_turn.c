@@ -4,6 +4,7 @@
 
 #include "modules/base/clock.h"
 #include "modules/spill/store.h"
+#include "server/commands/effect.h"
 #include "server/commands/server.h"
 #include "server/net/loop.h"
 
@@ -77,6 +78,21 @@ static void run_throttled(struct server *server)
     }
 }
 
+/* Those who were there when the log moved; who must wait again stands behind them. */
+static void run_logging(struct server *server)
+{
+    struct parking *parking = server->parking;
+    uint64_t count = parking->counts[PARKED_LOGGING];
+    struct parked_call *parked;
+
+    if (!server->effects->has_moved) return;
+    server->effects->has_moved = false;
+    while (count-- > 0 && (parked = first_of(parking, PARKED_LOGGING))) {
+        parking_dequeue(parking, parked);
+        parking_attempt(parked, true);
+    }
+}
+
 static void run_without_fiber(struct server *server)
 {
     struct parking *parking = server->parking;
@@ -136,6 +152,7 @@ static bool has_work(const struct server *server)
     return parking->disk_answered || parking->has_let_go || has_granted(server) ||
            !list_is_empty(&parking->between_slices) ||
            (parking->counts[PARKED_PAUSED] > 0 && server->paused_until_us == 0) ||
+           (parking->counts[PARKED_LOGGING] > 0 && server->effects->has_moved) ||
            (parking->counts[PARKED_THROTTLED] > 0 &&
             spill_store_pressure(server->store) != SPILL_SLOW);
 }
@@ -161,6 +178,7 @@ bool parking_run(struct server *server)
     run_one_slice(parking);
     parking_run_granted(server);
     run_throttled(server);
+    run_logging(server);
     parking_serve_blocked(server);
     run_without_fiber(server);
     parking_run_granted(server);

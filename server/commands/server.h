@@ -28,6 +28,9 @@ struct server {
     struct statistics *statistics; /* statistics.h: what dispatch counts */
     struct slowlog *slowlog;       /* observe/slowlog.h */
     struct latency *latency;       /* observe/latency.h */
+    struct effects *effects;       /* effect.h: what calls leave in the operation log */
+    struct oplog *oplog;           /* durability/oplog.h; NULL: appendonly no */
+    struct loading *loading;       /* loading.h; NULL: nothing is being loaded */
 
     /* CLIENT PAUSE: until when (loop_now_us), 0: no pause. */
     uint64_t paused_until_us;
@@ -39,6 +42,8 @@ struct server {
     uint64_t read_error_logged_us; /* likewise a failed read */
     int64_t started_at_ms;
     bool is_stopping;
+    bool has_failed;               /* it stops because it cannot go on */
+    uint64_t log_cut_bytes;        /* of a torn tail, when the log was opened */
     uint64_t machine_memory_bytes; /* what this process may use: 0: unknown */
     char run_id[41];               /* 40 hexadecimal digits, new at each start */
     char executable[256];          /* path of the program */

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "modules/base/number.h"
+#include "server/commands/effect.h"
 #include "server/commands/handlers.h"
 #include "server/commands/server.h"
 #include "server/commands/statistics.h"
@@ -37,6 +38,7 @@ int string_getdel(struct call *call)
     }
     string_reply(call, key);
     keyspace_remove(call->server->keyspace, key);
+    effect_say_key(call, "DEL", call->arguments[1]);
     return 0;
 }
 
@@ -51,12 +53,15 @@ int string_getset(struct call *call)
     if (rc == 0) {
         rc = string_add(call, call->arguments[1], call->arguments[2], NULL);
         if (rc == 0) reply_null(call->reply);
+        if (rc == 0) string_say_set(call, call->arguments[1], call->arguments[2], -1, false);
         return rc;
     }
     rc = string_make(call, call->arguments[2], &value);
     if (rc < 0) return rc;
     string_reply(call, key);
-    return string_store(call, call->arguments[1], key, value, false);
+    rc = string_store(call, call->arguments[1], key, value, false);
+    if (rc == 0) string_say_set(call, call->arguments[1], call->arguments[2], -1, false);
+    return rc;
 }
 
 /* GETEX key [EX seconds | PX milliseconds | EXAT seconds | PXAT milliseconds | PERSIST] */
@@ -84,18 +89,22 @@ int string_getex(struct call *call)
         string_reply(call, key);
         if (!options.persist || key_expires_at(keyspace, key) == -1) return 0;
         rc = keyspace_set_expiry(keyspace, key, -1);
-        if (rc == 0) call_changed(call, call->arguments[1]);
-        return rc;
+        if (rc < 0) return rc;
+        call_changed(call, call->arguments[1]);
+        effect_say_key(call, "PERSIST", call->arguments[1]);
+        return 0;
     }
     if (is_absolute && at_ms <= keyspace_now(keyspace)) {
         string_reply(call, key);
         keyspace_remove(keyspace, key);
+        effect_say_key(call, "DEL", call->arguments[1]);
         return 0;
     }
     rc = keyspace_set_expiry(keyspace, key, at_ms);
     if (rc < 0) return rc;
     string_reply(call, key);
     call_changed(call, call->arguments[1]);
+    effect_say_number(call, "PEXPIREAT", call->arguments[1], at_ms);
     return 0;
 }
 

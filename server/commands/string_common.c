@@ -5,6 +5,7 @@
 #include "modules/base/number.h"
 #include "modules/pool/chain.h"
 #include "modules/pool/packet.h"
+#include "server/commands/effect.h"
 #include "server/commands/server.h"
 #include "server/commands/session.h"
 #include "server/commands/statistics.h"
@@ -82,6 +83,7 @@ int string_check_share(const struct call *call, uint64_t size)
 {
     uint64_t memory_bytes = memory_limit(call->server->memory);
 
+    if (call->is_replay) return 0;
     return memory_bytes > 0 && size > memory_bytes / MEMORY_SHARE ? -EMSGSIZE : 0;
 }
 
@@ -119,8 +121,24 @@ int string_store(struct call *call, struct slice name, struct key *key, struct v
     return rc;
 }
 
+void string_say_set(struct call *call, struct slice name, struct slice bytes, int64_t at_ms,
+                    bool keep_ttl)
+{
+    char digits[NUMBER_INT64_BYTES_MAX];
+    struct slice arguments[5] = { SLICE_LITERAL("SET"), name, bytes };
+    uint32_t count = 3;
+
+    if (keep_ttl) arguments[count++] = SLICE_LITERAL("KEEPTTL");
+    if (at_ms != -1) {
+        arguments[count++] = SLICE_LITERAL("PXAT");
+        arguments[count++] = slice_of(digits, number_format_int64(digits, at_ms));
+    }
+    effect_say(call, arguments, count);
+}
+
 int string_check_size(struct call *call, uint64_t size, uint64_t added)
 {
+    if (call->is_replay) return 0;
     if (added > call->server->config->proto_max_bulk_len_bytes ||
         size > call->server->config->proto_max_bulk_len_bytes - added) {
         (void)call_error(call, "ERR string exceeds maximum allowed size (proto-max-bulk-len)");

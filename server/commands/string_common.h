@@ -31,6 +31,10 @@ int string_make(struct call *call, struct slice bytes, struct value **out_value)
 /* Makes a key that is not there, holding a copy of bytes. */
 int string_add(struct call *call, struct slice name, struct slice bytes, struct key **out_key);
 
+/* What a command did, as a SET: at_ms -1: without a time to live, unless keep_ttl. */
+void string_say_set(struct call *call, struct slice name, struct slice bytes, int64_t at_ms,
+                    bool keep_ttl);
+
 /* 0: a string may become so large. Else the error was answered (1), or as string_check_share. */
 int string_check_size(struct call *call, uint64_t size, uint64_t added);
 

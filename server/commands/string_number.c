@@ -91,6 +91,8 @@ int string_incrbyfloat(struct call *call)
     result = slice_of(text, number_format_human(text, number));
     rc = string_value_create_text(result, &value);
     if (rc == 0) rc = string_store(call, call->arguments[1], key, value, true);
-    if (rc == 0) reply_bulk(call->reply, result);
-    return rc;
+    if (rc < 0) return rc;
+    reply_bulk(call->reply, result);
+    string_say_set(call, call->arguments[1], result, -1, true);
+    return 0;
 }

@@ -129,6 +129,11 @@ static int set(struct call *call, const struct setting *setting, bool *out_was_s
     return key ? set_over(call, key, setting, false) : set_new(call, setting);
 }
 
+static void say_set(struct call *call, const struct setting *setting)
+{
+    string_say_set(call, setting->name, setting->bytes, setting->at_ms, setting->keep_ttl);
+}
+
 /* SET key value [NX | XX] [GET] [EX s | PX ms | EXAT s | PXAT ms | KEEPTTL] */
 int string_set(struct call *call)
 {
@@ -147,7 +152,9 @@ int string_set(struct call *call)
         rc = string_find_read(call, setting.name, &key);
         if (rc < 0) return rc;
         is_refused = (options.only_if_missing && key) || (options.only_if_there && !key);
-        return set_and_get(call, key, &setting, is_refused);
+        rc = set_and_get(call, key, &setting, is_refused);
+        if (rc == 0 && !is_refused) say_set(call, &setting);
+        return rc;
     }
     rc = set(call, &setting, &was_set, &options);
     if (rc < 0) return rc;
@@ -155,6 +162,7 @@ int string_set(struct call *call)
         reply_ok(call->reply);
     else
         reply_null(call->reply);
+    if (was_set && call->argument_count > 3) say_set(call, &setting);
     return 0;
 }
 
@@ -182,6 +190,7 @@ static int set_for(struct call *call, enum expiry_form form)
     rc = set(call, &setting, &was_set, &options);
     if (rc < 0) return rc;
     reply_ok(call->reply);
+    say_set(call, &setting);
     return 0;
 }
 

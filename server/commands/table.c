@@ -9,6 +9,7 @@
 #include "server/commands/command_docs.h"
 #include "server/commands/handlers.h"
 #include "server/commands/statistics.h"
+#include "server/durability/effects.h"
 
 enum { NAME_BYTES_MAX = 32, SLOTS = 1024 /* a power of two, well above the number of rows */ };
 
@@ -165,7 +166,9 @@ static void fill_command(struct command_table *table, uint32_t index)
         .full_name = table->full_names[index],
         .docs = command_docs_find(slice_of_string(table->full_names[index])),
         .statistics = &table->statistics[index],
+        .effect = row->parent ? EFFECT_NONE : effect_form_of(row->name),
     };
+    assert((command->effect != EFFECT_NONE) == ((command->flags & COMMAND_WRITE) != 0));
 }
 
 static void add_top(struct command_table *table, struct command *command)

@@ -118,10 +118,15 @@ void transaction_discard(struct session *session)
     watch_clear(session->server->watch, &session->watcher);
 }
 
-void transaction_abort(struct call *exec, const char *reason)
+void transaction_abort_because(struct call *exec, const char *reason, const char *detail)
 {
     transaction_discard(exec->session);
-    (void)call_errorf(exec, "EXECABORT Transaction discarded because of: %s", reason);
+    (void)call_errorf(exec, "EXECABORT Transaction discarded because of: %s%s", reason, detail);
+}
+
+void transaction_abort(struct call *exec, const char *reason)
+{
+    transaction_abort_because(exec, reason, "");
 }
 
 /* ---- what others ask ----------------------------------------------------------------------------

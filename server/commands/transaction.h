@@ -34,6 +34,7 @@ void transaction_queue(struct call *call);
 void transaction_spoil(struct session *session);
 /* An EXEC is refused for reason: says so, and the transaction is over. */
 void transaction_abort(struct call *exec, const char *reason);
+void transaction_abort_because(struct call *exec, const char *reason, const char *detail);
 /* Ends the session's MULTI, if any, and forgets what it watches. */
 void transaction_discard(struct session *session);
 /* Frees what no session has any more; accepts NULL. */

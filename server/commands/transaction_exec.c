@@ -13,6 +13,7 @@
 
 #include "server/commands/call_keys.h"
 #include "server/commands/dispatch.h"
+#include "server/commands/effect.h"
 #include "server/commands/handlers.h"
 #include "server/commands/list_common.h"
 #include "server/commands/parking.h"
@@ -141,10 +142,18 @@ static void run(struct call *exec)
 {
     struct transaction *transaction = exec->session->transaction;
     struct server *server = exec->server;
+    struct log_frame frame = { 0 };
 
-    if (parking_can_suspend(server->parking)) exec->parked->now_ms = keyspace_now(server->keyspace);
+    exec->frame = &frame;
+    if (parking_can_suspend(server->parking))
+        exec->parked->now_ms = keyspace_now(server->keyspace);
+    else
+        server->effects->exec = &frame;
     transaction->is_running = true;
     run_queued(exec, transaction);
+    server->effects->exec = NULL;
+    exec->frame = NULL;
+    effect_log_exec(exec, &frame);
     if (exec->session) transaction_discard(exec->session);
     transaction_destroy(server, transaction);
 }

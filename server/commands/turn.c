@@ -3,9 +3,11 @@
 
 #include "modules/base/clock.h"
 #include "modules/spill/store.h"
+#include "server/commands/loading.h"
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
 #include "server/commands/statistics.h"
+#include "server/durability/oplog.h"
 #include "server/keyspace/blocked.h"
 #include "server/keyspace/keyspace.h"
 #include "server/net/loop.h"
@@ -56,6 +58,10 @@ bool turn_end(void *context)
     bool has_more;
 
     server->statistics->ended_session = NULL; /* the next turn's calls begin later */
+    if (server->loading && loading_step(server)) {
+        look_at_memory(server);
+        return true;
+    }
     keyspace_set_now(server->keyspace, loop_now_ms(server->loop));
     has_more = keyspace_expire_due(server->keyspace, EXPIRE_KEYS_A_TURN) == EXPIRE_KEYS_A_TURN;
     server->statistics->expiry_caps += has_more;
@@ -93,5 +99,7 @@ int64_t turn_before_wait(void *context)
     uint64_t took_us = clock_monotonic_us() - loop_now_us(server->loop);
 
     if (took_us > server->statistics->max_tick_us) server->statistics->max_tick_us = took_us;
+    if (server->oplog)
+        sleep_us = sooner(sleep_us, oplog_wait_us(server->oplog, loop_now_us(server->loop)));
     return sooner(sooner(sleep_us, expiry_us), spill_us);
 }

@@ -262,9 +262,6 @@ END_TEST
 
 START_TEST(what_would_be_a_false_promise_is_refused)
 {
-    expect_refused("appendonly", "yes",
-                   "durability is not there yet: data does not survive the server");
-    expect_set("appendonly", "NO", "no");
     expect_refused("maxmemory-policy", "allkeys-lru",
                    "only noeviction: lists spill to disk, and nothing is thrown away");
     expect_refused("tls-port", "6380", "TLS is not there yet");

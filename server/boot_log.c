@@ -1,0 +1,126 @@
+#include "server/boot_log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "modules/base/log.h"
+#include "server/commands/effect.h"
+#include "server/commands/loading.h"
+#include "server/commands/server.h"
+#include "server/config/config.h"
+#include "server/durability/oplog.h"
+
+static enum oplog_fsync fsync_of(const struct config *config)
+{
+    switch (config->appendfsync) {
+    case CONFIG_FSYNC_ALWAYS:
+        return OPLOG_FSYNC_ALWAYS;
+    case CONFIG_FSYNC_NO:
+        return OPLOG_FSYNC_NO;
+    default:
+        return OPLOG_FSYNC_EVERYSEC;
+    }
+}
+
+static char *log_path(const char *dir)
+{
+    static const char name[] = "log";
+    size_t size = strlen(dir) + 1 + sizeof(name);
+    char *path = malloc(size);
+
+    if (path) (void)snprintf(path, size, "%s/%s", dir, name);
+    return path;
+}
+
+static const char *reason(int rc, const struct journal_report *report)
+{
+    if (report->text[0]) return report->text;
+    if (rc == -EPROTONOSUPPORT) return "it was made by another version";
+    if (rc == -EWOULDBLOCK) return "another process writes it";
+    return strerror(-rc);
+}
+
+static void tell(const struct server *server, const char *path, int rc,
+                 const struct journal_report *report)
+{
+    if (rc == -EBADMSG)
+        log_write(server->log, LOG_WARNING,
+                  "The operation log %s is damaged where it had been synced: %s. The server does "
+                  "not start on it",
+                  path, reason(rc, report));
+    else if (rc < 0)
+        log_write(server->log, LOG_WARNING, "The operation log %s cannot be opened: %s", path,
+                  reason(rc, report));
+    else if (report->cut_bytes > 0 || report->dropped_segment_count > 0)
+        log_write(server->log, LOG_WARNING,
+                  "The operation log ended in a torn tail, which was cut: %llu bytes behind "
+                  "position %llu, %llu segments",
+                  (unsigned long long)report->cut_bytes, (unsigned long long)report->end,
+                  (unsigned long long)report->dropped_segment_count);
+}
+
+static int open_log(struct server *server, struct os *os, const char *path)
+{
+    struct oplog_options options = { .path = path,
+                                     .fsync = fsync_of(server->config),
+                                     .on_progress = effect_log_moved,
+                                     .context = server };
+    struct journal_report report;
+    int rc = oplog_open(os, server->io, &options, &report, &server->oplog);
+
+    tell(server, path, rc, &report);
+    if (rc < 0) return rc;
+    server->log_cut_bytes = report.cut_bytes;
+    return loading_begin(server, 0);
+}
+
+int boot_log_open(struct server *server, struct os *os)
+{
+    char *path;
+    int rc;
+
+    if (!server->config->appendonly) return 0;
+    path = log_path(server->config->dir);
+    rc = path ? open_log(server, os, path) : -ENOMEM;
+    free(path);
+    return rc;
+}
+
+void boot_log_close(struct server *server)
+{
+    int rc = oplog_close(server->oplog);
+
+    server->oplog = NULL;
+    if (rc < 0)
+        log_write(server->log, LOG_WARNING, "The end of the operation log could not be synced: %s",
+                  strerror(-rc));
+}
+
+/* ---- changes while the server runs ----------------------------------------------------------- */
+
+static int apply_fsync(void *context, const struct config *config, struct config_error *out_error)
+{
+    struct server *server = context;
+
+    (void)out_error;
+    if (server->oplog) oplog_set_fsync(server->oplog, fsync_of(config));
+    return 0;
+}
+
+static int refuse_switch(void *context, const struct config *config, struct config_error *out_error)
+{
+    const struct server *server = context;
+
+    if (config->appendonly == (server->oplog != NULL)) return 0;
+    return config_refuse(out_error, "it cannot be switched while the server runs yet: start the "
+                                    "server with it");
+}
+
+int boot_log_listen_for_changes(struct server *server)
+{
+    int rc = config_on_change(server->config, "appendfsync", apply_fsync, server);
+
+    return rc < 0 ? rc : config_on_change(server->config, "appendonly", refuse_switch, server);
+}

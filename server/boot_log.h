@@ -1,0 +1,14 @@
+/* boot_log.h - the operation log of a server that starts: opened, recovered, replay begun. */
+#ifndef SERVER_BOOT_LOG_H
+#define SERVER_BOOT_LOG_H
+
+struct os;
+struct server;
+
+/* Opens DIR/log when appendonly says so and begins to replay it. Errors were logged. */
+int boot_log_open(struct server *server, struct os *os);
+/* Syncs and closes it. */
+void boot_log_close(struct server *server);
+/* What may change of it while the server runs. */
+int boot_log_listen_for_changes(struct server *server);
+#endif

@@ -1,0 +1,288 @@
+#include "server/commands/effect.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "modules/base/log.h"
+#include "modules/base/number.h"
+#include "server/commands/call_keys.h"
+#include "server/commands/dispatch.h"
+#include "server/commands/parking.h"
+#include "server/commands/server.h"
+#include "server/commands/session.h"
+#include "server/commands/transaction.h"
+#include "server/durability/effects.h"
+#include "server/durability/oplog.h"
+#include "server/keyspace/keyspace.h"
+#include "server/net/client.h"
+#include "server/net/loop.h"
+#include "server/net/net.h"
+
+enum {
+    /* What a command may leave beside its own bytes: for each argument a line and, when it is the
+     * name of what has expired, a frame with a DEL; and once what rewriting adds. */
+    ARGUMENT_BYTES = 96,
+    REWRITE_BYTES = 512,
+};
+
+/* ---- what a handler says ----------------------------------------------------------------------
+ */
+
+static struct effects *effects_of(const struct call *call)
+{
+    return call->server->effects;
+}
+
+/* A frame could not be built: the log cannot tell what has happened, and that is its end. */
+static void fail_log(struct effects *effects)
+{
+    oplog_fail(effects->oplog, -ENOMEM);
+}
+
+void effect_say(struct call *call, const struct slice *arguments, uint32_t argument_count)
+{
+    struct effects *effects = effects_of(call);
+    struct log_frame *frame = call->frame ? call->frame : &effects->said;
+
+    if (!effects->oplog || call->reply->had_error) return; /* who answers an error did nothing */
+    if (log_frame_add(frame, call->database, arguments, argument_count) < 0) fail_log(effects);
+    call->has_said = true;
+}
+
+void effect_say_key(struct call *call, const char *name, struct slice key)
+{
+    struct slice arguments[2] = { slice_of_string(name), key };
+
+    effect_say(call, arguments, 2);
+}
+
+void effect_say_number(struct call *call, const char *name, struct slice key, int64_t number)
+{
+    char digits[NUMBER_INT64_BYTES_MAX];
+    struct slice arguments[3] = { slice_of_string(name), key };
+
+    arguments[2] = slice_of(digits, number_format_int64(digits, number));
+    effect_say(call, arguments, 3);
+}
+
+/* ---- appending --------------------------------------------------------------------------------
+ */
+
+/* The effect of a call whose client must not be told that all is well when the log has failed. */
+static void append(struct call *call, struct slice commands, uint32_t count, unsigned database)
+{
+    struct server *server = call->server;
+    int rc = oplog_append(server->effects->oplog, keyspace_now(server->keyspace), database,
+                          commands, count);
+
+    if (!call->session) return;
+    if (rc < 0)
+        client_close(call->session->client);
+    else
+        call->session->log_position = oplog_position(server->effects->oplog);
+}
+
+static void append_frame(struct call *call, struct log_frame *frame)
+{
+    append(call, slice_of(frame->bytes, frame->size), frame->count, frame->database);
+    log_frame_clear(frame);
+}
+
+/* What net has read, when the call runs right there. */
+static bool is_as_it_came(const struct call *call)
+{
+    return !call->parked && !call->in_transaction && call->session;
+}
+
+static void append_as_sent(struct call *call)
+{
+    struct effects *effects = effects_of(call);
+    struct log_frame *frame = call->frame ? call->frame : &effects->said;
+
+    if (is_as_it_came(call)) {
+        append(call, client_request(call->session->client), 1, call->database);
+        return;
+    }
+    if (log_frame_add(frame, call->database, call->arguments, call->argument_count) < 0)
+        fail_log(effects);
+    else if (frame == &effects->said)
+        append_frame(call, frame);
+}
+
+void effect_log(struct call *call, int rc, uint64_t changes)
+{
+    struct effects *effects = effects_of(call);
+    bool has_said = call->has_said;
+
+    call->has_said = false;
+    if (!effects->oplog || rc < 0 || rc == CALL_BLOCKED || call->reply->had_error) return;
+    if (has_said) {
+        if (!call->frame) append_frame(call, &effects->said);
+    } else if (call->command->effect != EFFECT_REWRITTEN &&
+               keyspace_change_count(call->server->keyspace) != changes) {
+        append_as_sent(call);
+    }
+}
+
+void effect_log_exec(struct call *exec, struct log_frame *frame)
+{
+    if (frame->count > 0 && effects_of(exec)->oplog) append_frame(exec, frame);
+    log_frame_finish(frame);
+}
+
+/* The transaction whose frame tells that a key has expired: the one that runs at once, or the one
+ * in whose fiber we are, when it holds the key. Of other keys it tells at once, as others may write
+ * them before it ends. */
+static struct log_frame *frame_of_expired(struct server *server, unsigned database,
+                                          struct slice name)
+{
+    if (server->effects->exec) return server->effects->exec;
+    return parking_frame_holding(server->parking, database, name);
+}
+
+void effect_expired(void *context, unsigned database, struct slice name)
+{
+    struct server *server = context;
+    struct effects *effects = server->effects;
+    struct slice arguments[2] = { SLICE_LITERAL("DEL"), name };
+    struct log_frame *frame;
+
+    if (!effects->oplog) return;
+    frame = frame_of_expired(server, database, name);
+    if (log_frame_add(frame ? frame : &effects->expired, database, arguments, 2) < 0) {
+        fail_log(effects);
+        return;
+    }
+    if (frame) return;
+    /* Nobody was promised anything: a log that has failed already is enough said. */
+    (void)oplog_append(effects->oplog, keyspace_now(server->keyspace), database,
+                       slice_of(effects->expired.bytes, effects->expired.size), 1);
+    log_frame_clear(&effects->expired);
+}
+
+/* ---- room -------------------------------------------------------------------------------------
+ */
+
+/* A move adds nothing in all. */
+static bool adds(const struct call *call)
+{
+    const struct command *command = call->command;
+
+    if (transaction_is_exec(call))
+        return call->session->transaction->has_growing || call->session->transaction->has_spilling;
+    return (command->flags & COMMAND_MAY_GROW) && !(command->key_flags & KEY_DELETE);
+}
+
+static void answer_refusal(struct call *call, int rc)
+{
+    const char *text = rc == -EMSGSIZE ? "ERR the command is longer than the log takes"
+                                       : "MISCONF Errors writing to the AOF file: ";
+
+    if (transaction_is_exec(call)) {
+        transaction_abort_because(call, text, rc == -EMSGSIZE ? "" : strerror(-rc));
+        return;
+    }
+    (void)call_errorf(call, "%s%s", text, rc == -EMSGSIZE ? "" : strerror(-rc));
+}
+
+bool effect_is_refused(struct call *call)
+{
+    const struct oplog *oplog = effects_of(call)->oplog;
+    int rc;
+
+    if (!oplog || !call_writes(call)) return false;
+    rc = oplog_error(oplog);
+    if (rc == 0 && adds(call)) rc = oplog_room_error(oplog);
+    if (rc == 0) return false;
+    answer_refusal(call, rc);
+    return true;
+}
+
+static uint64_t bytes_of(const struct call *call)
+{
+    uint64_t bytes = 0;
+
+    if (transaction_is_exec(call)) {
+        const struct transaction *transaction = call->session->transaction;
+
+        bytes = 2 * transaction->bytes;
+        for (uint32_t i = 0; i < transaction->count; i++)
+            bytes += REWRITE_BYTES + transaction->commands[i].argument_count * ARGUMENT_BYTES;
+        return bytes;
+    }
+    if (is_as_it_came(call)) {
+        bytes = client_request(call->session->client).size;
+    } else {
+        for (uint32_t i = 0; i < call->argument_count; i++)
+            bytes += call->arguments[i].size;
+    }
+    return 2 * bytes + call->argument_count * ARGUMENT_BYTES + REWRITE_BYTES;
+}
+
+int effect_reserve(struct call *call)
+{
+    struct oplog *oplog = effects_of(call)->oplog;
+    int rc;
+
+    if (!oplog || !call_writes(call)) return 0;
+    rc = oplog_reserve(oplog, bytes_of(call), adds(call));
+    if (rc < 0 && rc != -EAGAIN) answer_refusal(call, rc);
+    return rc;
+}
+
+/* ---- the log and the net ----------------------------------------------------------------------
+ */
+
+static void tell_failure(struct server *server)
+{
+    struct effects *effects = server->effects;
+    int rc = oplog_error(effects->oplog);
+
+    if (rc == 0 || effects->failure_was_logged) return;
+    effects->failure_was_logged = true;
+    log_write(server->log, LOG_WARNING,
+              "The operation log cannot be written any more: %s. Writes are refused from now on, "
+              "reads go on; %s",
+              strerror(-rc), "what was answered before is in the log, up to its appendfsync");
+    net_close_held(server->net);
+}
+
+static void release(struct server *server)
+{
+    struct effects *effects = server->effects;
+    uint64_t released = oplog_released(effects->oplog);
+
+    if (released == effects->released) return;
+    effects->released = released;
+    net_release(server->net, released);
+}
+
+void effect_log_moved(void *context)
+{
+    struct server *server = context;
+
+    server->effects->has_moved = true;
+    if (!server->effects->oplog) return;
+    tell_failure(server);
+    release(server);
+}
+
+uint64_t effect_flush(void *context)
+{
+    struct server *server = context;
+    struct oplog *oplog = server->effects->oplog;
+    uint64_t ticket;
+
+    if (!oplog) return 0;
+    if (server->is_stopping) (void)oplog_sync_now(oplog); /* a failure is told below */
+    ticket = oplog_commit(oplog, loop_now_us(server->loop));
+    if (oplog_error(oplog)) tell_failure(server);
+    release(server);
+    return ticket;
+}
+
+void effects_finish(struct effects *effects)
+{
+    log_frame_finish(&effects->said);
+    log_frame_finish(&effects->expired);
+}

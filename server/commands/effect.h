@@ -1,0 +1,54 @@
+/* effect.h - what calls leave in the operation log, and what they wait for because of it.
+ *
+ * One place appends: dispatch_run, right after a handler that writes has returned. What it did goes
+ * there as the client sent it, or as the handler says (effect_say), as effects.def has it; nothing,
+ * when nothing changed. A transaction is one frame, at its end. What expires is a DEL of its own,
+ * in the transaction that found it where that holds the key. Loop thread only. */
+#ifndef SERVER_COMMANDS_EFFECT_H
+#define SERVER_COMMANDS_EFFECT_H
+#include "server/commands/command.h"
+#include "server/durability/log_frame.h"
+
+struct oplog;
+struct server;
+
+struct effects {
+    struct oplog *oplog;      /* NULL: nothing is logged (appendonly no, or while loading) */
+    struct log_frame said;    /* what the handler that runs has said it did */
+    struct log_frame expired; /* likewise a DEL */
+    struct log_frame *exec;   /* of an EXEC that runs at once; else NULL */
+    bool has_moved;           /* the log has: who waits for it looks again */
+    bool failure_was_logged;
+    uint64_t released; /* ticket that net was told of */
+};
+
+/* ---- for handlers ---- */
+
+/* Instead of the call's arguments, this is what it did. Copied. Said last, when nothing can fail
+ * any more. */
+void effect_say(struct call *call, const struct slice *arguments, uint32_t argument_count);
+/* The same of: a name of a command, a key, and a number behind it. */
+void effect_say_key(struct call *call, const char *name, struct slice key);
+void effect_say_number(struct call *call, const char *name, struct slice key, int64_t number);
+
+/* ---- for dispatch and parking ---- */
+
+/* True: the log refuses what the call would do; it was answered (-MISCONF), but not counted. */
+bool effect_is_refused(struct call *call);
+/* Room for what a call may do. 0: go on. -EAGAIN: the log will move. Else it was answered. */
+int effect_reserve(struct call *call);
+/* The handler has returned rc; changes: keyspace_change_count before it. */
+void effect_log(struct call *call, int rc, uint64_t changes);
+/* The end of an EXEC, with what its commands did. Frees the frame. */
+void effect_log_exec(struct call *exec, struct log_frame *frame);
+
+/* ---- for boot ---- */
+
+/* keyspace's on_expire; context is the server. */
+void effect_expired(void *context, unsigned database, struct slice name);
+/* The log's on_progress; context is the server. */
+void effect_log_moved(void *context);
+/* net's on_flush; context is the server. */
+uint64_t effect_flush(void *context);
+void effects_finish(struct effects *effects);
+#endif

@@ -1,0 +1,222 @@
+#include "server/commands/loading.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "modules/base/clock.h"
+#include "modules/base/log.h"
+#include "modules/io/io.h"
+#include "modules/pool/chain.h"
+#include "modules/pool/pool.h"
+#include "modules/spill/store.h"
+#include "server/commands/command.h"
+#include "server/commands/effect.h"
+#include "server/commands/server.h"
+#include "server/commands/table.h"
+#include "server/durability/oplog.h"
+#include "server/durability/replay.h"
+#include "server/keyspace/keyspace.h"
+#include "server/net/loop.h"
+
+enum {
+    SLICE_US = 5000,
+    TICK_US = 500,
+    FRAMES_BETWEEN_TICKS = 256,
+    REPLY_POOL_BYTES = 64 * 1024, /* of answers that nobody gets */
+};
+
+struct loading {
+    struct server *server;
+    struct replay *replay;
+    struct pool *pool;
+    struct chain output;
+    struct reply reply;
+    int64_t started_at_ms;
+    uint64_t frames_since_tick;
+};
+
+/* ---- one command ------------------------------------------------------------------------------
+ */
+
+static int refuse(char text[REPLAY_TEXT_BYTES], struct slice name, const char *why)
+{
+    (void)snprintf(text, REPLAY_TEXT_BYTES, "the command '%.*s' %s",
+                   (int)(name.size < 64 ? name.size : 64), (const char *)name.bytes, why);
+    return -EBADMSG;
+}
+
+static int run(struct loading *loading, struct call *call, char text[REPLAY_TEXT_BYTES])
+{
+    struct spill_store *store = loading->server->store;
+    int rc;
+
+    call->reply->had_error = false;
+    spill_store_use_reserve(store, true);
+    rc = call->command->handler(call);
+    spill_store_use_reserve(store, false);
+    if (rc < 0) {
+        const char *why =
+            rc == -EBADMSG || rc == -EIO ? spill_store_last_error(store) : strerror(-rc);
+
+        (void)snprintf(text, REPLAY_TEXT_BYTES, "the command '%s' failed: %s",
+                       call->command->full_name, why);
+        return rc;
+    }
+    if (!call->reply->had_error) return 0;
+    return refuse(text, call->arguments[0], "answers an error, which it did not do before");
+}
+
+static int apply(void *context, int64_t time_ms, unsigned database, struct slice *arguments,
+                 uint32_t argument_count, char text[REPLAY_TEXT_BYTES])
+{
+    struct loading *loading = context;
+    struct server *server = loading->server;
+    struct call call = { .server = server,
+                         .arguments = arguments,
+                         .argument_count = argument_count,
+                         .database = database,
+                         .reply = &loading->reply,
+                         .is_replay = true };
+
+    if (database >= keyspace_database_count(server->keyspace))
+        return refuse(text, arguments[0], "is in a database that there is not (see databases)");
+    call.command = command_find(server->table, arguments[0]);
+    if (!call.command || !(call.command->flags & COMMAND_WRITE))
+        return refuse(text, arguments[0], "is none that changes anything");
+    keyspace_set_now(server->keyspace, time_ms);
+    return run(loading, &call, text);
+}
+
+/* Lists are evicted as they grow. */
+static void between_frames(void *context)
+{
+    struct loading *loading = context;
+    struct server *server = loading->server;
+    bool is_slow = spill_store_pressure(server->store) == SPILL_SLOW;
+
+    if (++loading->frames_since_tick < FRAMES_BETWEEN_TICKS && !is_slow) return;
+    loading->frames_since_tick = 0;
+    do {
+        (void)spill_store_tick(server->store, TICK_US);
+        is_slow = spill_store_pressure(server->store) == SPILL_SLOW;
+    } while (is_slow && io_wait(server->io) > 0);
+    (void)io_poll(server->io);
+}
+
+/* ---- all of them ------------------------------------------------------------------------------
+ */
+
+static int make(struct loading *loading, uint64_t position)
+{
+    struct replay_options options = {
+        .position = position, .apply = apply, .between = between_frames, .context = loading
+    };
+    int rc = pool_create(REPLY_POOL_BYTES, &loading->pool);
+
+    if (rc < 0) return rc;
+    chain_init(&loading->output, loading->pool);
+    loading->reply = (struct reply){ .chain = &loading->output, .protocol = 2, .is_muted = true };
+    return replay_open(loading->server->os, loading->server->oplog, &options, &loading->replay);
+}
+
+static void destroy(struct loading *loading)
+{
+    replay_close(loading->replay);
+    if (loading->pool) chain_clear(&loading->output);
+    pool_destroy(loading->pool);
+    free(loading);
+}
+
+int loading_begin(struct server *server, uint64_t position)
+{
+    struct loading *loading = calloc(1, sizeof(*loading));
+    int rc = -ENOMEM;
+
+    if (loading) {
+        loading->server = server;
+        loading->started_at_ms = clock_realtime_ms();
+        rc = make(loading, position);
+    }
+    if (rc < 0) {
+        log_write(server->log, LOG_WARNING, "The operation log %s cannot be read: %s",
+                  oplog_path(server->oplog), strerror(-rc));
+        if (loading) destroy(loading);
+        return rc;
+    }
+    server->effects->oplog = NULL;
+    server->loading = loading;
+    return 0;
+}
+
+static void end(struct server *server, int rc)
+{
+    struct loading *loading = server->loading;
+    struct replay_progress progress;
+    int64_t took_ms = clock_realtime_ms() - loading->started_at_ms;
+
+    replay_get_progress(loading->replay, &progress);
+    if (rc < 0)
+        log_write(server->log, LOG_WARNING,
+                  "The operation log cannot be replayed, and the server does not start on what is "
+                  "not complete: %s",
+                  replay_error(loading->replay));
+    else
+        log_write(
+            server->log, LOG_NOTICE,
+            "DB loaded from the operation log: %llu commands, %llu bytes, %lld.%03lld seconds",
+            (unsigned long long)progress.command_count, (unsigned long long)progress.loaded_bytes,
+            (long long)(took_ms / 1000), (long long)(took_ms % 1000));
+    destroy(loading);
+    server->loading = NULL;
+    keyspace_set_now(server->keyspace, loop_now_ms(server->loop));
+    if (rc < 0) {
+        server->has_failed = true;
+        server->is_stopping = true;
+        loop_stop(server->loop);
+        return;
+    }
+    server->effects->oplog = server->oplog;
+}
+
+bool loading_step(struct server *server)
+{
+    int rc = replay_step(server->loading->replay, SLICE_US);
+
+    if (rc == 1) return true;
+    end(server, rc);
+    if (rc == 0) log_write(server->log, LOG_NOTICE, "Ready to accept connections");
+    return false;
+}
+
+int loading_run(struct server *server)
+{
+    int rc;
+
+    do {
+        rc = replay_step(server->loading->replay, UINT64_MAX);
+    } while (rc == 1);
+    end(server, rc);
+    return rc;
+}
+
+void loading_abandon(struct server *server)
+{
+    if (!server->loading) return;
+    destroy(server->loading);
+    server->loading = NULL;
+}
+
+bool loading_get_info(const struct server *server, struct loading_info *out_info)
+{
+    struct replay_progress progress;
+
+    if (!server->loading) return false;
+    replay_get_progress(server->loading->replay, &progress);
+    *out_info = (struct loading_info){ .started_at_ms = server->loading->started_at_ms,
+                                       .total_bytes = progress.total_bytes,
+                                       .loaded_bytes = progress.loaded_bytes,
+                                       .command_count = progress.command_count };
+    return true;
+}

@@ -1,0 +1,30 @@
+/* loading.h - the operation log done again: at the start in slices between turns, while clients get
+ * -LOADING; by DEBUG LOADAOF in one go.
+ *
+ * Each command runs through its ordinary handler, without a client: what was accepted once is
+ * accepted, whatever the limits are now; nothing expires on its own, reads wait for the disk. Loop
+ * thread only. */
+#ifndef SERVER_COMMANDS_LOADING_H
+#define SERVER_COMMANDS_LOADING_H
+#include <stdbool.h>
+#include <stdint.h>
+
+struct server;
+
+/* Begins at a position of the log (0: its start). The keyspace is empty, or as a checkpoint left
+ * it. Until it has ended nothing is logged. A negative errno was logged. */
+int loading_begin(struct server *server, uint64_t position);
+/* Goes on for a slice. True: there is more. A log that cannot be replayed stops the server. */
+bool loading_step(struct server *server);
+/* Goes on to the end: 0, or a negative errno, and then the server stops. */
+int loading_run(struct server *server);
+/* Gives up what is under way, for the end of the process. */
+void loading_abandon(struct server *server);
+
+struct loading_info {
+    int64_t started_at_ms;
+    uint64_t total_bytes, loaded_bytes, command_count;
+};
+/* False: nothing is being loaded. */
+bool loading_get_info(const struct server *server, struct loading_info *out_info);
+#endif
