@@ -37,7 +37,7 @@ LDFLAGS  += $(LINK_$(VARIANT)) $(filter -fsanitize=address% -fsanitize=thread,$(
 comma    := ,
 # Sanitizers bring their own allocator.
 LIBS_release := -ljemalloc
-LIBS     := -levent_core -lcrypto -lxxhash -lm $(LIBS_$(VARIANT))
+LIBS     := -levent_core -lcrypto -lxxhash -llz4 -lzstd -lm $(LIBS_$(VARIANT))
 
 LIBRARY_SOURCES := $(filter-out $(wildcard server/main.c) %/client/node/%, \
     $(shell find modules server -name '*.c' ! -name 'test_*' ! -name 'fuzz_*' | sort))

@@ -152,12 +152,14 @@ static int open_recovered(struct journal *journal, const struct journal_options 
         rc = journal_recover_cut(journal->os, journal->path, &journal->meta, extent, report);
     if (rc == 0) rc = open_active(journal, extent);
     if (rc == 0) rc = settle_index(journal, extent, report);
+    if (rc == 0) rc = journal_tend_open(journal);
     if (rc < 0) return rc;
     take_extent(journal, extent);
     report->start = journal_segment_start(journal->first_segment);
     report->end = journal_here(journal);
     journal_tell_readers(journal, journal_boot(journal->os));
     journal_room_plan(journal);
+    journal_tend_step(journal);
     return 0;
 }
 
@@ -229,7 +231,7 @@ out:
 static bool is_busy(const struct journal *journal)
 {
     return journal->room.is_running || journal->step.is_running || journal->trim.is_running ||
-           journal->move.is_running;
+           journal->move.is_running || journal->tend.is_running;
 }
 
 static void wait_for_jobs(struct journal *journal)
@@ -292,6 +294,7 @@ int journal_close(struct journal *journal)
 
     if (!journal) return 0;
     journal->on_progress = NULL;
+    journal->tend.is_stopped = true;
     wait_for_jobs(journal);
     journal_publish(journal);
     wait_for_jobs(journal);
@@ -300,6 +303,7 @@ int journal_close(struct journal *journal)
     if (rc == 0) leave_active(journal);
     drop_next(journal);
     drop_retired(journal);
+    journal_tender_finish(&journal->tend.tender);
     release(journal);
     return rc;
 }
@@ -318,13 +322,9 @@ static void run_trim(struct io_job *job, struct os *os)
 {
     struct trim_job *trim = (struct trim_job *)job;
 
-    job->rc = 0;
-    for (uint64_t number = trim->first; job->rc == 0 && number < trim->end; number++)
-        job->rc = journal_segment_remove(os, trim->path, number);
-    if (job->rc == 0) job->rc = os->fsync_directory(os, trim->path);
+    journal_tender_trim(&trim->journal->tend.tender, trim->end);
+    job->rc = journal_places_remove(os, &trim->journal->meta.places, trim->first, trim->end);
 }
-
-static void trim(struct journal *journal);
 
 static void trim_done(struct io_job *job)
 {
@@ -334,23 +334,23 @@ static void trim_done(struct io_job *job)
     done->is_running = false;
     if (job->rc == 0) {
         done->journal->first_segment = done->end;
-        trim(done->journal);
+        journal_trim_step(done->journal);
     }
+    journal_tend_step(done->journal);
     journal_tell_progress(done->journal);
 }
 
-static void trim(struct journal *journal)
+void journal_trim_step(struct journal *journal)
 {
     uint64_t end = journal_segment_of(journal->trim_target);
     uint64_t unsynced = journal_segment_of(journal->synced);
 
     if (end > unsynced) end = unsynced;
     if (journal->trim.is_running || end <= journal->first_segment) return;
-    journal->trim = (struct trim_job){ .journal = journal,
-                                       .is_running = true,
-                                       .path = journal->path,
-                                       .first = journal->first_segment,
-                                       .end = end };
+    if (journal->tend.is_running) return; /* which goes on here when it is done */
+    journal->trim = (struct trim_job){
+        .journal = journal, .is_running = true, .first = journal->first_segment, .end = end
+    };
     journal->trim.job.run = run_trim;
     journal->trim.job.done = trim_done;
     io_submit(journal->io, &journal->trim.job);
@@ -359,7 +359,7 @@ static void trim(struct journal *journal)
 void journal_trim(struct journal *journal, uint64_t position)
 {
     if (position > journal->trim_target) journal->trim_target = position;
-    trim(journal);
+    journal_trim_step(journal);
 }
 
 /* ---- telling ----------------------------------------------------------------------------------
@@ -420,6 +420,10 @@ void journal_get_info(const struct journal *journal, struct journal_info *out_in
         .roll_count = journal->roll_count,
         .stall_count = journal->stall_count,
         .index_error_count = journal->index_error_count,
+        .packed_count = journal->tend.packed_count,
+        .moved_count = journal->tend.moved_count,
+        .damaged_count = journal->tend.damaged_count,
+        .tend_error = journal->tend.error,
         .error = journal->error,
         .room_error = journal->room_error,
     };

@@ -38,7 +38,11 @@ enum {
     /* Buffered: what may wait to be written; a larger frame may alone. */
     JOURNAL_BUFFERED_BYTES_MAX = 8 << 20,
     JOURNAL_REPORT_TEXT_BYTES = 256,
+    JOURNAL_TIER_PATH_BYTES_MAX = 1000,
 };
+
+/* What segments that have ended are made smaller with. */
+enum journal_codec { JOURNAL_CODEC_NONE, JOURNAL_CODEC_LZ4, JOURNAL_CODEC_ZSTD };
 
 /* Fixed when a journal is made. */
 struct journal_settings {
@@ -52,6 +56,14 @@ struct journal_settings {
     /* Written by any number of threads and processes through journal_writer.h, and only so; else by
      * one through this header. Such a journal is rolled by size only. */
     bool has_several_writers;
+    /* Segments that have ended are packed with it by an I/O thread; readers do not notice. */
+    enum journal_codec codec;
+    /* Segments move there when so many ms have passed since the one after them was made. Paths of
+     * directories that exist, perhaps in other file systems and shared by journals; one that does
+     * not begin with a slash is taken from the journal's directory. NULL and 0: not at all. With
+     * both, cool comes first. At most JOURNAL_TIER_PATH_BYTES_MAX bytes. */
+    const char *cool_path, *cold_path;
+    uint64_t cool_after_ms, cold_after_ms;
 };
 
 enum journal_way { JOURNAL_MAPPED, JOURNAL_BUFFERED };
@@ -130,6 +142,11 @@ int journal_wait(struct journal *journal);
 void journal_move_to_file(struct journal *journal);
 bool journal_is_in_memory(const struct journal *journal);
 
+/* Does to segments that have ended what is due at that time (ms since 1970): moves them to another
+ * tier, and tries again what had failed (journal_info's tend_error). For about once a second: it
+ * costs a comparison when there is nothing to do, else I/O threads work and on_progress follows.
+ * Packing begins without it. */
+void journal_tend(struct journal *journal, uint64_t now_ms);
 /* Drops the segments all of whose frames lie below position; an I/O thread removes the files. */
 void journal_trim(struct journal *journal, uint64_t position);
 
@@ -154,7 +171,11 @@ struct journal_info {
     uint64_t memory_bytes;   /* of a journal that is in memory */
     uint64_t append_count, append_bytes, sync_count, roll_count, stall_count; /* since opening */
     uint64_t index_error_count; /* an index could not be written; it will be rebuilt */
-    int error, room_error;      /* journal_error; why room could not be made the last time, or 0 */
+    /* Since opening: segments that were packed, that were moved to another tier, and that could not
+     * be packed because they are damaged, and stay as they are. */
+    uint64_t packed_count, moved_count, damaged_count;
+    int tend_error;        /* why one could not be packed or moved the last time, or 0 */
+    int error, room_error; /* journal_error; why room could not be made the last time, or 0 */
 };
 void journal_get_info(const struct journal *journal, struct journal_info *out_info);
 #endif

@@ -4,6 +4,7 @@
  *   room.c     room ahead and the next segment, by one job at a time
  *   step.c     writing, syncing and retiring, by one job at a time
  *   memory.c   a small journal without a file, and moving it to one
+ *   tend.c     packing and moving what has ended, by one job at a time
  *   journal.c  opening, closing, trimming, telling
  *
  *   retired (ended, not yet synced; oldest first)     active            next (made ahead)
@@ -18,6 +19,7 @@
 #include "modules/journal/journal.h"
 #include "modules/journal/meta.h"
 #include "modules/journal/segment.h"
+#include "modules/journal/tender.h"
 
 enum {
     /* Kept free behind every frame: an end, and a note. */
@@ -89,8 +91,20 @@ struct trim_job {
     struct io_job job; /* first */
     struct journal *journal;
     bool is_running;
-    const char *path;
     uint64_t first, end; /* segments [first, end) go */
+};
+
+struct tend_job {
+    struct io_job job; /* first */
+    struct journal *journal;
+    bool is_running;
+    bool has_more;                /* of this round */
+    bool is_stopped;              /* the journal is being closed */
+    struct journal_tender tender; /* run()'s while it is running */
+    uint64_t end;                 /* segments below it may be tended */
+    uint64_t now_ms, asked_ms;    /* of this round; the latest that was asked for */
+    int error;                    /* of the last round */
+    uint64_t packed_count, moved_count, damaged_count; /* the tender's, when it was seen last */
 };
 
 struct journal {
@@ -129,6 +143,7 @@ struct journal {
     struct room_job room;
     struct step_job step;
     struct trim_job trim;
+    struct tend_job tend;
     struct move_job move;
 };
 
@@ -164,6 +179,13 @@ void journal_step(struct journal *journal);
 void journal_publish_position(struct journal *journal, uint64_t position);
 void journal_tell_progress(struct journal *journal);
 
-/* journal.c: what is published so far, to readers under this boot of the kernel. */
+/* tend.c: begins a round when there is something new, goes on with one that has begun. */
+void journal_tend_step(struct journal *journal);
+/* Waits for the disk. */
+int journal_tend_open(struct journal *journal);
+
+/* journal.c: does what was asked for and can be done. */
+void journal_trim_step(struct journal *journal);
+/* What is published so far, to readers under this boot of the kernel. */
 void journal_tell_readers(struct journal *journal, uint64_t boot);
 #endif

@@ -22,9 +22,12 @@ int journal_memory_open(struct journal *journal, const struct journal_settings *
     struct journal_segment *segment;
     int rc;
 
-    journal->meta.settings = *settings;
-    rc = journal_settings_check(&journal->meta.settings);
+    struct journal_settings checked = *settings;
+
+    rc = journal_settings_check(&checked);
+    if (rc == 0) rc = journal_settings_keep(&checked);
     if (rc < 0) return rc;
+    journal->meta.settings = checked;
     segment = calloc(1, sizeof(*segment));
     if (!segment) return -ENOMEM;
     *segment = (struct journal_segment){ .journal = number,
@@ -128,6 +131,7 @@ static int copy_frames(struct journal *journal, struct journal_segment *from)
 
 static int take_move(struct journal *journal)
 {
+    const struct journal_survey first = { .packed_end = 1, .cool_end = 1, .cold_end = 1 };
     struct move_job *move = &journal->move;
     struct journal_segment *from = journal->active;
     int rc = copy_frames(journal, from);
@@ -140,6 +144,7 @@ static int take_move(struct journal *journal)
     assert(journal->active == move->segment && from != move->segment);
     free(from->map);
     free(from);
+    journal_settings_finish(&journal->meta.settings); /* it has no more in memory */
     journal->meta = move->meta;
     journal->room_kind = move->kind;
     if (journal->way == JOURNAL_BUFFERED) {
@@ -148,6 +153,7 @@ static int take_move(struct journal *journal)
         journal->published = journal->synced;
         journal->write_target = journal_here(journal);
     }
+    journal_tender_init(&journal->tend.tender, journal->os, &journal->meta, &first);
     journal_tell_readers(journal, move->boot);
     journal_room_plan(journal);
     return 0;

@@ -12,14 +12,17 @@
 #include "modules/base/crc32c.h"
 #include "modules/base/endian.h"
 #include "modules/base/os.h"
-#include "modules/journal/segment.h"
+#include "modules/journal/codec.h"
+#include "modules/journal/format.h"
 
 static const uint32_t meta_magic = 0x6d726a53; /* "Sjrm" */
 static const uint64_t writer_lock = UINT64_C(1) << 40;
 static const uint64_t shared_lock = (UINT64_C(1) << 40) + 1;
 static const uint64_t slot_locks = UINT64_C(1) << 41;
 
-enum { FLAG_SEVERAL_WRITERS = 1 };
+enum { FLAG_SEVERAL_WRITERS = 1, FLAGS_KNOWN = FLAG_SEVERAL_WRITERS };
+enum { COOL_PATH_OFFSET = 64, COLD_PATH_OFFSET = 1088, PATH_BYTES = 1024 };
+static_assert((int)JOURNAL_TIER_PATH_BYTES_MAX < (int)PATH_BYTES, "with a zero behind it");
 enum { CRC_OFFSET = JOURNAL_PAGE_BYTES - 4, META_BYTES = 2 * JOURNAL_PAGE_BYTES };
 
 char *journal_join_path(const char *path, const char *name)
@@ -31,6 +34,23 @@ char *journal_join_path(const char *path, const char *name)
     return joined;
 }
 
+/* A tier has a path and an age, or neither. */
+static bool tier_is_good(const char *path, uint64_t after_ms)
+{
+    size_t size = path ? strlen(path) : 0;
+
+    if (!path) return after_ms == 0;
+    return size > 0 && size <= JOURNAL_TIER_PATH_BYTES_MAX && after_ms > 0;
+}
+
+static bool tiers_are_good(const struct journal_settings *settings)
+{
+    if (!tier_is_good(settings->cool_path, settings->cool_after_ms)) return false;
+    if (!tier_is_good(settings->cold_path, settings->cold_after_ms)) return false;
+    return !settings->cool_path || !settings->cold_path ||
+           settings->cool_after_ms < settings->cold_after_ms;
+}
+
 int journal_settings_check(struct journal_settings *settings)
 {
     if (settings->roll_bytes == 0) settings->roll_bytes = JOURNAL_ROLL_BYTES_DEFAULT;
@@ -39,7 +59,33 @@ int journal_settings_check(struct journal_settings *settings)
         settings->roll_bytes % JOURNAL_PAGE_BYTES != 0) {
         return -EINVAL;
     }
+    if (!journal_codec_is_known(settings->codec) || !tiers_are_good(settings)) return -EINVAL;
     return 0;
+}
+
+int journal_settings_keep(struct journal_settings *settings)
+{
+    char *cool = settings->cool_path ? strdup(settings->cool_path) : NULL;
+    char *cold = settings->cold_path ? strdup(settings->cold_path) : NULL;
+    bool is_whole = (cool || !settings->cool_path) && (cold || !settings->cold_path);
+
+    settings->cool_path = cool;
+    settings->cold_path = cold;
+    if (is_whole) return 0;
+    journal_settings_finish(settings);
+    return -ENOMEM;
+}
+
+void journal_settings_finish(struct journal_settings *settings)
+{
+    free((char *)settings->cool_path);
+    free((char *)settings->cold_path);
+    settings->cool_path = settings->cold_path = NULL;
+}
+
+static void store_path(uint8_t *page, size_t offset, const char *path)
+{
+    if (path) memcpy(page + offset, path, strlen(path));
 }
 
 static void store_page(uint8_t *page, const struct journal_meta *meta)
@@ -52,7 +98,20 @@ static void store_page(uint8_t *page, const struct journal_meta *meta)
     store_u64le(page + 24, meta->settings.roll_bytes);
     store_u64le(page + 32, meta->settings.roll_ms);
     store_u32le(page + 40, meta->settings.has_several_writers ? FLAG_SEVERAL_WRITERS : 0);
+    store_u32le(page + 44, meta->settings.codec);
+    store_u64le(page + 48, meta->settings.cool_after_ms);
+    store_u64le(page + 56, meta->settings.cold_after_ms);
+    store_path(page, COOL_PATH_OFFSET, meta->settings.cool_path);
+    store_path(page, COLD_PATH_OFFSET, meta->settings.cold_path);
     store_u32le(page + CRC_OFFSET, crc32c(0, page, CRC_OFFSET));
+}
+
+/* A view of the page, or NULL. */
+static const char *load_path(const uint8_t *page, size_t offset)
+{
+    const char *path = (const char *)page + offset;
+
+    return path[0] != '\0' && memchr(path, 0, PATH_BYTES) ? path : NULL;
 }
 
 static int load_page(const uint8_t *page, struct journal_meta *meta)
@@ -64,9 +123,19 @@ static int load_page(const uint8_t *page, struct journal_meta *meta)
     meta->created_ms = load_u64le(page + 16);
     meta->settings.roll_bytes = load_u64le(page + 24);
     meta->settings.roll_ms = load_u64le(page + 32);
-    if ((load_u32le(page + 40) & ~(uint32_t)FLAG_SEVERAL_WRITERS) != 0) return -EBADMSG;
+    if ((load_u32le(page + 40) & ~(uint32_t)FLAGS_KNOWN) != 0) return -EBADMSG;
     meta->settings.has_several_writers = load_u32le(page + 40) & FLAG_SEVERAL_WRITERS;
-    return journal_settings_check(&meta->settings) < 0 ? -EBADMSG : 0;
+    if (!journal_codec_is_known(load_u32le(page + 44))) return -EBADMSG;
+    meta->settings.codec = (enum journal_codec)load_u32le(page + 44);
+    meta->settings.cool_after_ms = load_u64le(page + 48);
+    meta->settings.cold_after_ms = load_u64le(page + 56);
+    meta->settings.cool_path = load_path(page, COOL_PATH_OFFSET);
+    meta->settings.cold_path = load_path(page, COLD_PATH_OFFSET);
+    if (journal_settings_check(&meta->settings) < 0) {
+        meta->settings.cool_path = meta->settings.cold_path = NULL;
+        return -EBADMSG;
+    }
+    return journal_settings_keep(&meta->settings);
 }
 
 static int open_in(struct os *os, const char *path, const char *name, int flags)
@@ -111,11 +180,16 @@ static int write_meta(struct os *os, int fd, const struct journal_meta *meta)
 /* A journal that has lost its meta is not made anew over its frames. */
 static int refuse_segments(struct os *os, const char *path)
 {
-    uint64_t first, last;
-    int rc = journal_segment_list(os, path, &first, &last);
+    struct journal_settings none = { 0 };
+    struct journal_places places;
+    struct journal_survey survey;
+    int rc = journal_places_init(&places, path, 0, &none);
 
     if (rc < 0) return rc;
-    return last > 0 ? -EBADMSG : 0;
+    rc = journal_places_survey(os, &places, &survey);
+    journal_places_finish(&places);
+    if (rc < 0) return rc;
+    return survey.last > 0 ? -EBADMSG : 0;
 }
 
 static int create(struct os *os, const char *path, const struct journal_settings *settings,
@@ -171,6 +245,7 @@ static int load(struct os *os, const char *path, bool is_writer, struct journal_
     if (size < META_BYTES) return -EBADMSG;
     rc = os_read_all(os, meta->fd, page, sizeof(page), 0);
     if (rc == 0) rc = load_page(page, meta);
+    if (rc == 0) rc = journal_places_init(&meta->places, path, meta->journal, &meta->settings);
     if (rc < 0) return rc;
     meta->live = os->map(os, meta->fd, JOURNAL_PAGE_BYTES,
                          is_writer ? PROT_READ | PROT_WRITE : PROT_READ, JOURNAL_PAGE_BYTES, &rc);
@@ -288,6 +363,8 @@ void journal_meta_close(struct os *os, struct journal_meta *meta)
     if (meta->live) (void)os->unmap(os, meta->live, JOURNAL_PAGE_BYTES);
     if (meta->waiters) (void)os->unmap(os, meta->waiters, JOURNAL_PAGE_BYTES);
     if (meta->fd >= 0) (void)os->close(os, meta->fd);
+    journal_places_finish(&meta->places);
+    journal_settings_finish(&meta->settings);
     *meta = (struct journal_meta){ .fd = -1 };
 }
 

@@ -1,10 +1,16 @@
 /* meta.h - the file `meta`: what a journal is, and what its writer publishes.
  *
- *   0       4         8         16           24           32        40      4092     4096 8192
- *   +-------+---------+---------+------------+------------+---------+-------+--------+----------+
- *   | magic | version | journal | created_ms | roll_bytes | roll_ms | zeros | crc32c | live.h   |
- *   +-------+---------+---------+------------+------------+---------+-------+--------+----------+
- *   |<-- written once, before the file has its name; covered by crc32c ------>|
+ *   0       4         8         16           24           32        40      44      48
+ *   +-------+---------+---------+------------+------------+---------+-------+-------+---
+ *   | magic | version | journal | created_ms | roll_bytes | roll_ms | flags | codec | …
+ *   +-------+---------+---------+------------+------------+---------+-------+-------+---
+ *   48              56              64          1088        2112    4092     4096     8192
+ *   +---------------+---------------+-----------+-----------+-------+--------+----------+
+ *   | cool_after_ms | cold_after_ms | cool_path | cold_path | zeros | crc32c | live.h   |
+ *   +---------------+---------------+-----------+-----------+-------+--------+----------+
+ *
+ * All before live.h is written once, before the file has its name, and covered by crc32c. The paths
+ * are filled up with zeros.
  *
  * Whoever writes holds a lock on a byte far behind the file's end, by an open file description: it
  * goes with the process, however that ends. */
@@ -12,6 +18,7 @@
 #define MODULES_JOURNAL_META_H
 #include "modules/journal/journal.h"
 #include "modules/journal/live.h"
+#include "modules/journal/places.h"
 
 enum { JOURNAL_WRITERS_MAX = 1024 };
 
@@ -19,13 +26,17 @@ struct journal_meta {
     int fd;
     uint64_t journal; /* random: files of another journal never fit */
     uint64_t created_ms;
-    struct journal_settings settings; /* as stored, defaults filled in */
-    struct journal_live *live;        /* writable when opened for writing */
-    struct journal_waiters *waiters;  /* NULL: this reader may not write the file */
+    struct journal_settings settings; /* as stored, defaults filled in; the paths are meta's */
+    struct journal_places places;
+    struct journal_live *live;       /* writable when opened for writing */
+    struct journal_waiters *waiters; /* NULL: this reader may not write the file */
 };
 
 /* 0, or -EINVAL. Fills defaults in. */
 int journal_settings_check(struct journal_settings *settings);
+/* Makes the paths in settings one's own. -ENOMEM: they are none. */
+int journal_settings_keep(struct journal_settings *settings);
+void journal_settings_finish(struct journal_settings *settings); /* frees those paths */
 
 /* Makes the directory and the file, durably, unless they are there, and takes the writer's lock.
  * *out_is_created tells which; journal is the number of one that is made. Errors as journal_open;

@@ -1,6 +1,6 @@
-/* A reader keeps one segment mapped, the one it stands in. What it trusts is the published position
- * and nothing else: sizes are compared with it, with the segment's capacity and with the file's
- * length before they are used, so that no header leads it beyond the mapping or the file. */
+/* A reader keeps one segment open, the one it stands in (source.h). What it trusts is the published
+ * position and nothing else: sizes are compared with it and with what there is of the segment
+ * before they are used, so that no header leads it beyond the mapping or the file. */
 #include "modules/journal/reader_internal.h"
 
 #include <assert.h>
@@ -41,8 +41,8 @@ uint64_t journal_reader_position(const struct journal_reader *reader)
 /* ---- frames -----------------------------------------------------------------------------------
  */
 
-/* Maps the segment of reader->position unless it is. */
-static int need_segment(struct journal_reader *reader)
+/* Opens the segment of reader->position unless it is. */
+static int need_source(struct journal_reader *reader)
 {
     uint64_t number = journal_segment_of(reader->position);
     int rc;
@@ -51,54 +51,63 @@ static int need_segment(struct journal_reader *reader)
         rc = journal_reader_look_home(reader);
         if (rc < 0 || reader->home) return rc;
     }
-    if (reader->segment && reader->segment->number == number) return 0;
-    journal_segment_close(reader->os, reader->segment);
-    reader->segment = NULL;
-    rc = journal_segment_open(reader->os, reader->path, reader->meta.journal, number, false,
-                              &reader->segment);
+    if (reader->source && reader->source->number == number) return 0;
+    journal_source_close(reader->source);
+    reader->source = NULL;
+    rc = journal_source_open(reader->os, &reader->meta.places, number, &reader->source);
     return rc == -ENOENT ? -ESTALE : rc;
 }
 
-/* The file holds the segment's bytes below end; else -EBADMSG: touching them would be a signal. */
-static int need_file(struct journal_segment *segment, struct os *os, uint64_t end)
+/* What of its segment the reader may look at. need_source has been called. */
+static uint64_t limit_of(const struct journal_reader *reader, uint64_t end)
 {
-    int rc;
-
-    if (end <= segment->size_bytes) return 0;
-    rc = journal_segment_refresh(os, segment);
-    if (rc < 0) return rc;
-    return end <= segment->size_bytes ? 0 : -EBADMSG;
+    if (reader->home || journal_segment_of(end) == journal_segment_of(reader->position)) {
+        return journal_offset_of(end);
+    }
+    return reader->source->limit;
 }
 
-/* The frame at position, of whatever state. 1, 0: the published end is there, or an error. */
-static int frame_here(struct journal_reader *reader, struct journal_frame *out_frame)
+static uint32_t seed_of(const struct journal_reader *reader)
+{
+    return reader->home ? journal_reader_home_segment(reader)->seed : reader->source->seed;
+}
+
+static int view(struct journal_reader *reader, uint64_t offset, uint64_t size, uint64_t limit,
+                const uint8_t **out_bytes)
+{
+    if (offset > limit || size > limit - offset) return -EBADMSG;
+    if (!reader->home) return journal_source_view(reader->source, offset, size, out_bytes);
+    *out_bytes = journal_reader_home_segment(reader)->map + offset;
+    return 0;
+}
+
+/* The frame at position, of whatever state, and where it lies. 1, 0: the published end is there, or
+ * an error. */
+static int frame_here(struct journal_reader *reader, struct journal_frame *out_frame,
+                      const uint8_t **out_bytes)
 {
     uint64_t end = journal_reader_end(reader), offset = journal_offset_of(reader->position), limit;
-    const uint8_t *bytes;
     int rc;
 
     if (reader->position >= end) return 0;
-    rc = need_segment(reader);
+    rc = need_source(reader);
     if (rc < 0) return rc;
-    limit = reader->segment->capacity;
-    if (journal_segment_of(end) == reader->segment->number) limit = journal_offset_of(end);
-    if (offset + JOURNAL_FRAME_HEADER_BYTES > limit) return -EBADMSG;
-    rc = need_file(reader->segment, reader->os, offset + JOURNAL_FRAME_HEADER_BYTES);
+    limit = limit_of(reader, end);
+    rc = view(reader, offset, JOURNAL_FRAME_HEADER_BYTES, limit, out_bytes);
     if (rc < 0) return rc;
-    bytes = reader->segment->map + offset;
-    rc = journal_frame_load(bytes, out_frame);
+    rc = journal_frame_load(*out_bytes, out_frame);
+    if (rc != 0) return rc;
+    rc = view(reader, offset, JOURNAL_FRAME_HEADER_BYTES + (uint64_t)out_frame->payload_bytes,
+              limit, out_bytes);
     if (rc < 0) return rc;
-    rc = need_file(reader->segment, reader->os,
-                   offset + JOURNAL_FRAME_HEADER_BYTES + out_frame->payload_bytes);
-    if (rc < 0) return rc;
-    rc = journal_frame_verify(reader->segment->seed, offset, bytes, limit - offset, out_frame);
+    rc = journal_frame_verify(seed_of(reader), offset, *out_bytes, limit - offset, out_frame);
     return rc == 1 ? 1 : -EBADMSG;
 }
 
 static void step_over(struct journal_reader *reader, const struct journal_frame *frame)
 {
     if (frame->state == JOURNAL_END) {
-        reader->position = journal_segment_start(reader->segment->number + 1);
+        reader->position = journal_segment_start(journal_segment_of(reader->position) + 1);
     } else {
         reader->position += journal_frame_bytes(frame->payload_bytes);
     }
@@ -107,11 +116,12 @@ static void step_over(struct journal_reader *reader, const struct journal_frame 
 int journal_reader_next(struct journal_reader *reader, struct journal_entry *out_entry)
 {
     struct journal_frame frame;
+    const uint8_t *bytes;
     int rc;
 
     for (;;) {
         uint64_t position = reader->position;
-        rc = frame_here(reader, &frame);
+        rc = frame_here(reader, &frame, &bytes);
         if (rc <= 0) return rc;
         step_over(reader, &frame);
         if (frame.state != JOURNAL_DATA) continue;
@@ -119,9 +129,7 @@ int journal_reader_next(struct journal_reader *reader, struct journal_entry *out
             .position = position,
             .time_ms = frame.time_ms,
             .seq = frame.seq,
-            .payload = slice_of(reader->segment->map + journal_offset_of(position) +
-                                    JOURNAL_FRAME_HEADER_BYTES,
-                                frame.payload_bytes),
+            .payload = slice_of(bytes + JOURNAL_FRAME_HEADER_BYTES, frame.payload_bytes),
         };
         return 1;
     }
@@ -166,16 +174,21 @@ int journal_reader_wait(struct journal_reader *reader, int64_t timeout_us)
  */
 
 /* The numbers of the first and the last segment there are. */
-static int list_segments(const struct journal_reader *reader, uint64_t *out_first,
-                         uint64_t *out_last)
+static int list_segments(struct journal_reader *reader, uint64_t *out_first, uint64_t *out_last)
 {
-    int rc = 0;
+    struct journal_survey survey;
+    int rc;
 
     *out_first = *out_last = 1;
-    if (reader->home && journal_is_in_memory(reader->home)) return 0;
-    rc = journal_segment_list(reader->os, reader->path, out_first, out_last);
-    if (rc == 0 && *out_first == 0) *out_first = *out_last = 1;
-    return rc;
+    if (reader->home) {
+        rc = journal_reader_look_home(reader);
+        if (rc < 0 || reader->home) return rc;
+    }
+    rc = journal_places_survey(reader->os, &reader->meta.places, &survey);
+    if (rc < 0 || survey.first == 0) return rc;
+    *out_first = survey.first;
+    *out_last = survey.last;
+    return 0;
 }
 
 int journal_reader_seek_start(struct journal_reader *reader)
@@ -198,6 +211,7 @@ int journal_reader_seek_position(struct journal_reader *reader, uint64_t positio
 {
     uint64_t before = reader->position;
     struct journal_frame frame;
+    const uint8_t *bytes;
     int rc;
 
     if (position % JOURNAL_FRAME_ALIGN != 0 || position > journal_reader_end(reader) ||
@@ -205,7 +219,7 @@ int journal_reader_seek_position(struct journal_reader *reader, uint64_t positio
         return -EINVAL;
     }
     reader->position = position;
-    rc = frame_here(reader, &frame);
+    rc = frame_here(reader, &frame, &bytes);
     if (rc >= 0) return 0;
     reader->position = before;
     return rc == -EBADMSG ? -EINVAL : rc;
@@ -263,10 +277,10 @@ static int use_index(struct journal_reader *reader, uint64_t time_ms, uint64_t s
     struct journal_index index = { 0 };
     uint64_t number = journal_segment_of(reader->position), offset;
     struct journal_entry entry;
-    int rc = need_segment(reader);
+    int rc = need_source(reader);
 
     if (rc == 0 && !reader->home) {
-        rc = journal_index_load(reader->os, reader->path, number, reader->segment->seed, &index);
+        rc = journal_index_load(reader->os, reader->path, number, reader->source->seed, &index);
     }
     offset = rc == 0 ? journal_index_find_id(&index, time_ms, seq) : 0;
     journal_index_finish(&index);
@@ -352,7 +366,7 @@ out:
 void journal_reader_close(struct journal_reader *reader)
 {
     if (!reader) return;
-    if (!reader->home) journal_segment_close(reader->os, reader->segment);
+    journal_source_close(reader->source);
     journal_meta_close(reader->os, &reader->meta);
     if (reader->name_fd >= 0) (void)reader->os->close(reader->os, reader->name_fd);
     free(reader->path);

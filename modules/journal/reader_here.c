@@ -13,16 +13,17 @@ int journal_reader_look_home(struct journal_reader *reader)
     const struct journal *home = reader->home;
     int rc;
 
-    if (home->is_in_memory) {
-        reader->segment = home->active;
-        return 0;
-    }
-    reader->segment = NULL; /* it was the journal's, and is gone */
+    if (home->is_in_memory) return 0;
     rc = journal_meta_open_reader(reader->os, reader->path, &reader->meta);
     if (rc < 0) return rc;
     reader->boot = journal_boot(reader->os);
     reader->home = NULL;
     return 0;
+}
+
+const struct journal_segment *journal_reader_home_segment(const struct journal_reader *reader)
+{
+    return reader->home->active;
 }
 
 int journal_reader_open_here(struct journal *journal, struct journal_reader **out_reader)

@@ -3,23 +3,25 @@
 #define MODULES_JOURNAL_READER_INTERNAL_H
 #include "modules/journal/journal_reader.h"
 #include "modules/journal/meta.h"
-#include "modules/journal/segment.h"
+#include "modules/journal/source.h"
 
 struct journal_reader {
     struct os *os;
-    /* In memory when it was last seen, so there is no meta and segment is its; else NULL. */
+    /* In memory when it was last seen, so there is no meta and no source; else NULL. */
     const struct journal *home;
     char *path;
     struct journal_meta meta;
     uint64_t boot;      /* published counts when the live page has it too */
     uint64_t found_end; /* as recovery found it on opening, for when it does not */
     uint64_t position;
-    struct journal_segment *segment; /* of position, or NULL */
-    int name_fd;                     /* of the file of its name, locked; -1: it has none */
-    uint64_t name_count;             /* of the slot that was written last */
+    struct journal_source *source; /* of position, or NULL */
+    int name_fd;                   /* of the file of its name, locked; -1: it has none */
+    uint64_t name_count;           /* of the slot that was written last */
 };
 
-/* Looks whether home is in memory still. 0: then segment is set; else home is NULL and the reader
- * is attached to the files. Or the error of attaching. reader_here.c. */
+/* reader_here.c. Looks whether home is in memory still; else home is NULL and the reader is
+ * attached to the files. 0, or the error of attaching. */
 int journal_reader_look_home(struct journal_reader *reader);
+/* The segment of a home that is in memory. */
+const struct journal_segment *journal_reader_home_segment(const struct journal_reader *reader);
 #endif

@@ -2,15 +2,16 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "modules/base/os.h"
 #include "modules/journal/index.h"
 #include "modules/journal/scan.h"
 #include "modules/journal/segment.h"
+#include "modules/journal/stored.h"
+
+enum { FILE_TEXT_BYTES = JOURNAL_FILE_NAME_BYTES + 8 };
 
 struct finder {
     struct os *os;
@@ -24,39 +25,26 @@ static void raise_synced(struct journal_extent *extent, uint64_t position)
     if (position > extent->synced) extent->synced = position;
 }
 
-/* Opens a segment's file for scanning. 0; -EBADMSG: its header is damaged; -ENOENT. */
-static int open_segment(struct finder *finder, uint64_t number,
-                        struct journal_segment_header *header, struct journal_scan *scan)
+/* A segment that is open for scanning. */
+struct opened {
+    struct journal_stored stored;
+    struct journal_scan scan;
+};
+
+/* 0; -EBADMSG: its header is damaged; -ENOENT. To be closed also after an error. */
+static int open_segment(struct finder *finder, uint64_t number, struct opened *opened)
 {
-    uint8_t bytes[JOURNAL_SEGMENT_HEADER_BYTES];
-    char name[JOURNAL_FILE_NAME_BYTES];
-    char *file;
     int rc;
 
-    *scan = (struct journal_scan){ .fd = -1 };
-    *header = (struct journal_segment_header){ 0 };
-    journal_file_name(name, number, "log");
-    file = journal_join_path(finder->path, name);
-    if (!file) return -ENOMEM;
-    rc = finder->os->open(finder->os, file, O_RDONLY | O_NOFOLLOW, 0);
-    free(file);
-    if (rc < 0) return rc;
-    rc = journal_scan_init(scan, finder->os, rc, journal_seed(finder->meta->journal, number),
-                           JOURNAL_SEGMENT_BYTES_MAX);
-    if (rc < 0) return rc;
-    if (scan->end < sizeof(bytes)) return -EBADMSG;
-    rc = os_read_all(finder->os, scan->fd, bytes, sizeof(bytes), 0);
-    if (rc == 0) rc = journal_segment_header_load(bytes, header);
-    if (rc < 0) return rc;
-    if (header->journal != finder->meta->journal || header->number != number) return -EBADMSG;
-    if (scan->end > header->capacity) scan->end = header->capacity;
-    return 0;
+    opened->scan = (struct journal_scan){ 0 };
+    rc = journal_stored_open(finder->os, &finder->meta->places, number, &opened->stored);
+    return rc < 0 ? rc : journal_scan_init(&opened->scan, &opened->stored);
 }
 
-static void close_segment(struct finder *finder, struct journal_scan *scan)
+static void close_segment(struct opened *opened)
 {
-    if (scan->fd >= 0) (void)finder->os->close(finder->os, scan->fd); /* read only */
-    journal_scan_finish(scan);
+    journal_scan_finish(&opened->scan);
+    journal_stored_close(&opened->stored);
 }
 
 static void note_data(struct journal_extent *extent, const struct journal_frame *frame)
@@ -82,7 +70,9 @@ static int walk_frames(struct finder *finder, struct journal_scan *scan)
         uint64_t offset = journal_offset_of(extent->end), synced;
         int rc = journal_scan_frame(scan, offset, &frame);
         if (rc == 0 || rc == -EBADMSG || rc == -EAGAIN) {
-            return journal_scan_used_end(scan, offset, &extent->used_end);
+            extent->used_end = offset;
+            rc = journal_scan_used_end(scan, offset, &extent->used_end);
+            return rc == -EBADMSG ? 0 : rc; /* of a packed one nothing is cut */
         }
         if (rc < 0) return rc;
         if (frame.state == JOURNAL_END) return 1;
@@ -99,9 +89,8 @@ static int walk_frames(struct finder *finder, struct journal_scan *scan)
 /* As walk_frames, for a whole segment. A header that is damaged ends the journal before it. */
 static int walk_segment(struct finder *finder, uint64_t number)
 {
-    struct journal_segment_header header;
-    struct journal_scan scan;
-    int rc = open_segment(finder, number, &header, &scan);
+    struct opened opened;
+    int rc = open_segment(finder, number, &opened);
 
     finder->extent->end = journal_segment_start(number);
     finder->extent->used_end = JOURNAL_SEGMENT_HEADER_BYTES;
@@ -110,30 +99,28 @@ static int walk_segment(struct finder *finder, uint64_t number)
     if (rc == -EBADMSG || rc == -ENOENT) {
         rc = 0;
     } else if (rc == 0) {
-        raise_synced(finder->extent, header.synced);
-        rc = walk_frames(finder, &scan);
+        raise_synced(finder->extent, opened.stored.header.synced);
+        rc = walk_frames(finder, &opened.scan);
     }
-    close_segment(finder, &scan);
+    close_segment(&opened);
     return rc;
 }
 
 /* What is said behind the end about how far the journal was synced. */
 static int search_behind(struct finder *finder, uint64_t number, uint64_t offset)
 {
-    struct journal_segment_header header;
-    struct journal_scan scan;
+    struct opened opened;
     uint64_t synced;
-    int rc = open_segment(finder, number, &header, &scan);
+    int rc = open_segment(finder, number, &opened);
 
     if (rc == 0) {
-        raise_synced(finder->extent, header.synced);
-        rc = journal_scan_search_notes(&scan, offset, &synced);
+        raise_synced(finder->extent, opened.stored.header.synced);
+        rc = journal_scan_search_notes(&opened.scan, offset, &synced);
         if (rc == 0) raise_synced(finder->extent, synced);
-    } else if (rc == -EBADMSG || rc == -ENOENT) {
-        rc = 0;
     }
-    close_segment(finder, &scan);
-    return rc;
+    close_segment(&opened);
+    /* What is packed had been synced, which is known already. */
+    return rc == -EBADMSG || rc == -ENOENT ? 0 : rc;
 }
 
 static int search_all_behind(struct finder *finder)
@@ -150,13 +137,26 @@ static int search_all_behind(struct finder *finder)
     return rc;
 }
 
+/* Where a segment is, in words. */
+static void name_file(const struct finder *finder, uint64_t number, char *text, size_t size)
+{
+    static const char *const tiers[] = { "", " (cool)", " (cold)" };
+    char name[JOURNAL_FILE_NAME_BYTES];
+    struct journal_place place = { JOURNAL_HOT, false };
+    int fd = journal_places_open(finder->os, &finder->meta->places, number, &place);
+
+    if (fd >= 0) (void)finder->os->close(finder->os, fd); /* read only */
+    journal_file_name(name, number, place.is_packed ? "pak" : "log");
+    (void)snprintf(text, size, "%s%s", name, tiers[place.tier]);
+}
+
 static int refuse(const struct finder *finder, char text[JOURNAL_REPORT_TEXT_BYTES])
 {
     const struct journal_extent *extent = finder->extent;
-    char end[JOURNAL_FILE_NAME_BYTES], synced[JOURNAL_FILE_NAME_BYTES];
+    char end[FILE_TEXT_BYTES], synced[FILE_TEXT_BYTES];
 
-    journal_file_name(end, journal_segment_of(extent->end), "log");
-    journal_file_name(synced, journal_segment_of(extent->synced), "log");
+    name_file(finder, journal_segment_of(extent->end), end, sizeof(end));
+    name_file(finder, journal_segment_of(extent->synced), synced, sizeof(synced));
     (void)snprintf(text, JOURNAL_REPORT_TEXT_BYTES,
                    "damaged at %s offset %" PRIu64 ", but it was synced up to %s offset %" PRIu64,
                    end, journal_offset_of(extent->end), synced, journal_offset_of(extent->synced));
@@ -188,13 +188,20 @@ int journal_recover_find(struct os *os, const char *path, const struct journal_m
 {
     struct finder finder = { .os = os, .path = path, .meta = meta, .extent = out_extent };
     struct journal_extent *extent = out_extent;
+    struct journal_survey survey;
     uint64_t number, begin;
     int rc;
 
     *extent = (struct journal_extent){ .synced = synced };
     raise_synced(extent, journal_live_synced(meta->live, meta->journal));
-    rc = journal_segment_list(os, path, &extent->first, &extent->last);
+    rc = journal_places_survey(os, &meta->places, &survey);
     if (rc < 0) return rc;
+    extent->first = survey.first;
+    extent->last = survey.last;
+    /* That it is packed or has moved says that it had ended and was synced. */
+    if (survey.settled_last > 0) {
+        raise_synced(extent, journal_segment_start(survey.settled_last + 1));
+    }
     number = journal_segment_of(extent->synced);
     if (number < extent->first || verifies_all) number = extent->first;
     if (number > extent->last) number = extent->last;
@@ -214,14 +221,13 @@ int journal_recover_find(struct os *os, const char *path, const struct journal_m
 /* Counts what a segment that goes held. */
 static int count_segment(struct finder *finder, uint64_t number, uint64_t *bytes)
 {
-    struct journal_segment_header header;
-    struct journal_scan scan;
+    struct opened opened;
     uint64_t end;
-    int rc = open_segment(finder, number, &header, &scan);
+    int rc = open_segment(finder, number, &opened);
 
-    if (rc == 0) rc = journal_scan_used_end(&scan, JOURNAL_SEGMENT_HEADER_BYTES, &end);
+    if (rc == 0) rc = journal_scan_used_end(&opened.scan, JOURNAL_SEGMENT_HEADER_BYTES, &end);
     if (rc == 0) *bytes += end - JOURNAL_SEGMENT_HEADER_BYTES;
-    close_segment(finder, &scan);
+    close_segment(&opened);
     return rc == -EBADMSG || rc == -ENOENT ? 0 : rc;
 }
 

@@ -6,17 +6,12 @@
 
 #include "modules/base/crc32c.h"
 #include "modules/base/endian.h"
-#include "modules/base/os.h"
+#include "modules/journal/stored.h"
 
-int journal_scan_init(struct journal_scan *scan, struct os *os, int fd, uint32_t seed,
-                      uint64_t capacity)
+int journal_scan_init(struct journal_scan *scan, struct journal_stored *stored)
 {
-    uint64_t size;
-    int rc = os->size(os, fd, &size);
-
-    *scan = (struct journal_scan){ .os = os, .fd = fd, .seed = seed };
-    if (rc < 0) return rc;
-    scan->end = size < capacity ? size : capacity;
+    *scan = (struct journal_scan){ .stored = stored, .end = stored->size_bytes };
+    scan->seed = journal_seed(stored->header.journal, stored->header.number);
     scan->window_capacity = JOURNAL_SCAN_WINDOW_BYTES;
     if (scan->end < scan->window_capacity) scan->window_capacity = (size_t)scan->end + 1;
     scan->window = malloc(scan->window_capacity);
@@ -27,6 +22,20 @@ void journal_scan_finish(struct journal_scan *scan)
 {
     free(scan->window);
     scan->window = NULL;
+}
+
+/* How much is read at once. Of a packed segment to the end of a block: what is damaged there should
+ * not hide what is good before it. */
+static size_t window_bytes(const struct journal_scan *scan, uint64_t offset, uint64_t size)
+{
+    uint64_t want = scan->end - offset, end;
+
+    if (scan->stored->packed) {
+        end = offset + size + JOURNAL_PACKED_BLOCK_BYTES - 1;
+        end -= end % JOURNAL_PACKED_BLOCK_BYTES;
+        if (end < scan->end) want = end - offset;
+    }
+    return want < scan->window_capacity ? (size_t)want : scan->window_capacity;
 }
 
 /* Views up to size bytes from offset on, fewer where the window or the file ends: *out_size, at
@@ -41,8 +50,8 @@ static int view(struct journal_scan *scan, uint64_t offset, uint64_t size,
     if (size > left) size = left;
     if (size > scan->window_capacity) size = scan->window_capacity;
     if (offset < scan->window_offset || offset + size > window_end) {
-        size_t want = left < scan->window_capacity ? (size_t)left : scan->window_capacity;
-        int rc = os_read_all(scan->os, scan->fd, scan->window, want, offset);
+        size_t want = window_bytes(scan, offset, size);
+        int rc = journal_stored_read(scan->stored, scan->window, want, offset);
         scan->window_size = 0;
         if (rc < 0) return rc;
         scan->window_offset = offset;

@@ -1,29 +1,27 @@
 /* scan.h - going through the frames of a segment's file, believing nothing.
  *
- * Reads by pread, so that a bad block is an error and not a signal, in a window of its own. For
+ * Reads (stored.h), so that a bad block is an error and not a signal, in a window of its own. For
  * recovery, checking and rebuilding indexes. Waits for the disk. One thread at a time. */
 #ifndef MODULES_JOURNAL_SCAN_H
 #define MODULES_JOURNAL_SCAN_H
 #include "modules/journal/format.h"
 
-struct os;
+struct journal_stored;
 
 enum { JOURNAL_SCAN_WINDOW_BYTES = 256 << 10 };
 
 struct journal_scan {
-    struct os *os;
-    int fd;
+    struct journal_stored *stored;
     uint32_t seed;
-    uint64_t end;    /* of what is looked at: the file's size or the capacity, whichever is less */
+    uint64_t end;    /* of what is looked at: what there is of the plain file */
     uint8_t *window; /* of window_capacity bytes: no more than the file has */
     size_t window_capacity;
     uint64_t window_offset;
     size_t window_size;
 };
 
-/* fd stays the caller's. -ENOMEM, -EIO. */
-int journal_scan_init(struct journal_scan *scan, struct os *os, int fd, uint32_t seed,
-                      uint64_t capacity);
+/* stored stays the caller's. -ENOMEM. */
+int journal_scan_init(struct journal_scan *scan, struct journal_stored *stored);
 void journal_scan_finish(struct journal_scan *scan); /* also of one that is all zero */
 
 /* Looks at the frame at offset. 1: it is whole and right. 0: nothing was written there, or the file

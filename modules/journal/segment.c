@@ -127,10 +127,18 @@ static int read_header(struct os *os, int fd, uint64_t journal, uint64_t number,
     return out_header->journal == journal && out_header->number == number ? 0 : -EBADMSG;
 }
 
+int journal_segment_adopt(struct os *os, int fd, uint64_t journal, uint64_t number,
+                          bool is_writable, struct journal_segment **out_segment)
+{
+    struct journal_segment_header header;
+    int rc = read_header(os, fd, journal, number, &header);
+
+    return rc < 0 ? rc : segment_map(os, fd, &header, is_writable, out_segment);
+}
+
 int journal_segment_open(struct os *os, const char *path, uint64_t journal, uint64_t number,
                          bool is_writable, struct journal_segment **out_segment)
 {
-    struct journal_segment_header header;
     char *file = file_path(path, number, "log");
     int rc, fd;
 
@@ -138,8 +146,7 @@ int journal_segment_open(struct os *os, const char *path, uint64_t journal, uint
     fd = os->open(os, file, (is_writable ? O_RDWR : O_RDONLY) | O_NOFOLLOW, 0);
     free(file);
     if (fd < 0) return fd;
-    rc = read_header(os, fd, journal, number, &header);
-    if (rc == 0) rc = segment_map(os, fd, &header, is_writable, out_segment);
+    rc = journal_segment_adopt(os, fd, journal, number, is_writable, out_segment);
     if (rc < 0) (void)os->close(os, fd); /* nothing was written */
     return rc;
 }
@@ -197,32 +204,6 @@ int journal_segment_cut(struct os *os, struct journal_segment *segment, uint64_t
 int journal_segment_refresh(struct os *os, struct journal_segment *segment)
 {
     return os->size(os, segment->fd, &segment->size_bytes);
-}
-
-struct range {
-    uint64_t first, last;
-};
-
-static int note_file(void *context, const char *name)
-{
-    struct range *range = context;
-    uint64_t number = journal_file_number(name, "log");
-
-    if (number == 0) return 0;
-    if (range->first == 0 || number < range->first) range->first = number;
-    if (number > range->last) range->last = number;
-    return 0;
-}
-
-int journal_segment_list(struct os *os, const char *path, uint64_t *out_first, uint64_t *out_last)
-{
-    struct range range = { 0 };
-    int rc = os->list(os, path, note_file, &range);
-
-    if (rc < 0) return rc;
-    *out_first = range.first;
-    *out_last = range.last;
-    return 0;
 }
 
 static int remove_file(struct os *os, const char *path, uint64_t number, const char *suffix)

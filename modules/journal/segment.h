@@ -33,9 +33,13 @@ enum journal_room { JOURNAL_ROOM_TOUCHED, JOURNAL_ROOM_RESERVED, JOURNAL_ROOM_NO
 int journal_segment_create(struct os *os, const char *path,
                            const struct journal_segment_header *header, uint64_t room_bytes,
                            enum journal_room kind, struct journal_segment **out_segment);
-/* Opens a segment that is there. -ENOENT. -EBADMSG: not that segment of that journal. */
+/* Opens a segment that is there, plain in the journal's directory. -ENOENT. -EBADMSG: not that
+ * segment of that journal. */
 int journal_segment_open(struct os *os, const char *path, uint64_t journal, uint64_t number,
                          bool is_writable, struct journal_segment **out_segment);
+/* The same with a descriptor of its file, which stays the caller's on error. */
+int journal_segment_adopt(struct os *os, int fd, uint64_t journal, uint64_t number,
+                          bool is_writable, struct journal_segment **out_segment);
 /* Accepts NULL. Unmaps and closes; the file stays. */
 void journal_segment_close(struct os *os, struct journal_segment *segment);
 
@@ -54,8 +58,6 @@ int journal_segment_sync(struct os *os, struct journal_segment *segment, uint64_
 int journal_segment_cut(struct os *os, struct journal_segment *segment, uint64_t end);
 /* Sees how long the file is now: for readers, when the writer has made room since. */
 int journal_segment_refresh(struct os *os, struct journal_segment *segment);
-/* The least and the greatest number of a segment's file in the directory; 0, 0: there is none. */
-int journal_segment_list(struct os *os, const char *path, uint64_t *out_first, uint64_t *out_last);
-/* Removes a segment's files, the index first. 0 also if they are gone. */
+/* Removes a plain segment's files, the index first. 0 also if they are gone. */
 int journal_segment_remove(struct os *os, const char *path, uint64_t number);
 #endif

@@ -154,7 +154,10 @@ static void take_result(struct journal *journal)
     journal_live_note_synced(journal->meta.live, journal->meta.journal, journal->synced);
     journal_publish_position(journal, journal->synced);
     if (step->index_rc < 0) journal->index_error_count++;
-    if (step->is_retiring) close_retired(journal);
+    if (step->is_retiring) {
+        close_retired(journal);
+        journal_tend_step(journal);
+    }
 }
 
 static void take_failure(struct journal *journal)

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct {
@@ -28,11 +29,12 @@ static struct {
     struct journal *journal;
     struct journal_reader *reader;
     uint64_t next; /* number of the frame that is appended next */
+    bool is_text;  /* payloads are such as can be made smaller */
 } fixture;
 
 static inline void remove_files(const char *path)
 {
-    char name[400];
+    char name[800];
     struct dirent *entry;
     DIR *dir = opendir(path);
 
@@ -123,7 +125,9 @@ static inline size_t payload_of(uint64_t number, uint8_t *bytes)
     uint64_t state = number * UINT64_C(0x9e3779b97f4a7c15);
     size_t size = number % 50 == 17 ? 3000 + number % 4000 : (state >> 40) % 201;
 
-    for (size_t i = 0; i < size; i++) {
+    for (size_t i = 0; i < size && fixture.is_text; i++)
+        bytes[i] = (uint8_t) "0123456789abcdef"[(number >> i % 8 * 4) % 16];
+    for (size_t i = 0; i < size && !fixture.is_text; i++) {
         state = state * UINT64_C(6364136223846793005) + 1442695040888963407u;
         bytes[i] = (uint8_t)(state >> 56);
     }
@@ -271,6 +275,27 @@ static inline void forget_boot(void)
     ck_assert_int_ge(fd, 0);
     ck_assert_int_eq(pwrite(fd, &none, sizeof(none), 4096), sizeof(none));
     close(fd);
+}
+
+/* ---- crashes ----------------------------------------------------------------------------------
+ */
+
+/* Does work in a process of its own, in which from the nth system call on nothing works any more,
+ * so that it leaves the files as one that is killed there. False: it made fewer calls. */
+static inline bool crashes_at(uint64_t nth, void (*work)(void))
+{
+    int status;
+    pid_t child = fork();
+
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        fault_fail(fixture.fault, FAULT_ANY, nth, EIO, FAULT_FROM_THEN_ON);
+        work();
+        _exit(fault_fired(fixture.fault) > 0 ? 1 : 0);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) <= 1, "status %x", status);
+    return WEXITSTATUS(status) == 1;
 }
 
 /* ---- running ----------------------------------------------------------------------------------

@@ -1,0 +1,253 @@
+#include "modules/journal/packer.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "modules/base/crc32c.h"
+#include "modules/base/endian.h"
+#include "modules/base/os.h"
+#include "modules/journal/codec.h"
+#include "modules/journal/meta.h"
+#include "modules/journal/scan.h"
+
+struct journal_packer {
+    struct os *os;
+    const struct journal_places *places;
+    uint64_t number;
+    struct journal_stored plain;
+    struct journal_scan scan;
+    struct journal_packed_header header;
+    /* Verifying, writing, comparing; 0: done. */
+    int (*phase)(struct journal_packer *packer);
+    uint64_t offset; /* verifying: of the next frame */
+    uint32_t block;  /* writing, comparing: the next */
+    uint64_t end;    /* of the file that is being made */
+    uint8_t *table;  /* as it is stored */
+    char *file_new, *file;
+    int fd;                        /* of file_new; -1 */
+    struct journal_packed *packed; /* the same, to compare */
+    uint8_t bytes[JOURNAL_PACKED_BLOCK_BYTES], other[JOURNAL_PACKED_BLOCK_BYTES];
+};
+
+static int write_blocks(struct journal_packer *packer);
+static int compare_blocks(struct journal_packer *packer);
+
+/* ---- verifying --------------------------------------------------------------------------------
+ */
+
+static int start_writing(struct journal_packer *packer)
+{
+    uint32_t raw_bytes = packer->header.raw_bytes;
+
+    packer->table = calloc(journal_packed_block_count(raw_bytes), JOURNAL_PACKED_ENTRY_BYTES);
+    if (!packer->table) return -ENOMEM;
+    packer->fd = packer->os->open(packer->os, packer->file_new,
+                                  O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, 0644);
+    if (packer->fd < 0) return packer->fd;
+    packer->end = journal_packed_start(raw_bytes);
+    packer->phase = write_blocks;
+    return 1;
+}
+
+static int verify_frames(struct journal_packer *packer)
+{
+    uint64_t stop = packer->offset + JOURNAL_PACKER_STEP_BYTES;
+
+    while (packer->offset < stop) {
+        struct journal_frame frame;
+        int rc = journal_scan_frame(&packer->scan, packer->offset, &frame);
+        if (rc == 0 || rc == -EAGAIN) return -EBADMSG; /* it has no END */
+        if (rc < 0) return rc;
+        packer->offset += journal_frame_bytes(frame.payload_bytes);
+        if (frame.state != JOURNAL_END) continue;
+        packer->header.raw_bytes = (uint32_t)packer->offset;
+        return start_writing(packer);
+    }
+    return 1;
+}
+
+/* ---- writing ----------------------------------------------------------------------------------
+ */
+
+static int write_block(struct journal_packer *packer)
+{
+    uint8_t *entry = packer->table + (size_t)packer->block * JOURNAL_PACKED_ENTRY_BYTES;
+    uint32_t size = journal_packed_block_bytes(packer->header.raw_bytes, packer->block);
+    uint64_t offset = (uint64_t)packer->block * JOURNAL_PACKED_BLOCK_BYTES;
+    struct slice plain = slice_of(packer->bytes, size), stored = plain;
+    int rc = journal_stored_read(&packer->plain, packer->bytes, size, offset);
+    ssize_t packed;
+
+    if (rc < 0) return rc;
+    packed = journal_codec_pack(packer->header.codec, plain, packer->other);
+    if (packed < 0) return (int)packed;
+    if (packed > 0) stored = slice_of(packer->other, (size_t)packed);
+    store_u32le(entry, (uint32_t)stored.size);
+    store_u32le(entry + 4, journal_packed_block_crc(packer->scan.seed, packer->block, stored));
+    rc = os_write_all(packer->os, packer->fd, stored.bytes, stored.size, packer->end);
+    packer->end += stored.size;
+    return rc;
+}
+
+static int finish_writing(struct journal_packer *packer)
+{
+    size_t table_bytes = (size_t)packer->block * JOURNAL_PACKED_ENTRY_BYTES;
+    uint8_t bytes[JOURNAL_PACKED_HEADER_BYTES];
+    int rc = os_write_all(packer->os, packer->fd, packer->table, table_bytes, sizeof(bytes));
+
+    packer->header.table_crc = crc32c(packer->scan.seed, packer->table, table_bytes);
+    journal_packed_header_store(bytes, &packer->header);
+    if (rc == 0) rc = os_write_all(packer->os, packer->fd, bytes, sizeof(bytes), 0);
+    if (rc == 0) rc = packer->os->fsync(packer->os, packer->fd);
+    if (rc < 0) return rc;
+    rc = journal_packed_open(packer->os, packer->fd, packer->places->journal, packer->number,
+                             &packer->packed);
+    if (rc < 0) return rc;
+    packer->fd = -1; /* it is packed's */
+    packer->block = 0;
+    packer->phase = compare_blocks;
+    return 1;
+}
+
+static int write_blocks(struct journal_packer *packer)
+{
+    uint32_t count = journal_packed_block_count(packer->header.raw_bytes);
+
+    for (unsigned i = 0; i < JOURNAL_PACKER_STEP_BYTES / JOURNAL_PACKED_BLOCK_BYTES; i++) {
+        int rc;
+        if (packer->block == count) return finish_writing(packer);
+        rc = write_block(packer);
+        if (rc < 0) return rc;
+        packer->block++;
+    }
+    return 1;
+}
+
+/* ---- comparing --------------------------------------------------------------------------------
+ */
+
+/* The name, and with it the right to the plain file's place, comes last. */
+static int settle(struct journal_packer *packer)
+{
+    struct os *os = packer->os;
+    struct journal_place plain = { JOURNAL_HOT, false };
+    int rc = os->rename(os, packer->file_new, packer->file);
+
+    if (rc == 0) rc = os->fsync_directory(os, packer->places->paths[JOURNAL_HOT]);
+    if (rc == 0) rc = journal_places_remove_one(os, packer->places, plain, packer->number);
+    if (rc < 0) return rc;
+    packer->phase = NULL;
+    return 0;
+}
+
+static int compare_block(struct journal_packer *packer)
+{
+    uint32_t size = journal_packed_block_bytes(packer->header.raw_bytes, packer->block);
+    uint64_t offset = (uint64_t)packer->block * JOURNAL_PACKED_BLOCK_BYTES;
+    int rc = journal_stored_read(&packer->plain, packer->bytes, size, offset);
+
+    if (rc == 0) {
+        rc = journal_packed_read(packer->os, packer->packed, packer->other, size, offset);
+    }
+    /* Not damage of the segment: whoever packed it, memory or the disk, did it wrong. */
+    if (rc == -EBADMSG) return -EIO;
+    if (rc < 0) return rc;
+    return memcmp(packer->bytes, packer->other, size) == 0 ? 0 : -EIO;
+}
+
+static int compare_blocks(struct journal_packer *packer)
+{
+    uint32_t count = journal_packed_block_count(packer->header.raw_bytes);
+
+    for (unsigned i = 0; i < JOURNAL_PACKER_STEP_BYTES / JOURNAL_PACKED_BLOCK_BYTES; i++) {
+        int rc;
+        if (packer->block == count) return settle(packer);
+        rc = compare_block(packer);
+        if (rc < 0) return rc;
+        packer->block++;
+    }
+    return 1;
+}
+
+/* ---- life -------------------------------------------------------------------------------------
+ */
+
+static char *hot_file(const struct journal_packer *packer, const char *suffix)
+{
+    char name[JOURNAL_FILE_NAME_BYTES];
+
+    journal_file_name(name, packer->number, suffix);
+    return journal_join_path(packer->places->paths[JOURNAL_HOT], name);
+}
+
+static int prepare(struct journal_packer *packer, enum journal_codec codec)
+{
+    int rc;
+
+    packer->file = hot_file(packer, "pak");
+    packer->file_new = hot_file(packer, "pak.new");
+    if (!packer->file || !packer->file_new) return -ENOMEM;
+    rc = journal_stored_open(packer->os, packer->places, packer->number, &packer->plain);
+    if (rc < 0) return rc;
+    if (packer->plain.packed || packer->plain.place.tier != JOURNAL_HOT) return -ENOENT;
+    packer->header =
+        (struct journal_packed_header){ .segment = packer->plain.header, .codec = codec };
+    packer->offset = JOURNAL_SEGMENT_HEADER_BYTES;
+    packer->phase = verify_frames;
+    return journal_scan_init(&packer->scan, &packer->plain);
+}
+
+int journal_packer_create(struct os *os, const struct journal_places *places, uint64_t number,
+                          enum journal_codec codec, struct journal_packer **out_packer)
+{
+    struct journal_packer *packer = calloc(1, sizeof(*packer));
+    int rc;
+
+    if (!packer) return -ENOMEM;
+    packer->os = os;
+    packer->places = places;
+    packer->number = number;
+    packer->fd = -1;
+    packer->plain.os = os;
+    packer->plain.fd = -1;
+    rc = prepare(packer, codec);
+    if (rc < 0) {
+        journal_packer_destroy(packer);
+        return rc;
+    }
+    *out_packer = packer;
+    return 0;
+}
+
+int journal_packer_step(struct journal_packer *packer)
+{
+    assert(packer->phase);
+    return packer->phase(packer);
+}
+
+void journal_packer_destroy(struct journal_packer *packer)
+{
+    struct os *os;
+    bool is_half_made;
+
+    if (!packer) return;
+    os = packer->os;
+    is_half_made = packer->phase && (packer->fd >= 0 || packer->packed);
+    if (packer->fd >= 0) (void)os->close(os, packer->fd); /* it is thrown away */
+    journal_packed_close(os, packer->packed);
+    /* What stays is removed by the next who opens the journal. */
+    if (is_half_made) (void)os->unlink(os, packer->file_new);
+    journal_scan_finish(&packer->scan);
+    journal_stored_close(&packer->plain);
+    free(packer->table);
+    free(packer->file);
+    free(packer->file_new);
+    free(packer);
+}
+
+uint64_t journal_packer_number(const struct journal_packer *packer)
+{
+    return packer->number;
+}

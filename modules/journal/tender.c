@@ -1,0 +1,174 @@
+#include "modules/journal/tender.h"
+
+#include <errno.h>
+
+#include "modules/journal/meta.h"
+
+void journal_tender_init(struct journal_tender *tender, struct os *os,
+                         const struct journal_meta *meta, const struct journal_survey *survey)
+{
+    *tender = (struct journal_tender){ .os = os,
+                                       .meta = meta,
+                                       .packed_end = survey->packed_end,
+                                       .cool_end = survey->cool_end,
+                                       .cold_end = survey->cold_end };
+}
+
+void journal_tender_finish(struct journal_tender *tender)
+{
+    journal_packer_destroy(tender->packer);
+    tender->packer = NULL;
+    journal_mover_destroy(tender->mover);
+    tender->mover = NULL;
+}
+
+static bool packs(const struct journal_meta *meta)
+{
+    return meta->settings.codec != JOURNAL_CODEC_NONE;
+}
+
+bool journal_tender_is_needed(const struct journal_meta *meta)
+{
+    return packs(meta) || meta->settings.cool_path || meta->settings.cold_path;
+}
+
+void journal_tender_begin(struct journal_tender *tender)
+{
+    tender->pack_error = tender->move_error = 0;
+}
+
+static void raise(uint64_t *number, uint64_t to)
+{
+    if (*number < to) *number = to;
+}
+
+void journal_tender_trim(struct journal_tender *tender, uint64_t first)
+{
+    if (tender->packer && journal_packer_number(tender->packer) < first) {
+        journal_packer_destroy(tender->packer);
+        tender->packer = NULL;
+    }
+    if (tender->mover && journal_mover_number(tender->mover) < first) {
+        journal_mover_destroy(tender->mover);
+        tender->mover = NULL;
+    }
+    raise(&tender->packed_end, first);
+    raise(&tender->cool_end, first);
+    raise(&tender->cold_end, first);
+}
+
+/* ---- packing ----------------------------------------------------------------------------------
+ */
+
+/* What packing has said at last: 0, or an error. */
+static void end_packing(struct journal_tender *tender, int rc)
+{
+    journal_packer_destroy(tender->packer);
+    tender->packer = NULL;
+    tender->packed_count += rc == 0;
+    tender->damaged_count += rc == -EBADMSG;
+    /* What is damaged stays as it is; what is not there has been packed before. */
+    if (rc == 0 || rc == -EBADMSG || rc == -ENOENT) {
+        tender->packed_end++;
+    } else {
+        tender->pack_error = rc;
+    }
+}
+
+static void pack(struct journal_tender *tender)
+{
+    const struct journal_meta *meta = tender->meta;
+    int rc;
+
+    if (tender->packer) {
+        rc = journal_packer_step(tender->packer);
+    } else {
+        rc = journal_packer_create(tender->os, &meta->places, tender->packed_end,
+                                   meta->settings.codec, &tender->packer);
+        if (rc == 0) rc = 1;
+    }
+    if (rc <= 0) end_packing(tender, rc);
+}
+
+/* ---- moving -----------------------------------------------------------------------------------
+ */
+
+/* 1: the segment has been complete for so long. 0: not yet, see due_ms. */
+static int is_due(struct journal_tender *tender, uint64_t number, uint64_t after_ms,
+                  uint64_t now_ms)
+{
+    struct journal_stored next;
+    uint64_t made_ms;
+    int rc = journal_stored_open(tender->os, &tender->meta->places, number + 1, &next);
+
+    made_ms = next.header.created_ms;
+    journal_stored_close(&next);
+    if (rc < 0) return rc;
+    if (now_ms >= made_ms && now_ms - made_ms >= after_ms) return 1;
+    if (after_ms <= UINT64_MAX - made_ms && made_ms + after_ms < tender->due_ms) {
+        tender->due_ms = made_ms + after_ms;
+    }
+    return 0;
+}
+
+static int start_move(struct journal_tender *tender, uint64_t number, enum journal_tier tier)
+{
+    int rc = journal_mover_create(tender->os, &tender->meta->places, number, tier, &tender->mover);
+
+    if (rc != -EALREADY) return rc < 0 ? rc : 1;
+    if (tier == JOURNAL_COLD) tender->cold_end = number + 1;
+    raise(&tender->cool_end, number + 1);
+    return 1;
+}
+
+/* Starts the next move that is due. 1: it has. 0: none is. */
+static int find_move(struct journal_tender *tender, uint64_t end, uint64_t now_ms)
+{
+    const struct journal_settings *settings = &tender->meta->settings;
+    int rc = 0;
+
+    if (packs(tender->meta) && end > tender->packed_end) end = tender->packed_end;
+    raise(&tender->cool_end, tender->cold_end);
+    if (settings->cold_path && tender->cold_end < end) {
+        rc = is_due(tender, tender->cold_end, settings->cold_after_ms, now_ms);
+        if (rc != 0) return rc < 0 ? rc : start_move(tender, tender->cold_end, JOURNAL_COLD);
+    }
+    if (settings->cool_path && tender->cool_end < end) {
+        rc = is_due(tender, tender->cool_end, settings->cool_after_ms, now_ms);
+        if (rc != 0) return rc < 0 ? rc : start_move(tender, tender->cool_end, JOURNAL_COOL);
+    }
+    return rc;
+}
+
+static void go_on_moving(struct journal_tender *tender)
+{
+    int rc = journal_mover_step(tender->mover);
+
+    if (rc > 0) return;
+    if (rc < 0) tender->move_error = rc;
+    journal_mover_destroy(tender->mover);
+    tender->mover = NULL;
+    tender->moved_count += rc == 0; /* find_move sees that it is there */
+}
+
+/* ---- steps ------------------------------------------------------------------------------------
+ */
+
+int journal_tender_step(struct journal_tender *tender, uint64_t end, uint64_t now_ms)
+{
+    int rc;
+
+    if (tender->mover) {
+        go_on_moving(tender);
+        return 1;
+    }
+    if (tender->pack_error == 0 && packs(tender->meta) && tender->packed_end < end) {
+        pack(tender);
+        return 1;
+    }
+    tender->due_ms = UINT64_MAX;
+    rc = tender->move_error == 0 ? find_move(tender, end, now_ms) : 0;
+    if (rc < 0) tender->move_error = rc;
+    if (rc > 0) return 1;
+    return tender->pack_error < 0 ? tender->pack_error : tender->move_error;
+}
