@@ -100,6 +100,16 @@ static void become_server(const struct server *server, struct argument_list *lis
     _exit(127);
 }
 
+/* Every test is a test of the log, too, when it is asked for: what it says does not change. */
+static void add_durability(struct argument_list *list)
+{
+    const char *fsync = getenv("SLUICE_TEST_APPENDFSYNC");
+
+    if (!fsync || !*fsync) return;
+    add_pair(list, "--appendonly", "yes");
+    add_pair(list, "--appendfsync", fsync);
+}
+
 static void launch(struct server *server, size_t *out_log_start)
 {
     struct argument_list list = { .count = 0 };
@@ -119,6 +129,7 @@ static void launch(struct server *server, size_t *out_log_start)
         add_pair(&list, "--save", "");
         add_all(&list, server->options.redis_arguments);
     } else {
+        add_durability(&list);
         add_all(&list, server->options.own_arguments);
     }
     log_fd = open(server->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);

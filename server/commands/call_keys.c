@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "modules/base/number.h"
+#include "server/commands/reload.h"
 #include "server/commands/server.h"
 #include "server/commands/session.h"
 #include "server/commands/table.h"
@@ -51,7 +52,7 @@ static bool add_call(struct call_names *names, const struct call *call, unsigned
     int count = command_keys(call->command, call->arguments, call->argument_count, small, INDEXES);
     bool is_complete = true;
 
-    if (call->command->flags & COMMAND_ALL_KEYS) return false;
+    if ((call->command->flags & COMMAND_ALL_KEYS) || reload_is_asked(call)) return false;
     if (count <= 0) return true; /* a wrong numkeys is the handler's to answer */
     if (count > INDEXES) {
         indexes = malloc((size_t)count * sizeof(*indexes));

@@ -26,7 +26,9 @@ static void flags_text(const struct session *session, char *text)
 
     if (session->is_monitor) *at++ = 'O';
     if (session->transaction) *at++ = 'x';
-    if (session->parked && session->parked->state == PARKED_BLOCKED) *at++ = 'b';
+    if (session->parked &&
+        (session->parked->state == PARKED_BLOCKED || session->parked->state == PARKED_SYNCING))
+        *at++ = 'b';
     if (session->watcher.is_dirty) *at++ = 'd';
     if (client_is_closing(session->client)) *at++ = 'A';
     if (client_is_unix(session->client)) *at++ = 'U';

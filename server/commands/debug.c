@@ -9,6 +9,7 @@
 #include "server/commands/command.h"
 #include "server/commands/handlers.h"
 #include "server/commands/local.h"
+#include "server/commands/reload.h"
 #include "server/commands/server.h"
 #include "server/config/config.h"
 #include "server/keyspace/keyspace.h"
@@ -211,6 +212,8 @@ static int debug_help(struct call *call)
     static const char *const lines[] = {
         "ERROR <string>",
         "    Answers that error.",
+        "LOADAOF",
+        "    Syncs the log, drops all data in memory, and recovers it from the log.",
         "LOG <message>",
         "    Writes the message to the server's log.",
         "OBJECT <key>",
@@ -248,6 +251,7 @@ int debug_debug(struct call *call)
     } subcommands[] = {
         { "help", 2, debug_help },
         { "error", 3, debug_error },
+        { "loadaof", 2, reload_log },
         { "log", 3, debug_log },
         { "object", 3, debug_object },
         { "protocol", 3, debug_protocol },

@@ -13,6 +13,7 @@
 #include "server/commands/handlers.h"
 #include "server/commands/info_constant.h"
 #include "server/commands/info_memory.h"
+#include "server/commands/info_persistence.h"
 #include "server/commands/info_text.h"
 #include "server/commands/parking.h"
 #include "server/commands/part_counters.h"
@@ -97,20 +98,21 @@ static void server_section(struct server *server, struct info_text *text)
         "no\r\nrun_id:%s\r\n"
         "tcp_port:%u\r\nserver_time_usec:%lld\r\nuptime_in_seconds:%lld\r\n"
         "uptime_in_days:%lld\r\nhz:10\r\nconfigured_hz:%lld\r\nlru_clock:%lld\r\nexecutable:%s\r\n"
-        "config_file:%s\r\nio_threads_active:0\r\ndurability:none, data does not survive the "
-        "end of the process\r\n",
+        "config_file:%s\r\nio_threads_active:0\r\ndurability:%s\r\n",
         REDIS_VERSION, SLUICE_VERSION, name.sysname, name.release, name.machine,
         (int)sizeof(void *) * 8, server->statistics->ticks.is_counter ? "TSC" : "POSIX", __GNUC__,
         __GNUC_MINOR__, __GNUC_PATCHLEVEL__, (long)getpid(), server->run_id,
         net_tcp_port(server->net), (long long)clock_realtime_us(), (long long)up_s,
         (long long)(up_s / 86400), (long long)server->config->hz,
         (long long)((clock_realtime_ms() / 1000) & LRU_CLOCK_MASK), server->executable,
-        file ? file : "");
+        file ? file : "", info_durability(server));
 }
 
 static void clients_section(struct server *server, struct info_text *text)
 {
     struct net_info net;
+    uint64_t blocked =
+        blocked_waiter_count(server->blocked) + parking_count(server->parking, PARKED_SYNCING);
 
     net_info(server->net, &net);
     info_add(text,
@@ -120,26 +122,14 @@ static void clients_section(struct server *server, struct info_text *text)
              "total_blocking_keys:%llu\r\nwatching_clients:%llu\r\nparked_clients:%llu\r\n"
              "queued_clients:%llu\r\nthrottled_clients:%llu\r\nstreaming_clients:%llu\r\n",
              (ull)net.clients_connected, (long long)server->config->maxclients,
-             (ull)net.input_buffer_max_bytes, (ull)net.output_buffer_max_bytes,
-             (ull)blocked_waiter_count(server->blocked), (ull)blocked_waiter_count(server->blocked),
-             (ull)blocked_key_count(server->blocked), (ull)watch_client_count(server->watch),
+             (ull)net.input_buffer_max_bytes, (ull)net.output_buffer_max_bytes, (ull)blocked,
+             (ull)blocked, (ull)blocked_key_count(server->blocked),
+             (ull)watch_client_count(server->watch),
              (ull)(parking_count(server->parking, PARKED_RUNNING) +
                    parking_count(server->parking, PARKED_NO_FIBER)),
              (ull)parking_count(server->parking, PARKED_QUEUED),
              (ull)parking_count(server->parking, PARKED_THROTTLED),
              (ull)parking_count(server->parking, PARKED_STREAMING));
-}
-
-static void persistence_section(struct server *server, struct info_text *text)
-{
-    struct keyspace_info keyspace;
-
-    keyspace_info(server->keyspace, &keyspace);
-    info_add(text,
-             "loading:0\r\nasync_loading:0\r\nrdb_changes_since_last_save:%llu\r\n"
-             "rdb_last_save_time:%lld\r\n%s",
-             (ull)keyspace.changes, (long long)(server->started_at_ms / 1000),
-             info_constant_persistence);
 }
 
 static void add_rates(struct server *server, const struct net_info *net, struct info_text *text)
@@ -393,7 +383,7 @@ static const struct section {
     { "server", "Server", server_section, true },
     { "clients", "Clients", clients_section, true },
     { "memory", "Memory", info_memory_section, true },
-    { "persistence", "Persistence", persistence_section, true },
+    { "persistence", "Persistence", info_persistence_section, true },
     { "stats", "Stats", stats_section, true },
     { "spill", "Spill", spill_section, true },
     { "replication", "Replication", replication_section, true },

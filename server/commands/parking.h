@@ -5,6 +5,7 @@
  * ticket NO_FIBER   it needs a fiber, and all are in use                    until one ends RUNNING
  * in a fiber, suspended for the disk or between slices    until the disk answers, or its turn
  *   LOGGING    the log has no room for it yet, or a sync is late   until the log has moved
+ *   SYNCING    its client wants to know its writes on the device  until they are, or timeout
  *   BLOCKED    in the queues of empty keys (BLPOP)                     until served, timeout,
  * UNBLOCK PAUSED     CLIENT PAUSE is in force                                until it ends
  *   STREAMING  its reply is written as the socket drains               until the last piece
@@ -30,6 +31,7 @@ enum parked_state {
     PARKED_QUEUED,
     PARKED_NO_FIBER,
     PARKED_RUNNING,
+    PARKED_SYNCING,
     PARKED_BLOCKED,
     PARKED_PAUSED,
     PARKED_STREAMING,
@@ -74,6 +76,8 @@ void parking_run_in_fiber(struct call *call);
 /* Puts a call into the queues of its keys; see call_block. */
 int parking_block(struct call *call, const struct slice *names, uint32_t name_count,
                   int64_t deadline_us);
+/* The client waits until its writes are on the device: CALL_BLOCKED. deadline_us -1: for ever. */
+int parking_wait_for_sync(struct call *call, int64_t deadline_us);
 /* A streamed reply has begun; parking_stream_end is called by its producer's destroy. */
 int parking_stream(struct call *call, struct parked_call **out_parked);
 void parking_stream_end(struct parked_call *parked);

@@ -142,6 +142,10 @@ bool parking_unblock(struct server *server, struct session *session, bool with_e
     struct parked_call *parked = session->parked;
 
     (void)server;
+    if (parked && parked->state == PARKED_SYNCING) {
+        parking_end_sync_wait(parked, with_error);
+        return true;
+    }
     if (!parked || parked->state != PARKED_BLOCKED) return false;
     parked->call.command->statistics->failed_calls++; /* in Redis it fails either way */
     parking_give_up(parked, with_error);

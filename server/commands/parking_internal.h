@@ -3,6 +3,7 @@
  *   parking.c          a call's way from one state to the next; streams; clients that go
  *   parking_fiber.c    calls in fibers, and the hooks by which spill suspends them
  *   parking_blocked.c  clients that wait for keys, and who is served
+ *   parking_sync.c     clients that wait for the log to reach the device
  *   parking_turn.c     what is due at the end of a turn */
 #ifndef SERVER_COMMANDS_PARKING_INTERNAL_H
 #define SERVER_COMMANDS_PARKING_INTERNAL_H
@@ -69,6 +70,15 @@ uint64_t parking_slice_us(const struct parking *parking);
 void parking_leave_queues(struct parked_call *parked);
 /* A blocked client stops waiting: answers nil, or -UNBLOCKED. */
 void parking_give_up(struct parked_call *parked, bool with_error);
+
+/* ---- parking_sync.c ---- */
+
+/* Answers those whose writes are there, or whose time is over. */
+void parking_run_synced(struct server *server);
+/* When the time of the first of them is over; -1: never. */
+int64_t parking_sync_deadline_us(const struct parking *parking);
+/* CLIENT UNBLOCK. */
+void parking_end_sync_wait(struct parked_call *parked, bool with_error);
 
 /* ---- parking_turn.c ---- */
 

@@ -174,6 +174,7 @@ bool parking_run(struct server *server)
     }
     run_paused(server);
     expire_blocked(server);
+    if (parking->counts[PARKED_SYNCING] > 0) parking_run_synced(server);
     resume_suspended(parking);
     run_one_slice(parking);
     parking_run_granted(server);
@@ -187,12 +188,14 @@ bool parking_run(struct server *server)
 
 int64_t parking_sleep_us(struct server *server)
 {
-    int64_t deadline, now_us, sleep_us = -1;
+    int64_t deadline, now_us, synced_us, sleep_us = -1;
 
     if (is_quiet(server)) return -1;
     deadline = blocked_next_deadline(server->blocked);
     now_us = (int64_t)loop_now_us(server->loop);
     if (has_work(server)) return 0; /* it came up after parking_run */
+    synced_us = parking_sync_deadline_us(server->parking);
+    if (synced_us >= 0 && (deadline < 0 || synced_us < deadline)) deadline = synced_us;
     if (deadline >= 0) sleep_us = deadline > now_us ? deadline - now_us : 0;
     if (server->paused_until_us) {
         int64_t pause_us = (int64_t)(server->paused_until_us - loop_now_us(server->loop));

@@ -146,6 +146,12 @@ void oplog_set_fsync(struct oplog *oplog, enum oplog_fsync fsync)
     if (oplog->is_under_way) ask(oplog);
 }
 
+void oplog_hurry(struct oplog *oplog)
+{
+    if (oplog->fsync == OPLOG_FSYNC_NO && oplog->sync_goal == 0 && !oplog_error(oplog))
+        start_sync(oplog);
+}
+
 /* ---- at once ----------------------------------------------------------------------------------
  */
 

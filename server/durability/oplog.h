@@ -63,6 +63,8 @@ uint64_t oplog_commit(struct oplog *oplog, uint64_t now_us);
 uint64_t oplog_released(const struct oplog *oplog);
 /* In how many microseconds oplog_commit is to be called although nothing happens; -1: never. */
 int64_t oplog_wait_us(const struct oplog *oplog, uint64_t now_us);
+/* Somebody waits for what there is to be synced: with `no` that begins now, else it does anyway. */
+void oplog_hurry(struct oplog *oplog);
 /* Waits until all that was appended is on the device: 0, or oplog_error. */
 int oplog_sync_now(struct oplog *oplog);
 
