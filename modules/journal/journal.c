@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "modules/base/clock.h"
@@ -185,6 +186,15 @@ static int open_in_memory(struct journal *journal, const struct journal_options 
     return 0;
 }
 
+static void tell_of_key(int rc, char text[JOURNAL_REPORT_TEXT_BYTES])
+{
+    const char *what = NULL;
+
+    if (rc == -ENOKEY) what = "its key file is missing or may not be read";
+    if (rc == -EKEYREJECTED) what = "its key file does not hold the key it was made with";
+    if (what) (void)snprintf(text, JOURNAL_REPORT_TEXT_BYTES, "%s", what);
+}
+
 int journal_open(struct os *os, struct io *io, const struct journal_options *options,
                  struct journal_report *out_report, struct journal **out_journal)
 {
@@ -216,9 +226,11 @@ int journal_open(struct os *os, struct io *io, const struct journal_options *opt
                                       &out_report->is_created);
         if (rc == 0) rc = open_recovered(journal, options, &extent, out_report);
     }
-    if (rc < 0) goto out;
+    if (rc < 0) goto tell;
     *out_journal = journal;
     journal = NULL;
+tell:
+    tell_of_key(rc, out_report->text);
 out:
     journal_index_finish(&extent.index);
     if (journal) release(journal);

@@ -64,6 +64,10 @@ struct journal_settings {
      * both, cool comes first. At most JOURNAL_TIER_PATH_BYTES_MAX bytes. */
     const char *cool_path, *cold_path;
     uint64_t cool_after_ms, cold_after_ms;
+    /* Segments that have ended are encrypted (AES-256-GCM) with a key that is read from this file:
+     * 64 hexadecimal digits. A path as above; whoever reads such segments must be able to read it.
+     * NULL: they are not. What is protected and what is not stands in README.md. */
+    const char *key_path;
 };
 
 enum journal_way { JOURNAL_MAPPED, JOURNAL_BUFFERED };
@@ -107,8 +111,9 @@ struct journal_report {
  * and io must work through os. out_report is filled also on error (text is "" when there is nothing
  * to add). Rules of recovery: recover.h.
  * -EBADMSG: corruption, nothing was changed. -EPROTONOSUPPORT: made by another version.
- * -EWOULDBLOCK: somebody writes it. -EINVAL: the settings contradict the above. -ENOSPC, -EIO,
- * -ENOENT, -EACCES, …: of the file system. -ENOMEM. */
+ * -EWOULDBLOCK: somebody writes it. -ENOKEY: its key file is missing or may not be read.
+ * -EKEYREJECTED: the file holds no key, or not the journal's. -EINVAL: the settings contradict the
+ * above. -ENOSPC, -EIO, -ENOENT, -EACCES, …: of the file system. -ENOMEM. */
 int journal_open(struct os *os, struct io *io, const struct journal_options *options,
                  struct journal_report *out_report, struct journal **out_journal);
 /* Waits for what is under way, writes and publishes what was appended (without a sync: ask for it

@@ -36,7 +36,9 @@ int journal_reader_open_here(struct journal *journal, struct journal_reader **ou
 void journal_reader_close(struct journal_reader *reader); /* accepts NULL */
 
 /* The next frame. 1: *out_entry, and the reader stands behind it. 0: there is none yet. -EBADMSG:
- * the frame here is damaged; the reader stays. -ESTALE: it has been trimmed away; seek. */
+ * the frame here is damaged; the reader stays. -ESTALE: it has been trimmed away; seek. -ENOKEY,
+ * -EKEYREJECTED: its segment is encrypted, and the journal's key file cannot be read or is wrong.
+ */
 int journal_reader_next(struct journal_reader *reader, struct journal_entry *out_entry);
 /* Waits for at most timeout_us microseconds, or JOURNAL_FOREVER, until something is published
  * behind the reader. 1: there is. 0: the time is over. -EINTR: a signal came. A busy reader that

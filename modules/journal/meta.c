@@ -21,7 +21,13 @@ static const uint64_t shared_lock = (UINT64_C(1) << 40) + 1;
 static const uint64_t slot_locks = UINT64_C(1) << 41;
 
 enum { FLAG_SEVERAL_WRITERS = 1, FLAGS_KNOWN = FLAG_SEVERAL_WRITERS };
-enum { COOL_PATH_OFFSET = 64, COLD_PATH_OFFSET = 1088, PATH_BYTES = 1024 };
+enum {
+    COOL_PATH_OFFSET = 64,
+    COLD_PATH_OFFSET = 1088,
+    KEY_PATH_OFFSET = 2112,
+    KEY_CHECK_OFFSET = 3136,
+    PATH_BYTES = 1024,
+};
 static_assert((int)JOURNAL_TIER_PATH_BYTES_MAX < (int)PATH_BYTES, "with a zero behind it");
 enum { CRC_OFFSET = JOURNAL_PAGE_BYTES - 4, META_BYTES = 2 * JOURNAL_PAGE_BYTES };
 
@@ -34,13 +40,17 @@ char *journal_join_path(const char *path, const char *name)
     return joined;
 }
 
+static bool path_is_good(const char *path)
+{
+    size_t size = strlen(path);
+
+    return size > 0 && size <= JOURNAL_TIER_PATH_BYTES_MAX;
+}
+
 /* A tier has a path and an age, or neither. */
 static bool tier_is_good(const char *path, uint64_t after_ms)
 {
-    size_t size = path ? strlen(path) : 0;
-
-    if (!path) return after_ms == 0;
-    return size > 0 && size <= JOURNAL_TIER_PATH_BYTES_MAX && after_ms > 0;
+    return path ? path_is_good(path) && after_ms > 0 : after_ms == 0;
 }
 
 static bool tiers_are_good(const struct journal_settings *settings)
@@ -60,18 +70,24 @@ int journal_settings_check(struct journal_settings *settings)
         return -EINVAL;
     }
     if (!journal_codec_is_known(settings->codec) || !tiers_are_good(settings)) return -EINVAL;
+    if (settings->key_path && !path_is_good(settings->key_path)) return -EINVAL;
     return 0;
+}
+
+/* Makes a path one's own. False: there is no memory for it. */
+static bool keep_path(const char **path)
+{
+    if (!*path) return true;
+    *path = strdup(*path);
+    return *path != NULL;
 }
 
 int journal_settings_keep(struct journal_settings *settings)
 {
-    char *cool = settings->cool_path ? strdup(settings->cool_path) : NULL;
-    char *cold = settings->cold_path ? strdup(settings->cold_path) : NULL;
-    bool is_whole = (cool || !settings->cool_path) && (cold || !settings->cold_path);
+    bool has_cool = keep_path(&settings->cool_path), has_cold = keep_path(&settings->cold_path);
+    bool has_key = keep_path(&settings->key_path);
 
-    settings->cool_path = cool;
-    settings->cold_path = cold;
-    if (is_whole) return 0;
+    if (has_cool && has_cold && has_key) return 0;
     journal_settings_finish(settings);
     return -ENOMEM;
 }
@@ -80,12 +96,13 @@ void journal_settings_finish(struct journal_settings *settings)
 {
     free((char *)settings->cool_path);
     free((char *)settings->cold_path);
-    settings->cool_path = settings->cold_path = NULL;
+    free((char *)settings->key_path);
+    settings->cool_path = settings->cold_path = settings->key_path = NULL;
 }
 
 static void store_path(uint8_t *page, size_t offset, const char *path)
 {
-    if (path) memcpy(page + offset, path, strlen(path));
+    if (path) memcpy(page + offset, path, strlen(path) + 1);
 }
 
 static void store_page(uint8_t *page, const struct journal_meta *meta)
@@ -103,6 +120,8 @@ static void store_page(uint8_t *page, const struct journal_meta *meta)
     store_u64le(page + 56, meta->settings.cold_after_ms);
     store_path(page, COOL_PATH_OFFSET, meta->settings.cool_path);
     store_path(page, COLD_PATH_OFFSET, meta->settings.cold_path);
+    store_path(page, KEY_PATH_OFFSET, meta->settings.key_path);
+    memcpy(page + KEY_CHECK_OFFSET, meta->key_check, JOURNAL_KEY_CHECK_BYTES);
     store_u32le(page + CRC_OFFSET, crc32c(0, page, CRC_OFFSET));
 }
 
@@ -131,8 +150,10 @@ static int load_page(const uint8_t *page, struct journal_meta *meta)
     meta->settings.cold_after_ms = load_u64le(page + 56);
     meta->settings.cool_path = load_path(page, COOL_PATH_OFFSET);
     meta->settings.cold_path = load_path(page, COLD_PATH_OFFSET);
+    meta->settings.key_path = load_path(page, KEY_PATH_OFFSET);
+    memcpy(meta->key_check, page + KEY_CHECK_OFFSET, JOURNAL_KEY_CHECK_BYTES);
     if (journal_settings_check(&meta->settings) < 0) {
-        meta->settings.cool_path = meta->settings.cold_path = NULL;
+        meta->settings.cool_path = meta->settings.cold_path = meta->settings.key_path = NULL;
         return -EBADMSG;
     }
     return journal_settings_keep(&meta->settings);
@@ -192,12 +213,47 @@ static int refuse_segments(struct os *os, const char *path)
     return survey.last > 0 ? -EBADMSG : 0;
 }
 
+/* The key that the settings name, and what tells it from others. 0 also when they name none. */
+static int load_key(struct os *os, const char *path, const struct journal_settings *settings,
+                    uint64_t journal, uint8_t check[JOURNAL_KEY_CHECK_BYTES],
+                    struct journal_key **out_key)
+{
+    char *file;
+    int rc;
+
+    *out_key = NULL;
+    if (!settings->key_path) return 0;
+    file = journal_places_resolve(path, settings->key_path);
+    rc = file ? journal_key_load(os, file, out_key) : -ENOMEM;
+    free(file);
+    return rc < 0 ? rc : journal_key_check(*out_key, journal, check);
+}
+
+static int check_key(struct os *os, const char *path, struct journal_meta *meta)
+{
+    uint8_t check[JOURNAL_KEY_CHECK_BYTES] = { 0 };
+    struct journal_key *key;
+    int rc = load_key(os, path, &meta->settings, meta->journal, check, &key);
+
+    if (rc == 0 && key && memcmp(check, meta->key_check, sizeof(check)) != 0) rc = -EKEYREJECTED;
+    if (rc == 0) {
+        meta->places.key = key;
+    } else {
+        journal_key_destroy(key);
+    }
+    return rc;
+}
+
 static int create(struct os *os, const char *path, const struct journal_settings *settings,
                   uint64_t journal, uint64_t now_ms)
 {
     struct journal_meta meta = { .journal = journal, .settings = *settings, .created_ms = now_ms };
+    struct journal_key *key;
     int fd, other, rc = journal_settings_check(&meta.settings);
 
+    if (rc < 0) return rc;
+    rc = load_key(os, path, settings, journal, meta.key_check, &key);
+    journal_key_destroy(key);
     if (rc < 0) return rc;
     fd = open_in(os, path, "meta.new", O_RDWR | O_CREAT);
     if (fd < 0) return fd;
@@ -247,6 +303,8 @@ static int load(struct os *os, const char *path, bool is_writer, struct journal_
     if (rc == 0) rc = load_page(page, meta);
     if (rc == 0) rc = journal_places_init(&meta->places, path, meta->journal, &meta->settings);
     if (rc < 0) return rc;
+    meta->places.key_error = check_key(os, path, meta);
+    if (is_writer && meta->places.key_error < 0) return meta->places.key_error;
     meta->live = os->map(os, meta->fd, JOURNAL_PAGE_BYTES,
                          is_writer ? PROT_READ | PROT_WRITE : PROT_READ, JOURNAL_PAGE_BYTES, &rc);
     return rc < 0 ? rc : map_waiters(os, path, is_writer, meta);

@@ -4,18 +4,24 @@
  *   +-------+---------+---------+------------+------------+---------+-------+-------+---
  *   | magic | version | journal | created_ms | roll_bytes | roll_ms | flags | codec | …
  *   +-------+---------+---------+------------+------------+---------+-------+-------+---
- *   48              56              64          1088        2112    4092     4096     8192
- *   +---------------+---------------+-----------+-----------+-------+--------+----------+
- *   | cool_after_ms | cold_after_ms | cool_path | cold_path | zeros | crc32c | live.h   |
- *   +---------------+---------------+-----------+-----------+-------+--------+----------+
+ *   48              56              64          1088        2112       3136        3152    4092
+ *   +---------------+---------------+-----------+-----------+----------+-----------+-------+--------+
+ *   | cool_after_ms | cold_after_ms | cool_path | cold_path | key_path | key_check | zeros | crc32c
+ * |
+ *   +---------------+---------------+-----------+-----------+----------+-----------+-------+--------+
+ *   4096     8192
+ *   +--------+
+ *   | live.h |
+ *   +--------+
  *
  * All before live.h is written once, before the file has its name, and covered by crc32c. The paths
- * are filled up with zeros.
+ * are filled up with zeros; key_check tells the journal's key from others.
  *
  * Whoever writes holds a lock on a byte far behind the file's end, by an open file description: it
  * goes with the process, however that ends. */
 #ifndef MODULES_JOURNAL_META_H
 #define MODULES_JOURNAL_META_H
+#include "modules/journal/cipher.h"
 #include "modules/journal/journal.h"
 #include "modules/journal/live.h"
 #include "modules/journal/places.h"
@@ -27,6 +33,7 @@ struct journal_meta {
     uint64_t journal; /* random: files of another journal never fit */
     uint64_t created_ms;
     struct journal_settings settings; /* as stored, defaults filled in; the paths are meta's */
+    uint8_t key_check[JOURNAL_KEY_CHECK_BYTES]; /* if there is a key_path */
     struct journal_places places;
     struct journal_live *live;       /* writable when opened for writing */
     struct journal_waiters *waiters; /* NULL: this reader may not write the file */

@@ -18,10 +18,14 @@
  *   +-------+---------+---------+--------+------------+----------+-------+--------+-----------+
  *   | magic | version | journal | number | created_ms | capacity | codec | synced | raw_bytes |
  *   +-------+---------+---------+--------+------------+----------+-------+--------+-----------+
- *   52      56     60          64     80          96      120         124      128
- *   +-------+------+-----------+------+-----------+-------+-----------+--------+
- *   | flags | zero | table_crc | salt | key_check | zeros | …         | crc32c |
- *   +-------+------+-----------+------+-----------+-------+-----------+--------+
+ *   52      56     60          64     80      124      128
+ *   +-------+------+-----------+------+-------+--------+
+ *   | flags | zero | table_crc | salt | zeros | crc32c |
+ *   +-------+------+-----------+------+-------+--------+
+ *
+ * With the flag 1 blocks are encrypted after they were compressed, which makes them longer by
+ * JOURNAL_TAG_BYTES (cipher.h); the header up to and with the salt, table_crc left out, is
+ * authenticated with each.
  *
  * The file gets its name when it is whole and on the device, so what does not fit is damage. Every
  * frame in it still has its own checksum.
@@ -29,8 +33,9 @@
  * Functions wait for the disk. */
 #ifndef MODULES_JOURNAL_PACKED_H
 #define MODULES_JOURNAL_PACKED_H
+#include "modules/journal/cipher.h"
 #include "modules/journal/format.h"
-#include "modules/journal/journal.h"
+#include "modules/journal/places.h"
 
 struct os;
 struct journal_packed;
@@ -46,6 +51,8 @@ struct journal_packed_header {
     uint32_t raw_bytes;                    /* of the plain file up to and with its END */
     uint32_t table_crc;
     enum journal_codec codec;
+    bool is_encrypted;
+    uint8_t salt[JOURNAL_SALT_BYTES];
 };
 
 static inline uint32_t journal_packed_block_count(uint32_t raw_bytes)
@@ -74,12 +81,17 @@ void journal_packed_header_store(uint8_t bytes[JOURNAL_PACKED_HEADER_BYTES],
 /* 0, -EBADMSG or -EPROTONOSUPPORT. */
 int journal_packed_header_load(const uint8_t bytes[JOURNAL_PACKED_HEADER_BYTES],
                                struct journal_packed_header *out_header);
+/* What is authenticated with each block. */
+enum { JOURNAL_PACKED_BESIDE_BYTES = 80 };
+void journal_packed_beside(uint8_t bytes[JOURNAL_PACKED_BESIDE_BYTES],
+                           const struct journal_packed_header *header);
 /* The checksum of a block as it is stored. */
 uint32_t journal_packed_block_crc(uint32_t seed, uint32_t block, struct slice stored);
 
-/* Takes the descriptor of a file that should be that segment of that journal; on error it stays the
- * caller's. -EBADMSG: it is not, or is damaged. -EPROTONOSUPPORT. -ENOMEM, -EIO. */
-int journal_packed_open(struct os *os, int fd, uint64_t journal, uint64_t number,
+/* Takes the descriptor of a file that should be that segment of the journal, whose key is places';
+ * on error it stays the caller's. -EBADMSG: it is not, or is damaged. -EPROTONOSUPPORT. -ENOKEY and
+ * -EKEYREJECTED: it is encrypted, and there is no key. -ENOMEM, -EIO. */
+int journal_packed_open(struct os *os, int fd, const struct journal_places *places, uint64_t number,
                         struct journal_packed **out_packed);
 void journal_packed_close(struct os *os, struct journal_packed *packed); /* accepts NULL */
 const struct journal_packed_header *journal_packed_header_of(const struct journal_packed *packed);

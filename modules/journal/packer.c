@@ -8,6 +8,7 @@
 #include "modules/base/crc32c.h"
 #include "modules/base/endian.h"
 #include "modules/base/os.h"
+#include "modules/base/random.h"
 #include "modules/journal/codec.h"
 #include "modules/journal/meta.h"
 #include "modules/journal/scan.h"
@@ -28,6 +29,8 @@ struct journal_packer {
     char *file_new, *file;
     int fd;                        /* of file_new; -1 */
     struct journal_packed *packed; /* the same, to compare */
+    struct journal_cipher *cipher; /* or NULL */
+    uint8_t sealed[JOURNAL_PACKED_BLOCK_BYTES + JOURNAL_TAG_BYTES];
     uint8_t bytes[JOURNAL_PACKED_BLOCK_BYTES], other[JOURNAL_PACKED_BLOCK_BYTES];
 };
 
@@ -37,10 +40,24 @@ static int compare_blocks(struct journal_packer *packer);
 /* ---- verifying --------------------------------------------------------------------------------
  */
 
+/* A salt of its own for every file that is ever begun: cipher.h says what hangs on that. */
+static int start_encrypting(struct journal_packer *packer)
+{
+    struct journal_packed_header *header = &packer->header;
+    int rc = random_entropy(header->salt, sizeof(header->salt));
+
+    header->is_encrypted = true;
+    return rc < 0 ? rc
+                  : journal_cipher_create(packer->places->key, packer->places->journal,
+                                          packer->number, header->salt, &packer->cipher);
+}
+
 static int start_writing(struct journal_packer *packer)
 {
     uint32_t raw_bytes = packer->header.raw_bytes;
+    int rc = packer->places->key ? start_encrypting(packer) : 0;
 
+    if (rc < 0) return rc;
     packer->table = calloc(journal_packed_block_count(raw_bytes), JOURNAL_PACKED_ENTRY_BYTES);
     if (!packer->table) return -ENOMEM;
     packer->fd = packer->os->open(packer->os, packer->file_new,
@@ -71,6 +88,18 @@ static int verify_frames(struct journal_packer *packer)
 /* ---- writing ----------------------------------------------------------------------------------
  */
 
+static int seal(struct journal_packer *packer, struct slice *stored)
+{
+    uint8_t beside[JOURNAL_PACKED_BESIDE_BYTES];
+    int rc;
+
+    journal_packed_beside(beside, &packer->header);
+    rc = journal_cipher_seal(packer->cipher, packer->block, slice_of(beside, sizeof(beside)),
+                             *stored, packer->sealed);
+    *stored = slice_of(packer->sealed, stored->size + JOURNAL_TAG_BYTES);
+    return rc;
+}
+
 static int write_block(struct journal_packer *packer)
 {
     uint8_t *entry = packer->table + (size_t)packer->block * JOURNAL_PACKED_ENTRY_BYTES;
@@ -84,6 +113,8 @@ static int write_block(struct journal_packer *packer)
     packed = journal_codec_pack(packer->header.codec, plain, packer->other);
     if (packed < 0) return (int)packed;
     if (packed > 0) stored = slice_of(packer->other, (size_t)packed);
+    if (packer->cipher) rc = seal(packer, &stored);
+    if (rc < 0) return rc;
     store_u32le(entry, (uint32_t)stored.size);
     store_u32le(entry + 4, journal_packed_block_crc(packer->scan.seed, packer->block, stored));
     rc = os_write_all(packer->os, packer->fd, stored.bytes, stored.size, packer->end);
@@ -102,7 +133,7 @@ static int finish_writing(struct journal_packer *packer)
     if (rc == 0) rc = os_write_all(packer->os, packer->fd, bytes, sizeof(bytes), 0);
     if (rc == 0) rc = packer->os->fsync(packer->os, packer->fd);
     if (rc < 0) return rc;
-    rc = journal_packed_open(packer->os, packer->fd, packer->places->journal, packer->number,
+    rc = journal_packed_open(packer->os, packer->fd, packer->places, packer->number,
                              &packer->packed);
     if (rc < 0) return rc;
     packer->fd = -1; /* it is packed's */
@@ -237,6 +268,7 @@ void journal_packer_destroy(struct journal_packer *packer)
     is_half_made = packer->phase && (packer->fd >= 0 || packer->packed);
     if (packer->fd >= 0) (void)os->close(os, packer->fd); /* it is thrown away */
     journal_packed_close(os, packer->packed);
+    journal_cipher_destroy(packer->cipher);
     /* What stays is removed by the next who opens the journal. */
     if (is_half_made) (void)os->unlink(os, packer->file_new);
     journal_scan_finish(&packer->scan);

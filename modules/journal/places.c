@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "modules/base/os.h"
+#include "modules/journal/cipher.h"
 #include "modules/journal/format.h"
 #include "modules/journal/meta.h"
 
@@ -18,15 +19,17 @@ static const char *const half_made[] = { "log.new", "pak.new" };
 /* ---- paths ------------------------------------------------------------------------------------
  */
 
-/* A tier's path that is not absolute is one from the journal's directory. */
+char *journal_places_resolve(const char *path, const char *setting)
+{
+    return setting[0] == '/' ? strdup(setting) : journal_join_path(path, setting);
+}
+
 static char *tier_path(const char *path, const char *tier, uint64_t journal)
 {
     char name[20];
-    char *base, *joined;
+    char *base = journal_places_resolve(path, tier), *joined;
 
     (void)snprintf(name, sizeof(name), "%016" PRIx64, journal);
-    if (tier[0] == '/') return journal_join_path(tier, name);
-    base = journal_join_path(path, tier);
     joined = base ? journal_join_path(base, name) : NULL;
     free(base);
     return joined;
@@ -55,6 +58,7 @@ void journal_places_finish(struct journal_places *places)
 {
     for (unsigned i = 0; i < JOURNAL_TIER_COUNT; i++)
         free(places->paths[i]);
+    journal_key_destroy(places->key);
     *places = (struct journal_places){ 0 };
 }
 

@@ -17,6 +17,7 @@
 #include "modules/journal/journal.h"
 
 struct os;
+struct journal_key;
 
 enum journal_tier { JOURNAL_HOT, JOURNAL_COOL, JOURNAL_COLD };
 enum { JOURNAL_TIER_COUNT = JOURNAL_COLD + 1 };
@@ -25,6 +26,8 @@ enum { JOURNAL_TIER_COUNT = JOURNAL_COLD + 1 };
 struct journal_places {
     uint64_t journal;
     char *paths[JOURNAL_TIER_COUNT]; /* NULL: there is no such tier */
+    struct journal_key *key;         /* NULL: packed segments are not encrypted, or see key_error */
+    int key_error;                   /* why there is no key though there should be one, or 0 */
 };
 
 /* Where a segment's file was found. */
@@ -33,10 +36,13 @@ struct journal_place {
     bool is_packed;
 };
 
-/* path is the journal's; the others follow from the settings. -ENOMEM. */
+/* path is the journal's; the others follow from the settings. Without a key. -ENOMEM. */
 int journal_places_init(struct journal_places *places, const char *path, uint64_t journal,
                         const struct journal_settings *settings);
 void journal_places_finish(struct journal_places *places); /* also of one that is all zero */
+/* A path from the settings: one that is not absolute is taken from the journal's directory. Memory
+ * of its own, or NULL. */
+char *journal_places_resolve(const char *path, const char *setting);
 
 /* The path of a segment's file there, in memory of its own, or NULL. */
 char *journal_places_file(const struct journal_places *places, struct journal_place place,

@@ -8,9 +8,9 @@
 
 enum { WINDOW_BYTES = JOURNAL_PACKED_BLOCK_BYTES };
 
-static int take_packed(struct journal_source *source, int fd, uint64_t journal)
+static int take_packed(struct journal_source *source, int fd, const struct journal_places *places)
 {
-    int rc = journal_packed_open(source->os, fd, journal, source->number, &source->packed);
+    int rc = journal_packed_open(source->os, fd, places, source->number, &source->packed);
 
     if (rc == 0) source->limit = journal_packed_header_of(source->packed)->raw_bytes;
     return rc;
@@ -41,8 +41,8 @@ int journal_source_open(struct os *os, const struct journal_places *places, uint
     source->os = os;
     source->number = number;
     source->seed = journal_seed(places->journal, number);
-    rc = place.is_packed ? take_packed(source, fd, places->journal)
-                         : take_plain(source, fd, places->journal);
+    rc =
+        place.is_packed ? take_packed(source, fd, places) : take_plain(source, fd, places->journal);
     if (rc < 0) {
         (void)os->close(os, fd);
         free(source);

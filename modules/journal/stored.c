@@ -18,10 +18,11 @@ static int load_plain(struct journal_stored *stored)
     return 0;
 }
 
-static int load_packed(struct journal_stored *stored, uint64_t journal, uint64_t number)
+static int load_packed(struct journal_stored *stored, const struct journal_places *places,
+                       uint64_t number)
 {
     const struct journal_packed_header *header;
-    int rc = journal_packed_open(stored->os, stored->fd, journal, number, &stored->packed);
+    int rc = journal_packed_open(stored->os, stored->fd, places, number, &stored->packed);
 
     if (rc < 0) return rc;
     stored->fd = -1; /* it is packed's */
@@ -40,7 +41,7 @@ int journal_stored_open(struct os *os, const struct journal_places *places, uint
     rc = journal_places_open(os, places, number, &out_stored->place);
     if (rc < 0) return rc;
     out_stored->fd = rc;
-    rc = out_stored->place.is_packed ? load_packed(out_stored, places->journal, number)
+    rc = out_stored->place.is_packed ? load_packed(out_stored, places, number)
                                      : load_plain(out_stored);
     if (rc < 0) return rc;
     return out_stored->header.journal == places->journal && out_stored->header.number == number

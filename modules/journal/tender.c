@@ -24,7 +24,7 @@ void journal_tender_finish(struct journal_tender *tender)
 
 static bool packs(const struct journal_meta *meta)
 {
-    return meta->settings.codec != JOURNAL_CODEC_NONE;
+    return meta->settings.codec != JOURNAL_CODEC_NONE || meta->settings.key_path;
 }
 
 bool journal_tender_is_needed(const struct journal_meta *meta)
