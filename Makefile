@@ -126,6 +126,9 @@ $(BENCHES): $(BUILD)/%: $(BUILD)/%.o $(BENCH_ARCHIVE) $(ARCHIVE)
 	$(if $(V),,@echo "  LINK  $@")
 	$(Q)$(CC) $^ $(LDFLAGS) -lhiredis $(LIBS) -o $@
 
+# Tests compress with what Redis compresses with.
+$(BUILD)/modules/rdb/test_%: LIBS += -llzf
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 # ---- checking -----------------------------------------------------------------------------------
