@@ -1,0 +1,439 @@
+/* What the log says does what the commands did: everything is there after a restart, whatever they
+ * were, and nothing else. DEBUG LOADAOF is the restart, and now and then a killed server. */
+#include "client-tests/lib/contents.h"
+#include "client-tests/lib/expect.h"
+#include "client-tests/lib/observe.h"
+#include "client-tests/lib/suite.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { ELEMENT_BYTES = 100 };
+
+static const char *const durable[] = {
+    "--appendonly", "yes", "--enable-debug-command", "yes", "--maxmemory", "128mb", NULL
+};
+static const char *const tiny[] = { "--appendonly",
+                                    "yes",
+                                    "--enable-debug-command",
+                                    "yes",
+                                    "--list-chunk-bytes",
+                                    "512",
+                                    "--list-memory-max",
+                                    "256kb",
+                                    "--maxmemory",
+                                    "128mb",
+                                    NULL };
+
+static struct server server;
+static struct wire *wire;
+
+static void start(const char *const *arguments)
+{
+    struct server_options options = { .own_arguments = arguments };
+
+    server_start(&server, &options);
+    wire = wire_open(&server);
+}
+
+static void start_durable(void)
+{
+    start(durable);
+}
+
+static void start_tiny(void)
+{
+    start(tiny);
+}
+
+static void stop(void)
+{
+    wire_close(wire);
+    server_stop(&server);
+}
+
+/* Twice: what is replayed is logged no second time. */
+static void expect_same_after_reload(const char *when)
+{
+    struct text before = { 0 };
+    int64_t frames = info_number(wire, "log_frames");
+
+    contents_add(&before, wire);
+    for (int i = 0; i < 2; i++) {
+        expect_ok(wire, "DEBUG LOADAOF");
+        contents_expect(wire, &before, when);
+    }
+    ck_assert_int_eq(info_number(wire, "log_frames"), frames);
+    text_finish(&before);
+}
+
+static void expect_same_after_kill(const char *when)
+{
+    struct text before = { 0 };
+
+    contents_add(&before, wire);
+    server_kill(&server);
+    wire_close(wire);
+    server_restart(&server);
+    wire = wire_open(&server);
+    contents_expect(wire, &before, when);
+    text_finish(&before);
+}
+
+/* ---- every command ----------------------------------------------------------------------------
+ */
+
+/* Each line takes effect, so that each writing command is seen to. */
+static const char *const every[] = {
+    "RPUSH l a b c d e f g h i j k l m n",
+    "LPUSH l z y",
+    "RPUSHX l o",
+    "LPUSHX l x",
+    "LPOP l",
+    "RPOP l",
+    "LPOP l 2",
+    "RPOP l 3",
+    "LSET l 0 first",
+    "LINSERT l BEFORE c bc",
+    "LINSERT l AFTER c cd",
+    "LREM l 1 d",
+    "LTRIM l 1 -1",
+    "LMOVE l m LEFT RIGHT",
+    "RPOPLPUSH l m",
+    "LMOVEM l m LEFT RIGHT COUNT 2 BULK",
+    "LMPOP 2 nothing l LEFT COUNT 1",
+    "RPUSH l 1 2 3 4 5 6 7 8 9",
+    "BLPOP nothing l 1",
+    "BRPOP l nothing 1",
+    "BLMOVE l m RIGHT LEFT 1",
+    "BRPOPLPUSH l m 1",
+    "BLMPOP 1 2 nothing l RIGHT COUNT 2",
+    "BLMOVEM l m LEFT RIGHT 1 COUNT 2 OBO",
+    "SET s 1",
+    "SET t 2 EX 1000",
+    "SET t 3 KEEPTTL",
+    "SET u 4 PX 1000000 NX",
+    "SET u 5 XX GET",
+    "SET u 6 EXAT 4000000000 GET",
+    "SETNX v new",
+    "SETEX w 1000 value",
+    "PSETEX x 1000000 value",
+    "GETSET s other",
+    "GETEX s EX 1000",
+    "GETEX s PERSIST",
+    "GETEX x PXAT 4000000000000",
+    "GETEX x EXAT 1",
+    "SET gone 1",
+    "GETDEL gone",
+    "MSET a 1 b 2 c 3",
+    "MSETNX d 4 e 5",
+    "APPEND a 23",
+    "SETRANGE a 5 far",
+    "INCR b",
+    "DECR c",
+    "INCRBY b 10",
+    "DECRBY c 10",
+    "INCRBYFLOAT b 0.25",
+    "EXPIRE a 1000",
+    "PEXPIRE b 1000000",
+    "EXPIREAT c 4000000000",
+    "PEXPIREAT d 4000000000000",
+    "PERSIST c",
+    "SET past 1",
+    "EXPIRE past -1",
+    "RENAME d f",
+    "RENAMENX e g",
+    "COPY m n",
+    "COPY m n DB 3 REPLACE",
+    "MOVE f 2",
+    "SET h 1",
+    "DEL h nothing",
+    "SET h 1",
+    "UNLINK h",
+    "SWAPDB 2 5",
+    "SELECT 4",
+    "SET here 1",
+    "FLUSHDB",
+    "SET here 2",
+    "SELECT 0",
+    "set 'in line' \"two words\"",
+};
+
+static void run_every(void)
+{
+    for (size_t i = 0; i < sizeof(every) / sizeof(every[0]); i++) {
+        struct text reply = { 0 };
+
+        wire_command_line(wire, every[i]);
+        ck_assert_int_eq(wire_read(wire, &reply), 1);
+        ck_assert_msg(text_string(&reply)[0] != '-', "%s: %s", every[i], reply.bytes);
+        text_finish(&reply);
+    }
+}
+
+START_TEST(each_command_does_the_same_again)
+{
+    run_every();
+    expect_same_after_reload("every command");
+    expect_same_after_kill("every command, killed");
+    expect_ok(wire, "FLUSHALL");
+    expect_same_after_reload("FLUSHALL");
+}
+END_TEST
+
+START_TEST(each_command_does_the_same_again_in_a_transaction)
+{
+    expect_ok(wire, "MULTI");
+    for (size_t i = 0; i < sizeof(every) / sizeof(every[0]); i++) {
+        wire_command_line(wire, every[i]);
+        wire_skip(wire, 1);
+    }
+    wire_command(wire, "EXEC");
+    wire_skip(wire, 1);
+    ck_assert_int_eq(info_number(wire, "log_frames"), 1);
+    expect_same_after_reload("every command in EXEC");
+    expect_same_after_kill("every command in EXEC, killed");
+}
+END_TEST
+
+START_TEST(each_command_that_writes_is_tried)
+{
+    struct text reply = { 0 }, name = { 0 };
+    const char *at;
+
+    wire_command(wire, "COMMAND LIST FILTERBY ACLCAT write");
+    ck_assert_int_eq(wire_read(wire, &reply), 1);
+    for (at = strstr(text_string(&reply), "$"); at; at = strstr(at, "\r\n$")) {
+        bool is_tried = false;
+
+        at = strstr(at, "\r\n$") == at ? at + 2 : at;
+        at = strchr(at, '\n') + 1;
+        text_clear(&name);
+        text_add(&name, at, strcspn(at, "\r"));
+        for (size_t i = 0; i < sizeof(every) / sizeof(every[0]); i++)
+            is_tried |= strncasecmp(every[i], name.bytes, name.size) == 0 &&
+                        (every[i][name.size] == ' ' || every[i][name.size] == '\0');
+        is_tried |= strcmp(name.bytes, "flushall") == 0;
+        ck_assert_msg(is_tried, "%s writes: add a line that does", name.bytes);
+    }
+    text_finish(&reply);
+    text_finish(&name);
+}
+END_TEST
+
+START_TEST(what_had_no_effect_is_not_logged)
+{
+    static const char *const nothing[] = {
+        "LPOP none",
+        "RPOP none 3",
+        "LPUSHX none a",
+        "LMPOP 1 none LEFT",
+        "LMOVE none x LEFT LEFT",
+        "DEL none",
+        "SET k 2 NX",
+        "SET none 2 XX",
+        "SETNX k 3",
+        "MSETNX k 1 none 2",
+        "EXPIRE none 10",
+        "EXPIRE k 10 XX",
+        "PERSIST k",
+        "GETDEL none",
+        "GETEX k",
+        "GETEX k PERSIST",
+        "LREM l 0 none",
+        "LINSERT l BEFORE none x",
+        "RENAMENX k l",
+        "COPY k l",
+        "MOVE none 1",
+        "BLPOP none 0.001",
+        "LPOP k",
+        "INCR l",
+        "LPOP l 0",
+        "SETRANGE none 3 ''",
+        "GET k",
+        "LRANGE l 0 -1",
+    };
+    int64_t frames;
+
+    expect_ok(wire, "SET k 1");
+    expect_integer(wire, 2, "RPUSH l a b");
+    frames = info_number(wire, "log_frames");
+    for (size_t i = 0; i < sizeof(nothing) / sizeof(nothing[0]); i++) {
+        wire_command_line(wire, nothing[i]);
+        wire_skip(wire, 1);
+        ck_assert_msg(info_number(wire, "log_frames") == frames, "%s", nothing[i]);
+    }
+    expect_ok(wire, "MULTI");
+    expect_text(wire, "QUEUED", "LPOP none");
+    expect_text(wire, "QUEUED", "GET k");
+    wire_command(wire, "EXEC");
+    wire_skip(wire, 1);
+    ck_assert_int_eq(info_number(wire, "log_frames"), frames);
+}
+END_TEST
+
+/* ---- time -------------------------------------------------------------------------------------
+ */
+
+START_TEST(what_expired_stays_away)
+{
+    expect_ok(wire, "SET k 1 PX 20");
+    expect_integer(wire, 1, "RPUSH l a");
+    expect_integer(wire, 1, "PEXPIRE l 20");
+    info_wait(wire, "expired_keys", 2);
+    expect_integer(wire, 1, "RPUSH l b");
+    expect_same_after_reload("expired");
+    expect_text(wire, "1) \"b\"", "LRANGE l 0 -1");
+}
+END_TEST
+
+/* Found by a command, before the server would look for it. */
+START_TEST(what_a_transaction_finds_expired_goes_in_its_place)
+{
+    expect_ok(wire, "DEBUG SET-ACTIVE-EXPIRE 0");
+    expect_ok(wire, "SET k 1 PXAT 1");
+    expect_integer(wire, 1, "RPUSH l a");
+    expect_integer(wire, 1, "EXISTS l");
+    expect_ok(wire, "MULTI");
+    wire_command_line(wire, "SET j 1 PXAT 1");
+    wire_command_line(wire, "RPUSH j x");
+    wire_command_line(wire, "RPUSH k y");
+    wire_command_line(wire, "SET l 1 PXAT 1");
+    wire_command_line(wire, "GET l");
+    wire_command_line(wire, "EXEC");
+    wire_skip(wire, 6);
+    expect_same_after_reload("expired in EXEC");
+    expect_text(wire, "1) \"x\"", "LRANGE j 0 -1");
+    expect_text(wire, "1) \"y\"", "LRANGE k 0 -1");
+    expect_integer(wire, 0, "EXISTS l");
+}
+END_TEST
+
+/* ---- who waits --------------------------------------------------------------------------------
+ */
+
+START_TEST(who_was_served_took_it_away)
+{
+    struct wire *first = wire_open(&server), *second = wire_open(&server);
+
+    wire_command(first, "BLPOP a b 0");
+    info_wait(wire, "blocked_clients", 1);
+    wire_command(second, "BLMOVE b c LEFT RIGHT 0");
+    info_wait(wire, "blocked_clients", 2);
+    expect_ok(wire, "MULTI");
+    expect_text(wire, "QUEUED", "RPUSH b 1 2 3");
+    expect_text(wire, "QUEUED", "RPUSH a 4");
+    wire_command(wire, "EXEC");
+    wire_skip(wire, 1);
+    wire_skip(first, 1);
+    wire_skip(second, 1);
+    expect_same_after_reload("served");
+    expect_integer(wire, 1, "LLEN c");
+    wire_close(first);
+    wire_close(second);
+}
+END_TEST
+
+START_TEST(who_waits_goes_on_waiting_across_a_reload)
+{
+    struct wire *waiting = wire_open(&server);
+
+    wire_command(waiting, "BLPOP later 0");
+    info_wait(wire, "blocked_clients", 1);
+    expect_integer(wire, 1, "RPUSH other 1");
+    expect_ok(wire, "DEBUG LOADAOF");
+    expect_integer(wire, 1, "RPUSH later 2");
+    expect_text(waiting, "1) \"later\"\n2) \"2\"", "");
+    expect_integer(wire, 0, "EXISTS later");
+    expect_same_after_reload("served later");
+    wire_close(waiting);
+}
+END_TEST
+
+/* ---- what is on disk --------------------------------------------------------------------------
+ */
+
+static void push_many(const char *key, unsigned count)
+{
+    char element[ELEMENT_BYTES + 1];
+
+    memset(element, 'e', ELEMENT_BYTES);
+    element[ELEMENT_BYTES] = '\0';
+    for (unsigned i = 0; i < count; i++)
+        wire_command(wire, "RPUSH %s %u-%s", key, i, element);
+    wire_skip(wire, count);
+}
+
+START_TEST(long_operations_on_what_is_on_disk)
+{
+    static const char *const lines[] = {
+        "LPOP l 3000",
+        "RPOP l 20",
+        "LREM l 0 none",
+        "LINSERT l AFTER none x",
+        "LSET l 5000 changed",
+        "COPY l copied",
+        "LMOVEM l moved LEFT RIGHT COUNT 500 BULK",
+        "LTRIM l 100 -100",
+        "LMPOP 1 copied RIGHT COUNT 2000",
+        "LPOP copied",
+        "LMOVE copied l RIGHT LEFT",
+    };
+
+    push_many("l", 12000);
+    info_wait_least(wire, "spill_evicted_chunks", 1);
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        struct text reply = { 0 };
+
+        wire_command_line(wire, lines[i]);
+        ck_assert_int_eq(wire_read(wire, &reply), 1);
+        ck_assert_msg(text_string(&reply)[0] != '-', "%s: %s", lines[i], reply.bytes);
+        text_finish(&reply);
+    }
+    expect_same_after_reload("on disk");
+    expect_same_after_kill("on disk, killed");
+}
+END_TEST
+
+START_TEST(a_transaction_over_what_is_on_disk)
+{
+    struct wire *other = wire_open(&server);
+
+    push_many("l", 12000);
+    push_many("m", 12000);
+    info_wait_least(wire, "spill_evicted_chunks", 1);
+    expect_ok(wire, "MULTI");
+    for (unsigned i = 0; i < 50; i++) {
+        wire_command(wire, "LINDEX l %u", i * 200);
+        wire_command(wire, "LSET m %u here", i * 200);
+        wire_command(wire, "LMOVE l m LEFT RIGHT");
+    }
+    wire_skip(wire, 150);
+    wire_command(wire, "EXEC");
+    for (unsigned i = 0; i < 200; i++)
+        wire_command(other, "RPUSH k%u %u", i % 7, i);
+    wire_skip(other, 200);
+    wire_skip(wire, 1);
+    expect_same_after_reload("EXEC on disk");
+    wire_close(other);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("replay");
+    TCase *all = suite_case(suite, "commands"), *disk = suite_case(suite, "disk");
+
+    tcase_add_checked_fixture(all, start_durable, stop);
+    tcase_add_test(all, each_command_does_the_same_again);
+    tcase_add_test(all, each_command_does_the_same_again_in_a_transaction);
+    tcase_add_test(all, each_command_that_writes_is_tried);
+    tcase_add_test(all, what_had_no_effect_is_not_logged);
+    tcase_add_test(all, what_expired_stays_away);
+    tcase_add_test(all, what_a_transaction_finds_expired_goes_in_its_place);
+    tcase_add_test(all, who_was_served_took_it_away);
+    tcase_add_test(all, who_waits_goes_on_waiting_across_a_reload);
+    tcase_add_checked_fixture(disk, start_tiny, stop);
+    tcase_add_test(disk, long_operations_on_what_is_on_disk);
+    tcase_add_test(disk, a_transaction_over_what_is_on_disk);
+    return suite_run(suite);
+}
