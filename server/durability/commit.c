@@ -42,6 +42,7 @@ static void begin(struct oplog *oplog)
     oplog->ticket++;
     oplog->is_under_way = true;
     oplog->goal = journal_appended(oplog->journal);
+    oplog->retried_us = oplog->now_us;
     ask(oplog);
 }
 
@@ -99,8 +100,12 @@ static void sync_each_second(struct oplog *oplog, uint64_t now_us)
 /* A write that the disk was too full for has given up: it is asked for again. */
 static void retry(struct oplog *oplog, uint64_t now_us)
 {
+    struct journal_info info;
+
     if (now_us - oplog->retried_us < RETRY_US) return;
     oplog->retried_us = now_us;
+    journal_get_info(oplog->journal, &info);
+    if (info.room_error == 0 && !oplog->kept_head) return; /* it is only slow */
     if (oplog->kept_head && oplog_append_kept(oplog) == 0) oplog->on_progress(oplog->context);
     if (oplog->is_under_way) ask(oplog);
     if (oplog->sync_goal) journal_sync(oplog->journal);
@@ -108,6 +113,7 @@ static void retry(struct oplog *oplog, uint64_t now_us)
 
 uint64_t oplog_commit(struct oplog *oplog, uint64_t now_us)
 {
+    oplog->now_us = now_us;
     if (oplog->room_error) log_reserve_mend(oplog, now_us);
     if (oplog_error(oplog)) return 0;
     if (oplog->kept_head || oplog->is_under_way || oplog->sync_goal) retry(oplog, now_us);

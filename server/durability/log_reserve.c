@@ -82,6 +82,16 @@ bool log_reserve_give(struct oplog *oplog)
     return true;
 }
 
+int log_reserve_give_all(struct oplog *oplog)
+{
+    struct log_reserve *reserve = &oplog->reserve;
+
+    if (reserve->bytes == 0) return -ENOSPC;
+    reserve->bytes = 0;
+    oplog->room_error = -ENOSPC;
+    return oplog->os->truncate(oplog->os, reserve->fd, 0);
+}
+
 void log_reserve_mend(struct oplog *oplog, uint64_t now_us)
 {
     struct log_reserve *reserve = &oplog->reserve;
@@ -106,8 +116,10 @@ int log_reserve_open(struct oplog *oplog)
     rc = oplog->os->allocate(oplog->os, reserve->fd, 0, RESERVE_BYTES);
     if (rc == 0) reserve->bytes = RESERVE_BYTES;
     if (is_whole(rc)) return 0;
-    oplog->room_error = rc; /* what removes goes on all the same */
-    return rc == -ENOSPC || rc == -EDQUOT ? 0 : rc;
+    if (rc != -ENOSPC && rc != -EDQUOT) return rc;
+    /* What removes goes on with what is left of it. */
+    oplog->room_error = rc;
+    return oplog->os->size(oplog->os, reserve->fd, &reserve->bytes);
 }
 
 void log_reserve_close(struct oplog *oplog)

@@ -188,8 +188,10 @@ int oplog_open(struct os *os, struct io *io, const struct oplog_options *options
     oplog->kept_tail = &oplog->kept_head;
     oplog->reserve.fd = -1;
     oplog->path = strdup(options->path);
-    if (oplog->path) rc = open_journal(oplog, options, out_report);
-    if (rc == 0) rc = log_reserve_open(oplog);
+    if (oplog->path) rc = log_reserve_open(oplog);
+    if (rc == 0) rc = open_journal(oplog, options, out_report);
+    if ((rc == -ENOSPC || rc == -EDQUOT) && log_reserve_give_all(oplog) == 0)
+        rc = open_journal(oplog, options, out_report);
     if (rc < 0) {
         (void)journal_close(oplog->journal);
         log_reserve_close(oplog);

@@ -55,6 +55,7 @@ struct oplog {
     bool has_waiting;    /* and answers wait for the one after it */
     uint64_t sync_goal;  /* of the sync under way, for everysec; 0: none is */
     uint64_t synced_us;  /* when the last sync was begun */
+    uint64_t now_us;     /* at the last commit */
     uint64_t retried_us; /* when what failed for want of room was last tried again */
     uint64_t delayed_sync_count;
     bool was_delayed; /* this sync has been counted as delayed */
@@ -75,6 +76,8 @@ int log_reserve_open(struct oplog *oplog);
 void log_reserve_close(struct oplog *oplog);
 /* Gives a piece of it back to the file system. False: nothing is left. */
 bool log_reserve_give(struct oplog *oplog);
+/* All of it, at once and waiting for the disk: for opening the log. -ENOSPC: there was nothing. */
+int log_reserve_give_all(struct oplog *oplog);
 /* Makes it whole again, if it is not; looked at now and then. */
 void log_reserve_mend(struct oplog *oplog, uint64_t now_us);
 #endif

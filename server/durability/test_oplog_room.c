@@ -1,0 +1,233 @@
+/* The operation log on a full disk: what adds is refused, what removes goes on, nothing that has
+ * happened is lost. */
+#include "server/durability/test_oplog_fixture.h"
+
+enum { MANY = 200000, BYTES = 1000, TURN_US = 10000 };
+
+/* As a command does: room first, waiting for it, then the frame. */
+static int write_command(bool adds)
+{
+    for (int tries = 0; tries < 1000; tries++) {
+        int rc = oplog_reserve(fixture.oplog, BYTES, adds);
+
+        if (rc == 0) {
+            append();
+            return 0;
+        }
+        if (rc != -EAGAIN) return rc;
+        (void)commit();
+        settle();
+        fixture.now_us += TURN_US;
+    }
+    ck_abort_msg("room neither came nor was refused");
+    return -EIO;
+}
+
+static int fill(bool adds, uint64_t *out_count)
+{
+    int rc = 0;
+
+    for (*out_count = 0; *out_count < MANY; ++*out_count) {
+        rc = write_command(adds);
+        if (rc < 0) break;
+    }
+    return rc;
+}
+
+static void turn(void)
+{
+    (void)commit();
+    settle();
+    fixture.now_us += TURN_US;
+}
+
+START_TEST(what_adds_is_refused_and_what_removes_goes_on)
+{
+    uint64_t count, reserve;
+
+    open_log(OPLOG_FSYNC_EVERYSEC);
+    reserve = info_now().reserve_bytes;
+    ck_assert_uint_gt(reserve, 0);
+    fault_set_disk(fixture.fault, fault_disk_used(fixture.fault) + (1 << 20));
+    ck_assert_int_eq(fill(true, &count), -ENOSPC);
+    ck_assert_uint_gt(count, 0);
+    ck_assert_int_eq(oplog_room_error(fixture.oplog), -ENOSPC);
+    ck_assert_int_eq(oplog_reserve(fixture.oplog, BYTES, true), -ENOSPC);
+    ck_assert_int_eq(fill(false, &count), -ENOSPC); /* and has an end, too */
+    ck_assert_uint_ge(count * 100, reserve / 2);
+    ck_assert_uint_eq(info_now().reserve_bytes, 0);
+    fault_set_disk(fixture.fault, UINT64_MAX);
+    reopen(OPLOG_FSYNC_EVERYSEC);
+    expect_replay(0, 0, fixture.next);
+}
+END_TEST
+
+START_TEST(adding_goes_on_when_there_is_room_again)
+{
+    uint64_t count, used;
+
+    open_log(OPLOG_FSYNC_EVERYSEC);
+    used = fault_disk_used(fixture.fault) + (1 << 20);
+    fault_set_disk(fixture.fault, used);
+    ck_assert_int_eq(fill(true, &count), -ENOSPC);
+    for (int i = 0; i < 1000; i++)
+        ck_assert_int_eq(write_command(false), 0);
+    for (int i = 0; i < 100; i++)
+        turn();
+    ck_assert_int_eq(oplog_reserve(fixture.oplog, BYTES, true), -ENOSPC);
+    fault_set_disk(fixture.fault, used + (16 << 20));
+    for (int i = 0; i < 50 && oplog_room_error(fixture.oplog); i++)
+        turn();
+    ck_assert_int_eq(oplog_room_error(fixture.oplog), 0);
+    ck_assert_int_eq(write_command(true), 0);
+    reopen(OPLOG_FSYNC_EVERYSEC);
+    expect_replay(0, 0, fixture.next);
+}
+END_TEST
+
+/* Nobody asked for room: an EXEC in a fiber at its end, or what has expired. */
+START_TEST(what_has_happened_is_kept_until_there_is_room)
+{
+    uint64_t ticket;
+
+    open_log(OPLOG_FSYNC_EVERYSEC);
+    for (int i = 0; i < 5000; i++)
+        append();
+    ck_assert_uint_gt(info_now().kept_bytes, 0);
+    ck_assert_int_eq(oplog_reserve(fixture.oplog, BYTES, false), -EAGAIN);
+    ticket = commit();
+    ck_assert_uint_gt(ticket, 0); /* it is not in the file: answers wait */
+    for (int i = 0; i < 100 && info_now().kept_bytes > 0; i++)
+        turn();
+    ck_assert_uint_eq(info_now().kept_bytes, 0);
+    turn();
+    ck_assert_uint_ge(oplog_released(fixture.oplog), ticket);
+    ck_assert_int_eq(oplog_reserve(fixture.oplog, BYTES, false), 0);
+    append();
+    reopen(OPLOG_FSYNC_EVERYSEC);
+    expect_replay(0, 0, 5001);
+}
+END_TEST
+
+START_TEST(what_is_kept_goes_to_the_disk_before_the_log_is_closed)
+{
+    open_log(OPLOG_FSYNC_ALWAYS);
+    for (int i = 0; i < 5000; i++)
+        append();
+    reopen(OPLOG_FSYNC_EVERYSEC);
+    expect_replay(0, 0, 5000);
+}
+END_TEST
+
+START_TEST(a_full_disk_at_the_start_is_no_end)
+{
+    fault_set_disk(fixture.fault, 1 << 20);
+    open_log(OPLOG_FSYNC_EVERYSEC);
+    ck_assert_int_eq(oplog_reserve(fixture.oplog, BYTES, true), -ENOSPC);
+    ck_assert_int_eq(write_command(false), 0);
+    fault_set_disk(fixture.fault, UINT64_MAX);
+    for (int i = 0; i < 50 && oplog_room_error(fixture.oplog); i++)
+        turn();
+    ck_assert_int_eq(write_command(true), 0);
+}
+END_TEST
+
+START_TEST(a_log_on_a_full_disk_is_opened_with_the_help_of_the_reserve)
+{
+    uint64_t count;
+
+    open_log(OPLOG_FSYNC_EVERYSEC);
+    fault_set_disk(fixture.fault, fault_disk_used(fixture.fault) + (1 << 20));
+    ck_assert_int_eq(fill(true, &count), -ENOSPC);
+    close_log();
+    fault_set_disk(fixture.fault, fault_disk_used(fixture.fault));
+    open_log(OPLOG_FSYNC_EVERYSEC);
+    ck_assert_int_eq(oplog_reserve(fixture.oplog, BYTES, true), -ENOSPC);
+    ck_assert_int_eq(write_command(false), 0);
+    expect_replay(0, 0, count);
+}
+END_TEST
+
+START_TEST(a_command_longer_than_a_frame_is_refused)
+{
+    open_log(OPLOG_FSYNC_EVERYSEC);
+    ck_assert_int_eq(oplog_reserve(fixture.oplog, UINT64_C(1) << 40, true), -EMSGSIZE);
+    ck_assert_int_eq(oplog_reserve(fixture.oplog, BYTES, true), 0);
+}
+END_TEST
+
+/* Each system call of opening, appending, syncing fails once. Either it is told, or what was
+ * released is there. */
+START_TEST(each_call_may_fail)
+{
+    uint64_t had_fired = 0;
+
+    for (uint64_t nth = 1;; nth++) {
+        uint64_t ticket = 0, released = 0, acknowledged = 0;
+        bool has_fired;
+        int rc;
+
+        fixture.next = 0;
+        fault_fail(fixture.fault, FAULT_ANY, nth, nth % 2 ? EIO : ENOSPC, FAULT_ONCE);
+        fixture.options.fsync = OPLOG_FSYNC_ALWAYS;
+        rc = try_open();
+        for (int i = 0; rc == 0 && i < 50; i++) {
+            if (write_command(true) < 0) break;
+            ticket = commit();
+            settle();
+            released = oplog_released(fixture.oplog);
+            if (ticket && released >= ticket) acknowledged = fixture.next;
+            fixture.now_us += TURN_US;
+        }
+        has_fired = fault_fired(fixture.fault) > 0;
+        had_fired += has_fired;
+        fault_clear(fixture.fault);
+        if (rc == 0) (void)oplog_close(fixture.oplog); /* may tell of the failure */
+        fixture.oplog = NULL;
+        open_log(OPLOG_FSYNC_ALWAYS);
+        {
+            struct replay_options options = { .apply = replay_one };
+            struct replay *replay;
+
+            replayed.next = 0;
+            replayed.last_ms = 0;
+            replayed.refused = UINT64_MAX;
+            ck_assert_int_eq(replay_open(os_real(), fixture.oplog, &options, &replay), 0);
+            ck_assert_int_eq(replay_step(replay, UINT64_MAX), 0);
+            ck_assert_msg(replayed.next >= acknowledged, "call %llu: %llu of %llu",
+                          (unsigned long long)nth, (unsigned long long)replayed.next,
+                          (unsigned long long)acknowledged);
+            replay_close(replay);
+        }
+        close_log();
+        remove_directory(fixture.directory);
+        ck_assert_int_eq(mkdir(fixture.directory, 0700), 0);
+        if (!has_fired) break;
+    }
+    ck_assert_uint_gt(had_fired, 20);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("operation log, room");
+    TCase *cases = tcase_create("room");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_set_timeout(cases, 240);
+    tcase_add_test(cases, what_adds_is_refused_and_what_removes_goes_on);
+    tcase_add_test(cases, adding_goes_on_when_there_is_room_again);
+    tcase_add_test(cases, what_has_happened_is_kept_until_there_is_room);
+    tcase_add_test(cases, what_is_kept_goes_to_the_disk_before_the_log_is_closed);
+    tcase_add_test(cases, a_full_disk_at_the_start_is_no_end);
+    tcase_add_test(cases, a_log_on_a_full_disk_is_opened_with_the_help_of_the_reserve);
+    tcase_add_test(cases, a_command_longer_than_a_frame_is_refused);
+    tcase_add_test(cases, each_call_may_fail);
+    suite_add_tcase(suite, cases);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
