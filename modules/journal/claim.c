@@ -18,6 +18,7 @@
 #include <endian.h>
 #include <errno.h>
 
+#include "modules/base/clock.h"
 #include "modules/base/crc32c.h"
 #include "modules/base/endian.h"
 #include "modules/base/os.h"
@@ -94,7 +95,7 @@ int journal_writer_need_segment(struct journal_writer *writer, uint64_t number)
     if (writer->segment && writer->segment->number == number) return 0;
     rc = journal_segment_open(writer->os, writer->path, writer->meta.journal, number, true,
                               &segment);
-    if (rc < 0) return rc == -ENOENT ? -EBADMSG : rc;
+    if (rc < 0) return rc;
     journal_segment_close(writer->os, writer->segment);
     writer->segment = segment;
     atomic_store_explicit(&segment->room_end, segment->size_bytes - segment->size_bytes % 4096,
@@ -136,32 +137,42 @@ static int need_room(struct journal_writer *writer, uint64_t end)
     return make_room(writer, end);
 }
 
-/* Makes the next segment unless it is there. One that is damaged was never finished by its maker as
- * long as nothing stands at offset: an END comes after the segment that it leads to. */
-static int make_next(struct journal_writer *writer, uint64_t offset, uint64_t frame_bytes)
+/* The journal is locked. */
+static int make_segment(struct journal_writer *writer, uint64_t number, uint64_t frame_bytes)
 {
     uint64_t need = JOURNAL_SEGMENT_HEADER_BYTES + frame_bytes + JOURNAL_FRAME_HEADER_BYTES;
     uint64_t capacity = writer->meta.settings.roll_bytes;
-    struct journal_segment_header header = { .journal = writer->meta.journal,
-                                             .number = writer->segment->number + 1 };
-    struct journal_segment *next;
+    struct journal_segment_header header = { .journal = writer->meta.journal, .number = number };
+    struct journal_segment *made;
+    int rc;
+
+    if (need > capacity) capacity = (need + 4095) / 4096 * 4096;
+    header.capacity = (uint32_t)capacity;
+    header.synced = journal_live_synced(writer->meta.live, writer->meta.journal);
+    header.created_ms = (uint64_t)clock_realtime_ms();
+    rc = journal_segment_create(writer->os, writer->path, &header, need, JOURNAL_ROOM_TOUCHED,
+                                &made);
+    if (rc == 0) journal_segment_close(writer->os, made);
+    return rc;
+}
+
+/* Makes the next segment unless it is there, or the segment has an END at offset: an END comes
+ * after the segment that it leads to, which may have been packed meanwhile and must not be made
+ * anew. As long as there is none, one that is damaged was never finished by its maker. */
+static int make_next(struct journal_writer *writer, uint64_t offset, uint64_t frame_bytes)
+{
+    uint64_t number = writer->segment->number + 1;
+    struct journal_segment *next = NULL;
     int rc = journal_meta_lock(writer->os, &writer->meta);
 
     if (rc < 0) return rc;
-    rc = journal_segment_open(writer->os, writer->path, header.journal, header.number, true, &next);
-    if (rc == -EBADMSG &&
-        atomic_load_explicit(word_at(writer, offset), memory_order_acquire) == 0) {
-        rc = -ENOENT;
-    }
-    if (rc == -ENOENT) {
-        if (need > capacity) capacity = (need + 4095) / 4096 * 4096;
-        header.capacity = (uint32_t)capacity;
-        header.synced = journal_live_synced(writer->meta.live, writer->meta.journal);
-        rc = journal_segment_create(writer->os, writer->path, &header, need, JOURNAL_ROOM_TOUCHED,
-                                    &next);
+    if (atomic_load_explicit(word_at(writer, offset), memory_order_acquire) == 0) {
+        rc = journal_segment_open(writer->os, writer->path, writer->meta.journal, number, true,
+                                  &next);
+        journal_segment_close(writer->os, next);
+        if (rc == -EBADMSG || rc == -ENOENT) rc = make_segment(writer, number, frame_bytes);
     }
     journal_meta_unlock(writer->os, &writer->meta);
-    if (rc == 0) journal_segment_close(writer->os, next);
     return rc;
 }
 
@@ -195,6 +206,7 @@ static int roll(struct journal_writer *writer, uint64_t position, uint64_t frame
 
     if (rc < 0) return rc;
     if (atomic_load_explicit(word_at(writer, offset), memory_order_acquire) == 0) {
+        at_step(writer, JOURNAL_WRITER_ROLLS);
         rc = make_next(writer, offset, frame_bytes);
         if (rc < 0) return rc;
         at_step(writer, JOURNAL_WRITER_NEXT_MADE);
@@ -206,6 +218,12 @@ static int roll(struct journal_writer *writer, uint64_t position, uint64_t frame
     return move_tail(writer, position, word);
 }
 
+/* Who looked at a place and slept may find that its segment has ended and been packed meanwhile. */
+static bool has_moved(_Atomic uint64_t *place, uint64_t seen)
+{
+    return atomic_load_explicit(place, memory_order_acquire) != seen;
+}
+
 /* One try at the tail. 1: the frame is claimed there. 0: the tail has moved, try again. */
 static int try_claim(struct journal_writer *writer, uint64_t position, uint32_t payload_bytes)
 {
@@ -214,6 +232,7 @@ static int try_claim(struct journal_writer *writer, uint64_t position, uint32_t 
     uint64_t end = offset + frame_bytes + JOURNAL_FRAME_HEADER_BYTES; /* an END always fits */
     int rc = journal_writer_need_segment(writer, journal_segment_of(position));
 
+    if (rc == -ENOENT) return has_moved(&writer->meta.live->tail, position) ? 0 : -EBADMSG;
     if (rc < 0) return rc;
     if (end > writer->segment->capacity) return roll(writer, position, frame_bytes);
     rc = need_room(writer, end);
@@ -231,6 +250,7 @@ static int claim(struct journal_writer *writer, uint32_t payload_bytes, uint64_t
 
     do {
         *out_position = atomic_load_explicit(&writer->meta.live->tail, memory_order_acquire);
+        at_step(writer, JOURNAL_WRITER_LOOKED);
         rc = try_claim(writer, *out_position, payload_bytes);
     } while (rc == 0);
     return rc < 0 ? rc : 0;
@@ -303,16 +323,23 @@ static int resolve(struct journal_writer *writer, uint64_t position, uint64_t wo
     return 1;
 }
 
-/* The word at position, 0 where nothing is, or an error by rc. */
-static int word_of(struct journal_writer *writer, uint64_t position, uint64_t *out_word)
+/* The word at *position, 0 where nothing is, or an error by rc. *position may have been published
+ * for long, and its segment packed: then it becomes what is published now. */
+static int word_of(struct journal_writer *writer, uint64_t *position, uint64_t *out_word)
 {
-    int rc = journal_writer_need_segment(writer, journal_segment_of(position));
+    _Atomic uint64_t *published = &writer->meta.live->published;
+    int rc;
 
     *out_word = 0;
-    if (rc == 0) rc = has_file(writer, journal_offset_of(position) + JOURNAL_FRAME_HEADER_BYTES);
+    while ((rc = journal_writer_need_segment(writer, journal_segment_of(*position))) == -ENOENT) {
+        uint64_t now = atomic_load_explicit(published, memory_order_acquire);
+        if (now <= *position) return -EBADMSG;
+        *position = now;
+    }
+    if (rc == 0) rc = has_file(writer, journal_offset_of(*position) + JOURNAL_FRAME_HEADER_BYTES);
     if (rc <= 0) return rc;
     *out_word =
-        atomic_load_explicit(word_at(writer, journal_offset_of(position)), memory_order_acquire);
+        atomic_load_explicit(word_at(writer, journal_offset_of(*position)), memory_order_acquire);
     return 0;
 }
 
@@ -325,7 +352,7 @@ static int publish(struct journal_writer *writer, enum patience patience, unsign
     int rc;
 
     *out_sealed = 0;
-    while ((rc = word_of(writer, position, &word)) == 0 && word != 0) {
+    while ((rc = word_of(writer, &position, &word)) == 0 && word != 0) {
         if (journal_word_state(low_half(word)) == JOURNAL_CLAIMED) {
             rc = resolve(writer, position, word, patience);
             if (rc <= 0) break;
@@ -349,7 +376,7 @@ int journal_writer_seal_slot(struct journal_writer *writer)
     uint64_t word;
     int rc;
 
-    while ((rc = word_of(writer, position, &word)) == 0 && word != 0) {
+    while ((rc = word_of(writer, &position, &word)) == 0 && word != 0) {
         if (journal_word_state(low_half(word)) == JOURNAL_CLAIMED &&
             high_half(word) == writer->slot) {
             seal(writer, journal_offset_of(position), word);

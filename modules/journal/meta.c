@@ -18,6 +18,7 @@
 static const uint32_t meta_magic = 0x6d726a53; /* "Sjrm" */
 static const uint64_t writer_lock = UINT64_C(1) << 40;
 static const uint64_t shared_lock = (UINT64_C(1) << 40) + 1;
+static const uint64_t tend_lock = (UINT64_C(1) << 40) + 2;
 static const uint64_t slot_locks = UINT64_C(1) << 41;
 
 enum { FLAG_SEVERAL_WRITERS = 1, FLAGS_KNOWN = FLAG_SEVERAL_WRITERS };
@@ -354,6 +355,16 @@ void journal_meta_unlock(struct os *os, const struct journal_meta *meta)
 {
     /* It could only fail for a lock that we do not have. */
     (void)os->lock_range(os, meta->fd, shared_lock, 1, OS_LOCK_NONE, false);
+}
+
+int journal_meta_take_tending(struct os *os, const struct journal_meta *meta)
+{
+    return os->lock_range(os, meta->fd, tend_lock, 1, OS_LOCK_EXCLUSIVE, false);
+}
+
+void journal_meta_let_tending(struct os *os, const struct journal_meta *meta)
+{
+    (void)os->lock_range(os, meta->fd, tend_lock, 1, OS_LOCK_NONE, false);
 }
 
 int journal_meta_take_slot(struct os *os, const struct journal_meta *meta, uint32_t slot)

@@ -59,6 +59,10 @@ int journal_meta_open_shared(struct os *os, const char *path,
 /* Waits for the lock of several writers. */
 int journal_meta_lock(struct os *os, const struct journal_meta *meta);
 void journal_meta_unlock(struct os *os, const struct journal_meta *meta);
+/* Takes the right to pack, move and drop segments of a journal with several writers. -EWOULDBLOCK:
+ * somebody else has it. */
+int journal_meta_take_tending(struct os *os, const struct journal_meta *meta);
+void journal_meta_let_tending(struct os *os, const struct journal_meta *meta);
 /* 0: the slot's writer was dead, and stays so until journal_meta_let_slot. -EWOULDBLOCK: it lives.
  */
 int journal_meta_take_slot(struct os *os, const struct journal_meta *meta, uint32_t slot);

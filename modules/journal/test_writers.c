@@ -238,7 +238,7 @@ static void expect_killed(pid_t child)
 /* _i is the step. */
 START_TEST(a_writer_that_dies_at_any_step_keeps_nobody_waiting)
 {
-    bool is_roll = _i == JOURNAL_WRITER_NEXT_MADE || _i == JOURNAL_WRITER_ENDED;
+    bool is_roll = _i >= JOURNAL_WRITER_ROLLS;
     struct plan plan = { (enum journal_writer_step)_i, is_roll ? 2 : 700, SIGKILL };
     _Atomic uint64_t *answered = shared_counters();
     struct journal_writer *other = open_writer();

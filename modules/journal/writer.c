@@ -129,7 +129,7 @@ static int sync_range(struct journal_writer *writer, uint64_t from, uint64_t to)
     while (rc == 0 && from < to) {
         uint64_t number = journal_segment_of(from), end;
         rc = journal_writer_need_segment(writer, number);
-        if (rc < 0) return rc;
+        if (rc < 0) return rc == -ENOENT ? -EBADMSG : rc; /* only what is synced is packed */
         end =
             number == journal_segment_of(to) ? journal_offset_of(to) : writer->segment->size_bytes;
         rc = journal_segment_sync(writer->os, writer->segment, journal_offset_of(from), end);
