@@ -6,6 +6,7 @@
 
 #include "modules/base/alloc_size.h"
 #include "modules/base/clock.h"
+#include "modules/spill/checkpoint.h"
 #include "modules/spill/node_image.h"
 #include "modules/spill/store_internal.h"
 
@@ -14,20 +15,24 @@ enum { RETRY_US = 100 * 1000 };
 struct batch {
     struct spill_write write;
     struct spill_store *store;
+    struct list_link link; /* in the store's while the write is under way */
+    enum batch_for purpose;
     unsigned count;
-    uint64_t freeing_bytes;
+    uint64_t freeing_bytes, payload_bytes;
     uint64_t freed_extents; /* the store's count when room was looked for */
     struct block *blocks[BATCH_BLOCKS_MAX];
     struct spill_write_item items[BATCH_BLOCKS_MAX];
     uint8_t *images[BATCH_BLOCKS_MAX]; /* of nodes; NULL for chunks */
 };
 
-struct batch *batch_create(struct spill_store *store)
+struct batch *batch_create(struct spill_store *store, enum batch_for purpose)
 {
     struct batch *batch = store_allocate_zeroed(store, sizeof(*batch));
 
     if (!batch) return NULL;
     batch->store = store;
+    batch->purpose = purpose;
+    list_init(&batch->link);
     store_charge(store, alloc_size(sizeof(*batch)));
     return batch;
 }
@@ -55,6 +60,11 @@ uint64_t batch_bytes(const struct batch *batch)
     return batch->freeing_bytes;
 }
 
+uint64_t batch_payload(const struct batch *batch)
+{
+    return batch->payload_bytes;
+}
+
 static uint64_t freed_by(const struct block *block)
 {
     uint64_t bytes = block_loaded_bytes(block);
@@ -75,26 +85,43 @@ bool batch_add(struct batch *batch, struct block *block)
         if (!image) return false;
         store_charge(store, alloc_size(NODE_IMAGE_BYTES_MAX));
         item->payload = slice_of(image, node_image_write(block, image));
+        block->disk_bytes =
+            block_footprint(block) + spill_file_footprint((uint32_t)item->payload.size);
     } else {
         item->payload = slice_of(block->bytes + block->begin, chunk_used(block));
     }
     item->identity = block_identity(block, ++store->next_generation);
     batch->images[batch->count] = image;
     batch->blocks[batch->count++] = block_ref(block);
+    batch->payload_bytes += item->payload.size;
+    block->state = BLOCK_WRITING;
+    if (batch->purpose == BATCH_SAVE) return true; /* it stays where it is */
     batch->freeing_bytes += freed_by(block);
     store->writing_bytes += freed_by(block);
     block_unlink(store, block);
-    block->state = BLOCK_WRITING;
     block->is_touched = 0;
     return true;
 }
 
 /* The write has put the block on disk. */
-static void settle_written(struct spill_store *store, struct block *block,
+static void settle_written(const struct batch *batch, struct block *block,
                            const struct spill_ref *ref)
 {
+    struct spill_store *store = batch->store;
+
     block->ref = *ref;
     block->state = BLOCK_CLEAN;
+    if (store->is_picturing && block->epoch < store->epoch && block->ref_count > 1) {
+        checkpoint_keep(store, ref);
+    }
+    if (batch->purpose == BATCH_SAVE) {
+        store->saved_bytes += ref->size_bytes;
+        if (block->ref_count > 1)
+            block->ref_count--; /* in no ring but the one it stands in */
+        else
+            block_unref(store, block);
+        return;
+    }
     store->evicted_chunks += block->height == 0;
     store->evicted_bytes += ref->size_bytes;
     if (block->ref_count > 1 && !block->is_touched && block_can_unload(block)) {
@@ -103,9 +130,14 @@ static void settle_written(struct spill_store *store, struct block *block,
     block_unref(store, block); /* nobody's: this gives the extent back */
 }
 
-static void settle_failed(struct spill_store *store, struct block *block)
+static void settle_failed(struct spill_store *store, struct block *block, bool is_evicted)
 {
     block->state = BLOCK_DIRTY;
+    /* One that was to be saved is where it was; an end chunk stands in no ring. */
+    if (!is_evicted && block->ref_count > 1) {
+        block->ref_count--;
+        return;
+    }
     if (block->ref_count > 1) block_link_random(store, block);
     block_unref(store, block);
 }
@@ -132,17 +164,19 @@ static void settle(struct batch *batch, int rc)
     struct spill_store *store = batch->store;
 
     store->writing_bytes -= batch->freeing_bytes;
+    store->batches_ended++;
     if (rc < 0) {
         note_failure(batch, rc);
+        if (batch->purpose == BATCH_SAVE) checkpoint_fail(store, rc);
     } else {
         store->disk = SPILL_DISK_HAS_ROOM;
         store->retry_us = 0;
     }
     for (unsigned i = 0; i < batch->count; i++) {
         if (rc < 0)
-            settle_failed(store, batch->blocks[i]);
+            settle_failed(store, batch->blocks[i], batch->purpose == BATCH_EVICT);
         else
-            settle_written(store, batch->blocks[i], &batch->items[i].ref);
+            settle_written(batch, batch->blocks[i], &batch->items[i].ref);
         if (!batch->images[i]) continue;
         free(batch->images[i]);
         store_discharge(store, alloc_size(NODE_IMAGE_BYTES_MAX));
@@ -156,6 +190,7 @@ static void batch_done(struct spill_write *write)
     struct batch *batch = write->context;
 
     batch->store->batches_in_flight--;
+    list_remove(&batch->link);
     settle(batch, write->rc);
 }
 
@@ -172,9 +207,26 @@ void batch_start(struct batch *batch)
         .items = batch->items, .item_count = batch->count, .done = batch_done, .context = batch
     };
     store->batches_in_flight++;
+    list_push_back(&store->batches, &batch->link);
     batch->freed_extents = store->freed_extents;
     rc = spill_file_write(store->file, &batch->write);
     if (rc == 0) return;
     store->batches_in_flight--;
+    list_remove(&batch->link);
     settle(batch, rc);
+}
+
+void batches_leave_picture(struct spill_store *store)
+{
+    list_for_each(link, &store->batches)
+    {
+        struct batch *batch = list_container(link, struct batch, link);
+        for (unsigned i = 0; i < batch->count; i++) {
+            struct block *node = batch->blocks[i];
+            if (node->height == 0 || node->ref_count > 1) continue;
+            /* What is written is the image. */
+            while (node->end > 0)
+                block_unref(store, node->slots[--node->end].block);
+        }
+    }
 }

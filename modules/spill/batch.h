@@ -14,14 +14,21 @@ enum { BATCH_BLOCKS_MAX = 256 };
 
 struct batch;
 
+/* To drop the blocks from memory, or only to have them on disk (for a checkpoint). */
+enum batch_for { BATCH_EVICT, BATCH_SAVE };
 /* NULL: out of memory. */
-struct batch *batch_create(struct spill_store *store);
+struct batch *batch_create(struct spill_store *store, enum batch_for purpose);
 /* Whether the block may be dropped from memory now: nobody is at it, and of a node no child is
  * needed in memory. */
 bool block_can_unload(const struct block *block);
-/* Adds a dirty block that can be unloaded. False: the batch is full, or out of memory. */
+/* Adds a dirty block that can be unloaded, or that is to be saved. Of a node all children are on
+ * disk. False: the batch is full, or out of memory. */
 bool batch_add(struct batch *batch, struct block *block);
-uint64_t batch_bytes(const struct batch *batch); /* of memory that will be freed */
+uint64_t batch_bytes(const struct batch *batch);   /* of memory that will be freed */
+uint64_t batch_payload(const struct batch *batch); /* bytes that will be written */
+/* A checkpoint is about to begin: of nodes that are written for nobody any more, what is below goes
+ * now, before its picture. */
+void batches_leave_picture(struct spill_store *store);
 /* Starts the write; the batch frees itself. An empty one is only freed. */
 void batch_start(struct batch *batch);
 #endif

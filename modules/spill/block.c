@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "modules/base/alloc_size.h"
+#include "modules/spill/file_kept.h"
 #include "modules/spill/node_image.h"
 #include "modules/spill/store_internal.h"
 
@@ -17,6 +18,7 @@ static struct block *create(struct spill_store *store, uint64_t list, unsigned h
     block->state = BLOCK_DIRTY;
     block->height = (uint8_t)height;
     block->list = list;
+    block->epoch = store_acting_epoch(store);
     list_init(&block->link);
     store_charge(store, alloc_size(sizeof(*block)));
     store->index_bytes += alloc_size(sizeof(*block));
@@ -196,6 +198,9 @@ static void free_extent(struct spill_store *store, struct block *block)
 {
     if (block->ref.generation == 0) return;
     block_set_prefetched(store, block, false);
+    /* What the running checkpoint has not seen yet changes before it does. */
+    if (store->acts_before && block->epoch < store->epoch)
+        spill_file_unkeep(store->file, &block->ref);
     spill_file_free(store->file, &block->ref);
     block->ref = (struct spill_ref){ 0 };
     store->freed_extents++;
@@ -224,6 +229,9 @@ void block_unref(struct spill_store *store, struct block *block)
         return;
     }
     block_unlink(store, block);
+    if (!block->is_garbage) block->epoch = store_acting_epoch(store);
+    /* Of a loaded one the image is not needed to find its children. */
+    if (block_is_loaded(block) && !block->is_garbage) free_extent(store, block);
     block->is_discarded = 1;
     list_push_back(&store->dead, &block->link);
     store->dead_count++;
@@ -248,6 +256,7 @@ void block_dirty(struct spill_store *store, struct block *block)
     assert(block->state == BLOCK_DIRTY || block->state == BLOCK_CLEAN);
     free_extent(store, block);
     block->state = BLOCK_DIRTY;
+    block->epoch = store_acting_epoch(store);
 }
 
 static struct block *copy_node(struct spill_store *store, const struct block *node)
@@ -278,6 +287,15 @@ static struct block *copy_chunk(struct spill_store *store, const struct block *c
     return copy;
 }
 
+/* The deque, which the running checkpoint has not seen yet, goes on with a copy: what is left is
+ * others' (snapshots', a transfer's) and none of the picture's. */
+static void leave_picture(struct spill_store *store, struct block *block)
+{
+    if (!store->acts_before || block->epoch >= store->epoch) return;
+    if (block->ref.generation != 0) spill_file_unkeep(store->file, &block->ref);
+    block->epoch = store->epoch;
+}
+
 int block_make_writable(struct spill_store *store, struct block **place)
 {
     struct block *block = *place, *copy;
@@ -297,6 +315,7 @@ int block_make_writable(struct spill_store *store, struct block **place)
         block_link_random(store, copy);
     }
     *place = copy;
+    leave_picture(store, block);
     block_unref(store, block);
     return 0;
 }
@@ -386,7 +405,6 @@ void block_unload(struct spill_store *store, struct block *block)
     block_unlink(store, block);
     block_set_prefetched(store, block, false);
     if (block->height > 0) {
-        block->disk_bytes = block_footprint(block);
         for (uint32_t i = 0; i < block->end; i++) {
             struct block *child = block->slots[i].block;
             assert(child->ref_count == 1 && child->state == BLOCK_ON_DISK);

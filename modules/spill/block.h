@@ -49,10 +49,12 @@ struct block {
         is_prefetched : 1,  /* loaded ahead of need and not used yet */
         is_random : 1,      /* linked in the store's ring, not in a deque's */
         is_kept : 1,        /* node of a deque's side: not evicted */
-        is_discarded : 1;   /* reference count 0, waits in the ring of the dead */
+        is_discarded : 1,   /* reference count 0, waits in the ring of the dead */
+        is_garbage : 1;     /* node: read only to be taken apart, nobody else has what is below */
     uint32_t begin, end;    /* chunk: elements fill bytes[begin, end). node: 0 and its children */
     uint32_t capacity;      /* chunk: bytes allocated; node: slots allocated */
-    uint32_t protected_until;              /* the store's turn before which it is not evicted */
+    uint32_t protected_until; /* the store's turn before which it is not evicted */
+    uint32_t epoch;           /* the store's when it changed last; of a dead one: when it died */
     uint64_t element_count, element_bytes; /* of the whole subtree */
     struct spill_ref ref;                  /* generation 0: not on disk */
     struct list_link

@@ -19,6 +19,7 @@ int deque_create(struct spill_store *store, struct deque **out_deque)
     if (!deque) return -ENOMEM;
     deque->store = store;
     deque->list = ++store->next_list;
+    deque->epoch = store->epoch;
     deque->popped_end = SPILL_NO_END;
     deque->pushed_end = SPILL_NO_END;
     list_init(&deque->resident);
@@ -289,7 +290,10 @@ static void drop_one(struct deque *deque, struct block *chunk, enum spill_end en
 {
     struct slice item;
 
-    if (chunk->state != BLOCK_DIRTY) block_dirty(deque->store, chunk);
+    if (chunk->state != BLOCK_DIRTY) {
+        block_dirty(deque->store, chunk);
+        block_unlink(deque->store, chunk); /* a snapshot may have left it in a ring */
+    }
     if (end == SPILL_HEAD)
         chunk->begin += chunk_first(chunk->bytes + chunk->begin, &item);
     else

@@ -29,6 +29,7 @@ struct deque {
     uint32_t pass;                  /* in which the eviction's hand was here */
     uint8_t rest_delays;            /* how often putting it to rest has waited for a read */
     uint8_t gap;                    /* number of the gap that eviction makes: see evict.c */
+    uint32_t epoch; /* the store's when a checkpoint saw it last, or when it was made */
 
     struct block *sides[2];
     struct block *root;
@@ -138,6 +139,11 @@ int deque_edit(struct deque *deque, uint64_t index, const struct edit *edit);
 void deque_after_change(struct deque *deque);
 /* Of what is held by the parts: after parts were replaced. */
 void deque_recount(struct deque *deque);
+/* Around what says nothing new of the deque (reading, eviction) but changes its blocks, without
+ * waiting between: so a running checkpoint that has not seen the deque yet loses sight of none.
+ * begin's result is for end. */
+bool deque_begin_upkeep(const struct deque *deque);
+void deque_end_upkeep(const struct deque *deque, bool before);
 /* Takes part in the eviction's rounds while it has something in memory. */
 void deque_enter_ring(struct deque *deque);
 

@@ -95,6 +95,20 @@ void deque_settle(struct deque *deque)
         if (deque->ends[end]) block_unlink(deque->store, deque->ends[end]);
 }
 
+bool deque_begin_upkeep(const struct deque *deque)
+{
+    struct spill_store *store = deque->store;
+    bool before = store->acts_before;
+
+    store->acts_before = store->is_picturing && deque->epoch != store->epoch;
+    return before;
+}
+
+void deque_end_upkeep(const struct deque *deque, bool before)
+{
+    deque->store->acts_before = before;
+}
+
 /* Replaces an end chunk; a single one is both ends. */
 static void set_end(struct deque *deque, enum spill_end end, struct block *chunk)
 {
@@ -150,9 +164,12 @@ static int join_side(struct deque *deque, enum spill_end end)
 
 void deque_join_sides(struct deque *deque)
 {
+    bool before = deque_begin_upkeep(deque);
+
     /* What fails now is tried again with the next chunk that moves. */
     (void)join_side(deque, SPILL_HEAD);
     (void)join_side(deque, SPILL_TAIL);
+    deque_end_upkeep(deque, before);
 }
 
 static int push_side(struct deque *deque, enum spill_end end, struct block *subtree)
@@ -308,7 +325,7 @@ int deque_take_end(struct deque *deque, enum spill_end end, struct visit *visit)
     return 0;
 }
 
-int deque_prepare_end(struct deque *deque, enum spill_end end, struct visit *visit)
+static int prepare_end(struct deque *deque, enum spill_end end, struct visit *visit)
 {
     struct block *chunk;
     int rc;
@@ -331,4 +348,13 @@ int deque_prepare_end(struct deque *deque, enum spill_end end, struct visit *vis
         if (rc < 0) return rc;
     }
     return 1;
+}
+
+int deque_prepare_end(struct deque *deque, enum spill_end end, struct visit *visit)
+{
+    bool before = deque_begin_upkeep(deque);
+    int rc = prepare_end(deque, end, visit);
+
+    deque_end_upkeep(deque, before);
+    return rc;
 }

@@ -233,11 +233,10 @@ static bool gather_crumbs(struct deque *deque, enum spill_end end)
 
 /* The end chunks of a deque at rest: a single chunk stays where it is, others go into the tree so
  * that one descriptor is all that stays in memory. */
-static void freeze_ends(struct round *round, struct deque *deque)
+static void put_to_rest(struct round *round, struct deque *deque)
 {
     struct block *single = deque->ends[SPILL_HEAD];
 
-    if (deque->busy_count > 0 || deque->pins) return;
     if (single && deque_is_single(deque)) {
         if (single->element_count == 0) {
             block_unref(round->store, single);
@@ -254,6 +253,16 @@ static void freeze_ends(struct round *round, struct deque *deque)
     }
     deque_settle(deque);
     if (!deque->ends[SPILL_HEAD] && !deque->ends[SPILL_TAIL]) deque->rest_delays = 0;
+}
+
+static void freeze_ends(struct round *round, struct deque *deque)
+{
+    bool before;
+
+    if (deque->busy_count > 0 || deque->pins) return;
+    before = deque_begin_upkeep(deque);
+    put_to_rest(round, deque);
+    deque_end_upkeep(deque, before);
 }
 
 /* All of one deque, if nobody has used it since the hand came by the last time, or no matter. */
@@ -311,7 +320,7 @@ static bool evict_round(struct spill_store *store, uint64_t wanted, bool is_forc
     bool has_moved;
 
     round.is_write_held = !is_forced && !may_write(store);
-    round.batch = batch_create(store);
+    round.batch = batch_create(store, BATCH_EVICT);
     if (!round.batch) return false;
     evict_orphans(&round);
     if (store->random_bytes > store->budget_bytes / 4 || has_much_index(store)) {

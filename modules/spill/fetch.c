@@ -7,6 +7,7 @@
 #include "modules/base/alloc_size.h"
 #include "modules/spill/chunk.h"
 #include "modules/spill/deque_internal.h"
+#include "modules/spill/file_kept.h"
 #include "modules/spill/node_image.h"
 #include "modules/spill/prefetch.h"
 #include "modules/spill/store_internal.h"
@@ -136,6 +137,7 @@ static void fetch_done(struct spill_read *read)
     int rc;
 
     store_discharge(store, fetch->buffer_bytes);
+    list_remove(&fetch->link);
     store->reads_in_flight--;
     block->is_wanted = 0;
     block->is_touched = 1;
@@ -187,8 +189,26 @@ static struct fetch *fetch_create(struct spill_store *store, struct block *block
     block->state = BLOCK_READING;
     block->read_error = 0;
     store_charge(store, fetch->buffer_bytes);
+    list_push_back(&store->fetches, &fetch->link);
     store->reads_in_flight++;
     return fetch;
+}
+
+/* Of a node the rest follows when it is taken apart. */
+void fetches_leave_picture(struct spill_store *store)
+{
+    list_for_each(link, &store->fetches)
+    {
+        struct block *block = list_container(link, struct fetch, link)->block;
+        if (block->ref_count > 1 || block->is_garbage) continue;
+        if (block->height == 0) {
+            spill_file_unkeep(store->file, &block->ref);
+            continue;
+        }
+        block->is_garbage = 1;
+        block_unlink(store, block);
+        list_push_back(&store->reclaiming, &block->link);
+    }
 }
 
 unsigned fetch_start(struct spill_store *store, struct block *const *blocks, unsigned count,

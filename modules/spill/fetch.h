@@ -46,6 +46,7 @@ enum fetch_for { FETCH_WAITED, FETCH_UPKEEP, FETCH_AHEAD };
 /* One read under way. */
 struct fetch {
     struct spill_read read;
+    struct list_link link; /* in the store's */
     struct spill_store *store;
     struct block *block;  /* a reference */
     struct deque *walker; /* its prefetch goes on when this has ended; NULL: nobody's */
@@ -54,6 +55,8 @@ struct fetch {
     bool is_ahead;
 };
 
+/* A checkpoint begins: what is read for nobody any more is none of its picture's. */
+void fetches_leave_picture(struct spill_store *store);
 /* Starts reads of blocks that are on disk, in one request. Those for which there is no memory are
  * left out; the number started. out_last: the last one's fetch, for walkers; may be NULL. */
 unsigned fetch_start(struct spill_store *store, struct block *const *blocks, unsigned count,

@@ -1,6 +1,7 @@
 /* file.c - the spill file is made, locked and removed; room is given back; figures. */
 #include "modules/spill/file_internal.h"
 #include "modules/spill/format.h"
+#include "modules/spill/space_kept.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -117,24 +118,35 @@ static int make_file(struct spill_file *file)
     return 0;
 }
 
+/* One without a file. NULL: no memory. */
+static struct spill_file *new_file(struct os *os, struct io *io, const char *directory,
+                                   uint64_t disk_bytes_max)
+{
+    struct spill_file *file = calloc(1, sizeof(*file));
+
+    assert(os && io && directory);
+    if (!file) return NULL;
+    *file = (struct spill_file){ .os = os, .io = io, .fd = -1, .disk_bytes_max = disk_bytes_max };
+    file->trim.file = file;
+    file->sync.file = file;
+    for (unsigned i = 0; i < FILE_SLOT_COUNT; i++) {
+        file->slots[i].file = file;
+    }
+    file->directory = strdup(directory);
+    file->path = join_path(directory, FILE_NAME);
+    if (file->directory && file->path && spill_space_create(&file->space) == 0) return file;
+    spill_file_destroy(file);
+    return NULL;
+}
+
 int spill_file_create(struct os *os, struct io *io, const char *directory, uint64_t disk_bytes_max,
                       struct spill_file **out_file)
 {
     struct cleaning cleaning = { .os = os, .directory = directory };
+    struct spill_file *file = new_file(os, io, directory, disk_bytes_max);
     int rc = -ENOMEM;
 
-    assert(os && io && directory);
-    struct spill_file *file = calloc(1, sizeof(*file));
     if (!file) goto out;
-    *file = (struct spill_file){ .os = os, .io = io, .fd = -1, .disk_bytes_max = disk_bytes_max };
-    file->trim.file = file;
-    for (unsigned i = 0; i < FILE_SLOT_COUNT; i++) {
-        file->slots[i].file = file;
-    }
-    file->path = join_path(directory, FILE_NAME);
-    if (!file->path) goto out;
-    rc = spill_space_create(&file->space);
-    if (rc < 0) goto out;
     rc = os->list(os, directory, remove_dead_file, &cleaning);
     if (rc < 0) goto out;
     rc = make_file(file);
@@ -146,10 +158,65 @@ out:
     return rc;
 }
 
-void spill_file_destroy(struct spill_file *file)
+/* Reading shows whether the file system takes transfers around its cache. */
+static int try_reading(struct os *os, int fd)
+{
+    void *block = aligned_alloc(SPILL_BLOCK_BYTES, SPILL_BLOCK_BYTES);
+    if (!block) return -ENOMEM;
+    ssize_t count = os->pread(os, fd, block, SPILL_BLOCK_BYTES, 0);
+    free(block);
+    return count < 0 ? (int)count : 0;
+}
+
+static int find_file(struct spill_file *file)
+{
+    struct os *os = file->os;
+    int rc = 0, fd = open_and_lock(os, file->path, O_DIRECT);
+
+    file->is_direct = fd >= 0;
+    if (fd >= 0) rc = try_reading(os, fd);
+    if (fd == -EINVAL || rc == -EINVAL) {
+        if (fd >= 0) (void)os->close(os, fd);
+        file->is_direct = false;
+        fd = open_and_lock(os, file->path, 0);
+        rc = fd < 0 ? fd : try_reading(os, fd);
+    }
+    if (fd < 0) return fd;
+    if (rc == 0) rc = os->size(os, fd, &file->file_bytes);
+    if (rc < 0) {
+        (void)os->close(os, fd);
+        return rc;
+    }
+    file->fd = fd;
+    return 0;
+}
+
+int spill_file_open(struct os *os, struct io *io, const char *directory, uint64_t disk_bytes_max,
+                    uint64_t end_blocks, struct slice *state, struct spill_file **out_file)
+{
+    struct spill_file *file = new_file(os, io, directory, disk_bytes_max);
+    int rc = -ENOMEM;
+
+    if (!file) return rc;
+    file->is_directory_synced = true;
+    rc = find_file(file);
+    if (rc == 0 && file->file_bytes / SPILL_BLOCK_BYTES < end_blocks) rc = -ENODATA;
+    if (rc == 0) rc = spill_space_load(file->space, end_blocks, state);
+    if (rc < 0) {
+        spill_file_close(file);
+        return rc;
+    }
+    /* Whole blocks: what is behind is of no extent. */
+    file->file_bytes =
+        (file->file_bytes + SPILL_BLOCK_BYTES - 1) / SPILL_BLOCK_BYTES * SPILL_BLOCK_BYTES;
+    *out_file = file;
+    return 0;
+}
+
+static void finish(struct spill_file *file, bool keeps_file)
 {
     if (!file) return;
-    while (file->trim.kind != TRIM_NONE) {
+    while (file->trim.kind != TRIM_NONE || file->sync.is_running) {
         (void)io_wait(file->io);
     }
     assert(!file_has_transfers(file));
@@ -158,12 +225,23 @@ void spill_file_destroy(struct spill_file *file)
     }
     if (file->fd >= 0) {
         /* Nobody is left to tell; the next start tries again. */
-        (void)file->os->unlink(file->os, file->path);
+        if (!keeps_file) (void)file->os->unlink(file->os, file->path);
         (void)file->os->close(file->os, file->fd);
     }
     spill_space_destroy(file->space);
+    free(file->directory);
     free(file->path);
     free(file);
+}
+
+void spill_file_destroy(struct spill_file *file)
+{
+    finish(file, false);
+}
+
+void spill_file_close(struct spill_file *file)
+{
+    finish(file, true);
 }
 
 void spill_file_free(struct spill_file *file, const struct spill_ref *ref)

@@ -40,6 +40,13 @@ struct spill_ref {
  * the disk. */
 int spill_file_create(struct os *os, struct io *io, const char *directory, uint64_t disk_bytes_max,
                       struct spill_file **out_file);
+/* Opens the file of an earlier life, of which checkpoints refer to what state says of end_blocks
+ * blocks (space_kept.h; what was read is taken off it). -ENOENT, -EWOULDBLOCK; -ENODATA: it is
+ * shorter; -EBADMSG: state is damaged. May wait for the disk. */
+int spill_file_open(struct os *os, struct io *io, const char *directory, uint64_t disk_bytes_max,
+                    uint64_t end_blocks, struct slice *state, struct spill_file **out_file);
+/* As spill_file_destroy, but the file stays. */
+void spill_file_close(struct spill_file *file);
 /* No transfer may be in flight; a truncation or punch may, and is waited for with io_wait. Removes
  * the file. Accepts NULL. */
 void spill_file_destroy(struct spill_file *file);

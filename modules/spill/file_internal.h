@@ -2,6 +2,7 @@
  *
  *   file.c           made, locked, removed; room given back; figures
  *   file_transfer.c  slots with a buffer each; who waits for one
+ *   file_kept.c      what checkpoints refer to          file_sync.c      bringing it to the device
  *   file_write.c     finding room, filling and writing a batch      file_read.c  reads, near ones
  * at once file_trim.c      truncating and punching
  *
@@ -44,6 +45,16 @@ struct file_queue_of_writes {
 
 enum file_trim_kind { TRIM_NONE, TRIM_TRUNCATE, TRIM_PUNCH };
 
+/* The one sync under way. */
+struct file_sync {
+    struct io_job job;
+    struct spill_file *file;
+    void (*done)(void *context, int rc);
+    void *context;
+    bool is_running;
+    bool is_asked; /* done is to be told of one that begins when the running one has ended */
+};
+
 /* The one truncation or punch under way. */
 struct file_trim {
     struct io_job job;
@@ -62,7 +73,7 @@ struct file_trim {
 struct spill_file {
     struct os *os;
     struct io *io;
-    char *path;
+    char *directory, *path;
     int fd;
     bool is_direct;
     struct spill_space *space;
@@ -78,6 +89,8 @@ struct spill_file {
     struct io_job no_memory; /* tells those who wait that no buffer could be had */
     bool is_telling_no_memory;
     struct file_trim trim;
+    struct file_sync sync;
+    bool is_directory_synced;       /* the file's name will be found after a crash */
     struct spill_file_info figures; /* counters only */
 };
 

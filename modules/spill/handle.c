@@ -19,10 +19,13 @@ static int grow(struct spill_deque *deque)
     if (deque->grown) return 0;
     rc = deque_create(deque->store, &grown);
     if (rc < 0) return rc;
+    if (deque->epoch != (uint8_t)grown->epoch) grown->epoch--; /* not seen yet: it only reads */
     if (deque->element_count == 0) {
         small_clear(deque);
     } else {
+        bool before = deque_begin_upkeep(grown);
         chunk = block_create_around(deque->store, grown->list, deque->run, deque->capacity);
+        deque_end_upkeep(grown, before);
         if (!chunk) {
             deque_destroy(grown);
             return -ENOMEM;
@@ -45,6 +48,7 @@ int spill_deque_create(struct spill_store *store, struct spill_deque **out_deque
 
     if (!deque) return -ENOMEM;
     deque->store = store;
+    deque->epoch = (uint8_t)store->epoch;
     store_charge(store, alloc_size(sizeof(*deque)));
     store->index_bytes += alloc_size(sizeof(*deque));
     store->deque_count++;

@@ -23,6 +23,7 @@ struct spill_deque {
     uint8_t begin, end, capacity; /* elements fill run[begin, end) */
     uint8_t element_count;        /* at least two bytes each */
     uint8_t element_bytes;
+    uint8_t epoch; /* small: the low bits of the store's when a checkpoint saw it last */
 };
 static_assert(sizeof(struct spill_deque) <= 32, "a small list must be small");
 static_assert(SMALL_BYTES_MAX <= UINT8_MAX, "offsets are bytes");

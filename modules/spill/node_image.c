@@ -24,7 +24,7 @@ uint64_t block_footprint(const struct block *block)
     uint64_t own = block->ref.generation ? spill_file_footprint(block->ref.size_bytes) : 0;
 
     if (block->height == 0) return own;
-    if (!block_is_loaded(block)) return block->disk_bytes;
+    if (block->ref.generation) return block->disk_bytes;
     for (unsigned i = 0; i < block->end; i++)
         own += block_footprint(block->slots[i].block);
     return own;
@@ -61,6 +61,7 @@ static int entry_read(struct spill_store *store, const struct block *node, const
     if (ref.generation == 0 || ref.size_bytes == 0) return -EBADMSG;
     child = block_create_on_disk(store, node->list, node->height - 1u, &ref);
     if (!child) return -ENOMEM;
+    child->epoch = node->epoch; /* at the latest */
     child->element_count = load_u64le(at + 24);
     child->element_bytes = load_u64le(at + 32);
     child->disk_bytes = load_u64le(at + 40);

@@ -15,7 +15,7 @@ enum { NODE_ENTRY_BYTES = 52, NODE_IMAGE_BYTES_MAX = NODE_ENTRY_BYTES * NODE_CHI
 
 /* What an extent of block says of itself. */
 struct spill_identity block_identity(const struct block *block, uint64_t generation);
-/* Footprint on disk of block and all below it; every block that is not loaded is counted whole. */
+/* Footprint on disk of block and all below it. Of a node with an image it is known. */
 uint64_t block_footprint(const struct block *block);
 
 /* Writes the entries of a node whose children all are on disk; the number of bytes. */

@@ -27,8 +27,8 @@
 #include "modules/spill/store.h"
 
 enum {
-    SPILL_ROOT_BYTES_MAX = 512,          /* of the root of any list */
-    SPILL_STATE_PIECE_BYTES = 64 * 1024, /* at most, of a piece of the state */
+    SPILL_ROOT_BYTES_MAX = 512,           /* of the root of any list */
+    SPILL_STATE_PIECE_BYTES = 128 * 1024, /* at most, of a piece of the state */
     SPILL_WHY_BYTES = 200
 };
 

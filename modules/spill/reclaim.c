@@ -5,7 +5,7 @@
 #include "modules/spill/fetch.h"
 #include "modules/spill/store_internal.h"
 
-enum { RECLAIM_SOME_NODES = 8 };
+enum { RECLAIM_SOME_NODES = 8, RECLAIM_LOADED_NODES = 256 };
 
 /* The descriptor of a node that cannot be read any more: what lies below stays taken in the file
  * for the rest of its life. */
@@ -21,11 +21,14 @@ static bool start_reading(struct spill_store *store, struct block *node)
     bool has_started;
 
     block_unlink(store, node);
+    node->is_garbage = 1; /* a node on disk has all that is below to itself */
     has_started = fetch_start(store, &node, 1, FETCH_UPKEEP, NULL) == 1;
     if (!has_started) { /* no memory now: later */
         node->is_discarded = 1;
         store->dead_count++;
         list_push_back(&store->dead, &node->link);
+    } else {
+        list_push_back(&store->reclaiming, &node->link);
     }
     return has_started;
 }
@@ -42,10 +45,15 @@ static bool reclaim_node(struct spill_store *store, struct block *node)
         if (store->reads_in_flight >= RECLAIM_READS_MAX) return false;
         return start_reading(store, node);
     }
+    bool before = store->acts_before;
+
     block_unlink(store, node);
+    /* What was nobody's before the checkpoint began is none of its picture's. */
+    store->acts_before = store->is_picturing && node->is_garbage && node->epoch < store->epoch;
     while (node->end > 0)
         block_unref(store, node->slots[--node->end].block);
     node_discard_shell(store, node);
+    store->acts_before = before;
     return true;
 }
 
@@ -62,6 +70,25 @@ bool reclaim_nodes(struct spill_store *store, unsigned node_count)
 void reclaim_some(struct spill_store *store)
 {
     (void)reclaim_nodes(store, RECLAIM_SOME_NODES);
+}
+
+void reclaim_loaded(struct spill_store *store)
+{
+    unsigned left = RECLAIM_LOADED_NODES;
+
+    /* What is found below goes to the back of the ring. */
+    for (struct list_link *link = store->dead.next, *next; link != &store->dead && left > 0;
+         link = next) {
+        struct block *node = list_container(link, struct block, link);
+        if (!block_is_loaded(node)) {
+            next = link->next;
+            continue;
+        }
+        struct list_link *previous = link->previous;
+        (void)reclaim_node(store, node);
+        next = previous->next;
+        left--;
+    }
 }
 
 void reclaim_all(struct spill_store *store)

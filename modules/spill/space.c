@@ -17,6 +17,7 @@ static void region_finish(struct spill_space *space, struct region *region)
     space->shared_bytes -= spill_shared_memory_bytes(&region->bits->shared);
     spill_shared_finish(&region->bits->shared);
     free(region->bits);
+    region_finish_kept(space, region);
     if (region->may_punch) space->may_punch_count--;
     *region = (struct region){ 0 };
 }
@@ -39,17 +40,9 @@ static struct region *region_of(const struct spill_space *space, uint64_t block)
     return &space->regions[block / SPILL_REGION_BLOCKS];
 }
 
-/* A part of a run that lies in one word of one region. */
-struct piece {
-    struct region *region;
-    unsigned word;
-    uint64_t mask;
-    unsigned count;
-};
-
-static struct piece piece_at(const struct spill_space *space, uint64_t first, uint64_t count)
+struct space_piece space_piece_at(const struct spill_space *space, uint64_t first, uint64_t count)
 {
-    struct piece piece = { .region = region_of(space, first) };
+    struct space_piece piece = { .region = region_of(space, first) };
     unsigned bit = (unsigned)(first % WORD_BLOCKS);
     uint64_t rest = WORD_BLOCKS - bit;
 
@@ -83,7 +76,7 @@ static void forget_punched(struct spill_space *space, struct region *region, uns
 static void clear_free(struct spill_space *space, struct spill_run run)
 {
     while (run.count > 0) {
-        struct piece piece = piece_at(space, run.first, run.count);
+        struct space_piece piece = space_piece_at(space, run.first, run.count);
         uint64_t *word = &piece.region->bits->free[piece.word];
         assert((*word & piece.mask) == piece.mask);
         forget_punched(space, piece.region, piece.word);
@@ -96,10 +89,10 @@ static void clear_free(struct spill_space *space, struct spill_run run)
     }
 }
 
-static void set_free(struct spill_space *space, struct spill_run run)
+void space_set_free(struct spill_space *space, struct spill_run run)
 {
     while (run.count > 0) {
-        struct piece piece = piece_at(space, run.first, run.count);
+        struct space_piece piece = space_piece_at(space, run.first, run.count);
         uint64_t *word = &piece.region->bits->free[piece.word];
         assert((*word & piece.mask) == 0);
         *word |= piece.mask;
@@ -113,7 +106,7 @@ static void set_free(struct spill_space *space, struct spill_run run)
 
 /* ---- the end of the file -------------------------------------------------------------------- */
 
-static int add_region(struct spill_space *space)
+int space_add_region(struct spill_space *space)
 {
     if (space->region_count == space->region_capacity) {
         size_t capacity = space->region_capacity ? space->region_capacity * 2 : 8;
@@ -124,13 +117,13 @@ static int add_region(struct spill_space *space)
     }
     struct region_bits *bits = calloc(1, sizeof(*bits));
     if (!bits) return -ENOMEM;
-    space->regions[space->region_count++] = (struct region){ .bits = bits, .is_stale = true };
+    struct region region = { .bits = bits, .is_stale = true };
+    if (space->has_kept && region_add_kept(&region) < 0) {
+        free(bits);
+        return -ENOMEM;
+    }
+    space->regions[space->region_count++] = region;
     return 0;
-}
-
-static size_t regions_for(uint64_t end)
-{
-    return (size_t)((end + SPILL_REGION_BLOCKS - 1) / SPILL_REGION_BLOCKS);
 }
 
 static void drop_regions(struct spill_space *space, size_t count)
@@ -161,7 +154,7 @@ uint64_t spill_space_shrink(struct spill_space *space)
     clear_free(space, (struct spill_run){ .first = end, .count = space->end - end });
     space->end = end;
     if (space->hand > end) space->hand = 0;
-    drop_regions(space, regions_for(end));
+    drop_regions(space, space_regions_for(end));
     return end;
 }
 
@@ -169,10 +162,10 @@ uint64_t spill_space_shrink(struct spill_space *space)
 static int take_behind(struct spill_space *space, uint64_t count, struct spill_run *out_run)
 {
     uint64_t first = spill_space_shrink(space);
-    while (space->region_count < regions_for(first + count)) {
-        int rc = add_region(space);
+    while (space->region_count < space_regions_for(first + count)) {
+        int rc = space_add_region(space);
         if (rc < 0) {
-            drop_regions(space, regions_for(first));
+            drop_regions(space, space_regions_for(first));
             return rc;
         }
     }
@@ -230,7 +223,7 @@ taken:
     return 0;
 }
 
-static void note_punchable(struct spill_space *space, struct spill_run run)
+void space_note_punchable(struct spill_space *space, struct spill_run run)
 {
     uint64_t last = (run.first + run.count - 1) / SPILL_REGION_BLOCKS;
     for (uint64_t i = run.first / SPILL_REGION_BLOCKS; i <= last; i++) {
@@ -240,11 +233,32 @@ static void note_punchable(struct spill_space *space, struct spill_run run)
     }
 }
 
+/* As space_set_free, but what checkpoints refer to is deferred. */
+static void give_back(struct spill_space *space, struct spill_run run)
+{
+    while (run.count > 0) {
+        struct space_piece piece = space_piece_at(space, run.first, run.count);
+        uint64_t *word = &piece.region->bits->free[piece.word];
+        assert((*word & piece.mask) == 0);
+        uint64_t freed = piece.mask & ~region_defer(space, piece.region, piece.word, piece.mask);
+        unsigned count = (unsigned)__builtin_popcountll(freed);
+        *word |= freed;
+        piece.region->free_count = (uint16_t)(piece.region->free_count + count);
+        piece.region->is_stale = true;
+        space->free_count += count;
+        run.first += piece.count;
+        run.count -= piece.count;
+    }
+}
+
 void spill_space_free(struct spill_space *space, struct spill_run run)
 {
     assert(run.count > 0 && run.count <= space->end && run.first <= space->end - run.count);
-    set_free(space, run);
-    note_punchable(space, run);
+    if (space->has_kept)
+        give_back(space, run);
+    else
+        space_set_free(space, run);
+    space_note_punchable(space, run);
 }
 
 int spill_space_share(struct spill_space *space, uint64_t block, unsigned count)
@@ -335,7 +349,7 @@ bool spill_space_may_punch(const struct spill_space *space)
 void spill_space_free_punched(struct spill_space *space, struct spill_run run)
 {
     assert(run.first % WORD_BLOCKS == 0 && run.count % WORD_BLOCKS == 0);
-    set_free(space, run);
+    space_set_free(space, run);
     for (uint64_t block = run.first; block < run.first + run.count; block += WORD_BLOCKS) {
         struct region *region = region_of(space, block);
         unsigned word = (unsigned)(block % SPILL_REGION_BLOCKS / WORD_BLOCKS);
@@ -364,14 +378,15 @@ uint64_t spill_space_punched(const struct spill_space *space)
 bool spill_space_is_used(const struct spill_space *space, uint64_t block)
 {
     if (block >= space->end) return false;
-    struct piece piece = piece_at(space, block, 1);
+    struct space_piece piece = space_piece_at(space, block, 1);
     return (piece.region->bits->free[piece.word] & piece.mask) == 0;
 }
 
 size_t spill_space_memory_bytes(const struct spill_space *space)
 {
     return sizeof(*space) + space->region_capacity * sizeof(*space->regions) +
-           space->region_count * sizeof(struct region_bits) + space->shared_bytes;
+           space->region_count * sizeof(struct region_bits) + space->shared_bytes +
+           (space->has_kept ? space->region_count * sizeof(struct region_kept) : 0);
 }
 
 static void check_region(const struct spill_space *space, size_t index, uint64_t *punched_count)
@@ -404,7 +419,7 @@ void spill_space_check(const struct spill_space *space)
     uint64_t free_count = 0, punched_count = 0;
     size_t may_punch_count = 0, shared_bytes = 0;
 
-    assert(space->region_count == regions_for(space->end) && space->hand <= space->end);
+    assert(space->region_count == space_regions_for(space->end) && space->hand <= space->end);
     for (size_t i = 0; i < space->region_count; i++) {
         check_region(space, i, &punched_count);
         free_count += space->regions[i].free_count;
@@ -418,4 +433,5 @@ void spill_space_check(const struct spill_space *space)
     }
     assert(free_count == space->free_count && punched_count == space->punched_count);
     assert(may_punch_count == space->may_punch_count && shared_bytes == space->shared_bytes);
+    space_check_kept(space);
 }

@@ -1,7 +1,8 @@
-/* space_internal.h - what space.c and space_search.c share: the regions and their bits. */
+/* space_internal.h - what space*.c share: the regions and their bits. */
 #ifndef MODULES_SPILL_SPACE_INTERNAL_H
 #define MODULES_SPILL_SPACE_INTERNAL_H
 #include "modules/spill/space.h"
+#include "modules/spill/space_kept.h"
 #include "modules/spill/space_shared.h"
 
 #include <assert.h>
@@ -19,9 +20,19 @@ struct region_bits {
     struct spill_shared shared;
 };
 
+/* What checkpoints refer to: such blocks are not free, whatever becomes of their extents. */
+struct region_kept {
+    uint64_t saved[REGION_WORDS];    /* 1: the last complete checkpoint refers to the block */
+    uint64_t next[REGION_WORDS];     /* 1: the running one does */
+    uint64_t suspect[REGION_WORDS];  /* 1: written before a sync that failed, to be repaired */
+    uint64_t deferred[REGION_WORDS]; /* 1: no extent is left, only one of the three above */
+    struct spill_shared next_shared; /* how many extents the running one has in shared blocks */
+};
+
 /* Kept apart from the bits, so that a search looks at few cache lines. */
 struct region {
     struct region_bits *bits;
+    struct region_kept *kept;         /* NULL while there were no checkpoints */
     uint16_t free_count;              /* ones in bits->free; SPILL_REGION_BLOCKS fits */
     uint16_t longest, prefix, suffix; /* runs of ones: anywhere, from block 0 on, up to the last */
     bool is_stale;                    /* longest, prefix and suffix must be computed again */
@@ -37,7 +48,33 @@ struct spill_space {
     uint64_t hand;          /* where the next search starts; <= end */
     size_t may_punch_count; /* regions with may_punch */
     size_t shared_bytes;    /* of all tables of shared blocks */
+    uint64_t deferred_count;
+    bool has_kept; /* every region has its kept */
 };
+
+/* A part of a run that lies in one word of one region. */
+struct space_piece {
+    struct region *region;
+    unsigned word;
+    uint64_t mask;
+    unsigned count;
+};
+struct space_piece space_piece_at(const struct spill_space *space, uint64_t first, uint64_t count);
+/* Blocks that are in use become free. */
+void space_set_free(struct spill_space *space, struct spill_run run);
+int space_add_region(struct spill_space *space); /* -ENOMEM */
+static inline size_t space_regions_for(uint64_t end)
+{
+    return (size_t)((end + SPILL_REGION_BLOCKS - 1) / SPILL_REGION_BLOCKS);
+}
+void space_note_punchable(struct spill_space *space, struct spill_run run);
+/* The region's tables for checkpoints, all empty. -ENOMEM. */
+int region_add_kept(struct region *region);
+/* Of the blocks of a word that are given back, those that must stay: they are deferred. */
+uint64_t region_defer(struct spill_space *space, struct region *region, unsigned word,
+                      uint64_t mask);
+void region_finish_kept(struct spill_space *space, struct region *region);
+void space_check_kept(const struct spill_space *space);
 
 /* The first run of wanted free blocks in [from, to), to <= end. False: there is none. */
 bool space_find_run(struct spill_space *space, uint64_t from, uint64_t to, uint64_t wanted,

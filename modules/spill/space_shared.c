@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { CAPACITY_MIN = 16 };
 
@@ -58,6 +59,29 @@ int spill_shared_add(struct spill_shared *shared, uint32_t block, unsigned count
     assert(shared->slots[index] == 0);
     shared->slots[index] = count << 16 | block;
     shared->entry_count++;
+    return 0;
+}
+
+int spill_shared_raise(struct spill_shared *shared, uint32_t block)
+{
+    uint32_t index;
+
+    if (shared->entry_count == 0) return spill_shared_add(shared, block, 2);
+    index = find_slot(shared, block);
+    if (shared->slots[index] == 0) return spill_shared_add(shared, block, 2);
+    assert(shared->slots[index] >> 16 < 255);
+    shared->slots[index] += 1u << 16;
+    return 0;
+}
+
+int spill_shared_copy(struct spill_shared *to, const struct spill_shared *from)
+{
+    if (from->entry_count == 0) return 0;
+    uint32_t *slots = malloc(from->capacity * sizeof(*slots));
+    if (!slots) return -ENOMEM;
+    memcpy(slots, from->slots, from->capacity * sizeof(*slots));
+    *to = *from;
+    to->slots = slots;
     return 0;
 }
 

@@ -22,6 +22,10 @@ int spill_shared_add(struct spill_shared *shared, uint32_t block, unsigned count
 /* Takes one from block's count and returns what is left. Without an entry that is 0; at 1 the entry
  * goes. */
 unsigned spill_shared_drop(struct spill_shared *shared, uint32_t block);
+/* One more; without an entry there was one. -ENOMEM. */
+int spill_shared_raise(struct spill_shared *shared, uint32_t block);
+/* An equal table in an empty one. -ENOMEM. */
+int spill_shared_copy(struct spill_shared *to, const struct spill_shared *from);
 /* 1 without an entry. */
 unsigned spill_shared_count(const struct spill_shared *shared, uint32_t block);
 size_t spill_shared_memory_bytes(const struct spill_shared *shared);

@@ -12,7 +12,9 @@
 #include "modules/spill/chunk.h"
 #include "modules/spill/evict.h"
 #include "modules/spill/format.h"
+#include "modules/spill/persist.h"
 #include "modules/spill/reclaim.h"
+#include "modules/spill/save.h"
 #include "modules/spill/store_internal.h"
 
 enum {
@@ -25,7 +27,7 @@ enum {
 };
 
 /* The largest of the allocator's classes that is not above what was asked for. */
-static uint32_t chunk_class(uint32_t wanted)
+uint32_t store_chunk_class(uint32_t wanted)
 {
     uint32_t bytes = CHUNK_BYTES_MIN;
 
@@ -50,22 +52,17 @@ static void set_budget(struct spill_store *store, uint64_t memory_bytes)
     store->batch_bytes = (uint32_t)batch;
 }
 
-int spill_store_create(struct os *os, struct io *io, const struct spill_options *options,
-                       const struct spill_hooks *hooks, struct spill_store **out_store)
+struct spill_store *store_of_file(struct io *io, const struct spill_options *options,
+                                  const struct spill_hooks *hooks, struct spill_file *file)
 {
     struct spill_store *store = calloc(1, sizeof(*store));
-    int rc;
 
-    if (!store) return -ENOMEM;
-    rc = spill_file_create(os, io, options->directory, options->disk_bytes_max, &store->file);
-    if (rc < 0) {
-        free(store);
-        return rc;
-    }
+    if (!store) return NULL;
     store->io = io;
+    store->file = file;
     if (hooks) store->hooks = *hooks;
     /* With its header a full chunk is a whole number of blocks, and an allocator's class too. */
-    store->chunk_bytes = chunk_class(options->chunk_bytes) - SPILL_HEADER_BYTES;
+    store->chunk_bytes = store_chunk_class(options->chunk_bytes) - SPILL_HEADER_BYTES;
     store->element_bytes_max = element_limit(options->element_bytes_max);
     store->prefetch_bytes =
         options->prefetch_bytes > 0 ? options->prefetch_bytes : PREFETCH_BYTES_DEFAULT;
@@ -75,13 +72,29 @@ int spill_store_create(struct os *os, struct io *io, const struct spill_options 
     list_init(&store->orphans);
     list_init(&store->deques);
     list_init(&store->dead);
-    *out_store = store;
-    return 0;
+    list_init(&store->reclaiming);
+    list_init(&store->fetches);
+    list_init(&store->batches);
+    return store;
 }
 
-void spill_store_destroy(struct spill_store *store)
+int spill_store_create(struct os *os, struct io *io, const struct spill_options *options,
+                       const struct spill_hooks *hooks, struct spill_store **out_store)
+{
+    struct spill_file *file;
+    int rc = spill_file_create(os, io, options->directory, options->disk_bytes_max, &file);
+
+    if (rc < 0) return rc;
+    *out_store = store_of_file(io, options, hooks, file);
+    if (*out_store) return 0;
+    spill_file_destroy(file);
+    return -ENOMEM;
+}
+
+static void finish(struct spill_store *store, bool keeps_file)
 {
     if (!store) return;
+    if (store->checkpoint) spill_checkpoint_abort(store, false);
     assert(store->deque_count == 0 && store->snapshot_count == 0);
     store->is_closing = true;
     while (io_in_flight(store->io) > 0)
@@ -89,10 +102,23 @@ void spill_store_destroy(struct spill_store *store)
     assert(store->batches_in_flight == 0 && store->reads_in_flight == 0);
     reclaim_all(store);
     assert(store->block_count == 0 && store->memory_bytes == 0);
-    spill_file_destroy(store->file);
+    if (keeps_file)
+        spill_file_close(store->file);
+    else
+        spill_file_destroy(store->file);
     chunk_bytes_free_spares(store);
     page_arena_finish(&store->whole_chunks);
     free(store);
+}
+
+void spill_store_destroy(struct spill_store *store)
+{
+    finish(store, false);
+}
+
+void spill_store_close(struct spill_store *store)
+{
+    finish(store, true);
 }
 
 bool spill_store_tick(struct spill_store *store, uint64_t slice_us)
@@ -106,6 +132,8 @@ bool spill_store_tick(struct spill_store *store, uint64_t slice_us)
         while (has_more && clock_monotonic_us() < end_us)
             has_more = reclaim_nodes(store, RECLAIM_STEP_NODES);
     }
+    if (store->checkpoint && save_tick(store, slice_us > 0 ? slice_us : SLICE_US_DEFAULT))
+        has_more = true;
     if (evict_tick(store)) has_more = true;
     if (spill_file_tick(store->file)) has_more = true;
     return has_more;

@@ -67,9 +67,9 @@ void spill_store_set_element_max(struct spill_store *store, uint64_t element_byt
  * not wait" and "wait synchronously"). */
 void spill_store_set_hooks(struct spill_store *store, const struct spill_hooks *hooks);
 
-/* While on, elements are taken although memory is at its limit and the disk full, or they are longer
- * than what is accepted by now: for moves between deques, which end with what they began with. Off
- * again before the caller may be suspended. */
+/* While on, elements are taken although memory is at its limit and the disk full, or they are
+ * longer than what is accepted by now: for moves between deques, which end with what they began
+ * with. Off again before the caller may be suspended. */
 void spill_store_use_reserve(struct spill_store *store, bool is_used);
 
 /* The producers' signal. OK: go on. SLOW: memory is above the budget and eviction is under way:

@@ -46,6 +46,12 @@ struct spill_store {
 
     uint64_t allocations_to_failure; /* of tests: 1: the next one fails; 0: none does */
 
+    uint32_t epoch;                /* checkpoints begun */
+    bool is_picturing;             /* the running one does not have all of its picture yet */
+    bool acts_before;              /* what changes now is of a deque that it has not seen yet */
+    struct checkpoint *checkpoint; /* the running one, or NULL: checkpoint.h */
+    uint64_t checkpoints, saved_bytes, sync_errors;
+
     struct io *io;
     struct spill_file *file;
     struct spill_hooks hooks;
@@ -54,6 +60,9 @@ struct spill_store {
     struct list_link
         deques;            /* those with something in memory; the eviction's hand is at its head */
     struct list_link dead; /* nodes without references: their children are to be released */
+    struct list_link reclaiming; /* the same while they are read */
+    struct list_link fetches, batches; /* reads and writes under way */
+    uint64_t batches_ended;
     unsigned batches_in_flight, reads_in_flight, reclaim_reads;
     unsigned rounds; /* of eviction, to take cold deques every few */
     uint32_t pass;   /* of the eviction's hand over the deques */
@@ -106,6 +115,18 @@ static inline void store_discharge(struct spill_store *store, uint64_t bytes)
     store->memory_bytes -= bytes;
 }
 
+/* Of what changes now. Before the running checkpoint has seen a deque, its upkeep belongs to the
+ * picture: it only says otherwise what was there. */
+static inline uint32_t store_acting_epoch(const struct spill_store *store)
+{
+    return store->epoch - store->acts_before;
+}
+
+/* A store around its file, which becomes the store's. NULL: out of memory, the file is closed. */
+struct spill_store *store_of_file(struct io *io, const struct spill_options *options,
+                                  const struct spill_hooks *hooks, struct spill_file *file);
+/* A full chunk with its header, of a store with such options. */
+uint32_t store_chunk_class(uint32_t wanted);
 /* Brings is_slow and is_full up to date: after anything that moves memory by a chunk or more. */
 void store_update_pressure(struct spill_store *store);
 /* Remembers an error in words: "list 7, elements 100 to 199: text". */

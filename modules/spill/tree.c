@@ -215,6 +215,48 @@ int tree_push(struct spill_store *store, struct block **tree, enum spill_end end
     return rc;
 }
 
+/* Puts nodes with one child above *tree until it has that height. */
+static int raise_to(struct spill_store *store, struct block **tree, unsigned height)
+{
+    struct block *raised = *tree, *above;
+
+    while (raised->height < height) {
+        above = node_above(store, raised);
+        if (!above) {
+            unwrap(store, raised, *tree);
+            return -ENOMEM;
+        }
+        raised = above;
+    }
+    *tree = raised;
+    return 0;
+}
+
+int tree_join_unseen(struct spill_store *store, struct block **tree, enum spill_end end,
+                     struct block *other)
+{
+    struct block *inner = *tree, *outer = other;
+    unsigned height;
+    int rc;
+
+    if (!*tree) {
+        *tree = other;
+        return 0;
+    }
+    height = inner->height > outer->height ? inner->height : outer->height;
+    if (height >= TREE_HEIGHT_MAX) return -EFBIG;
+    rc = raise_to(store, &inner, height);
+    if (rc == 0) rc = raise_to(store, &outer, height);
+    if (rc == 0) rc = join_under_root(store, &inner, end, outer);
+    if (rc == 0) {
+        *tree = inner;
+        return 0;
+    }
+    unwrap(store, inner, *tree);
+    unwrap(store, outer, other);
+    return rc;
+}
+
 void tree_collapse(struct spill_store *store, struct block **tree)
 {
     while (*tree && (*tree)->height > 0 && block_is_loaded(*tree) && (*tree)->end == 1) {

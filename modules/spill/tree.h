@@ -43,6 +43,10 @@ int tree_walk(struct block *tree, uint64_t index, enum spill_end towards, struct
  * edge where they meet must be loaded. */
 int tree_push(struct spill_store *store, struct block **tree, enum spill_end end,
               struct block *subtree, struct visit *visit);
+/* One tree of *tree and, at an end, another one, without looking into either: above the lower one
+ * come nodes with one child. Takes the reference over. -ENOMEM; -EFBIG: it would be too high. */
+int tree_join_unseen(struct spill_store *store, struct block **tree, enum spill_end end,
+                     struct block *other);
 /* Removes the leaf at an end, in place; its reference goes to the caller. It need not be loaded. */
 int tree_take(struct spill_store *store, struct block **tree, enum spill_end end,
               struct visit *visit, struct block **out_leaf);

@@ -1,0 +1,25 @@
+/* file_kept.h - extents that checkpoints refer to: space_kept.h in terms of references.
+ *
+ * Owner thread of io only. */
+#ifndef MODULES_SPILL_FILE_KEPT_H
+#define MODULES_SPILL_FILE_KEPT_H
+#include "modules/spill/file.h"
+
+/* A checkpoint begins: it refers to every extent whose write has ended. -ENOMEM. */
+int spill_file_begin(struct spill_file *file);
+/* It refers to an extent that was written since; or no longer to one. keep: -ENOMEM. */
+int spill_file_keep(struct spill_file *file, const struct spill_ref *ref);
+void spill_file_unkeep(struct spill_file *file, const struct spill_ref *ref);
+void spill_file_complete(struct spill_file *file);
+void spill_file_abort(struct spill_file *file, bool may_exist);
+/* Whether an extent may lie there: whole blocks or within one, all of them in use. */
+bool spill_file_may_hold(const struct spill_file *file, const struct spill_ref *ref);
+uint64_t spill_file_deferred_bytes(const struct spill_file *file);
+const struct spill_space *spill_file_space(const struct spill_file *file);
+
+/* Brings to the device all whose write has ended, and the file's name; done comes from io_poll. One
+ * at a time. */
+void spill_file_sync(struct spill_file *file, void (*done)(void *context, int rc), void *context);
+/* done does not come any more. */
+void spill_file_forget_sync(struct spill_file *file);
+#endif
