@@ -1,0 +1,260 @@
+/* What leaves before, and after, the log is on the device; and what happens when it cannot get
+ * there. strace watches and fails the calls. */
+#include "client-tests/lib/clock.h"
+#include "client-tests/lib/expect.h"
+#include "client-tests/lib/observe.h"
+#include "client-tests/lib/suite.h"
+#include "client-tests/lib/tracer.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { WRITES = 30 };
+
+static struct server server;
+static struct wire *wire;
+
+static void start(const char *fsync)
+{
+    static const char *arguments[] = { "--appendonly", "yes", "--appendfsync", NULL, NULL };
+    struct server_options options = { .own_arguments = arguments };
+
+    arguments[3] = fsync;
+    server_start(&server, &options);
+    wire = wire_open(&server);
+}
+
+static bool trace(struct tracer *tracer, const char *calls, const char *inject)
+{
+    if (strstr(suite_build_directory(), "/asan/")) {
+        suite_skip("strace and the leak sanitizer do not go together");
+        return false;
+    }
+    if (tracer_start(tracer, &server, calls, inject)) return true;
+    suite_skip("strace may not attach on this machine");
+    return false;
+}
+
+/* ---- before and after -------------------------------------------------------------------------
+ */
+
+/* Of each write the order is: read from the socket, a sync that began after that has ended, sent.
+ */
+static void expect_sync_between(const struct text *trace, const char *request, const char *reply,
+                                unsigned count)
+{
+    const char *line = text_string(trace);
+    bool was_read = false, began = false, was_synced = false;
+    unsigned found = 0;
+
+    for (; *line; line += strcspn(line, "\n") + 1) {
+        size_t length = strcspn(line, "\n");
+        bool is_sync = memmem(line, length, "fdatasync", 9) != NULL;
+        bool has_ended = memmem(line, length, "= 0", 3) != NULL;
+
+        if (memmem(line, length, request, strlen(request))) {
+            was_read = true;
+            began = was_synced = false;
+        }
+        if (is_sync && was_read && memmem(line, length, "fdatasync(", 10)) began = true;
+        if (is_sync && began && has_ended) was_synced = true;
+        if (!memmem(line, length, "sendto", 6) || !memmem(line, length, reply, strlen(reply)))
+            continue;
+        ck_assert_msg(was_synced, "sent before the sync:\n%.*s", 2000, text_string(trace));
+        was_read = false;
+        found++;
+    }
+    ck_assert_uint_eq(found, count);
+}
+
+START_TEST(no_answer_leaves_before_its_sync)
+{
+    struct tracer tracer;
+    struct text seen = { 0 };
+
+    start("always");
+    if (!trace(&tracer, "read,sendto,fdatasync", NULL)) goto out;
+    for (unsigned i = 0; i < WRITES; i++)
+        expect_ok(wire, "SET k %u", i);
+    tracer_stop(&tracer, &seen);
+    expect_sync_between(&seen, "SET", "+OK", WRITES);
+    text_finish(&seen);
+out:
+    wire_close(wire);
+    server_stop(&server);
+}
+END_TEST
+
+/* The sync is held up; a reader that comes meanwhile must not see what power loss could take back.
+ */
+START_TEST(a_reader_waits_for_what_it_sees)
+{
+    struct wire *reader;
+    struct tracer tracer;
+    struct text seen = { 0 };
+    const char *synced, *told;
+
+    start("always");
+    reader = wire_open(&server);
+    expect_ok(wire, "SET k old");
+    if (!trace(&tracer, "read,sendto,fdatasync", "fdatasync:delay_enter=200000")) goto out;
+    wire_command(wire, "SET k new");
+    while (!wire_wait(wire, 20)) {
+        expect_string(reader, "new", "GET k");
+    }
+    wire_skip(wire, 1);
+    tracer_stop(&tracer, &seen);
+    expect_sync_between(&seen, "SET", "+OK", 1);
+    /* Its own answer, too: the old value was answered before anything was traced. */
+    synced = strstr(text_string(&seen), "fdatasync resumed>");
+    told = strstr(text_string(&seen), "$3\\r\\nnew\\r\\n\", 9, MSG_NOSIGNAL");
+    ck_assert_msg(synced && told && synced < told, "%s", text_string(&seen));
+    text_finish(&seen);
+out:
+    wire_close(reader);
+    wire_close(wire);
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(one_sync_serves_many_clients)
+{
+    enum { CLIENTS = 20, ROUNDS = 20 };
+    struct wire *clients[CLIENTS];
+    int64_t syncs;
+
+    start("always");
+    for (unsigned i = 0; i < CLIENTS; i++)
+        clients[i] = wire_open(&server);
+    syncs = info_number(wire, "log_syncs");
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (unsigned i = 0; i < CLIENTS; i++)
+            wire_command(clients[i], "RPUSH k %u", i);
+        for (unsigned i = 0; i < CLIENTS; i++)
+            wire_skip(clients[i], 1);
+    }
+    expect_integer(wire, CLIENTS * ROUNDS, "LLEN k");
+    /* One for each turn at most, and a turn takes more than one client. */
+    ck_assert_int_lt(info_number(wire, "log_syncs") - syncs, CLIENTS * ROUNDS);
+    for (unsigned i = 0; i < CLIENTS; i++)
+        wire_close(clients[i]);
+    wire_close(wire);
+    server_stop(&server);
+}
+END_TEST
+
+/* ---- failing ----------------------------------------------------------------------------------
+ */
+
+static void expect_refused_writes(struct wire *other)
+{
+    expect_error(other, "MISCONF Errors writing to the AOF file: Input/output error", "SET k 2");
+    expect_error(other, "MISCONF", "LPOP k");
+    expect_ok(other, "MULTI");
+    expect_error(other, "MISCONF", "SET k 3");
+    expect_error(other, "EXECABORT", "EXEC");
+    expect_text(other, "PONG", "PING");
+    expect_integer(other, 0, "EXISTS nothing");
+    server_wait_log(&server, "The operation log cannot be written any more: Input/output error");
+}
+
+static void expect_recovery(void)
+{
+    server_kill(&server);
+    server_restart(&server);
+    wire = wire_open(&server);
+    expect_string(wire, "value", "GET before");
+    expect_ok(wire, "SET k 3");
+    wire_close(wire);
+    server_stop(&server);
+}
+
+START_TEST(who_waits_for_a_sync_that_fails_is_not_answered)
+{
+    struct wire *other;
+    struct tracer tracer;
+
+    start("always");
+    other = wire_open(&server);
+    expect_ok(wire, "SET before value");
+    if (!trace(&tracer, "fdatasync", "fdatasync:error=EIO")) {
+        wire_close(wire);
+        wire_close(other);
+        server_stop(&server);
+        return;
+    }
+    wire_command(wire, "SET k 1");
+    expect_end(wire);
+    tracer_stop(&tracer, NULL);
+    expect_refused_writes(other);
+    expect_string(other, "value", "GET before");
+    wire_close(wire);
+    wire_close(other);
+    expect_recovery();
+}
+END_TEST
+
+START_TEST(a_failed_sync_each_second_stops_writes)
+{
+    struct tracer tracer;
+    struct text status = { 0 };
+
+    start("everysec");
+    expect_ok(wire, "SET before value");
+    expect_text(wire, "1) (integer) 1\n2) (integer) 0", "WAITAOF 1 0 0");
+    if (!trace(&tracer, "msync", "msync:error=EIO")) {
+        wire_close(wire);
+        server_stop(&server);
+        return;
+    }
+    expect_ok(wire, "SET k 1");
+    server_wait_log(&server, "The operation log cannot be written any more");
+    tracer_stop(&tracer, NULL);
+    expect_refused_writes(wire);
+    expect_string(wire, "1", "GET k"); /* who reads is told what there is */
+    ck_assert(info_text(wire, "aof_last_write_status", &status));
+    ck_assert_str_eq(text_string(&status), "err");
+    text_finish(&status);
+    wire_close(wire);
+    expect_recovery();
+}
+END_TEST
+
+/* ---- the mode changes -------------------------------------------------------------------------
+ */
+
+START_TEST(the_mode_may_change_at_any_time)
+{
+    static const char *const modes[] = { "always", "everysec", "no" };
+
+    start("everysec");
+    for (unsigned i = 0; i < 60; i++) {
+        wire_command(wire, "RPUSH k %u", i);
+        wire_command(wire, "CONFIG SET appendfsync %s", modes[i % 3]);
+        wire_command(wire, "RPUSH k %u", i);
+        wire_skip(wire, 3);
+    }
+    expect_error(wire, "ERR CONFIG SET failed", "CONFIG SET appendonly no");
+    expect_integer(wire, 120, "LLEN k");
+    server_kill(&server);
+    wire_close(wire);
+    server_restart(&server);
+    wire = wire_open(&server);
+    expect_integer(wire, 120, "LLEN k");
+    wire_close(wire);
+    server_stop(&server);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("sync");
+    TCase *cases = suite_case(suite, "sync");
+
+    tcase_add_test(cases, no_answer_leaves_before_its_sync);
+    tcase_add_test(cases, a_reader_waits_for_what_it_sees);
+    tcase_add_test(cases, one_sync_serves_many_clients);
+    tcase_add_test(cases, who_waits_for_a_sync_that_fails_is_not_answered);
+    tcase_add_test(cases, a_failed_sync_each_second_stops_writes);
+    tcase_add_test(cases, the_mode_may_change_at_any_time);
+    return suite_run(suite);
+}

@@ -1,0 +1,84 @@
+#include "client-tests/lib/tracer.h"
+#include "client-tests/lib/clock.h"
+#include <check.h>
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static bool is_traced(const char *path, pid_t tracer)
+{
+    struct text status = { 0 };
+    char needle[32];
+    bool traced;
+
+    (void)snprintf(needle, sizeof(needle), "TracerPid:\t%d\n", (int)tracer);
+    traced = text_add_file(&status, path) < 0 || strstr(text_string(&status), needle) != NULL;
+    text_finish(&status);
+    return traced;
+}
+
+static bool all_are_traced(const struct server *server, pid_t tracer)
+{
+    char path[64], thread[PATH_MAX];
+    struct dirent *entry;
+    bool all = true;
+    DIR *directory;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/task", (int)server->pid);
+    directory = opendir(path);
+    ck_assert_ptr_nonnull(directory);
+    while ((entry = readdir(directory)) != NULL) {
+        if (entry->d_name[0] == '.') continue;
+        (void)snprintf(thread, sizeof(thread), "%s/%s/status", path, entry->d_name);
+        all &= is_traced(thread, tracer);
+    }
+    closedir(directory);
+    return all;
+}
+
+static void become_strace(const struct tracer *tracer, const struct server *server,
+                          const char *calls, const char *inject)
+{
+    char pid[16], trace[256], failing[256];
+    const char *items[16] = { "strace",     "-q", "-f", "-s", "200", "-o",
+                              tracer->path, "-p", pid,  "-e", trace };
+
+    (void)snprintf(pid, sizeof(pid), "%d", (int)server->pid);
+    (void)snprintf(trace, sizeof(trace), "trace=%s", calls);
+    (void)snprintf(failing, sizeof(failing), "inject=%s", inject ? inject : "");
+    if (inject) {
+        items[11] = "-e";
+        items[12] = failing;
+    }
+    (void)execvp("strace", (char *const *)(void *)items);
+    _exit(127);
+}
+
+bool tracer_start(struct tracer *tracer, const struct server *server, const char *calls,
+                  const char *inject)
+{
+    int64_t deadline_ms = clock_ms() + WAIT_MS;
+
+    (void)snprintf(tracer->path, sizeof(tracer->path), "%s/trace", server->directory);
+    (void)fflush(NULL);
+    tracer->pid = fork();
+    if (tracer->pid == 0) become_strace(tracer, server, calls, inject);
+    ck_assert_int_gt(tracer->pid, 0);
+    do {
+        if (waitpid(tracer->pid, NULL, WNOHANG) == tracer->pid) return false;
+        if (all_are_traced(server, tracer->pid)) return true;
+    } while (clock_probe(deadline_ms));
+    ck_abort_msg("strace does not attach");
+}
+
+void tracer_stop(struct tracer *tracer, struct text *out)
+{
+    (void)kill(tracer->pid, SIGTERM);
+    while (waitpid(tracer->pid, NULL, 0) < 0 && errno == EINTR) {}
+    if (out) ck_assert_int_eq(text_add_file(out, tracer->path), 0);
+}
