@@ -20,6 +20,8 @@ struct gathering {
     size_t used, capacity;
     struct slice *arguments; /* until all are there, bytes are offsets: the memory may move */
     uint32_t count, argument_capacity;
+    uint64_t bytes_max;
+    bool is_long; /* more than that: what follows is passed over */
 };
 
 /* The byte, or TORN above 255. */
@@ -75,6 +77,13 @@ static int skip_annotation(struct gathering *gathering)
     return rc;
 }
 
+/* An error is told at the byte that is wrong. */
+static void unread_byte(struct rdb_input *input)
+{
+    input->begin--;
+    input->position--;
+}
+
 static int expect_byte(struct gathering *gathering, int expected)
 {
     int byte, rc = next_byte(gathering, &byte);
@@ -82,6 +91,7 @@ static int expect_byte(struct gathering *gathering, int expected)
     if (rc < 0) return rc;
     if (byte == BYTE_TORN) return TORN;
     if (byte == expected) return 0;
+    unread_byte(gathering->input);
     return rdb_input_fail(gathering->input, -EBADMSG,
                           "byte 0x%02x stands where a command has 0x%02x", (unsigned)byte,
                           (unsigned)expected);
@@ -116,6 +126,27 @@ static bool make_argument_room(struct gathering *gathering)
     return true;
 }
 
+/* The name is kept in any case, as far as a page. */
+static bool is_passed_over(struct gathering *gathering, uint64_t size)
+{
+    uint64_t bytes = gathering->used + size + gathering->count * sizeof(struct slice);
+
+    if (bytes > gathering->bytes_max) gathering->is_long = true;
+    return gathering->is_long && (gathering->count > 0 || size > BYTES_FIRST);
+}
+
+static int keep_argument(struct gathering *gathering, size_t size)
+{
+    int rc;
+
+    if (!make_argument_room(gathering) || !make_room(gathering, size)) return -ENOMEM;
+    rc = rdb_input_read(gathering->input, gathering->bytes + gathering->used, size);
+    if (rc < 0) return rc;
+    gathering->arguments[gathering->count++] = slice_of(NULL, size);
+    gathering->used += size;
+    return 0;
+}
+
 static int read_argument(struct gathering *gathering)
 {
     uint64_t size = 0;
@@ -127,11 +158,9 @@ static int read_argument(struct gathering *gathering)
         rdb_input_seek(gathering->input, gathering->input->size_bytes);
         return TORN;
     }
-    if (!make_argument_room(gathering) || !make_room(gathering, (size_t)size)) return -ENOMEM;
-    rc = rdb_input_read(gathering->input, gathering->bytes + gathering->used, (size_t)size);
+    rc = is_passed_over(gathering, size) ? rdb_input_skip(gathering->input, size)
+                                         : keep_argument(gathering, (size_t)size);
     if (rc < 0) return rc;
-    gathering->arguments[gathering->count++] = slice_of(NULL, (size_t)size);
-    gathering->used += (size_t)size;
     rc = expect_byte(gathering, '\r');
     return rc == 0 ? expect_byte(gathering, '\n') : rc;
 }
@@ -154,12 +183,15 @@ static int read_command(struct gathering *gathering)
 
     gathering->used = 0;
     gathering->count = 0;
+    gathering->is_long = false;
     if (rc < 0) return rc;
     if (byte == '#') return skip_annotation(gathering);
-    if (byte != '*')
+    if (byte != '*') {
+        unread_byte(gathering->input);
         return rdb_input_fail(gathering->input, -EBADMSG,
                               "no command begins here (byte 0x%02x instead of '*')",
                               (unsigned)byte);
+    }
     rc = read_number(gathering, &count);
     if (rc == 0 && (count < 1 || count > UINT32_MAX / sizeof(struct slice)))
         rc = rdb_input_fail(gathering->input, -EBADMSG, "a command of %llu arguments",
@@ -177,10 +209,23 @@ static void follow_transaction(const struct gathering *gathering, bool *is_open)
     if (slice_is(gathering->arguments[0], "EXEC")) *is_open = false;
 }
 
+static int hand_over(struct gathering *gathering, const struct aof_visitor *visitor, void *context)
+{
+    static const struct slice nameless = { NULL, 0 };
+
+    if (!gathering->is_long)
+        return visitor->command(context, gathering->arguments, gathering->count);
+    return visitor->long_command(context,
+                                 gathering->count > 0 ? gathering->arguments[0] : nameless);
+}
+
 int aof_read(struct rdb_input *input, const struct aof_visitor *visitor, void *context,
              struct aof_end *out_end)
 {
-    struct gathering gathering = { .input = input };
+    struct gathering gathering = {
+        .input = input,
+        .bytes_max = visitor->command_bytes_max ? visitor->command_bytes_max : UINT64_MAX,
+    };
     struct aof_end end = { .position = input->position };
     bool is_open = false;
     int rc = 0;
@@ -190,9 +235,9 @@ int aof_read(struct rdb_input *input, const struct aof_visitor *visitor, void *c
         if (rc != 0) break; /* torn, or an error */
         follow_transaction(&gathering, &is_open);
         if (!is_open) end.position = input->position;
-        if (gathering.count == 0) continue;
+        if (gathering.count == 0 && !gathering.is_long) continue;
         end.command_count++;
-        rc = visitor->command(context, gathering.arguments, gathering.count);
+        rc = hand_over(&gathering, visitor, context);
     }
     free(gathering.bytes);
     free(gathering.arguments);

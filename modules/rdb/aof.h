@@ -14,6 +14,10 @@ struct aof_visitor {
     /* The slices are good until it returns, and may be changed. A command of a transaction comes
      * between MULTI and EXEC, which come too. Negative: aof_read stops with that result. */
     int (*command)(void *context, struct slice *arguments, uint32_t argument_count);
+    /* Commands that take more memory than this are passed over, and only told by their name, which
+     * may be cut. 0: there are none. */
+    uint64_t command_bytes_max;
+    int (*long_command)(void *context, struct slice name); /* not NULL if there is a maximum */
 };
 
 struct aof_end {

@@ -50,15 +50,13 @@ static int append_name(struct rdb_reader *reader, struct slice part)
     return 0;
 }
 
+/* blob is open. */
 static int read_name(struct rdb_reader *reader)
 {
     struct blob *blob = &reader->blob;
-    int rc = blob_open(reader->input, blob);
+    int rc = 0;
 
     reader->name_bytes = 0;
-    if (rc == 0 && blob->size > RDB_NAME_BYTES_MAX)
-        rc = rdb_input_fail(reader->input, -EBADMSG, "a key's name has %llu bytes",
-                            (unsigned long long)blob->size);
     while (rc == 0 && blob->left > 0) {
         struct slice part;
         rc = blob_take(blob, blob->left, &part);
@@ -179,6 +177,9 @@ static int read_key(struct rdb_reader *reader, uint8_t type)
     int kind = kind_of(type), rc;
 
     if (kind < 0) return rdb_input_fail(reader->input, -EBADMSG, "no value is of type %u", type);
+    rc = blob_open(reader->input, &reader->blob);
+    if (rc < 0) return rc;
+    if (reader->blob.size > reader->name_bytes_max) return rdb_skip_long_name(reader, type);
     rc = read_name(reader);
     if (rc < 0) return rc;
     reader->key.kind = (enum rdb_kind)kind;
@@ -316,6 +317,7 @@ int rdb_read(struct rdb_input *input, const struct rdb_visitor *visitor, void *c
     struct rdb_reader reader = { .input = input, .visitor = visitor, .context = context };
     int rc;
 
+    reader.name_bytes_max = visitor->name_bytes_max ? visitor->name_bytes_max : RDB_NAME_BYTES_MAX;
     reader.sink = (struct packed_sink){ .part = visitor->part, .context = context };
     rdb_forget_key(&reader);
     input->crc = 0;

@@ -48,6 +48,7 @@ enum rdb_other {
     RDB_AUX,        /* name and value, as "redis-ver" "7.0.15"; each cut at 256 bytes */
     RDB_FUNCTION,   /* a library of functions: its code's begin as value */
     RDB_MODULE_AUX, /* data of a module beside the keys: the module's name */
+    RDB_LONG_NAME,  /* a key whose name is longer than name_bytes_max: its begin; it was skipped */
 };
 
 /* Each returns a result >= 0, or a negative one that rdb_read stops with and returns. */
@@ -61,6 +62,7 @@ struct rdb_visitor {
     int (*value_end)(void *context);
     /* May be NULL. */
     int (*other)(void *context, enum rdb_other what, struct slice name, struct slice value);
+    uint64_t name_bytes_max; /* of a key's name, which is in memory as a whole; 0: 512 MiB */
 };
 
 /* 1: the file goes on as an RDB file begins, by its next byte: no command of an append-only file

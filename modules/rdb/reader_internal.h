@@ -59,6 +59,7 @@ struct rdb_reader {
     void *context;
     int version;
     struct rdb_key key; /* what was told of the next one so far; its database stays */
+    uint64_t name_bytes_max;
     uint8_t *name;
     size_t name_bytes, name_capacity;
     struct blob blob;
@@ -67,6 +68,8 @@ struct rdb_reader {
 
 /* The value of a key of any type. */
 int rdb_skip_value(struct rdb_reader *reader, uint8_t type);
+/* The next string is the name of a key that is skipped. */
+int rdb_skip_long_name(struct rdb_reader *reader, uint8_t type);
 /* AUX, RESIZEDB, FUNCTION2, MODULE_AUX and their like. */
 int rdb_read_other(struct rdb_reader *reader, uint8_t opcode);
 /* What was told of a key holds for that one only. */

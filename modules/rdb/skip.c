@@ -267,18 +267,35 @@ static int tell(struct rdb_reader *reader, enum rdb_other what, struct slice nam
     return reader->visitor->other(reader->context, what, name, value);
 }
 
-/* The begin of a string; the rest is skipped. */
-static int read_begin(struct rdb_reader *reader, uint8_t *bytes, struct slice *out_begin)
+/* The begin of the string that is open; the rest is skipped. */
+static int take_begin(struct rdb_reader *reader, uint8_t *bytes, struct slice *out_begin)
 {
     struct blob *blob = &reader->blob;
-    int rc = blob_open(reader->input, blob);
     size_t size;
+    int rc;
 
-    if (rc < 0) return rc;
     size = blob->size < OTHER_BYTES_MAX ? (size_t)blob->size : OTHER_BYTES_MAX;
     rc = blob_read(blob, bytes, size);
     *out_begin = slice_of(bytes, size);
     return rc < 0 ? rc : blob_skip(blob);
+}
+
+static int read_begin(struct rdb_reader *reader, uint8_t *bytes, struct slice *out_begin)
+{
+    int rc = blob_open(reader->input, &reader->blob);
+
+    return rc < 0 ? rc : take_begin(reader, bytes, out_begin);
+}
+
+int rdb_skip_long_name(struct rdb_reader *reader, uint8_t type)
+{
+    uint8_t bytes[OTHER_BYTES_MAX];
+    struct slice name = { 0 };
+    int rc = take_begin(reader, bytes, &name);
+
+    if (rc == 0) rc = rdb_skip_value(reader, type);
+    rdb_forget_key(reader);
+    return rc < 0 ? rc : tell(reader, RDB_LONG_NAME, name, slice_of(NULL, 0));
 }
 
 static int read_aux(struct rdb_reader *reader)

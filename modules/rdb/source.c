@@ -9,7 +9,7 @@
 #include "modules/base/os.h"
 #include "modules/rdb/manifest.h"
 
-enum { PROGRESS_BYTES = 1 << 20 };
+enum { PROGRESS_BYTES = 1 << 20, CHECKED_BYTES_MAX = 65536 /* kept, of what is only looked at */ };
 
 static int fail(struct rdb_source *source, int rc, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -250,6 +250,14 @@ static int on_other(void *context, enum rdb_other what, struct slice name, struc
     return pass->visitor->rdb.other(pass->context, what, name, value);
 }
 
+static int on_long_command(void *context, struct slice name)
+{
+    struct pass *pass = context;
+    int rc = tell_progress(pass);
+
+    return rc < 0 ? rc : pass->visitor->aof.long_command(pass->context, name);
+}
+
 static int on_command(void *context, struct slice *arguments, uint32_t argument_count)
 {
     struct pass *pass = context;
@@ -262,10 +270,18 @@ static int on_command(void *context, struct slice *arguments, uint32_t argument_
  * are an append-only file's. */
 static int read_input(struct pass *pass, struct aof_end *out_end)
 {
-    static const struct rdb_visitor rdb = {
-        .key = on_key, .part = on_part, .value_end = on_value_end, .other = on_other
+    const struct rdb_visitor rdb = {
+        .key = on_key,
+        .part = on_part,
+        .value_end = on_value_end,
+        .other = on_other,
+        .name_bytes_max = pass->visitor->rdb.name_bytes_max,
     };
-    static const struct aof_visitor aof = { .command = on_command };
+    const struct aof_visitor aof = {
+        .command = on_command,
+        .long_command = on_long_command,
+        .command_bytes_max = pass->visitor->aof.command_bytes_max,
+    };
     struct rdb_input *input = &pass->input;
     int rc = rdb_looks_like(input), next;
 
@@ -297,6 +313,7 @@ static int read_file(struct pass *pass, struct rdb_source_file *file, bool is_ch
         (void)fail(source, rc, "%s: %s", file->path,
                    input->error[0] ? rdb_input_error(input) : strerror(-rc));
     if (rc == 0 && is_check) {
+        source->command_count += end.command_count;
         file->size_bytes = input->size_bytes;
         file->end = end.is_torn ? end.position : input->size_bytes;
     }
@@ -330,6 +347,13 @@ static int pass_over_end(void *context)
     return 0;
 }
 
+static int pass_over_long_command(void *context, struct slice name)
+{
+    (void)context;
+    (void)name;
+    return 0;
+}
+
 static int pass_over_command(void *context, struct slice *arguments, uint32_t argument_count)
 {
     (void)context;
@@ -342,8 +366,13 @@ int rdb_source_check(struct rdb_source *source, int (*progress)(void *context, u
                      void *context)
 {
     struct rdb_source_visitor visitor = {
-        .rdb = { .key = want_readable, .part = pass_over_part, .value_end = pass_over_end },
-        .aof = { .command = pass_over_command },
+        .rdb = { .key = want_readable,
+                 .part = pass_over_part,
+                 .value_end = pass_over_end,
+                 .name_bytes_max = CHECKED_BYTES_MAX },
+        .aof = { .command = pass_over_command,
+                 .long_command = pass_over_long_command,
+                 .command_bytes_max = CHECKED_BYTES_MAX },
         .progress = progress,
     };
     struct pass pass = { .source = source, .visitor = &visitor, .context = context };
@@ -351,6 +380,7 @@ int rdb_source_check(struct rdb_source *source, int (*progress)(void *context, u
     source->error[0] = '\0';
     source->size_bytes = 0;
     source->torn_bytes = 0;
+    source->command_count = 0;
     for (unsigned i = 0; i < source->file_count; i++) {
         struct rdb_source_file *file = &source->files[i];
         int rc = read_file(&pass, file, true);

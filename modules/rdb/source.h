@@ -25,13 +25,14 @@ struct rdb_source {
     struct os *os;
     struct rdb_source_file *files; /* in the order in which they are read */
     unsigned file_count;
-    uint64_t size_bytes; /* of all, as rdb_source_check saw them */
-    uint64_t torn_bytes; /* of the last one: behind its last whole command */
+    uint64_t size_bytes;    /* of all, as rdb_source_check saw them */
+    uint64_t torn_bytes;    /* of the last one: behind its last whole command */
+    uint64_t command_count; /* in append-only files */
     char error[SOURCE_ERROR_BYTES];
 };
 
 struct rdb_source_visitor {
-    struct rdb_visitor rdb;
+    struct rdb_visitor rdb; /* other may be NULL */
     struct aof_visitor aof;
     /* Every so often, with the bytes that were read in this pass. Negative: stops. May be NULL. */
     int (*progress)(void *context, uint64_t bytes);

@@ -141,7 +141,7 @@ END_TEST
 
 START_TEST(what_is_no_command_is_refused_with_its_place)
 {
-    expect_refused(SET "x", "at byte 32: no command begins here (byte 0x78");
+    expect_refused(SET "x", "at byte 31: no command begins here (byte 0x78");
     expect_refused(SET "PING\r\n", "no command begins here");
     expect_refused("*x\r\n", "no number");
     expect_refused("*-1\r\n", "no number");
@@ -192,6 +192,35 @@ START_TEST(a_visitor_can_stop)
     ck_assert_int_eq(read_text(SET SELECT SET, strlen(SET SELECT SET), &stop_at_select),
                      -ECANCELED);
     ck_assert_str_eq(told.text, "[SET][k][a\r\nb\r];[SELECT][0];");
+}
+END_TEST
+
+static int tell_long_command(void *context, struct slice name)
+{
+    (void)context;
+    told.size += (size_t)snprintf(told.text + told.size, TOLD_BYTES_MAX - told.size, "(%.*s);",
+                                  (int)name.size, (const char *)name.bytes);
+    return 0;
+}
+
+START_TEST(long_commands_are_passed_over_by_name)
+{
+    static const struct aof_visitor visitor = { .command = tell_command,
+                                                .command_bytes_max = 50,
+                                                .long_command = tell_long_command };
+    static char text[8000] = SET "*2\r\n$3\r\nDEL\r\n$40\r\n";
+    struct rdb_input input;
+
+    memset(text + strlen(text), 'x', 40);
+    strcat(text, "\r\n" SELECT "*1\r\n$5000\r\n");
+    memset(text + strlen(text), 'y', 5000);
+    strcat(text, "\r\n" SELECT);
+    told.size = 0;
+    rdb_input_of_bytes(slice_of(text, strlen(text)), &input);
+    ck_assert_int_eq(aof_read(&input, &visitor, NULL, &told.end), 0);
+    ck_assert_str_eq(told.text, "[SET][k][a\r\nb\r];(DEL);[SELECT][0];();[SELECT][0];");
+    ck_assert_uint_eq(told.end.command_count, 5);
+    ck_assert(!told.end.is_torn);
 }
 END_TEST
 
@@ -296,6 +325,7 @@ int main(void)
     tcase_add_test(cases, a_length_beyond_the_file_is_torn);
     tcase_add_test(cases, an_annotation_that_does_not_end_is_refused);
     tcase_add_test(cases, a_visitor_can_stop);
+    tcase_add_test(cases, long_commands_are_passed_over_by_name);
     tcase_add_test(cases, changed_bytes_do_no_harm);
     tcase_add_loop_test(files, a_manifest_names_the_files_in_their_order, 0,
                         sizeof(manifests) / sizeof(manifests[0]));

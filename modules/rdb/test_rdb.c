@@ -441,7 +441,28 @@ START_TEST(a_length_beyond_the_file_is_refused_before_anything_is_made_of_it)
     put_length(2);
     put_length((uint64_t)1 << 40); /* two bytes that claim to be a name of a terabyte */
     put("\0a", 2);
-    expect_refused(-EBADMSG, "a key's name has");
+    expect_refused(-EBADMSG, "a compressed string is damaged");
+}
+END_TEST
+
+START_TEST(a_key_with_too_long_a_name_is_told_and_skipped)
+{
+    struct rdb_visitor visitor = telling;
+    struct rdb_input input;
+
+    visitor.name_bytes_max = 5;
+    begin_file("0010");
+    put_byte(OPCODE_EXPIRY_S);
+    put_number(1700000000, 4);
+    put_key(TYPE_LIST, "longer");
+    put_strings(3);
+    put_key(TYPE_STRING, "short");
+    put_string("1");
+    end_file();
+    rdb_input_of_bytes(slice_of(made.bytes, made.size), &input);
+    told.size = 0;
+    ck_assert_int_eq(rdb_read(&input, &visitor, NULL), 0);
+    ck_assert_str_eq(told.text, "name longer=\n0 short string \"1\"\n");
 }
 END_TEST
 
@@ -570,6 +591,7 @@ int main(void)
     tcase_add_test(file, what_follows_the_end_is_not_taken);
     tcase_add_test(file, unknown_types_and_lengths_are_refused_with_their_place);
     tcase_add_test(file, a_length_beyond_the_file_is_refused_before_anything_is_made_of_it);
+    tcase_add_test(file, a_key_with_too_long_a_name_is_told_and_skipped);
     tcase_add_test(file, each_bit_flipped_is_noticed);
     tcase_add_test(file, each_byte_changed_without_a_checksum_does_no_harm);
     tcase_add_test(file, a_file_cut_anywhere_is_refused);

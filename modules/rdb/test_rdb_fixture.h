@@ -188,7 +188,7 @@ static inline int tell_value_end(void *context)
 static inline int tell_other(void *context, enum rdb_other what, struct slice name,
                              struct slice value)
 {
-    static const char *const words[] = { "aux", "function", "module" };
+    static const char *const words[] = { "aux", "function", "module", "name" };
     (void)context;
     tell("%s %.*s=%.*s\n", words[what], (int)name.size, (const char *)name.bytes, (int)value.size,
          (const char *)value.bytes);

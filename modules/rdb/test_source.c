@@ -230,7 +230,7 @@ START_TEST(damage_anywhere_refuses_all)
 {
     write_parts(".");
     write_text("a.aof.2.incr.aof", SET_B "PING\r\n");
-    expect_error("", -EBADMSG, "a.aof.2.incr.aof: at byte 28: no command begins here");
+    expect_error("", -EBADMSG, "a.aof.2.incr.aof: at byte 27: no command begins here");
     write_parts(".");
     write_rdb("a.aof.1.base.rdb", "a");
     made.bytes[15] ^= 1;

@@ -1,0 +1,64 @@
+/* import_internal.h - what the files of an import share: import.c (the thread), import_keys.c (RDB
+ * files), import_commands.c (append-only files). All but import.c runs on the thread. */
+#ifndef SERVER_TRANSFER_IMPORT_INTERNAL_H
+#define SERVER_TRANSFER_IMPORT_INTERNAL_H
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "server/transfer/feed.h"
+#include "server/transfer/import.h"
+
+enum {
+    BATCH_BYTES = 32768, /* of the elements of one RPUSH */
+    BATCH_ELEMENTS = 512,
+    DATABASE_NONE = -1,
+};
+
+/* Elements that go together. */
+struct import_batch {
+    uint8_t bytes[BATCH_BYTES];
+    uint32_t ends[BATCH_ELEMENTS]; /* of each element, in bytes */
+    uint32_t count;
+};
+
+struct import {
+    struct import_options options; /* path is our own copy */
+    char *path;
+    struct rdb_source source;
+    struct feed *feed;
+    pthread_t thread;
+    bool has_thread;
+    int event_fd;
+    _Atomic uint64_t bytes, total_bytes, keys;
+    _Atomic int phase; /* enum import_phase; IMPORT_ENDED is stored last: the summary is complete */
+    atomic_bool is_canceled;
+    struct import_summary summary;
+
+    int64_t database; /* that the connection has selected */
+    /* of the key whose value is being read */
+    struct rdb_key key;
+    bool is_dropped; /* what is left of its value or element is not sent */
+    bool has_rest;   /* the string is being sent part by part */
+    uint64_t elements;
+    struct import_batch batch;
+
+    bool skips_database; /* an append-only file has selected one that is not here */
+    bool has_commands;   /* it came to the first command of one */
+};
+
+/* The visitors. */
+int import_key(void *context, const struct rdb_key *key);
+int import_part(void *context, struct slice part, uint64_t offset, uint64_t size);
+int import_value_end(void *context);
+int import_other(void *context, enum rdb_other what, struct slice name, struct slice value);
+int import_command(void *context, struct slice *arguments, uint32_t argument_count);
+int import_long_command(void *context, struct slice name);
+
+/* Selects a database if the connection is in another one. */
+int import_select(struct import *import, uint64_t database);
+/* All of the RDB files was sent: waits for the answers, and counts the strings that were there
+ * already. */
+int import_end_keys(struct import *import);
+/* One more key or command was sent. */
+void import_count(struct import *import);
+#endif
