@@ -22,6 +22,7 @@
 #include "server/boot_log.h"
 #include "server/commands/dispatch.h"
 #include "server/commands/effect.h"
+#include "server/commands/importing.h"
 #include "server/commands/loading.h"
 #include "server/commands/memory_command_allocator.h"
 #include "server/commands/monitor.h"
@@ -74,6 +75,7 @@ static bool key_is_held(void *context, unsigned database, struct slice name)
     const struct server *server = context;
 
     if (server->loading) return true; /* what expired is in the log */
+    if ((server->import_path || server->importing) && importing_is_at_start(server)) return true;
     return claims_count(server->claims) > 0 && parking_protects(server, database, name);
 }
 
@@ -296,6 +298,7 @@ static void take_apart(struct house *house)
     server->effects->oplog = NULL; /* what is cut short from here on did not happen */
     loading_abandon(server);
     parking_destroy(server->parking);
+    importing_abandon(server);
     server->parking = NULL; /* a read may still end, and tell nobody */
     boot_log_close(server);
     effects_finish(server->effects);
@@ -346,7 +349,8 @@ static void say_what_holds(const struct server *server)
         log_write(server->log, LOG_WARNING,
                   "Data does not survive the end of this process: appendonly is no. The spill "
                   "files in the data directory are no backup.");
-    if (!server->loading) log_write(server->log, LOG_NOTICE, "Ready to accept connections");
+    if (!server->loading && !server->import_path)
+        log_write(server->log, LOG_NOTICE, "Ready to accept connections");
 }
 
 static int run(struct house *house)
@@ -394,6 +398,7 @@ static bool tell_about_itself(int argument_count, char *const *arguments)
     if (strcmp(asked, "-h") != 0 && strcmp(asked, "--help") != 0) return false;
     (void)fputs("Usage: sluice-server [/path/to/sluice.conf] [options] [-]\n"
                 "       sluice-server - (read config from stdin)\n"
+                "       sluice-server ... --import /path/to/redis/files (before serving)\n"
                 "       sluice-server -v or --version\n"
                 "       sluice-server -h or --help\n\n"
                 "Examples:\n"
@@ -406,10 +411,34 @@ static bool tell_about_itself(int argument_count, char *const *arguments)
     return true;
 }
 
+/* Takes "--import PATH" out of the arguments: it is no directive, as a file that says so would
+ * import at each start. */
+static char *const *take_import(int *argument_count, char *const *arguments, const char **out_path,
+                                struct config_error *out_error)
+{
+    char **rest = calloc((size_t)*argument_count + 1, sizeof(*rest));
+    int count = 0;
+
+    for (int i = 0; i < *argument_count && rest; i++) {
+        if (strcmp(arguments[i], "--import") != 0) {
+            rest[count++] = arguments[i];
+        } else if (++i < *argument_count) {
+            *out_path = arguments[i];
+        } else {
+            free(rest);
+            (void)config_refuse(out_error, "--import is not followed by a file or directory");
+            return NULL;
+        }
+    }
+    *argument_count = count;
+    return rest;
+}
+
 int boot_and_run(int argument_count, char *const *arguments)
 {
     struct house *house = calloc(1, sizeof(*house));
     struct config_error error = { .text = "" };
+    char *const *directives = NULL;
     int rc = -ENOMEM;
 
     if (!house) return EXIT_FAILURE;
@@ -419,9 +448,10 @@ int boot_and_run(int argument_count, char *const *arguments)
     }
     (void)signal(SIGPIPE, SIG_IGN);
     house->os = os_real();
-    rc = config_create(house->os, &house->server.config, &error);
+    directives = take_import(&argument_count, arguments, &house->server.import_path, &error);
+    rc = directives ? config_create(house->os, &house->server.config, &error) : -EINVAL;
     if (rc == 0)
-        rc = config_load_arguments(house->server.config, argument_count, arguments, STDIN_FILENO,
+        rc = config_load_arguments(house->server.config, argument_count, directives, STDIN_FILENO,
                                    &error);
     if (rc == 0) rc = open_log(&house->server, &error);
     if (rc < 0)
@@ -431,6 +461,7 @@ int boot_and_run(int argument_count, char *const *arguments)
         rc = run(house);
     log_destroy(house->server.log);
     config_destroy(house->server.config);
+    free((void *)directives);
     free(house);
     return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -8,6 +8,7 @@
 #include "server/commands/call_keys.h"
 #include "server/commands/effect.h"
 #include "server/commands/handlers.h"
+#include "server/commands/importing.h"
 #include "server/commands/monitor.h"
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
@@ -132,6 +133,16 @@ const struct command *dispatch_resolve(struct call *call)
     return call->command;
 }
 
+/* Until an import at the start has ended, only its own client is served. */
+static bool is_loading(const struct call *call)
+{
+    const struct server *server = call->server;
+
+    if (server->loading) return true;
+    return (server->import_path || server->importing) && !call->session->is_import &&
+           importing_is_at_start(server);
+}
+
 /* True when the state of server and client lets it run; else the reason was answered. */
 static bool is_allowed(struct call *call)
 {
@@ -142,7 +153,7 @@ static bool is_allowed(struct call *call)
         (void)call_error(call, "NOAUTH Authentication required.");
         return false;
     }
-    if (call->server->loading && !(call->command->flags & COMMAND_LOADING)) {
+    if (!(call->command->flags & COMMAND_LOADING) && is_loading(call)) {
         (void)call_error(call, "LOADING Redis is loading the dataset in memory");
         return false;
     }

@@ -4,6 +4,7 @@
 
 #include "modules/base/clock.h"
 #include "server/commands/info_constant.h"
+#include "server/commands/importing.h"
 #include "server/commands/info_text.h"
 #include "server/commands/loading.h"
 #include "server/commands/server.h"
@@ -83,6 +84,7 @@ void info_persistence_section(struct server *server, struct info_text *text)
              server->loading != NULL, (ull)keyspace_change_count(server->keyspace),
              (long long)(server->started_at_ms / 1000), info_constant_persistence,
              server->oplog != NULL, is_writable(server) ? "ok" : "err");
+    importing_info(server, text);
     log_fields(server, text);
     loading_fields(server, text);
 }

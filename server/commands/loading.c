@@ -186,7 +186,8 @@ bool loading_step(struct server *server)
 
     if (rc == 1) return true;
     end(server, rc);
-    if (rc == 0) log_write(server->log, LOG_NOTICE, "Ready to accept connections");
+    if (rc == 0 && !server->import_path)
+        log_write(server->log, LOG_NOTICE, "Ready to accept connections");
     return false;
 }
 

@@ -112,6 +112,11 @@ struct log_frame *parking_frame_holding(const struct parking *parking, unsigned 
 /* To be called between pieces of long work: lets others go first when the slice is used up. 0, or
  * -ECANCELED: the client has gone. */
 int parking_breathe(struct server *server);
+/* Inside a fiber, suspends it until something was read or parking_wake was called; then the caller
+ * looks again whether that was meant for it. 0, or -ECANCELED: the client has gone. */
+int parking_wait(struct server *server);
+/* What somebody waits for in parking_wait may have come. */
+void parking_wake(struct server *server);
 /* Ticks that the running call was suspended for: not its own work. */
 uint64_t parking_away_ticks(const struct call *call);
 uint64_t parking_count(const struct parking *parking, enum parked_state state);

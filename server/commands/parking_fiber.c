@@ -141,6 +141,16 @@ static int wait_for_disk(void *context)
     return suspend_running(server->parking, &server->parking->queues[PARKED_RUNNING]);
 }
 
+int parking_wait(struct server *server)
+{
+    return suspend_running(server->parking, &server->parking->queues[PARKED_RUNNING]);
+}
+
+void parking_wake(struct server *server)
+{
+    server->parking->disk_answered = true;
+}
+
 uint64_t parking_slice_us(const struct parking *parking)
 {
     return (uint64_t)parking->server->config->slice_us;

@@ -31,6 +31,8 @@ struct server {
     struct effects *effects;       /* effect.h: what calls leave in the operation log */
     struct oplog *oplog;           /* durability/oplog.h; NULL: appendonly no */
     struct loading *loading;       /* loading.h; NULL: nothing is being loaded */
+    struct importing *importing;   /* importing.h; NULL: no import is under way */
+    const char *import_path;       /* --import, until it begins; NULL: none */
 
     /* CLIENT PAUSE: until when (loop_now_us), 0: no pause. */
     uint64_t paused_until_us;

@@ -19,6 +19,7 @@ struct session {
     unsigned database;
     bool is_authenticated;
     bool is_monitor;
+    bool is_import; /* an import's own client (importing.h) */
     bool no_evict, no_touch;
     enum session_reply_mode reply_mode;
     bool skip_next; /* CLIENT REPLY SKIP was given: the next command's reply is dropped */

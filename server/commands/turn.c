@@ -3,6 +3,7 @@
 
 #include "modules/base/clock.h"
 #include "modules/spill/store.h"
+#include "server/commands/importing.h"
 #include "server/commands/loading.h"
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
@@ -62,6 +63,7 @@ bool turn_end(void *context)
         look_at_memory(server);
         return true;
     }
+    if (server->import_path) importing_at_start(server);
     keyspace_set_now(server->keyspace, loop_now_ms(server->loop));
     has_more = keyspace_expire_due(server->keyspace, EXPIRE_KEYS_A_TURN) == EXPIRE_KEYS_A_TURN;
     server->statistics->expiry_caps += has_more;

@@ -112,7 +112,8 @@ static void free_client(struct client *client)
     free(client);
 }
 
-int client_open(struct net *net, int fd, const struct listener *listener, const char *peer_text)
+int client_open(struct net *net, int fd, const struct listener *listener, const char *peer_text,
+                struct client **out_client)
 {
     struct client *client = calloc(1, sizeof(*client) + net->options.session_bytes);
     int rc = -ENOMEM;
@@ -122,8 +123,8 @@ int client_open(struct net *net, int fd, const struct listener *listener, const 
     client->fd = fd;
     client->id = net->next_id;
     client->is_trusted = true;
-    client->listener = listener->is_unix ? listener : NULL; /* others may go before us */
-    client->is_unix = listener->is_unix;
+    client->is_unix = !listener || listener->is_unix;
+    client->listener = client->is_unix ? listener : NULL; /* others may go before us */
     client->connected_us = loop_now_us(net->loop);
     client->last_active_us = client->connected_us;
     init_links(client);
@@ -142,6 +143,7 @@ int client_open(struct net *net, int fd, const struct listener *listener, const 
         goto fail;
     }
     net->next_id++;
+    if (out_client) *out_client = client;
     net->handlers.on_open(net->handlers.context, client);
     return 0;
 fail:
@@ -324,7 +326,7 @@ void client_set_no_evict(struct client *client, bool is_exempt)
 
 const char *client_peer_text(const struct client *client)
 {
-    return client->is_unix ? client->listener->text : client->peer_text;
+    return client->listener ? client->listener->text : client->peer_text;
 }
 
 static void format_local(struct client *client)
@@ -343,7 +345,7 @@ const char *client_local_text(const struct client *client)
     struct client *cache =
         (struct client *)client; /* every client came from calloc: none is const */
 
-    if (client->is_unix) return client->listener->text;
+    if (client->is_unix) return client_peer_text(client);
     if (!client->local_text[0]) format_local(cache);
     return client->local_text;
 }

@@ -72,11 +72,19 @@ static void admit(struct listener *listener, int fd, const struct sockaddr *peer
         tune_tcp(fd, net->options.limits.keepalive_s);
         address_format(peer, text, sizeof(text));
     }
-    if (client_open(net, fd, listener, text) < 0) {
+    if (client_open(net, fd, listener, text, NULL) < 0) {
         net->info.accept_errors++; /* out of memory; the descriptor is closed */
         return;
     }
     net->info.clients_accepted++;
+}
+
+int net_adopt(struct net *net, int fd, const char *text, struct client **out_client)
+{
+    int rc = client_open(net, fd, NULL, text, out_client);
+
+    if (rc == 0) net->info.clients_accepted++;
+    return rc;
 }
 
 static void pause_listeners(struct net *net)

@@ -84,6 +84,10 @@ int net_exchange_tcp(struct net *net, char *const *addresses, size_t count, uint
                      uint32_t backlog, size_t *out_failed);
 /* A stale socket of a dead server is replaced; made with the mode before it can be connected to. */
 int net_listen_unix(struct net *net, const char *path, uint32_t mode, uint32_t backlog);
+/* A connected, non-blocking stream socket whose other end is the process's own: served as a unix
+ * client whose address is text (copied); clients_max does not hold for it. fd is taken over,
+ * also when it fails. -ENOMEM. */
+int net_adopt(struct net *net, int fd, const char *text, struct client **out_client);
 void net_stop_listening(struct net *net);
 uint16_t net_tcp_port(const struct net *net); /* the first TCP listener's; 0: none */
 

@@ -91,7 +91,7 @@ struct client {
     uint64_t soft_since_us; /* output above the soft limit since; 0: it is not */
     struct client_producer producer;
     struct event event;
-    const struct listener *listener;        /* of a unix client, else NULL */
+    const struct listener *listener;        /* of a unix client that came by one, else NULL */
     char peer_text[ADDRESS_TEXT_BYTES / 2]; /* TCP; a unix client shows its listener's path */
     char local_text[ADDRESS_TEXT_BYTES / 2];
     max_align_t session[]; /* options.session_bytes */
@@ -142,8 +142,9 @@ struct net {
 };
 
 /* ---- client.c ---- */
-/* Takes fd over, also when it fails. */
-int client_open(struct net *net, int fd, const struct listener *listener, const char *peer_text);
+/* Takes fd over, also when it fails. listener NULL: both ends are ours. */
+int client_open(struct net *net, int fd, const struct listener *listener, const char *peer_text,
+                struct client **out_client); /* may be NULL */
 /* Runs on_close for all that are closing; their memory stays until free_gone_clients. */
 void run_all_closes(struct net *net);
 static inline void run_closes(struct net *net)

@@ -52,9 +52,7 @@ void feed_destroy(struct feed *feed)
 
 void feed_cancel(struct feed *feed)
 {
-    uint64_t one = 1;
-
-    (void)write(feed->cancel_fd, &one, sizeof(one)); /* cannot fail but by a full counter */
+    (void)eventfd_write(feed->cancel_fd, 1); /* cannot fail but by a full counter */
 }
 
 const struct replies *feed_replies(const struct feed *feed)

@@ -1,6 +1,7 @@
 #include "server/transfer/import.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,7 +94,6 @@ static void *run(void *argument)
 {
     struct import *import = argument;
     struct import_summary *summary = &import->summary;
-    uint64_t one = 1;
     int rc = check(import);
 
     if (rc == 0) rc = send_all(import);
@@ -103,12 +103,26 @@ static void *run(void *argument)
     strcpy(summary->first_error, feed_replies(import->feed)->first_error);
     if (rc < 0) explain(import, rc);
     atomic_store(&import->phase, IMPORT_ENDED);
-    (void)write(import->event_fd, &one, sizeof(one)); /* an eventfd takes it */
+    (void)eventfd_write(import->event_fd, 1); /* an eventfd takes it */
     return NULL;
 }
 
 /* ---- the server's thread -----------------------------------------------------------------------
  */
+
+/* Signals are the server's thread's. */
+static int start_thread(struct import *import)
+{
+    sigset_t all, before;
+    int rc;
+
+    sigfillset(&all);
+    rc = -pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (rc < 0) return rc;
+    rc = -pthread_create(&import->thread, NULL, run, import);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL); /* it was valid a moment ago */
+    return rc;
+}
 
 int import_create(struct os *os, const struct import_options *options, struct import **out_import)
 {
@@ -131,7 +145,7 @@ int import_create(struct os *os, const struct import_options *options, struct im
     import->options.path = import->path;
     import->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     rc = import->event_fd < 0 ? -errno : 0;
-    if (rc == 0) rc = -pthread_create(&import->thread, NULL, run, import);
+    if (rc == 0) rc = start_thread(import);
     if (rc < 0) goto fail;
     import->has_thread = true;
     *out_import = import;
