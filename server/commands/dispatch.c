@@ -157,7 +157,7 @@ static bool is_allowed(struct call *call)
         (void)call_error(call, "LOADING Redis is loading the dataset in memory");
         return false;
     }
-    if (call->server->effects->oplog && effect_is_refused(call)) return false;
+    if (call->server->effects->is_refusing && effect_is_refused(call)) return false;
     if (!call_may_grow(call)) return true;
     if (memory_is_exhausted(call->server->memory)) {
         if (is_exec)
@@ -225,7 +225,8 @@ int dispatch_run(struct call *call)
         statistics->keyspace_misses = misses;
         return rc;
     }
-    if (call->command->flags & COMMAND_WRITE) effect_log(call, rc, changes);
+    if ((call->command->flags & COMMAND_WRITE) && call->server->effects->oplog)
+        effect_log(call, rc, changes);
     if (rc < 0) call_engine_error(call, rc);
     if (rc == CALL_BLOCKED && call->served_key.bytes) return rc; /* counted when it first ran */
     count_call(call, ended_at(call) - begin - (parking_away_ticks(call) - away), was_counted,

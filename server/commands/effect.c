@@ -23,6 +23,7 @@ enum {
      * name of what has expired, a frame with a DEL; and once what rewriting adds. */
     ARGUMENT_BYTES = 96,
     REWRITE_BYTES = 512,
+    GRANT_BYTES = 16 * 1024, /* of room at a time */
 };
 
 /* ---- what a handler says ----------------------------------------------------------------------
@@ -68,24 +69,31 @@ void effect_say_number(struct call *call, const char *name, struct slice key, in
 /* ---- appending --------------------------------------------------------------------------------
  */
 
-/* The effect of a call whose client must not be told that all is well when the log has failed. */
-static void append(struct call *call, struct slice commands, uint32_t count, unsigned database)
+/* Whoever asked for what is not in the log must not be told that all is well. */
+static void take_result(struct call *call, int rc)
 {
-    struct server *server = call->server;
-    int rc = oplog_append(server->effects->oplog, keyspace_now(server->keyspace), database,
-                          commands, count);
-
     if (!call->session) return;
     if (rc < 0)
         client_close(call->session->client);
     else
-        call->session->log_position = oplog_position(server->effects->oplog);
+        call->session->log_frame = oplog_frame_number(effects_of(call)->oplog);
 }
 
-static void append_frame(struct call *call, struct log_frame *frame)
+static void append(struct call *call, struct slice command)
 {
-    append(call, slice_of(frame->bytes, frame->size), frame->count, frame->database);
-    log_frame_clear(frame);
+    struct oplog *oplog = effects_of(call)->oplog;
+    int64_t now_ms = keyspace_now(call->server->keyspace);
+
+    take_result(call, oplog_append(oplog, now_ms, call->database, command));
+}
+
+/* One command that a handler has said. */
+static void append_said(struct call *call)
+{
+    struct log_frame *said = &effects_of(call)->said;
+
+    append(call, slice_of(said->bytes, said->size));
+    log_frame_clear(said);
 }
 
 /* What net has read, when the call runs right there. */
@@ -100,24 +108,23 @@ static void append_as_sent(struct call *call)
     struct log_frame *frame = call->frame ? call->frame : &effects->said;
 
     if (is_as_it_came(call)) {
-        append(call, client_request(call->session->client), 1, call->database);
+        append(call, client_request(call->session->client));
         return;
     }
     if (log_frame_add(frame, call->database, call->arguments, call->argument_count) < 0)
         fail_log(effects);
     else if (frame == &effects->said)
-        append_frame(call, frame);
+        append_said(call);
 }
 
 void effect_log(struct call *call, int rc, uint64_t changes)
 {
-    struct effects *effects = effects_of(call);
     bool has_said = call->has_said;
 
     call->has_said = false;
-    if (!effects->oplog || rc < 0 || rc == CALL_BLOCKED || call->reply->had_error) return;
+    if (rc < 0 || rc == CALL_BLOCKED || call->reply->had_error) return;
     if (has_said) {
-        if (!call->frame) append_frame(call, &effects->said);
+        if (!call->frame) append_said(call);
     } else if (call->command->effect != EFFECT_REWRITTEN &&
                keyspace_change_count(call->server->keyspace) != changes) {
         append_as_sent(call);
@@ -126,7 +133,10 @@ void effect_log(struct call *call, int rc, uint64_t changes)
 
 void effect_log_exec(struct call *exec, struct log_frame *frame)
 {
-    if (frame->count > 0 && effects_of(exec)->oplog) append_frame(exec, frame);
+    struct oplog *oplog = effects_of(exec)->oplog;
+
+    if (frame->count > 0 && oplog)
+        take_result(exec, oplog_append_frame(oplog, keyspace_now(exec->server->keyspace), frame));
     log_frame_finish(frame);
 }
 
@@ -156,7 +166,7 @@ void effect_expired(void *context, unsigned database, struct slice name)
     if (frame) return;
     /* Nobody was promised anything: a log that has failed already is enough said. */
     (void)oplog_append(effects->oplog, keyspace_now(server->keyspace), database,
-                       slice_of(effects->expired.bytes, effects->expired.size), 1);
+                       slice_of(effects->expired.bytes, effects->expired.size));
     log_frame_clear(&effects->expired);
 }
 
@@ -198,18 +208,19 @@ bool effect_is_refused(struct call *call)
     return true;
 }
 
+static uint64_t bytes_of_exec(const struct transaction *transaction)
+{
+    uint64_t bytes = 2 * transaction->bytes;
+
+    for (uint32_t i = 0; i < transaction->count; i++)
+        bytes += REWRITE_BYTES + transaction->commands[i].argument_count * ARGUMENT_BYTES;
+    return bytes;
+}
+
 static uint64_t bytes_of(const struct call *call)
 {
     uint64_t bytes = 0;
 
-    if (transaction_is_exec(call)) {
-        const struct transaction *transaction = call->session->transaction;
-
-        bytes = 2 * transaction->bytes;
-        for (uint32_t i = 0; i < transaction->count; i++)
-            bytes += REWRITE_BYTES + transaction->commands[i].argument_count * ARGUMENT_BYTES;
-        return bytes;
-    }
     if (is_as_it_came(call)) {
         bytes = client_request(call->session->client).size;
     } else {
@@ -219,13 +230,39 @@ static uint64_t bytes_of(const struct call *call)
     return 2 * bytes + call->argument_count * ARGUMENT_BYTES + REWRITE_BYTES;
 }
 
+/* Asks for more than the one call needs, so that those behind it need not ask. */
+static int reserve_some(struct call *call, uint64_t bytes)
+{
+    struct effects *effects = effects_of(call);
+    uint64_t wanted = bytes > GRANT_BYTES ? bytes : GRANT_BYTES;
+    int rc = oplog_reserve(effects->oplog, wanted, adds(call));
+
+    if (rc == -EAGAIN && wanted > bytes) {
+        wanted = bytes;
+        rc = oplog_reserve(effects->oplog, wanted, adds(call));
+    }
+    effects->granted_bytes = rc == 0 ? wanted - bytes : 0;
+    return rc;
+}
+
 int effect_reserve(struct call *call)
 {
-    struct oplog *oplog = effects_of(call)->oplog;
+    struct effects *effects = effects_of(call);
+    uint64_t bytes;
     int rc;
 
-    if (!oplog || !call_writes(call)) return 0;
-    rc = oplog_reserve(oplog, bytes_of(call), adds(call));
+    if (call->command->flags & COMMAND_WRITE) {
+        bytes = bytes_of(call);
+        if (bytes <= effects->granted_bytes) {
+            effects->granted_bytes -= bytes;
+            return 0;
+        }
+        rc = reserve_some(call, bytes);
+    } else {
+        if (!transaction_is_exec(call) || !call_writes(call)) return 0;
+        rc = oplog_reserve(effects->oplog, bytes_of_exec(call->session->transaction), adds(call));
+        effects->granted_bytes = 0; /* room that is asked for does not add up */
+    }
     if (rc < 0 && rc != -EAGAIN) answer_refusal(call, rc);
     return rc;
 }
@@ -257,27 +294,37 @@ static void release(struct server *server)
     net_release(server->net, released);
 }
 
+static void look_at_log(struct server *server)
+{
+    struct effects *effects = server->effects;
+
+    effects->is_refusing = oplog_error(effects->oplog) || oplog_room_error(effects->oplog);
+    tell_failure(server);
+    release(server);
+}
+
 void effect_log_moved(void *context)
 {
     struct server *server = context;
 
     server->effects->has_moved = true;
-    if (!server->effects->oplog) return;
-    tell_failure(server);
-    release(server);
+    if (server->effects->oplog) look_at_log(server);
 }
 
 uint64_t effect_flush(void *context)
 {
     struct server *server = context;
-    struct oplog *oplog = server->effects->oplog;
+    struct effects *effects = server->effects;
     uint64_t ticket;
 
-    if (!oplog) return 0;
-    if (server->is_stopping) (void)oplog_sync_now(oplog); /* a failure is told below */
-    ticket = oplog_commit(oplog, loop_now_us(server->loop));
-    if (oplog_error(oplog)) tell_failure(server);
-    release(server);
+    if (!effects->oplog) return 0;
+    if (effects->has_lost) net_close_held(server->net);
+    effects->has_lost = false;
+    if (server->is_stopping) (void)oplog_sync_now(effects->oplog); /* a failure is told below */
+    ticket = oplog_commit(effects->oplog, loop_now_us(server->loop));
+    effects->granted_bytes = 0;
+    effects->has_lost = ticket == OPLOG_LOST;
+    look_at_log(server);
     return ticket;
 }
 

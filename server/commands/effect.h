@@ -17,6 +17,9 @@ struct effects {
     struct log_frame said;    /* what the handler that runs has said it did */
     struct log_frame expired; /* likewise a DEL */
     struct log_frame *exec;   /* of an EXEC that runs at once; else NULL */
+    uint64_t granted_bytes;   /* room for commands that was reserved, and not given out yet */
+    bool is_refusing;         /* the log has failed, or has no room for what adds */
+    bool has_lost;            /* answers are held that must not leave: their clients go */
     bool has_moved;           /* the log has: who waits for it looks again */
     bool failure_was_logged;
     uint64_t released; /* ticket that net was told of */
@@ -33,9 +36,11 @@ void effect_say_number(struct call *call, const char *name, struct slice key, in
 
 /* ---- for dispatch and parking ---- */
 
-/* True: the log refuses what the call would do; it was answered (-MISCONF), but not counted. */
+/* True: the log refuses what the call would do; it was answered (-MISCONF), but not counted. To be
+ * asked while the log is refusing. */
 bool effect_is_refused(struct call *call);
-/* Room for what a call may do. 0: go on. -EAGAIN: the log will move. Else it was answered. */
+/* Room for what a call may do that writes, or for an EXEC. 0: go on. -EAGAIN: the log will move.
+ * Else it was answered. */
 int effect_reserve(struct call *call);
 /* The handler has returned rc; changes: keyspace_change_count before it. */
 void effect_log(struct call *call, int rc, uint64_t changes);

@@ -249,8 +249,11 @@ static bool wait_in(struct call *call, enum parked_state state)
 /* True: it was parked until the log has moved, or refused. */
 static bool must_wait_for_log(struct call *call)
 {
-    int rc = effect_reserve(call);
+    int rc;
 
+    /* EXEC is among those that run at once. */
+    if (!(call->command->flags & (COMMAND_WRITE | COMMAND_IMMEDIATE))) return false;
+    rc = effect_reserve(call);
     if (rc == 0) return false;
     if (rc == -EAGAIN) return wait_in(call, PARKED_LOGGING);
     dispatch_rejected(call);

@@ -29,7 +29,7 @@ struct session {
     struct parked_call *parked; /* what it waits for: a key, the disk, its turn; or NULL */
 
     char *name, *library_name, *library_version; /* NULL: not set */
-    uint64_t log_position; /* behind its last write, in the operation log; 0: it wrote nothing */
+    uint64_t log_frame; /* of the operation log, with its last write; 0: it wrote nothing */
     const struct command *last_command;
     uint64_t commands_processed;
     struct list_link monitor_link;

@@ -3,6 +3,7 @@
 
 #include "modules/base/clock.h"
 #include "modules/spill/store.h"
+#include "server/commands/effect.h"
 #include "server/commands/importing.h"
 #include "server/commands/loading.h"
 #include "server/commands/parking.h"
@@ -101,6 +102,7 @@ int64_t turn_before_wait(void *context)
     uint64_t took_us = clock_monotonic_us() - loop_now_us(server->loop);
 
     if (took_us > server->statistics->max_tick_us) server->statistics->max_tick_us = took_us;
+    if (server->effects->has_lost) return 0; /* the next turn closes whom it must */
     if (server->oplog)
         sleep_us = sooner(sleep_us, oplog_wait_us(server->oplog, loop_now_us(server->loop)));
     return sooner(sooner(sleep_us, expiry_us), spill_us);

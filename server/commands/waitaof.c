@@ -15,7 +15,7 @@ static bool is_synced(const struct call *call)
     const struct server *server = call->server;
 
     return server->oplog && call->session &&
-           oplog_synced_position(server->oplog) >= call->session->log_position;
+           oplog_synced_frame_number(server->oplog) >= call->session->log_frame;
 }
 
 /* The arguments were checked when it began to wait. */

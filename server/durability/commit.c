@@ -25,6 +25,7 @@ static uint64_t safe_position(const struct oplog *oplog)
 static void start_sync(struct oplog *oplog)
 {
     oplog->sync_goal = journal_appended(oplog->journal);
+    oplog->sync_frame_number = oplog->frame_number;
     journal_sync(oplog->journal);
 }
 
@@ -64,8 +65,12 @@ static void settle_sync(struct oplog *oplog)
 {
     if (oplog->sync_goal == 0 || journal_synced(oplog->journal) < oplog->sync_goal) return;
     oplog->sync_goal = 0;
+    oplog->synced_frame_number = oplog->sync_frame_number;
     oplog->was_delayed = false;
     oplog->is_late = false;
+    if (!oplog->is_hurried) return;
+    oplog->is_hurried = false;
+    start_sync(oplog);
 }
 
 void oplog_commit_progress(struct oplog *oplog)
@@ -115,6 +120,11 @@ uint64_t oplog_commit(struct oplog *oplog, uint64_t now_us)
 {
     oplog->now_us = now_us;
     if (oplog->room_error) log_reserve_mend(oplog, now_us);
+    (void)oplog_end_batch(oplog); /* what is lost is told now */
+    if (oplog->is_lost) {
+        oplog->is_lost = false;
+        return OPLOG_LOST;
+    }
     if (oplog_error(oplog)) return 0;
     if (oplog->kept_head || oplog->is_under_way || oplog->sync_goal) retry(oplog, now_us);
     if (oplog->fsync == OPLOG_FSYNC_EVERYSEC) sync_each_second(oplog, now_us);
@@ -154,8 +164,14 @@ void oplog_set_fsync(struct oplog *oplog, enum oplog_fsync fsync)
 
 void oplog_hurry(struct oplog *oplog)
 {
-    if (oplog->fsync == OPLOG_FSYNC_NO && oplog->sync_goal == 0 && !oplog_error(oplog))
-        start_sync(oplog);
+    if (oplog->fsync != OPLOG_FSYNC_NO || oplog_error(oplog)) return;
+    (void)oplog_end_batch(oplog); /* a failure is told by the next commit */
+    if (oplog->sync_goal) {
+        oplog->is_hurried = true;
+        return;
+    }
+    start_sync(oplog);
+    settle_sync(oplog); /* there may be nothing to sync */
 }
 
 /* ---- at once ----------------------------------------------------------------------------------
@@ -175,7 +191,7 @@ static int wait_for_progress(struct oplog *oplog)
 
 int oplog_sync_now(struct oplog *oplog)
 {
-    int rc = 0;
+    int rc = oplog_end_batch(oplog);
 
     while (rc == 0 && oplog->kept_head) {
         rc = oplog_append_kept(oplog);

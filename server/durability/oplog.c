@@ -44,10 +44,7 @@ static int keep(struct oplog *oplog, int64_t now_ms, unsigned database, struct s
 {
     struct kept_frame *kept = malloc(sizeof(*kept) + commands.size);
 
-    if (!kept) {
-        oplog->error = -ENOMEM;
-        return -ENOMEM;
-    }
+    if (!kept) return -ENOMEM;
     *kept = (struct kept_frame){
         .now_ms = now_ms, .database = database, .count = count, .size = commands.size
     };
@@ -92,25 +89,74 @@ static bool is_for_want_of_room(int rc)
            rc == -ENOMEM;
 }
 
-int oplog_append(struct oplog *oplog, int64_t now_ms, unsigned database, struct slice commands,
-                 uint32_t count)
+static int append_or_keep(struct oplog *oplog, int64_t now_ms, unsigned database,
+                          struct slice commands, uint32_t count)
 {
     int rc = oplog_error(oplog);
 
     if (rc < 0) return rc;
-    if (!oplog->kept_head) {
-        rc = append(oplog, now_ms, database, commands, count);
-        if (rc == 0 || !is_for_want_of_room(rc)) {
-            if (rc < 0 && !oplog->error) oplog->error = rc;
-            return rc;
-        }
+    if (!oplog->kept_head) rc = append(oplog, now_ms, database, commands, count);
+    if (oplog->kept_head || is_for_want_of_room(rc))
+        rc = keep(oplog, now_ms, database, commands, count);
+    if (rc < 0)
+        oplog->error = rc;
+    else
+        oplog->frame_number++;
+    return rc;
+}
+
+int oplog_end_batch(struct oplog *oplog)
+{
+    struct slice commands = slice_of(oplog->batch, oplog->batch_size);
+    uint32_t count = oplog->batch_count;
+    int rc;
+
+    if (count == 0) return 0;
+    oplog->batch_count = 0;
+    oplog->batch_size = 0;
+    rc = append_or_keep(oplog, oplog->batch_ms, oplog->batch_database, commands, count);
+    if (rc < 0) oplog->is_lost = true;
+    return rc;
+}
+
+static bool goes_with_batch(const struct oplog *oplog, int64_t now_ms, unsigned database,
+                            size_t size)
+{
+    return oplog->batch_ms == now_ms && oplog->batch_database == database &&
+           size <= OPLOG_BATCH_BYTES - oplog->batch_size;
+}
+
+int oplog_append(struct oplog *oplog, int64_t now_ms, unsigned database, struct slice command)
+{
+    if (!goes_with_batch(oplog, now_ms, database, command.size)) {
+        int rc = oplog_end_batch(oplog);
+
+        if (rc < 0) return rc;
+        if (command.size > OPLOG_BATCH_BYTES)
+            return append_or_keep(oplog, now_ms, database, command, 1);
+        oplog->batch_ms = now_ms;
+        oplog->batch_database = database;
     }
-    return keep(oplog, now_ms, database, commands, count);
+    if (oplog->error) return oplog->error;
+    memcpy(oplog->batch + oplog->batch_size, command.bytes, command.size);
+    oplog->batch_size += command.size;
+    oplog->batch_count++;
+    return 0;
+}
+
+int oplog_append_frame(struct oplog *oplog, int64_t now_ms, const struct log_frame *frame)
+{
+    int rc = oplog_end_batch(oplog);
+
+    if (rc < 0) return rc;
+    return append_or_keep(oplog, now_ms, frame->database, slice_of(frame->bytes, frame->size),
+                          frame->count);
 }
 
 void oplog_fail(struct oplog *oplog, int error)
 {
     if (!oplog->error) oplog->error = error;
+    oplog->is_lost = true;
 }
 
 /* ---- room -------------------------------------------------------------------------------------
@@ -124,7 +170,8 @@ int oplog_reserve(struct oplog *oplog, uint64_t bytes, bool adds)
     if (bytes > JOURNAL_PAYLOAD_BYTES_MAX - LOG_FRAME_HEADER_BYTES) return -EMSGSIZE;
     if (adds && oplog->room_error) return oplog->room_error;
     if (oplog->kept_head || oplog->is_late) return -EAGAIN;
-    rc = journal_reserve(oplog->journal, journal_frame_bytes(LOG_FRAME_HEADER_BYTES + bytes));
+    rc = journal_reserve(oplog->journal,
+                         journal_frame_bytes(LOG_FRAME_HEADER_BYTES + oplog->batch_size + bytes));
     if (rc != -ENOSPC && rc != -EDQUOT) return rc;
     oplog->room_error = rc;
     if (adds) return rc;
@@ -138,7 +185,8 @@ static void journal_moved(void *context)
 {
     struct oplog *oplog = context;
 
-    if (!oplog->journal) return;    /* it is being opened */
+    if (!oplog->journal) return; /* it is being opened */
+    if (!oplog->error) oplog->error = journal_error(oplog->journal);
     (void)oplog_append_kept(oplog); /* what is left is tried again with the next progress */
     oplog_commit_progress(oplog);
     oplog->on_progress(oplog->context);
@@ -167,6 +215,14 @@ static int open_journal(struct oplog *oplog, const struct oplog_options *options
     return 0;
 }
 
+static void destroy(struct oplog *oplog)
+{
+    log_reserve_close(oplog);
+    free(oplog->batch);
+    free(oplog->path);
+    free(oplog);
+}
+
 static void nothing(void *context)
 {
     (void)context;
@@ -188,15 +244,14 @@ int oplog_open(struct os *os, struct io *io, const struct oplog_options *options
     oplog->kept_tail = &oplog->kept_head;
     oplog->reserve.fd = -1;
     oplog->path = strdup(options->path);
-    if (oplog->path) rc = log_reserve_open(oplog);
+    oplog->batch = malloc(OPLOG_BATCH_BYTES);
+    if (oplog->path && oplog->batch) rc = log_reserve_open(oplog);
     if (rc == 0) rc = open_journal(oplog, options, out_report);
     if ((rc == -ENOSPC || rc == -EDQUOT) && log_reserve_give_all(oplog) == 0)
         rc = open_journal(oplog, options, out_report);
     if (rc < 0) {
         (void)journal_close(oplog->journal);
-        log_reserve_close(oplog);
-        free(oplog->path);
-        free(oplog);
+        destroy(oplog);
         return rc;
     }
     *out_oplog = oplog;
@@ -213,23 +268,32 @@ int oplog_close(struct oplog *oplog)
     while (oplog->kept_head) /* lost with the process; what they did was not answered */
         drop_kept(oplog);
     closed = journal_close(oplog->journal);
-    log_reserve_close(oplog);
-    free(oplog->path);
-    free(oplog);
+    destroy(oplog);
     return rc < 0 ? rc : closed;
 }
 
 /* ---- telling ----------------------------------------------------------------------------------
  */
 
-uint64_t oplog_position(const struct oplog *oplog)
+uint64_t oplog_position(struct oplog *oplog)
 {
+    (void)oplog_end_batch(oplog); /* a failure is told by the next commit */
     return journal_appended(oplog->journal);
 }
 
 uint64_t oplog_synced_position(const struct oplog *oplog)
 {
     return journal_synced(oplog->journal);
+}
+
+uint64_t oplog_frame_number(const struct oplog *oplog)
+{
+    return oplog->frame_number + (oplog->batch_count > 0);
+}
+
+uint64_t oplog_synced_frame_number(const struct oplog *oplog)
+{
+    return oplog->synced_frame_number;
 }
 
 void oplog_trim(struct oplog *oplog, uint64_t position)

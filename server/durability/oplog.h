@@ -21,6 +21,7 @@
 #include "modules/journal/journal.h"
 
 struct io;
+struct log_frame;
 struct os;
 struct oplog;
 
@@ -47,17 +48,22 @@ int oplog_close(struct oplog *oplog);
  * does not may use the reserve. 0: go on. -EAGAIN: later (on_progress follows). -ENOSPC, -EDQUOT,
  * …: no room. -EMSGSIZE: longer than a frame may be. Another error: oplog_error. */
 int oplog_reserve(struct oplog *oplog, uint64_t bytes, bool adds);
-/* Appends a frame of count commands that took effect at now_ms. Where there is no room after all it
- * is kept in memory until there is. Negative only when the log has failed: the effect is not in it,
- * and whoever asked for it must not be told that all is well. */
-int oplog_append(struct oplog *oplog, int64_t now_ms, unsigned database, struct slice commands,
-                 uint32_t count);
+/* Appends a command that took effect at now_ms. It goes into a frame with those before and after it
+ * of the same time and database, which is appended by oplog_commit at the latest: before that no
+ * answer leaves. Where there is no room after all it is kept in memory until there is. Negative
+ * only when the log has failed: the effect is not in it, and whoever asked for it must not be told
+ * that all is well. */
+int oplog_append(struct oplog *oplog, int64_t now_ms, unsigned database, struct slice command);
+/* Appends several as a frame of their own: all of them are replayed, or none. */
+int oplog_append_frame(struct oplog *oplog, int64_t now_ms, const struct log_frame *frame);
 
 /* What has happened cannot be told to the log: it ends here, as if a write had failed. */
 void oplog_fail(struct oplog *oplog, int error);
 
+#define OPLOG_LOST UINT64_MAX
 /* Commits what was appended. The ticket that every answer computed until now waits for; 0: they may
- * leave. */
+ * leave. OPLOG_LOST: the log has just failed, and what was done since the last time is not in it:
+ * no such answer may leave any more. */
 uint64_t oplog_commit(struct oplog *oplog, uint64_t now_us);
 /* Answers with this ticket or an earlier one may leave. */
 uint64_t oplog_released(const struct oplog *oplog);
@@ -70,8 +76,12 @@ int oplog_sync_now(struct oplog *oplog);
 
 void oplog_set_fsync(struct oplog *oplog, enum oplog_fsync fsync);
 
-/* Where the next frame goes: what a checkpoint begins at. */
-uint64_t oplog_position(const struct oplog *oplog);
+/* The number of the frame that the next command goes to, or that the last one went to; and of the
+ * last one that is on the device. */
+uint64_t oplog_frame_number(const struct oplog *oplog);
+uint64_t oplog_synced_frame_number(const struct oplog *oplog);
+/* Behind all that was appended: what a checkpoint begins at. */
+uint64_t oplog_position(struct oplog *oplog);
 uint64_t oplog_synced_position(const struct oplog *oplog);
 /* A checkpoint holds all that lies before position: it goes. */
 void oplog_trim(struct oplog *oplog, uint64_t position);

@@ -44,9 +44,19 @@ struct oplog {
     bool is_buffered;           /* what is appended is not in the file before it was written */
     uint64_t roll_bytes;
 
+    /* Commands of the frame that is being filled; count 0: none is. */
+    uint8_t *batch;
+    size_t batch_size;
+    uint32_t batch_count;
+    unsigned batch_database;
+    int64_t batch_ms;
+    uint64_t frame_number; /* of the last frame that was appended or kept */
+    uint64_t synced_frame_number, sync_frame_number; /* the latter: of the sync under way */
+
     struct kept_frame *kept_head, **kept_tail;
     uint64_t kept_bytes;
-    int error; /* our own: a frame could not even be kept */
+    int error;    /* our own: a frame could not even be kept */
+    bool is_lost; /* and the next commit has to say so */
 
     uint64_t ticket;     /* the last one given out */
     uint64_t released;   /* up to this they are through */
@@ -60,13 +70,18 @@ struct oplog {
     uint64_t delayed_sync_count;
     bool was_delayed; /* this sync has been counted as delayed */
     bool is_late;
+    bool is_hurried; /* another sync is asked for behind the one under way */
 
     int room_error; /* what adds is refused until there is room for the reserve again */
     struct log_reserve reserve;
 };
 
+enum { OPLOG_BATCH_BYTES = 32 << 10 };
+
 /* oplog.c: frames that were kept go first. 0: none is left. */
 int oplog_append_kept(struct oplog *oplog);
+/* Appends the frame that is being filled. Negative: the log has failed, and it is lost. */
+int oplog_end_batch(struct oplog *oplog);
 
 /* commit.c: the journal has moved. */
 void oplog_commit_progress(struct oplog *oplog);

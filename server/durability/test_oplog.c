@@ -86,6 +86,64 @@ START_TEST(a_failed_sync_is_final)
 }
 END_TEST
 
+/* Commands of a turn that were executed when the failure became known: their answers must not
+ * leave, those of later turns may. */
+START_TEST(what_a_failure_takes_with_it_is_told_once)
+{
+    open_log(OPLOG_FSYNC_ALWAYS);
+    append();
+    fault_fail(fixture.fault, FAULT_FDATASYNC, 1, EIO, FAULT_ONCE);
+    (void)commit();
+    append();
+    settle();
+    ck_assert_uint_eq(commit(), OPLOG_LOST);
+    ck_assert_uint_eq(commit(), 0);
+    ck_assert_int_eq(append_at(1), -EIO);
+    ck_assert_uint_eq(commit(), 0);
+}
+END_TEST
+
+/* ---- one frame for many
+ * --------------------------------------------------------------------------
+ */
+
+static void append_in(unsigned database, int64_t now_ms)
+{
+    static const char command[] = "*2\r\n$4\r\nINCR\r\n$1\r\na\r\n";
+
+    ck_assert_int_eq(
+        oplog_append(fixture.oplog, now_ms, database, slice_of(command, sizeof(command) - 1)), 0);
+}
+
+START_TEST(commands_of_one_time_and_database_share_a_frame)
+{
+    uint64_t number;
+
+    open_log(OPLOG_FSYNC_EVERYSEC);
+    number = oplog_frame_number(fixture.oplog);
+    for (int i = 0; i < 100; i++)
+        append_in(0, 1000);
+    ck_assert_uint_eq(oplog_frame_number(fixture.oplog), number + 1);
+    (void)commit();
+    ck_assert_uint_eq(oplog_frame_number(fixture.oplog), number + 1);
+    ck_assert_uint_eq(info_now().frame_count, 1);
+    append_in(0, 1000);
+    append_in(0, 1001);
+    append_in(1, 1001);
+    (void)commit();
+    ck_assert_uint_eq(info_now().frame_count, 4);
+    for (int i = 0; i < 10000; i++) {
+        append_in(0, 1002);
+        if (i % 1000 == 0) settle();
+    }
+    ck_assert_int_eq(oplog_sync_now(fixture.oplog), 0);
+    ck_assert_uint_gt(info_now().frame_count, 8);
+    ck_assert_uint_lt(info_now().frame_count, 100);
+    ck_assert_uint_eq(oplog_frame_number(fixture.oplog), number + info_now().frame_count);
+    ck_assert_uint_eq(oplog_synced_frame_number(fixture.oplog), oplog_frame_number(fixture.oplog));
+}
+END_TEST
+
 /* ---- everysec, no -----------------------------------------------------------------------------
  */
 
@@ -297,6 +355,8 @@ int main(void)
     tcase_add_test(cases, who_reads_what_is_not_synced_waits_too);
     tcase_add_test(cases, one_sync_serves_all_who_came_while_one_ran);
     tcase_add_test(cases, a_failed_sync_is_final);
+    tcase_add_test(cases, what_a_failure_takes_with_it_is_told_once);
+    tcase_add_test(cases, commands_of_one_time_and_database_share_a_frame);
     tcase_add_test(cases, each_second_is_synced_once);
     tcase_add_test(cases, a_sync_that_takes_long_makes_writes_wait);
     tcase_add_test(cases, without_syncs_nobody_waits);

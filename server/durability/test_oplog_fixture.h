@@ -118,7 +118,7 @@ static inline int append_at(int64_t now_ms)
     (void)snprintf(digits, sizeof(digits), "%llu", (unsigned long long)fixture.next);
     arguments[1] = slice_of_string(digits);
     ck_assert_int_eq(log_frame_add(&frame, (unsigned)(fixture.next % 3), arguments, 2), 0);
-    rc = oplog_append(fixture.oplog, now_ms, frame.database, slice_of(frame.bytes, frame.size), 1);
+    rc = oplog_append(fixture.oplog, now_ms, frame.database, slice_of(frame.bytes, frame.size));
     if (rc == 0) fixture.next++;
     log_frame_finish(&frame);
     return rc;

@@ -65,7 +65,7 @@ void keyspace_flush(struct keyspace *keyspace, unsigned database)
     struct grave *grave = NULL;
     uint64_t seed = home->keys.seed;
 
-    keyspace->changes += home->keys.count;
+    keyspace->counts.changes += home->keys.count;
     if (home->due_index != HEAP_NOT_THERE) heap_remove(&keyspace->due, home);
     if (home->keys.count > FLUSH_AT_ONCE || keyspace->picture.is_running)
         grave = malloc(sizeof(*grave));
@@ -85,7 +85,7 @@ void keyspace_flush(struct keyspace *keyspace, unsigned database)
 void keyspace_swap(struct keyspace *keyspace, unsigned a, unsigned b)
 {
     struct database *first = database_at(keyspace, a), *second = database_at(keyspace, b);
-    keyspace->changes++;
+    keyspace->counts.changes++;
     keyspace->numbered[a] = second;
     keyspace->numbered[b] = first;
     second->number = a;

@@ -245,14 +245,9 @@ uint64_t key_memory_bytes(const struct key *key)
 
 void keyspace_changed(struct keyspace *keyspace, unsigned database, struct slice name)
 {
-    keyspace->changes++;
+    keyspace->counts.changes++;
     if (keyspace->hooks.on_change)
         keyspace->hooks.on_change(keyspace->hooks.context, database, name);
-}
-
-uint64_t keyspace_change_count(const struct keyspace *keyspace)
-{
-    return keyspace->changes;
 }
 
 /* ---- memory ---- */
@@ -277,7 +272,7 @@ void keyspace_info(const struct keyspace *keyspace, struct keyspace_info *out_in
         .memory_bytes = table_bytes + keyspace->key_bytes + keyspace->value_bytes,
         .value_memory_bytes = keyspace->value_bytes,
         .expired_keys = keyspace->expired_keys,
-        .changes = keyspace->changes,
+        .changes = keyspace->counts.changes,
     };
 }
 

@@ -68,7 +68,13 @@ uint64_t key_memory_bytes(const struct key *key); /* key itself and its name, wi
 void keyspace_changed(struct keyspace *keyspace, unsigned database, struct slice name);
 
 /* How often anything has changed: what it was before a command tells whether that did something. */
-uint64_t keyspace_change_count(const struct keyspace *keyspace);
+struct keyspace_counts { /* what struct keyspace begins with */
+    uint64_t changes;
+};
+static inline uint64_t keyspace_change_count(const struct keyspace *keyspace)
+{
+    return ((const struct keyspace_counts *)(const void *)keyspace)->changes;
+}
 
 uint64_t keyspace_count(const struct keyspace *keyspace, unsigned database);
 uint64_t keyspace_expiring_count(const struct keyspace *keyspace, unsigned database);

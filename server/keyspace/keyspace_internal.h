@@ -48,8 +48,9 @@ struct grave {
 };
 
 struct keyspace {
-    struct database *slots;     /* database_count of them; a key's slot counts in here */
-    struct database **numbered; /* by number */
+    struct keyspace_counts counts; /* first */
+    struct database *slots;        /* database_count of them; a key's slot counts in here */
+    struct database **numbered;    /* by number */
     unsigned database_count;
     struct heap due; /* databases that have expiring keys */
     struct keyspace_hooks hooks;
@@ -62,7 +63,7 @@ struct keyspace {
     bool mark; /* of keys that the picture has, or that are no part of it; else of all keys */
     struct random random;
     uint64_t key_bytes, value_bytes; /* graves included */
-    uint64_t expired_keys, changes;
+    uint64_t expired_keys;
 };
 
 static inline struct database *database_at(const struct keyspace *keyspace, unsigned number)
