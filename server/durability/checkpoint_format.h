@@ -63,7 +63,7 @@ struct checkpoint_end {
 enum checkpoint_record_kind {
     CHECKPOINT_STRING = 1,
     CHECKPOINT_LIST = 2,  /* value: a root, as modules/spill/persist.h gives it */
-    CHECKPOINT_STORE = 3, /* no key: what spill needs to open its files again */
+    CHECKPOINT_STORE = 3, /* no key: a piece of what spill needs to open its files again */
 };
 
 struct checkpoint_record {

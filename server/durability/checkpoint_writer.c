@@ -236,7 +236,7 @@ static void submit(struct checkpoint_writer *writer)
 
 static bool has_ended(const struct checkpoint_writer *writer)
 {
-    return writer->state == CHECKPOINT_DONE || writer->state == CHECKPOINT_FAILED;
+    return writer->state == CHECKPOINT_WRITER_DONE || writer->state == CHECKPOINT_WRITER_FAILED;
 }
 
 /* Gives the I/O thread what there is to do, unless it has something. */
@@ -248,7 +248,7 @@ static void kick(struct checkpoint_writer *writer)
         submit(writer);
         return;
     }
-    writer->finishes = writer->state == CHECKPOINT_FINISHING;
+    writer->finishes = writer->state == CHECKPOINT_WRITER_FINISHING;
     if (writer->finishes) queue_current(writer);
     if (!writer->finishes && !writer->queued.first) return;
     writer->taken = writer->queued;
@@ -259,7 +259,7 @@ static void kick(struct checkpoint_writer *writer)
 static void end(struct checkpoint_writer *writer, int error)
 {
     writer->error = error;
-    writer->state = error ? CHECKPOINT_FAILED : CHECKPOINT_DONE;
+    writer->state = error ? CHECKPOINT_WRITER_FAILED : CHECKPOINT_WRITER_DONE;
     drop_pieces(writer);
 }
 
@@ -339,7 +339,7 @@ static struct piece *current_piece(struct checkpoint_writer *writer)
 
 static bool takes_more(const struct checkpoint_writer *writer)
 {
-    return writer->state == CHECKPOINT_WRITING && !writer->cancel_error;
+    return writer->state == CHECKPOINT_WRITER_OPEN && !writer->cancel_error;
 }
 
 void checkpoint_writer_put(struct checkpoint_writer *writer, struct slice bytes)
@@ -402,7 +402,7 @@ uint64_t checkpoint_writer_memory_bytes(const struct checkpoint_writer *writer)
 void checkpoint_writer_finish(struct checkpoint_writer *writer)
 {
     if (!takes_more(writer)) return;
-    writer->state = CHECKPOINT_FINISHING;
+    writer->state = CHECKPOINT_WRITER_FINISHING;
     kick(writer);
 }
 

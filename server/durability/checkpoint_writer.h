@@ -19,10 +19,10 @@ struct os;
 struct packet;
 
 enum checkpoint_writer_state {
-    CHECKPOINT_WRITING,
-    CHECKPOINT_FINISHING,
-    CHECKPOINT_DONE,
-    CHECKPOINT_FAILED,
+    CHECKPOINT_WRITER_OPEN,
+    CHECKPOINT_WRITER_FINISHING,
+    CHECKPOINT_WRITER_DONE,
+    CHECKPOINT_WRITER_FAILED,
 };
 
 /* directory must outlive the writer, as os and io must. on_progress runs inside io_poll whenever

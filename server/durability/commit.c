@@ -174,6 +174,16 @@ void oplog_hurry(struct oplog *oplog)
     settle_sync(oplog); /* there may be nothing to sync */
 }
 
+void oplog_start_sync(struct oplog *oplog)
+{
+    if (oplog->sync_goal == 0 && has_unsynced(oplog) && !oplog_error(oplog)) start_sync(oplog);
+}
+
+bool oplog_is_settled(const struct oplog *oplog)
+{
+    return !oplog->kept_head;
+}
+
 /* ---- at once ----------------------------------------------------------------------------------
  */
 

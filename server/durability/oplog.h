@@ -71,6 +71,10 @@ uint64_t oplog_released(const struct oplog *oplog);
 int64_t oplog_wait_us(const struct oplog *oplog, uint64_t now_us);
 /* Somebody waits for what there is to be synced: with `no` that begins now, else it does anyway. */
 void oplog_hurry(struct oplog *oplog);
+/* The same whatever appendfsync is: begins now, unless one is under way. */
+void oplog_start_sync(struct oplog *oplog);
+/* True: all that took effect has its place in the log. */
+bool oplog_is_settled(const struct oplog *oplog);
 /* Waits until all that was appended is on the device: 0, or oplog_error. */
 int oplog_sync_now(struct oplog *oplog);
 

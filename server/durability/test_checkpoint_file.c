@@ -144,8 +144,8 @@ static struct checkpoint_writer *create_writer(void)
 
 static void wait_until_ended(const struct checkpoint_writer *writer)
 {
-    while (checkpoint_writer_state(writer) != CHECKPOINT_DONE &&
-           checkpoint_writer_state(writer) != CHECKPOINT_FAILED)
+    while (checkpoint_writer_state(writer) != CHECKPOINT_WRITER_DONE &&
+           checkpoint_writer_state(writer) != CHECKPOINT_WRITER_FAILED)
         ck_assert_uint_gt(io_wait(fixture.io), 0);
 }
 
@@ -161,7 +161,7 @@ static int write_file(void)
     rc = checkpoint_writer_error(writer);
     ck_assert_uint_gt(fixture.progress_count, 0);
     ck_assert_uint_eq(checkpoint_writer_pending_bytes(writer), 0);
-    ck_assert((rc == 0) == (checkpoint_writer_state(writer) == CHECKPOINT_DONE));
+    ck_assert((rc == 0) == (checkpoint_writer_state(writer) == CHECKPOINT_WRITER_DONE));
     ck_assert(rc == 0 || strlen(checkpoint_writer_failed_step(writer)) > 0);
     if (rc < 0 && !checkpoint_writer_has_strayed(writer))
         ck_assert_int_lt(access(fixture.path, F_OK), 0);

@@ -213,6 +213,11 @@ void client_buffers(const struct client *client, struct client_buffers *out_buff
     *out_buffers = buffers;
 }
 
+struct pool *net_output_pool(struct net *net)
+{
+    return net->pool;
+}
+
 void net_info(const struct net *net, struct net_info *out_info)
 {
     struct pool_info pool;

@@ -13,6 +13,7 @@ struct loop;
 struct net;
 struct client;
 struct log;
+struct pool;
 
 struct net_handlers {
     /* One complete request. The slices are good until it returns (copy them before parking). The
@@ -100,6 +101,9 @@ void net_set_limits(struct net *net, const struct net_limits *limits);
 void net_release(struct net *net, uint64_t ticket);
 /* What answers wait for will not come, and they are not true: their clients are closed. */
 void net_close_held(struct net *net);
+
+/* What answers lie in, and count what is lent to them. */
+struct pool *net_output_pool(struct net *net);
 
 struct client *net_client_by_id(struct net *net, uint64_t id); /* NULL: gone */
 /* In order of connecting. each may close clients, not free them; stops at the first true. */

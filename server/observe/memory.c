@@ -198,6 +198,12 @@ void memory_update(struct memory *memory)
     spill_store_set_memory(memory->owners.store, budget);
 }
 
+void memory_set_store(struct memory *memory, struct spill_store *store)
+{
+    memory->owners.store = store;
+    spill_store_set_memory(store, memory->budget_bytes);
+}
+
 void memory_set_limit(struct memory *memory, uint64_t limit_bytes, uint64_t list_bytes_max)
 {
     memory->limit_bytes = limit_bytes;

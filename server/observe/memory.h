@@ -38,6 +38,9 @@ void memory_destroy(struct memory *memory); /* accepts NULL */
 void memory_set_limit(struct memory *memory, uint64_t limit_bytes, uint64_t list_bytes_max);
 uint64_t memory_limit(const struct memory *memory);
 
+/* Another store has taken the place of the one there was. */
+void memory_set_store(struct memory *memory, struct spill_store *store);
+
 /* What sessions hold beside net's own: transactions, names. */
 void memory_add_clients(struct memory *memory, int64_t delta_bytes);
 

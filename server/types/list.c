@@ -69,6 +69,15 @@ int list_create(struct spill_store *store, struct value **out_value)
     return 0;
 }
 
+int list_create_of(struct spill_deque *deque, struct value **out_value)
+{
+    struct list *list = malloc(sizeof(*list));
+    if (!list) return -ENOMEM;
+    *list = (struct list){ { &list_type }, deque };
+    *out_value = &list->value;
+    return 0;
+}
+
 struct spill_deque *list_deque(const struct value *value)
 {
     return as_list(value)->deque;

@@ -252,6 +252,22 @@ int string_value_create_raw(struct slice first, struct slice second, struct valu
     return create_raw(first, second, capacity, out_value);
 }
 
+int string_value_create_unset(size_t size, uint8_t **out_bytes, struct value **out_value)
+{
+    struct raw *raw = malloc(sizeof(*raw));
+    assert(size > 0);
+    if (!raw) return -ENOMEM;
+    *raw = (struct raw){ .value = { &raw_type }, .size = size, .capacity = size };
+    raw->bytes = malloc(size);
+    if (!raw->bytes) {
+        free(raw);
+        return -ENOMEM;
+    }
+    *out_bytes = raw->bytes;
+    *out_value = &raw->value;
+    return 0;
+}
+
 int string_value_create_text(struct slice bytes, struct value **out_value)
 {
     if (bytes.size <= STRING_EMBEDDED_BYTES_MAX) return create_embedded(bytes, out_value);

@@ -27,6 +27,9 @@ int string_value_create(struct slice bytes, struct value **out_value);
 int string_value_create_text(struct slice bytes, struct value **out_value);
 /* A raw one of first followed by second, with room to grow. */
 int string_value_create_raw(struct slice first, struct slice second, struct value **out_value);
+/* A raw one of size bytes, at least one, for the caller to write before anything else is done with
+ * it. */
+int string_value_create_unset(size_t size, uint8_t **out_bytes, struct value **out_value);
 int string_value_create_integer(int64_t number, struct value **out_value);
 int string_value_copy(const struct value *value, struct value **out_value);
 

@@ -1,0 +1,38 @@
+/* checkpoint_internal.h - what the files of checkpointing share.
+ *
+ *   checkpoint.c       from a request to the end: which step is next, and what follows from
+ * failures checkpoint_save.c  a key of the picture becomes a record */
+#ifndef SERVER_DURABILITY_CHECKPOINT_INTERNAL_H
+#define SERVER_DURABILITY_CHECKPOINT_INTERNAL_H
+#include "modules/io/io.h"
+#include "server/durability/checkpoint.h"
+#include "server/durability/checkpoint_writer.h"
+#include "server/keyspace/picture.h"
+
+struct checkpoint {
+    struct io_job cleaning; /* first: its jobs get it */
+    struct checkpoint_options options;
+    struct checkpoint_info info;      /* but what is asked of others */
+    struct checkpoint_writer *writer; /* while SAVING to WRITING */
+    uint64_t last_number;             /* tried */
+    uint64_t position;                /* P */
+    uint64_t changes;                 /* at P */
+    int error;                        /* of the one under way: it is to be aborted */
+    const char *failed_step;
+    bool is_syncing, has_synced; /* the store's file */
+    bool has_state;              /* all of it was taken from the store */
+    bool is_cleaning;            /* the job is under way */
+    int cleaning_rc;
+};
+
+/* ---- checkpoint.c ---- */
+/* The one under way cannot be completed. Only the first reason counts. */
+void checkpoint_spoil(struct checkpoint *checkpoint, int error, const char *step);
+
+/* ---- checkpoint_save.c ---- */
+/* Of a picture: context is the checkpoint. */
+void checkpoint_save_key(void *context, const struct pictured_key *key);
+/* Once all keys are there: a piece of what the store needs to be opened again. 1: there may be
+ * more; 0: that was all. */
+int checkpoint_save_store(struct checkpoint *checkpoint);
+#endif
