@@ -17,9 +17,11 @@
 #include "modules/io/fiber.h"
 #include "modules/io/io.h"
 #include "modules/spill/store.h"
+#include "server/boot_checkpoint.h"
 #include "server/boot_config.h"
 #include "server/boot_directory.h"
 #include "server/boot_log.h"
+#include "server/commands/checkpointing.h"
 #include "server/commands/dispatch.h"
 #include "server/commands/effect.h"
 #include "server/commands/importing.h"
@@ -56,6 +58,7 @@ struct house {
     struct statistics statistics;
     struct monitors monitors;
     struct effects effects;
+    struct checkpointing checkpointing;
     struct boot_directory directory;
     struct loop_timer *sample_timer;
     struct io_job purge;
@@ -123,6 +126,7 @@ static void disk_completions(void *context)
 static void sample_memory(void *context)
 {
     memory_sample(((struct server *)context)->memory);
+    checkpointing_look(context);
 }
 
 static void stop_on_signal(void *context, int number)
@@ -268,6 +272,8 @@ static int make_house(struct house *house)
     server->statistics = &house->statistics;
     server->monitors = &house->monitors;
     server->effects = &house->effects;
+    server->checkpointing = &house->checkpointing;
+    server->spill_path = house->directory.spill_path;
     list_init(&house->monitors.sessions);
     ticks_init(&house->statistics.ticks);
     server->started_at_ms = clock_realtime_ms();
@@ -276,6 +282,7 @@ static int make_house(struct house *house)
     if (rc == 0) rc = make_loop(house);
     if (rc == 0) rc = command_table_create(&server->table);
     if (rc == 0) rc = make_keys(house);
+    if (rc == 0) rc = boot_checkpoint_find(server, house->os);
     if (rc == 0) rc = make_engine(house);
     if (rc == 0) rc = make_net(house);
     if (rc == 0) rc = make_memory(house);
@@ -284,6 +291,7 @@ static int make_house(struct house *house)
     if (rc == 0) rc = boot_config_listen_for_changes(server);
     if (rc == 0) rc = boot_log_listen_for_changes(server);
     if (rc == 0) rc = boot_log_open(server, house->os);
+    if (rc == 0) rc = boot_checkpoint_create(server, house->os);
     if (rc == 0) rc = boot_config_open_listeners(server);
     return rc;
 }
@@ -300,6 +308,7 @@ static void take_apart(struct house *house)
     parking_destroy(server->parking);
     importing_abandon(server);
     server->parking = NULL; /* a read may still end, and tell nobody */
+    checkpointing_finish(server);
     boot_log_close(server);
     effects_finish(server->effects);
     loop_timer_destroy(house->sample_timer);
@@ -308,7 +317,7 @@ static void take_apart(struct house *house)
     blocked_destroy(server->blocked);
     claims_destroy(server->claims);
     watch_destroy(server->watch);
-    spill_store_destroy(server->store);
+    boot_checkpoint_close_store(server);
     fiber_pool_destroy(server->fibers);
     boot_config_forget_observe(server);
     command_table_destroy(server->table);

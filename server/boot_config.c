@@ -4,7 +4,10 @@
 #include <string.h>
 
 #include "modules/base/log.h"
+#include "modules/spill/persist.h"
 #include "modules/spill/store.h"
+#include "server/commands/checkpointing.h"
+#include "server/durability/checkpoint_load.h"
 #include "server/commands/server.h"
 #include "server/commands/slow.h"
 #include "server/commands/statistics.h"
@@ -59,6 +62,23 @@ struct net_limits boot_config_net_limits(const struct server *server)
     return limits;
 }
 
+/* As the checkpoint says that the server goes on from. */
+static int open_store(struct server *server, const struct spill_options *options,
+                      const struct spill_hooks *hooks)
+{
+    char why[SPILL_WHY_BYTES] = "";
+    int rc =
+        spill_store_open(server->os, server->io, options, hooks,
+                         checkpoint_load_state(server->checkpointing->load), &server->store, why);
+
+    if (rc < 0)
+        log_write(server->log, LOG_WARNING, "The lists' file in %s cannot be opened: %s",
+                  options->directory, why[0] ? why : strerror(-rc));
+    else
+        server->checkpointing->must_keep_store = true;
+    return rc;
+}
+
 int boot_config_store(struct server *server, struct os *os, const char *path,
                       const struct spill_hooks *hooks)
 {
@@ -74,6 +94,7 @@ int boot_config_store(struct server *server, struct os *os, const char *path,
 
     if (rc < 0) return rc;
     server->os = os;
+    if (server->checkpointing->load) return open_store(server, &options, hooks);
     return spill_store_create(os, server->io, &options, hooks, &server->store);
 }
 

@@ -6,10 +6,12 @@
 #include <string.h>
 
 #include "modules/base/log.h"
+#include "server/commands/checkpointing.h"
 #include "server/commands/effect.h"
 #include "server/commands/loading.h"
 #include "server/commands/server.h"
 #include "server/config/config.h"
+#include "server/durability/checkpoint_load.h"
 #include "server/durability/oplog.h"
 
 static enum oplog_fsync fsync_of(const struct config *config)
@@ -61,10 +63,19 @@ static void tell(const struct server *server, const char *path, int rc,
                   (unsigned long long)report->dropped_segment_count);
 }
 
+/* The log had been synced so far when the checkpoint became complete. */
+static uint64_t checkpoint_position(const struct server *server)
+{
+    const struct checkpoint_load *load = server->checkpointing->load;
+
+    return load ? checkpoint_load_head(load)->log_position : 0;
+}
+
 static int open_log(struct server *server, struct os *os, const char *path)
 {
     struct oplog_options options = { .path = path,
                                      .fsync = fsync_of(server->config),
+                                     .synced_position = checkpoint_position(server),
                                      .on_progress = effect_log_moved,
                                      .context = server };
     struct journal_report report;
@@ -73,18 +84,20 @@ static int open_log(struct server *server, struct os *os, const char *path)
     tell(server, path, rc, &report);
     if (rc < 0) return rc;
     server->log_cut_bytes = report.cut_bytes;
-    return loading_begin(server, 0);
+    return 0;
 }
 
 int boot_log_open(struct server *server, struct os *os)
 {
     char *path;
-    int rc;
+    int rc = 0;
 
-    if (!server->config->appendonly) return 0;
-    path = log_path(server->config->dir);
-    rc = path ? open_log(server, os, path) : -ENOMEM;
-    free(path);
+    if (server->config->appendonly) {
+        path = log_path(server->config->dir);
+        rc = path ? open_log(server, os, path) : -ENOMEM;
+        free(path);
+    }
+    if (rc == 0 && (server->oplog || server->checkpointing->load)) rc = loading_begin(server);
     return rc;
 }
 

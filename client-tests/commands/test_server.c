@@ -3,6 +3,7 @@
  */
 #include "client-tests/lib/clock.h"
 #include "client-tests/lib/expect.h"
+#include "client-tests/lib/observe.h"
 #include "client-tests/lib/suite.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -322,13 +323,22 @@ START_TEST(a_monitor_is_told_once_and_not_of_its_own_reset)
 }
 END_TEST
 
-START_TEST(nothing_claims_to_have_saved)
+START_TEST(saving_answers_as_redis_does)
 {
-    static const char *const commands[] = { "SAVE", "BGSAVE", "BGSAVE SCHEDULE", "BGREWRITEAOF",
-                                            "LASTSAVE" };
+    struct wire *wires[] = { wire, redis_wire };
 
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-        expect_error(wire, "ERR Nothing can be saved", commands[i]);
+    for (int i = 0; i < 2; i++) {
+        expect_ok(wires[i], "SAVE");
+        ck_assert_int_gt(ask_integer(wires[i], "LASTSAVE"), 1700000000);
+        expect_error(wires[i], "ERR syntax error", "BGSAVE NOW");
+        expect_error(wires[i], "ERR wrong number of arguments for 'save' command", "SAVE x");
+        expect_text(wires[i], "Background saving started", "BGSAVE SCHEDULE");
+        info_wait(wires[i], "rdb_bgsave_in_progress", 0);
+        expect_text(wires[i], "Background append only file rewriting started", "BGREWRITEAOF");
+        info_wait(wires[i], "aof_rewrite_in_progress", 0);
+        ck_assert_int_eq(info_number(wires[i], "rdb_changes_since_last_save"), 0);
+        ck_assert_int_eq(info_number(wires[i], "rdb_saves"), 2);
+    }
 }
 END_TEST
 
@@ -352,6 +362,6 @@ int main(void)
     tcase_add_test(tcase, lolwut_ends_with_the_version);
     tcase_add_test(tcase, replication_is_that_of_a_master_alone);
     tcase_add_test(tcase, a_monitor_is_told_once_and_not_of_its_own_reset);
-    tcase_add_test(tcase, nothing_claims_to_have_saved);
+    tcase_add_test(tcase, saving_answers_as_redis_does);
     return suite_run(suite);
 }

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "modules/base/clock.h"
+#include "modules/spill/persist.h"
+#include "server/commands/checkpointing.h"
 #include "server/commands/info_constant.h"
 #include "server/commands/importing.h"
 #include "server/commands/info_text.h"
@@ -71,6 +73,76 @@ static void log_fields(struct server *server, struct info_text *text)
                                : "");
 }
 
+static long long current_s(const struct checkpoint_info *info, enum checkpoint_kind kind)
+{
+    if (!checkpoint_is_in_progress(info, kind)) return -1;
+    if (info->step == CHECKPOINT_IDLE || info->step == CHECKPOINT_WANTED) return 0;
+    return (clock_realtime_ms() - info->began_ms) / 1000;
+}
+
+static long long took_s(const struct checkpoint_info *info, enum checkpoint_kind kind)
+{
+    return info->took_ms[kind] < 0 ? -1 : info->took_ms[kind] / 1000;
+}
+
+static const char *status(const struct checkpoint_info *info, enum checkpoint_kind kind)
+{
+    return info->has_failed[kind] ? "err" : "ok";
+}
+
+/* Redis's fields for its snapshots and rewritten logs, of checkpoints. */
+static void save_fields(const struct server *server, const struct checkpoint_info *info,
+                        struct info_text *text)
+{
+    bool is_saving = info->step >= CHECKPOINT_SAVING;
+
+    info_add(text,
+             "rdb_changes_since_last_save:%llu\r\nrdb_last_save_time:%lld\r\n"
+             "rdb_bgsave_in_progress:%d\r\nrdb_last_bgsave_status:%s\r\n"
+             "rdb_last_bgsave_time_sec:%lld\r\nrdb_current_bgsave_time_sec:%lld\r\n"
+             "rdb_saves:%llu\r\nrdb_last_load_keys_loaded:%llu\r\n"
+             "current_save_keys_processed:%llu\r\ncurrent_save_keys_total:%llu\r\n",
+             (ull)(keyspace_change_count(server->keyspace) - info->changes),
+             (long long)((info->completed_ms ? info->completed_ms : server->started_at_ms) / 1000),
+             checkpoint_is_in_progress(info, CHECKPOINT_AS_SAVE), status(info, CHECKPOINT_AS_SAVE),
+             took_s(info, CHECKPOINT_AS_SAVE), current_s(info, CHECKPOINT_AS_SAVE),
+             (ull)info->complete_counts[CHECKPOINT_AS_SAVE],
+             (ull)server->checkpointing->loaded_key_count, is_saving ? (ull)info->keys_saved : 0,
+             is_saving ? (ull)info->keys_total : 0);
+    info_add(text,
+             "aof_rewrite_in_progress:%d\r\naof_rewrite_scheduled:%d\r\n"
+             "aof_last_rewrite_time_sec:%lld\r\naof_current_rewrite_time_sec:%lld\r\n"
+             "aof_last_bgrewrite_status:%s\r\naof_rewrites:%llu\r\n"
+             "aof_rewrites_consecutive_failures:%llu\r\n",
+             checkpoint_is_in_progress(info, CHECKPOINT_AS_REWRITE),
+             checkpoint_is_scheduled(info, CHECKPOINT_AS_REWRITE),
+             took_s(info, CHECKPOINT_AS_REWRITE), current_s(info, CHECKPOINT_AS_REWRITE),
+             status(info, CHECKPOINT_AS_REWRITE), (ull)info->complete_counts[CHECKPOINT_AS_REWRITE],
+             (ull)info->failed_in_a_row);
+}
+
+static void checkpoint_fields(struct server *server, const struct checkpoint_info *info,
+                              struct info_text *text)
+{
+    static const char *const steps[] = { "idle",    "wanted",   "saving",  "syncing",
+                                         "writing", "cleaning", "aborting" };
+    struct spill_persist_info store;
+
+    spill_persist_info(server->store, &store);
+    info_add(text,
+             "checkpoint_state:%s\r\ncheckpoint_number:%llu\r\ncheckpoint_position:%llu\r\n"
+             "checkpoint_file_bytes:%llu\r\ncheckpoint_log_bytes:%llu\r\n"
+             "checkpoint_written_bytes:%llu\r\ncheckpoint_memory:%llu\r\n"
+             "checkpoint_lists_pending:%llu\r\ncheckpoint_lists_written_bytes:%llu\r\n"
+             "checkpoint_deferred_bytes:%llu\r\ncheckpoint_suspect_bytes:%llu\r\n"
+             "checkpoint_last_error:%s%s%s\r\n",
+             steps[info->step], (ull)info->number, (ull)info->position, (ull)info->file_bytes,
+             (ull)info->log_bytes, (ull)info->written_bytes, (ull)info->memory_bytes,
+             (ull)store.pending_saves, (ull)store.saved_bytes, (ull)store.deferred_bytes,
+             (ull)store.suspect_bytes, info->failed_step, info->error ? ": " : "",
+             info->error ? strerror(-info->error) : "");
+}
+
 static bool is_writable(const struct server *server)
 {
     return !server->oplog || (!oplog_error(server->oplog) && !oplog_room_error(server->oplog));
@@ -78,13 +150,16 @@ static bool is_writable(const struct server *server)
 
 void info_persistence_section(struct server *server, struct info_text *text)
 {
+    struct checkpoint_info info;
+
+    checkpoint_get_info(server->checkpointing->checkpoint, &info);
     info_add(text,
-             "loading:%d\r\nasync_loading:0\r\nrdb_changes_since_last_save:%llu\r\n"
-             "rdb_last_save_time:%lld\r\n%saof_enabled:%d\r\naof_last_write_status:%s\r\n",
-             server->loading != NULL, (ull)keyspace_change_count(server->keyspace),
-             (long long)(server->started_at_ms / 1000), info_constant_persistence,
-             server->oplog != NULL, is_writable(server) ? "ok" : "err");
+             "loading:%d\r\nasync_loading:0\r\n%saof_enabled:%d\r\naof_last_write_status:%s\r\n",
+             server->loading != NULL, info_constant_persistence, server->oplog != NULL,
+             is_writable(server) ? "ok" : "err");
+    save_fields(server, &info, text);
     importing_info(server, text);
     log_fields(server, text);
+    checkpoint_fields(server, &info, text);
     loading_fields(server, text);
 }

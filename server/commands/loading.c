@@ -11,10 +11,12 @@
 #include "modules/pool/chain.h"
 #include "modules/pool/pool.h"
 #include "modules/spill/store.h"
+#include "server/commands/checkpointing.h"
 #include "server/commands/command.h"
 #include "server/commands/effect.h"
 #include "server/commands/server.h"
 #include "server/commands/table.h"
+#include "server/durability/checkpoint_load.h"
 #include "server/durability/oplog.h"
 #include "server/durability/replay.h"
 #include "server/keyspace/keyspace.h"
@@ -29,7 +31,9 @@ enum {
 
 struct loading {
     struct server *server;
-    struct replay *replay;
+    struct checkpoint_load *load;         /* goes first; NULL when it is done */
+    struct replay *replay;                /* NULL: there is no log */
+    uint64_t checkpoint_number, position; /* 0: none */
     struct pool *pool;
     struct chain output;
     struct reply reply;
@@ -108,12 +112,15 @@ static void between_frames(void *context)
 /* ---- all of them ------------------------------------------------------------------------------
  */
 
-static int make(struct loading *loading, uint64_t position)
+static int make(struct loading *loading)
 {
     struct replay_options options = {
-        .position = position, .apply = apply, .between = between_frames, .context = loading
+        .position = loading->position, .apply = apply, .between = between_frames, .context = loading
     };
-    int rc = pool_create(REPLY_POOL_BYTES, &loading->pool);
+    int rc;
+
+    if (!loading->server->oplog) return 0;
+    rc = pool_create(REPLY_POOL_BYTES, &loading->pool);
 
     if (rc < 0) return rc;
     chain_init(&loading->output, loading->pool);
@@ -123,13 +130,25 @@ static int make(struct loading *loading, uint64_t position)
 
 static void destroy(struct loading *loading)
 {
+    checkpoint_load_close(loading->load);
     replay_close(loading->replay);
     if (loading->pool) chain_clear(&loading->output);
     pool_destroy(loading->pool);
     free(loading);
 }
 
-int loading_begin(struct server *server, uint64_t position)
+static void take_checkpoint(struct loading *loading)
+{
+    struct checkpointing *state = loading->server->checkpointing;
+
+    if (!state->load) return;
+    loading->load = state->load;
+    state->load = NULL;
+    loading->checkpoint_number = checkpoint_load_head(loading->load)->number;
+    loading->position = checkpoint_load_head(loading->load)->log_position;
+}
+
+int loading_begin(struct server *server)
 {
     struct loading *loading = calloc(1, sizeof(*loading));
     int rc = -ENOMEM;
@@ -137,11 +156,14 @@ int loading_begin(struct server *server, uint64_t position)
     if (loading) {
         loading->server = server;
         loading->started_at_ms = clock_realtime_ms();
-        rc = make(loading, position);
+        take_checkpoint(loading);
+        rc = make(loading);
     }
     if (rc < 0) {
-        log_write(server->log, LOG_WARNING, "The operation log %s cannot be read: %s",
-                  oplog_path(server->oplog), strerror(-rc));
+        log_write(server->log, LOG_WARNING,
+                  "The operation log cannot be read from position %llu on%s: %s",
+                  (unsigned long long)(loading ? loading->position : 0),
+                  loading && loading->load ? ", where the checkpoint ends" : "", strerror(-rc));
         if (loading) destroy(loading);
         return rc;
     }
@@ -150,24 +172,36 @@ int loading_begin(struct server *server, uint64_t position)
     return 0;
 }
 
+static void tell_of_replay(const struct loading *loading)
+{
+    int64_t took_ms = clock_realtime_ms() - loading->started_at_ms;
+    struct replay_progress progress;
+
+    if (!loading->replay) return;
+    replay_get_progress(loading->replay, &progress);
+    log_write(loading->server->log, LOG_NOTICE,
+              "DB loaded from the operation log: %llu commands, %llu bytes, %lld.%03lld seconds",
+              (unsigned long long)progress.command_count, (unsigned long long)progress.loaded_bytes,
+              (long long)(took_ms / 1000), (long long)(took_ms % 1000));
+}
+
+static void tell_of_failure(const struct loading *loading)
+{
+    log_write(loading->server->log, LOG_WARNING,
+              "The %s cannot be %s, and the server does not start on what is not complete: %s",
+              loading->load ? "checkpoint" : "operation log", loading->load ? "loaded" : "replayed",
+              loading->load ? checkpoint_load_error(loading->load) : replay_error(loading->replay));
+}
+
 static void end(struct server *server, int rc)
 {
     struct loading *loading = server->loading;
-    struct replay_progress progress;
-    int64_t took_ms = clock_realtime_ms() - loading->started_at_ms;
+    uint64_t position = loading->position;
 
-    replay_get_progress(loading->replay, &progress);
     if (rc < 0)
-        log_write(server->log, LOG_WARNING,
-                  "The operation log cannot be replayed, and the server does not start on what is "
-                  "not complete: %s",
-                  replay_error(loading->replay));
+        tell_of_failure(loading);
     else
-        log_write(
-            server->log, LOG_NOTICE,
-            "DB loaded from the operation log: %llu commands, %llu bytes, %lld.%03lld seconds",
-            (unsigned long long)progress.command_count, (unsigned long long)progress.loaded_bytes,
-            (long long)(took_ms / 1000), (long long)(took_ms % 1000));
+        tell_of_replay(loading);
     destroy(loading);
     server->loading = NULL;
     keyspace_set_now(server->keyspace, loop_now_ms(server->loop));
@@ -178,11 +212,46 @@ static void end(struct server *server, int rc)
         return;
     }
     server->effects->oplog = server->oplog;
+    if (server->oplog && position > 0) oplog_trim(server->oplog, position);
+}
+
+/* The checkpoint is loaded; the log goes on from it. */
+static void end_checkpoint(struct loading *loading)
+{
+    int64_t took_ms = clock_realtime_ms() - loading->started_at_ms;
+    struct checkpoint_load_progress progress;
+    struct server *server = loading->server;
+
+    checkpoint_load_get_progress(loading->load, &progress);
+    log_write(server->log, LOG_NOTICE,
+              "DB loaded from checkpoint %llu: %llu keys, %llu bytes, %lld.%03lld seconds",
+              (unsigned long long)loading->checkpoint_number,
+              (unsigned long long)progress.key_count, (unsigned long long)progress.total_bytes,
+              (long long)(took_ms / 1000), (long long)(took_ms % 1000));
+    server->checkpointing->loaded_key_count = progress.key_count;
+    checkpoint_loaded(server->checkpointing->checkpoint, loading->checkpoint_number,
+                      loading->position, progress.total_bytes);
+    checkpoint_load_close(loading->load);
+    loading->load = NULL;
+}
+
+/* As replay_step. */
+static int go_on(struct loading *loading, uint64_t limit_us)
+{
+    struct server *server = loading->server;
+    int rc;
+
+    if (loading->load) {
+        rc = checkpoint_load_step(loading->load, server->keyspace, server->store, limit_us);
+        if (rc != 0) return rc;
+        end_checkpoint(loading);
+    }
+    return loading->replay ? replay_step(loading->replay, limit_us) : 0;
 }
 
 bool loading_step(struct server *server)
 {
-    int rc = replay_step(server->loading->replay, SLICE_US);
+    int rc = go_on(server->loading, SLICE_US);
 
     if (rc == 1) return true;
     end(server, rc);
@@ -196,7 +265,7 @@ int loading_run(struct server *server)
     int rc;
 
     do {
-        rc = replay_step(server->loading->replay, UINT64_MAX);
+        rc = go_on(server->loading, UINT64_MAX);
     } while (rc == 1);
     end(server, rc);
     return rc;
@@ -211,13 +280,16 @@ void loading_abandon(struct server *server)
 
 bool loading_get_info(const struct server *server, struct loading_info *out_info)
 {
-    struct replay_progress progress;
+    const struct loading *loading = server->loading;
+    struct checkpoint_load_progress load = { 0 };
+    struct replay_progress replay = { 0 };
 
-    if (!server->loading) return false;
-    replay_get_progress(server->loading->replay, &progress);
-    *out_info = (struct loading_info){ .started_at_ms = server->loading->started_at_ms,
-                                       .total_bytes = progress.total_bytes,
-                                       .loaded_bytes = progress.loaded_bytes,
-                                       .command_count = progress.command_count };
+    if (!loading) return false;
+    if (loading->load) checkpoint_load_get_progress(loading->load, &load);
+    if (loading->replay) replay_get_progress(loading->replay, &replay);
+    *out_info = (struct loading_info){ .started_at_ms = loading->started_at_ms,
+                                       .total_bytes = load.total_bytes + replay.total_bytes,
+                                       .loaded_bytes = load.loaded_bytes + replay.loaded_bytes,
+                                       .command_count = replay.command_count };
     return true;
 }

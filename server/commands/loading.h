@@ -1,5 +1,6 @@
-/* loading.h - the operation log done again: at the start in slices between turns, while clients get
- * -LOADING; by DEBUG LOADAOF in one go.
+/* loading.h - what there was before: the newest checkpoint, and the operation log from there on,
+ * done again. At the start in slices between turns, while clients get -LOADING; by DEBUG LOADAOF in
+ * one go.
  *
  * Each command runs through its ordinary handler, without a client: what was accepted once is
  * accepted, whatever the limits are now; nothing expires on its own, reads wait for the disk. Loop
@@ -11,9 +12,10 @@
 
 struct server;
 
-/* Begins at a position of the log (0: its start). The keyspace is empty, or as a checkpoint left
- * it. Until it has ended nothing is logged. A negative errno was logged. */
-int loading_begin(struct server *server, uint64_t position);
+/* Begins with server->checkpointing->load, if there is one, and goes on with the log from its
+ * position (else from the start), if there is one. The keyspace is empty. Until it has ended
+ * nothing is logged. A negative errno was logged. */
+int loading_begin(struct server *server);
 /* Goes on for a slice. True: there is more. A log that cannot be replayed stops the server. */
 bool loading_step(struct server *server);
 /* Goes on to the end: 0, or a negative errno, and then the server stops. */

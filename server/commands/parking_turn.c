@@ -4,6 +4,7 @@
 
 #include "modules/base/clock.h"
 #include "modules/spill/store.h"
+#include "server/commands/checkpointing.h"
 #include "server/commands/effect.h"
 #include "server/commands/server.h"
 #include "server/net/loop.h"
@@ -25,6 +26,7 @@ void parking_run_granted(struct server *server)
     while ((ticket = claims_next_granted(server->claims))) {
         struct parked_call *parked = ticket->owner;
 
+        if (!parked) continue; /* a checkpoint's: it looks for itself */
         parking_dequeue(server->parking, parked);
         parking_attempt(parked, true);
     }
@@ -142,7 +144,10 @@ static void expire_blocked(struct server *server)
 /* A call's turn has come, and it was not run yet. */
 static bool has_granted(const struct server *server)
 {
-    return server->parking->counts[PARKED_QUEUED] > claims_waiting_count(server->claims);
+    uint64_t waiting = claims_waiting_count(server->claims);
+
+    return server->parking->counts[PARKED_QUEUED] >
+           waiting - checkpointing_waits_for_claims(server);
 }
 
 static bool has_work(const struct server *server)

@@ -1,18 +1,20 @@
 #include "server/commands/part_counters.h"
 
+#include <string.h>
+
 #include "modules/spill/store.h"
 #include "server/commands/server.h"
 #include "server/commands/statistics.h"
 #include "server/keyspace/keyspace.h"
 
-static struct part_counters since_start(const struct server *server)
+void part_counters_since_start(const struct server *server, struct part_counters *out_counters)
 {
     struct keyspace_info keyspace;
     struct spill_store_info spill;
 
     keyspace_info(server->keyspace, &keyspace);
     spill_store_info(server->store, &spill);
-    return (struct part_counters){
+    *out_counters = (struct part_counters){
         .expired_keys = keyspace.expired_keys,
         .evicted_chunks = spill.evicted_chunks,
         .evicted_bytes = spill.evicted_bytes,
@@ -32,8 +34,10 @@ static struct part_counters since_start(const struct server *server)
 
 void part_counters_since_reset(const struct server *server, struct part_counters *out_counters)
 {
-    const struct part_counters now = since_start(server), then = server->statistics->at_reset;
+    const struct part_counters then = server->statistics->at_reset;
+    struct part_counters now;
 
+    part_counters_since_start(server, &now);
     *out_counters = (struct part_counters){
         .expired_keys = now.expired_keys - then.expired_keys,
         .evicted_chunks = now.evicted_chunks - then.evicted_chunks,
@@ -54,5 +58,21 @@ void part_counters_since_reset(const struct server *server, struct part_counters
 
 void part_counters_reset(struct server *server)
 {
-    server->statistics->at_reset = since_start(server);
+    part_counters_since_start(server, &server->statistics->at_reset);
+}
+
+/* Counts may have fallen; differences wrap, and come out right all the same. */
+void part_counters_carry(struct server *server, const struct part_counters *before)
+{
+    enum { COUNTS = sizeof(*before) / sizeof(uint64_t) };
+    uint64_t old[COUNTS], new[COUNTS], reset[COUNTS];
+    struct part_counters now;
+
+    part_counters_since_start(server, &now);
+    memcpy(old, before, sizeof(old));
+    memcpy(new, &now, sizeof(new));
+    memcpy(reset, &server->statistics->at_reset, sizeof(reset));
+    for (size_t i = 0; i < COUNTS; i++)
+        reset[i] += new[i] - old[i];
+    memcpy(&server->statistics->at_reset, reset, sizeof(reset));
 }

@@ -18,5 +18,9 @@ struct part_counters {
 
 /* Since the last reset. */
 void part_counters_since_reset(const struct server *server, struct part_counters *out_counters);
+/* Since the engines were made. */
+void part_counters_since_start(const struct server *server, struct part_counters *out_counters);
+/* Another store has taken the place of the one that counted before: what is shown goes on. */
+void part_counters_carry(struct server *server, const struct part_counters *before);
 void part_counters_reset(struct server *server);
 #endif

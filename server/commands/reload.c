@@ -1,48 +1,108 @@
 /* reload.c - the whole way that a restart goes, without one: the log is synced, the keyspace
- * emptied, the log replayed. For tests, which compare before and after; the server stands still
+ * emptied, the newest checkpoint loaded, the log replayed; for DEBUG RELOAD after a checkpoint of
+ * what there is now. For tests, which compare before and after; the server stands still
  * meanwhile. */
 #include "server/commands/reload.h"
 
 #include <errno.h>
 #include <string.h>
 
+#include "server/commands/checkpointing.h"
 #include "server/commands/handlers.h"
 #include "server/commands/loading.h"
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
+#include "server/config/config.h"
+#include "server/durability/checkpoint_load.h"
 #include "server/durability/oplog.h"
 #include "server/keyspace/keyspace.h"
+#include "server/net/loop.h"
 
 bool reload_is_asked(const struct call *call)
 {
     return call->command->handler == debug_debug && call->argument_count == 2 &&
-           slice_is(call->arguments[1], "LOADAOF");
+           (slice_is(call->arguments[1], "LOADAOF") || slice_is(call->arguments[1], "RELOAD"));
 }
 
-static int reload(struct server *server)
+static void drop_keys(struct server *server)
 {
-    int rc = oplog_sync_now(server->oplog);
-
-    if (rc < 0) return rc;
     for (unsigned i = 0; i < keyspace_database_count(server->keyspace); i++)
         keyspace_flush(server->keyspace, i);
-    rc = loading_begin(server, 0);
-    return rc < 0 ? rc : loading_run(server);
+    while (keyspace_rehash_step(server->keyspace, UINT32_MAX))
+        ;
+}
+
+/* From here on an error leaves nothing to go on with. */
+static int start_anew(struct server *server)
+{
+    struct checkpointing *state = server->checkpointing;
+    int rc;
+
+    drop_keys(server);
+    rc = checkpoint_load_open(server->os, server->config->dir, &state->load);
+    if (rc >= 0) rc = state->reopen_store(server);
+    if (rc == 0 && (server->oplog || state->load)) {
+        rc = loading_begin(server);
+        if (rc == 0) rc = loading_run(server);
+    }
+    if (rc == 0) return 0;
+    server->has_failed = true;
+    server->is_stopping = true;
+    loop_stop(server->loop);
+    return rc;
+}
+
+/* Nothing else is under way: all keys are claimed. */
+static int reload(struct server *server, bool saves)
+{
+    struct checkpoint *checkpoint = server->checkpointing->checkpoint;
+    int rc;
+
+    rc = server->oplog ? oplog_sync_now(server->oplog) : 0;
+    if (rc < 0) return rc;
+    if (saves) {
+        (void)checkpoint_request(checkpoint, CHECKPOINT_AS_SAVE);
+        server->checkpointing->must_keep_store = true;
+    }
+    rc = checkpoint_wait(checkpoint);
+    return rc < 0 && saves ? rc : start_anew(server);
+}
+
+/* Answers under way hold parts of lists. */
+static bool may_reload(struct call *call)
+{
+    if (call->in_transaction)
+        (void)call_errorf(call, "ERR DEBUG %.*s inside a transaction would lose what it did",
+                          (int)call->arguments[1].size, (const char *)call->arguments[1].bytes);
+    else if (parking_count(call->server->parking, PARKED_STREAMING) > 0)
+        (void)call_error(call, "ERR Large answers are being sent: try again");
+    else
+        return true;
+    return false;
+}
+
+static int run(struct call *call, bool saves)
+{
+    int rc;
+
+    if (!may_reload(call)) return 0;
+    if (!parking_can_suspend(call->server->parking)) return -EAGAIN; /* claims everything */
+    rc = reload(call->server, saves);
+    if (rc < 0)
+        return call_errorf(call, "ERR Error trying to load the %s, check server logs: %s",
+                           saves ? "checkpoint" : "log", strerror(-rc));
+    reply_ok(call->reply);
+    return 0;
 }
 
 int reload_log(struct call *call)
 {
-    struct server *server = call->server;
-    int rc;
+    if (!call->server->oplog)
+        return call_error(call, "ERR There is no log to load: appendonly is no");
+    return run(call, false);
+}
 
-    if (!server->oplog) return call_error(call, "ERR There is no log to load: appendonly is no");
-    if (call->in_transaction)
-        return call_error(call, "ERR DEBUG LOADAOF inside a transaction would lose what it did");
-    if (!parking_can_suspend(server->parking)) return -EAGAIN; /* claims everything on the way */
-    rc = reload(server);
-    if (rc < 0)
-        return call_errorf(call, "ERR Error trying to load the log, check server logs: %s",
-                           strerror(-rc));
-    reply_ok(call->reply);
-    return 0;
+int reload_checkpoint(struct call *call)
+{
+    return run(call, true);
 }

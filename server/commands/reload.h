@@ -1,4 +1,6 @@
-/* reload.h - DEBUG LOADAOF: everything in memory is dropped and recovered from the log. */
+/* reload.h - DEBUG LOADAOF, DEBUG RELOAD: everything in memory is dropped and recovered from the
+ * disk.
+ */
 #ifndef SERVER_COMMANDS_RELOAD_H
 #define SERVER_COMMANDS_RELOAD_H
 #include "server/commands/command.h"
@@ -7,4 +9,6 @@
 bool reload_is_asked(const struct call *call);
 /* DEBUG LOADAOF, as a handler. */
 int reload_log(struct call *call);
+/* DEBUG RELOAD, likewise: a checkpoint is made first. */
+int reload_checkpoint(struct call *call);
 #endif

@@ -11,6 +11,7 @@ struct server {
     struct loop *loop;
     struct net *net;
     struct os *os;
+    const char *spill_path; /* DIR/spill */
     struct io *io;
     struct log *log;
     struct config *config;
@@ -21,18 +22,19 @@ struct server {
     struct spill_store *store;
     struct fiber_pool *fibers;
 
-    struct command_table *table;   /* table.h */
-    struct parking *parking;       /* parking.h: calls that wait */
-    struct memory *memory;         /* observe/memory.h: who holds how much, and the budget */
-    struct monitors *monitors;     /* monitor.h */
-    struct statistics *statistics; /* statistics.h: what dispatch counts */
-    struct slowlog *slowlog;       /* observe/slowlog.h */
-    struct latency *latency;       /* observe/latency.h */
-    struct effects *effects;       /* effect.h: what calls leave in the operation log */
-    struct oplog *oplog;           /* durability/oplog.h; NULL: appendonly no */
-    struct loading *loading;       /* loading.h; NULL: nothing is being loaded */
-    struct importing *importing;   /* importing.h; NULL: no import is under way */
-    const char *import_path;       /* --import, until it begins; NULL: none */
+    struct command_table *table;         /* table.h */
+    struct parking *parking;             /* parking.h: calls that wait */
+    struct memory *memory;               /* observe/memory.h: who holds how much, and the budget */
+    struct monitors *monitors;           /* monitor.h */
+    struct statistics *statistics;       /* statistics.h: what dispatch counts */
+    struct slowlog *slowlog;             /* observe/slowlog.h */
+    struct latency *latency;             /* observe/latency.h */
+    struct effects *effects;             /* effect.h: what calls leave in the operation log */
+    struct oplog *oplog;                 /* durability/oplog.h; NULL: appendonly no */
+    struct checkpointing *checkpointing; /* checkpointing.h */
+    struct loading *loading;             /* loading.h; NULL: nothing is being loaded */
+    struct importing *importing;         /* importing.h; NULL: no import is under way */
+    const char *import_path;             /* --import, until it begins; NULL: none */
 
     /* CLIENT PAUSE: until when (loop_now_us), 0: no pause. */
     uint64_t paused_until_us;

@@ -3,6 +3,7 @@
 
 #include "modules/base/clock.h"
 #include "modules/spill/store.h"
+#include "server/commands/checkpointing.h"
 #include "server/commands/effect.h"
 #include "server/commands/importing.h"
 #include "server/commands/loading.h"
@@ -69,6 +70,7 @@ bool turn_end(void *context)
     has_more = keyspace_expire_due(server->keyspace, EXPIRE_KEYS_A_TURN) == EXPIRE_KEYS_A_TURN;
     server->statistics->expiry_caps += has_more;
     if (parking_run(server)) has_more = true;
+    if (checkpointing_turn(server)) has_more = true;
     if (spill_store_tick(server->store, SPILL_SLICE_US)) has_more = true;
     if (keyspace_rehash_step(server->keyspace, REHASH_BUCKETS_A_TURN)) has_more = true;
     look_at_memory(server);

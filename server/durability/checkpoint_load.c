@@ -121,17 +121,22 @@ static void free_bytes(const uint8_t *small, uint8_t *bytes)
 
 static int load_string(struct checkpoint_load *load, uint64_t size, struct value **out_value)
 {
+    struct value *value = NULL;
     uint8_t *bytes;
     int rc;
     if (size <= SMALL_BYTES) {
         rc = checkpoint_reader_read(load->reader, load->value, size);
         return rc < 0 ? rc : string_value_create(slice_of(load->value, size), out_value);
     }
-    rc = string_value_create_unset(size, &bytes, out_value);
+    rc = string_value_create_unset(size, &bytes, &value);
     if (rc < 0) return rc;
     rc = checkpoint_reader_read(load->reader, bytes, size);
-    if (rc < 0) (*out_value)->type->destroy(*out_value);
-    return rc;
+    if (rc < 0) {
+        value->type->destroy(value);
+        return rc;
+    }
+    *out_value = value;
+    return 0;
 }
 
 static int load_list(struct checkpoint_load *load, struct spill_store *store, uint64_t size,

@@ -179,8 +179,9 @@ void oplog_start_sync(struct oplog *oplog)
     if (oplog->sync_goal == 0 && has_unsynced(oplog) && !oplog_error(oplog)) start_sync(oplog);
 }
 
-bool oplog_is_settled(const struct oplog *oplog)
+bool oplog_is_settled(struct oplog *oplog)
 {
+    (void)oplog_end_batch(oplog); /* a failure is told by the next commit */
     return !oplog->kept_head;
 }
 

@@ -73,8 +73,9 @@ int64_t oplog_wait_us(const struct oplog *oplog, uint64_t now_us);
 void oplog_hurry(struct oplog *oplog);
 /* The same whatever appendfsync is: begins now, unless one is under way. */
 void oplog_start_sync(struct oplog *oplog);
-/* True: all that took effect has its place in the log. */
-bool oplog_is_settled(const struct oplog *oplog);
+/* True: all that took effect has its place in the log; false: some of it is kept in memory until
+ * there is room. */
+bool oplog_is_settled(struct oplog *oplog);
 /* Waits until all that was appended is on the device: 0, or oplog_error. */
 int oplog_sync_now(struct oplog *oplog);
 

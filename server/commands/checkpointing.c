@@ -1,0 +1,253 @@
+#include "server/commands/checkpointing.h"
+
+#include <errno.h>
+
+#include "modules/base/clock.h"
+#include "modules/base/number.h"
+#include "modules/spill/persist.h"
+#include "server/commands/effect.h"
+#include "server/commands/parking.h"
+#include "server/commands/server.h"
+#include "server/config/config.h"
+#include "server/durability/checkpoint_load.h"
+#include "server/durability/oplog.h"
+#include "server/keyspace/keyspace.h"
+#include "server/net/loop.h"
+
+enum {
+    SLICE_US = 500,
+    PATIENCE_US = 20000,  /* for a moment without claims, before everything is claimed */
+    RETRY_MS = 5000,      /* after a failure, as Redis does */
+    PAUSE_MS = 1000,      /* between two that rules ask for */
+    PAUSE_TIMES_TOOK = 4, /* and so many times what the last one took */
+    DEFERRED_SHARE = 4,   /* of what the spill file holds: kept only for the last checkpoint */
+    DEFERRED_BYTES_MIN = 64 * 1024 * 1024,
+};
+
+/* ---- the log ----------------------------------------------------------------------------------
+ */
+
+static uint64_t log_position(void *context)
+{
+    const struct server *server = context;
+
+    return oplog_position(server->oplog);
+}
+
+static int log_sync(void *context, uint64_t position)
+{
+    struct server *server = context;
+    int rc = oplog_error(server->oplog);
+
+    if (rc < 0) return rc;
+    if (oplog_synced_position(server->oplog) >= position) return 1;
+    oplog_start_sync(server->oplog);
+    return 0;
+}
+
+static void log_trim(void *context, uint64_t position)
+{
+    const struct server *server = context;
+
+    oplog_trim(server->oplog, position);
+}
+
+static uint64_t log_distance(void *context, uint64_t position)
+{
+    const struct server *server = context;
+    struct oplog_info info;
+
+    oplog_get_info(server->oplog, &info);
+    return position ? oplog_distance(server->oplog, position, info.appended) : info.bytes;
+}
+
+struct checkpoint_log checkpointing_log(struct server *server)
+{
+    if (!server->oplog) return (struct checkpoint_log){ 0 };
+    return (struct checkpoint_log){ .position = log_position,
+                                    .sync = log_sync,
+                                    .trim = log_trim,
+                                    .distance = log_distance,
+                                    .context = server };
+}
+
+/* ---- beginning --------------------------------------------------------------------------------
+ */
+
+static void begin(struct checkpointing *state)
+{
+    state->wanted_since_us = 0;
+    state->must_keep_store = true;
+    checkpoint_begin(state->checkpoint);
+}
+
+/* What is not in the log yet has no position: P would lie before it. */
+static bool log_is_settled(const struct server *server)
+{
+    return !server->oplog || oplog_is_settled(server->oplog);
+}
+
+/* True: calls that queued behind our claim may go on. */
+static bool use_ticket(struct server *server)
+{
+    struct checkpointing *state = server->checkpointing;
+
+    if (!state->has_ticket || !state->ticket.is_granted) return false;
+    if (checkpoint_wants_to_begin(state->checkpoint) && log_is_settled(server)) begin(state);
+    state->has_ticket = false;
+    claims_release(server->claims, &state->ticket);
+    return true;
+}
+
+static void try_to_begin(struct server *server)
+{
+    struct checkpointing *state = server->checkpointing;
+    uint64_t now_us = loop_now_us(server->loop);
+
+    if (!checkpoint_wants_to_begin(state->checkpoint) || !log_is_settled(server)) return;
+    if (claims_count(server->claims) == 0) {
+        begin(state);
+        return;
+    }
+    if (state->wanted_since_us == 0) state->wanted_since_us = now_us;
+    if (state->has_ticket || now_us - state->wanted_since_us < PATIENCE_US) return;
+    state->has_ticket = claims_request_all(server->claims, &state->ticket) >= 0;
+}
+
+bool checkpointing_waits_for_claims(const struct server *server)
+{
+    const struct checkpointing *state = server->checkpointing;
+
+    return state->has_ticket && !state->ticket.is_granted;
+}
+
+bool checkpointing_turn(struct server *server)
+{
+    struct checkpointing *state = server->checkpointing;
+    struct checkpoint_info info;
+    bool has_more = use_ticket(server);
+
+    try_to_begin(server);
+    if (checkpoint_step(state->checkpoint, SLICE_US)) has_more = true;
+    checkpoint_get_info(state->checkpoint, &info);
+    if (info.ended_count != state->ended_count) {
+        state->ended_count = info.ended_count;
+        parking_wake(server);
+        has_more = true;
+    }
+    return has_more;
+}
+
+/* ---- waiting ----------------------------------------------------------------------------------
+ */
+
+int checkpointing_run(struct server *server, enum checkpoint_kind kind)
+{
+    struct checkpoint *checkpoint = server->checkpointing->checkpoint;
+    uint64_t turn = checkpoint_request(checkpoint, kind);
+    struct checkpoint_info info;
+
+    for (;;) {
+        int rc = parking_wait(server);
+
+        if (rc < 0) return rc;
+        checkpoint_get_info(checkpoint, &info);
+        if (info.ended_count >= turn) return info.error;
+    }
+}
+
+bool checkpointing_saves_at_end(const struct server *server)
+{
+    return !server->oplog && server->config->save.count >= 2;
+}
+
+void checkpointing_finish(struct server *server)
+{
+    struct checkpointing *state = server->checkpointing;
+
+    checkpoint_load_close(state->load);
+    state->load = NULL;
+    if (!state->checkpoint) return;
+    if (state->has_ticket) claims_release(server->claims, &state->ticket);
+    state->has_ticket = false;
+    if (checkpointing_saves_at_end(server) && server->is_stopping && !server->has_failed &&
+        !server->loading && !state->was_saved_at_end) {
+        (void)checkpoint_request(state->checkpoint, CHECKPOINT_AS_SAVE);
+        state->must_keep_store = true;
+        (void)checkpoint_wait(state->checkpoint); /* a failure was logged */
+    }
+    checkpoint_destroy(state->checkpoint);
+    state->checkpoint = NULL;
+}
+
+/* ---- rules ------------------------------------------------------------------------------------
+ */
+
+/* A pair of seconds and changes for each time that the data is to be saved: as Redis has it, and
+ * after a failure not before some seconds have passed. */
+static bool save_is_due(const struct config *config, const struct checkpoint_info *info,
+                        uint64_t changes, int64_t now_ms, int64_t saved_ms)
+{
+    for (size_t i = 0; i + 1 < config->save.count; i += 2) {
+        int64_t seconds, least;
+
+        if (!number_parse_int64(slice_of_string(config->save.words[i]), &seconds) ||
+            !number_parse_int64(slice_of_string(config->save.words[i + 1]), &least))
+            continue;
+        if (changes - info->changes >= (uint64_t)least && now_ms - saved_ms > seconds * 1000)
+            return true;
+    }
+    return false;
+}
+
+/* What a start would have to replay, beside what it would have to load. */
+static bool log_is_long(const struct config *config, const struct checkpoint_info *info)
+{
+    uint64_t percentage = (uint64_t)config->auto_aof_rewrite_percentage;
+
+    if (percentage == 0 || info->log_bytes < (uint64_t)config->auto_aof_rewrite_min_size_bytes)
+        return false;
+    return info->log_bytes / percentage >= info->file_bytes / 100;
+}
+
+/* Room on the disk that would be free if the last checkpoint were newer. */
+static bool much_is_deferred(const struct server *server)
+{
+    struct spill_persist_info persist;
+    struct spill_store_info store;
+
+    spill_persist_info(server->store, &persist);
+    if (persist.deferred_bytes == 0) return false;
+    if (spill_store_pressure(server->store) == SPILL_FULL) return true;
+    if (persist.deferred_bytes < DEFERRED_BYTES_MIN) return false;
+    spill_store_info(server->store, &store);
+    return persist.deferred_bytes >= store.disk_used_bytes / DEFERRED_SHARE;
+}
+
+static bool may_ask_now(const struct checkpoint_info *info, int64_t now_ms)
+{
+    int64_t took_ms = info->took_ms[info->kind], passed_ms = now_ms - info->completed_ms;
+
+    if (info->step != CHECKPOINT_IDLE) return false;
+    if (info->failed_ms && now_ms - info->failed_ms < RETRY_MS) return false;
+    if (info->completed_ms == 0) return true;
+    return passed_ms >= PAUSE_MS && passed_ms >= took_ms * PAUSE_TIMES_TOOK;
+}
+
+void checkpointing_look(struct server *server)
+{
+    struct checkpoint *checkpoint = server->checkpointing->checkpoint;
+    int64_t now_ms = clock_realtime_ms(), saved_ms;
+    struct checkpoint_info info;
+
+    if (server->loading) return;
+    checkpoint_get_info(checkpoint, &info);
+    if (!may_ask_now(&info, now_ms)) return;
+    saved_ms = info.completed_ms ? info.completed_ms : server->started_at_ms;
+    if (save_is_due(server->config, &info, keyspace_change_count(server->keyspace), now_ms,
+                    saved_ms))
+        (void)checkpoint_request(checkpoint, CHECKPOINT_AS_SAVE);
+    else if ((server->effects->oplog && log_is_long(server->config, &info)) ||
+             much_is_deferred(server))
+        (void)checkpoint_request(checkpoint, CHECKPOINT_AS_REWRITE);
+}

@@ -1,0 +1,47 @@
+/* checkpointing.h - when checkpoints are made (server/durability/checkpoint.h), and who waits for
+ * them.
+ *
+ * One begins at the end of a turn, when no call is half-way: at once when nobody holds a key, else
+ * by a claim on everything that is kept for an instant, as FLUSHALL's is. It is asked for by
+ * commands, and by rules: what the log has grown by, room that only waits for one, `save`. Loop
+ * thread only. */
+#ifndef SERVER_COMMANDS_CHECKPOINTING_H
+#define SERVER_COMMANDS_CHECKPOINTING_H
+#include "server/durability/checkpoint.h"
+#include "server/keyspace/claims.h"
+
+struct checkpoint_load;
+struct server;
+
+struct checkpointing {
+    struct checkpoint *checkpoint;
+    struct checkpoint_load *load; /* what the start goes on from, until that is done; or NULL */
+    uint64_t loaded_key_count;
+    /* Closes the store and opens it as load says, or makes it anew; keys are gone. For DEBUG. */
+    int (*reopen_store)(struct server *server);
+    bool must_keep_store;       /* a checkpoint on the disk refers to the store's file, or may */
+    struct claim_ticket ticket; /* on everything */
+    bool has_ticket;
+    bool was_saved_at_end;    /* SHUTDOWN has made a checkpoint, or was told not to */
+    uint64_t wanted_since_us; /* loop_now_us; 0: none is wanted */
+    uint64_t ended_count;     /* as of the last turn */
+};
+
+/* At the end of a turn: begins, goes on, wakes who waits. True: there is more to do at once. */
+bool checkpointing_turn(struct server *server);
+/* True: our claim on everything is among those that wait. */
+bool checkpointing_waits_for_claims(const struct server *server);
+/* A few times a second: asks for one when a rule says so. */
+void checkpointing_look(struct server *server);
+/* What the log is to a checkpoint; all NULL when there is none. */
+struct checkpoint_log checkpointing_log(struct server *server);
+/* In a fiber: asks for one of that kind and suspends it until that has ended. 0, -ECANCELED: the
+ * client has gone, or why it failed (checkpoint_get_info says at which step). */
+int checkpointing_run(struct server *server, enum checkpoint_kind kind);
+/* True: what there is is to be saved before the process ends, as `save` says so and there is no log
+ * that has it. */
+bool checkpointing_saves_at_end(const struct server *server);
+/* For the end of the process: no call is left. Saves what is to be saved, unless SHUTDOWN has seen
+ * to it. */
+void checkpointing_finish(struct server *server);
+#endif
