@@ -8,6 +8,7 @@
 #include "server/types/list.h"
 #include "server/types/string.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -161,6 +162,7 @@ static int add_key(struct checkpoint_load *load, struct keyspace *keyspace,
 {
     struct key *key;
     int rc = -EBADMSG;
+    assert(value);
     if (keyspace_find(keyspace, record->database, name))
         (void)checkpoint_reader_refuse(load->reader, "a key is there twice");
     else
