@@ -18,6 +18,7 @@
 #include "modules/base/endian.h"
 #include "modules/spill/checkpoint.h"
 #include "modules/spill/file_kept.h"
+#include "modules/spill/format.h"
 #include "modules/spill/root.h"
 #include "modules/spill/space_kept.h"
 #include "modules/spill/store_internal.h"
@@ -107,7 +108,7 @@ static size_t write_header(const struct spill_store *store, const struct state_w
 {
     store_u32le(at, STATE_MAGIC);
     store_u32le(at + 4, STATE_VERSION);
-    store_u32le(at + 8, store->chunk_bytes);
+    store_u32le(at + 8, store->chunk_bytes + SPILL_HEADER_BYTES);
     store_u32le(at + 12, writer->dead_count);
     store_u64le(at + 16, store->next_list);
     store_u64le(at + 24, store->next_generation);
@@ -248,6 +249,14 @@ int spill_store_open(struct os *os, struct io *io, const struct spill_options *o
     int rc = read_header(&state, &header, out_why);
 
     if (rc < 0) return rc;
+    if (chunk_bytes != header.chunk_bytes) {
+        if (out_why) {
+            (void)snprintf(out_why, SPILL_WHY_BYTES,
+                           "the spill file has chunks of %u bytes, not %u", header.chunk_bytes,
+                           chunk_bytes);
+        }
+        return -EINVAL;
+    }
     rc = spill_file_open(os, io, options->directory, options->disk_bytes_max, header.end_blocks,
                          &state, &file);
     if (rc < 0) return explain(out_why, rc);
@@ -255,15 +264,6 @@ int spill_store_open(struct os *os, struct io *io, const struct spill_options *o
     if (!store) {
         spill_file_close(file);
         return explain(out_why, -ENOMEM);
-    }
-    if (store->chunk_bytes != header.chunk_bytes) {
-        spill_store_close(store);
-        if (out_why) {
-            (void)snprintf(out_why, SPILL_WHY_BYTES,
-                           "the spill file has chunks of %u bytes, not %u",
-                           header.chunk_bytes + (chunk_bytes - store->chunk_bytes), chunk_bytes);
-        }
-        return -EINVAL;
     }
     store->next_list = header.last_list;
     store->next_generation = header.last_generation;

@@ -1,0 +1,513 @@
+/* Checkpoints and opening from them: a test a promise of persist.h. */
+#include "modules/base/crc32c.h"
+#include "modules/base/endian.h"
+#include "modules/spill/handle.h"
+#include "modules/spill/test_persist_fixture.h"
+
+static const struct spill_options tiny = { .memory_bytes = 256 << 10,
+                                           .chunk_bytes = 512,
+                                           .prefetch_bytes = 4096 };
+
+static struct saved saved;
+
+static void open_tiny(void)
+{
+    persist_open(0, &tiny);
+}
+
+static struct spill_persist_info persist_info(void)
+{
+    struct spill_persist_info info;
+
+    spill_persist_info(store, &info);
+    return info;
+}
+
+/* Everything goes, but what the file holds for the last checkpoint. */
+static void close_all(struct spill_deque **lists, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        spill_deque_destroy(lists[i]);
+    saved_drop(&saved);
+    persist_close();
+}
+
+static struct spill_deque *numbers(uint32_t count)
+{
+    struct spill_deque *list = deque_open();
+
+    push_numbers(list, 0, count, 20);
+    return list;
+}
+
+static void die_and_reopen(struct spill_deque **list)
+{
+    spill_deque_destroy(*list);
+    crash();
+    reopen(&saved);
+    *list = load_one(&saved.lists[0]);
+}
+
+START_TEST(a_list_is_there_again_with_all_its_elements)
+{
+    open_tiny();
+    struct spill_deque *list = numbers(5000);
+    checkpoint_all(&saved, &list, 1);
+    die_and_reopen(&list);
+    ck_assert_uint_eq(spill_deque_count(list), 5000);
+    expect_numbers(list, 0, 5000, 20);
+    close_all(&list, 1);
+}
+END_TEST
+
+START_TEST(what_came_after_the_checkpoint_is_gone)
+{
+    open_tiny();
+    struct spill_deque *list = numbers(1000);
+    checkpoint_all(&saved, &list, 1);
+    push_numbers(list, 1000, 1000, 20);
+    expect_numbers(list, 0, 300, 20);
+    ck_assert_int_eq(spill_store_evict_all(store), 0);
+    die_and_reopen(&list);
+    expect_numbers(list, 0, 1000, 20);
+    close_all(&list, 1);
+}
+END_TEST
+
+START_TEST(opening_and_loading_read_nothing_of_the_lists)
+{
+    open_tiny();
+    struct spill_deque *list = numbers(5000);
+    checkpoint_all(&saved, &list, 1);
+    spill_deque_destroy(list);
+    crash();
+    uint64_t reads = fault_count(fault, FAULT_PREAD);
+    reopen(&saved);
+    list = load_one(&saved.lists[0]);
+    /* One to see whether the file system takes transfers around its cache. */
+    ck_assert_uint_le(fault_count(fault, FAULT_PREAD) - reads, 2);
+    ck_assert_uint_eq(store_info().chunks_in_memory, 0);
+    ck_assert_uint_lt(blocks_memory(), 2048);
+    ck_assert_int_eq(push_element(list, SPILL_HEAD, (struct element){ 7, 20 }), 0);
+    ck_assert_uint_eq(wait_count, 0);
+    expect_pop(list, SPILL_HEAD, (struct element){ 7, 20 });
+    expect_numbers(list, 0, 5000, 20);
+    close_all(&list, 1);
+}
+END_TEST
+
+START_TEST(an_unchanged_list_costs_the_next_checkpoint_nothing)
+{
+    open_tiny();
+    struct spill_deque *list = numbers(3000);
+    checkpoint_all(&saved, &list, 1);
+    uint64_t bytes = persist_info().saved_bytes;
+    ck_assert_uint_gt(bytes, 0);
+    saved_drop(&saved);
+    checkpoint_all(&saved, &list, 1);
+    ck_assert_uint_eq(persist_info().saved_bytes, bytes);
+    close_all(&list, 1);
+}
+END_TEST
+
+START_TEST(a_push_costs_the_next_checkpoint_a_chunk_and_the_path_to_it)
+{
+    open_tiny();
+    struct spill_deque *list = numbers(20000);
+    checkpoint_all(&saved, &list, 1);
+    settle();
+    uint64_t writes = store_info().evicted_bytes + persist_info().saved_bytes;
+    saved_drop(&saved);
+    ck_assert_int_eq(push_element(list, SPILL_TAIL, (struct element){ 20000, 20 }), 0);
+    checkpoint_all(&saved, &list, 1);
+    writes = store_info().evicted_bytes + persist_info().saved_bytes - writes;
+    ck_assert_uint_gt(writes, 0);
+    ck_assert_uint_le(writes, 2 * 512 + 4 * 4096);
+    close_all(&list, 1);
+}
+END_TEST
+
+START_TEST(short_lists_are_saved_as_their_elements)
+{
+    struct spill_deque *lists[2];
+
+    open_tiny();
+    lists[0] = deque_open();
+    lists[1] = numbers(3);
+    checkpoint_all(&saved, lists, 2);
+    ck_assert_uint_eq(store_info().disk_used_bytes, 0);
+    for (unsigned i = 0; i < 2; i++)
+        spill_deque_destroy(lists[i]);
+    crash();
+    reopen(&saved);
+    for (unsigned i = 0; i < 2; i++)
+        lists[i] = load_one(&saved.lists[i]);
+    ck_assert_uint_eq(spill_deque_count(lists[0]), 0);
+    ck_assert_uint_eq(spill_deque_number(lists[1]), 0); /* still small */
+    expect_numbers(lists[1], 0, 3, 20);
+    close_all(lists, 2);
+}
+END_TEST
+
+START_TEST(a_save_drops_nothing_from_memory)
+{
+    open_tiny();
+    struct spill_deque *list = numbers(3000);
+    uint64_t loaded = store_info().chunks_in_memory;
+    checkpoint_all(&saved, &list, 1);
+    ck_assert_uint_ge(store_info().chunks_in_memory, loaded);
+    close_all(&list, 1);
+}
+END_TEST
+
+START_TEST(eviction_goes_on_and_the_budget_holds_while_lists_are_saved)
+{
+    struct spill_deque *lists[2];
+
+    open_tiny();
+    lists[0] = numbers(8000);
+    lists[1] = deque_open();
+    ck_assert_int_eq(spill_checkpoint_begin(store), 0);
+    save_one(&saved, 0, lists[0]);
+    save_one(&saved, 1, lists[1]);
+    for (uint32_t i = 0; i < 40000; i++) {
+        ck_assert_int_eq(push_element(lists[1], SPILL_TAIL, (struct element){ i, 20 }), 0);
+        if (i % 64 == 0) turn();
+        ck_assert_uint_le(blocks_memory(), (256 << 10) + (64 << 10));
+    }
+    ck_assert_uint_eq(spill_checkpoint_pending(store), 0);
+    ck_assert_int_eq(wait_for_sync(), 0);
+    take_state(&saved);
+    spill_checkpoint_complete(store);
+    expect_numbers(lists[0], 0, 8000, 20);
+    expect_numbers(lists[1], 0, 40000, 20);
+    close_all(lists, 2);
+}
+END_TEST
+
+START_TEST(what_a_checkpoint_refers_to_is_kept_until_the_next_is_complete)
+{
+    open_tiny();
+    struct spill_deque *list = numbers(4000);
+    ck_assert_int_eq(spill_store_evict_all(store), 0);
+    uint64_t used = store_info().disk_used_bytes;
+    checkpoint_all(&saved, &list, 1);
+    used = store_info().disk_used_bytes;
+    ck_assert_uint_eq(persist_info().deferred_bytes, 0);
+    spill_deque_destroy(list);
+    settle();
+    ck_assert_uint_eq(persist_info().deferred_bytes, used);
+    ck_assert_uint_eq(store_info().disk_used_bytes, used);
+    persist_close(); /* checks that nothing is used after another one */
+    saved_drop(&saved);
+}
+END_TEST
+
+START_TEST(an_aborted_checkpoint_leaves_the_older_one)
+{
+    struct saved second = { 0 };
+
+    open_tiny();
+    struct spill_deque *list = numbers(2000);
+    checkpoint_all(&saved, &list, 1);
+    expect_numbers(list, 0, 1000, 20);
+    push_numbers(list, 2000, 500, 20);
+    checkpoint_until_state(&second, &list, 1);
+    spill_checkpoint_abort(store, false);
+    saved_drop(&second);
+    ck_assert_int_eq(spill_store_evict_all(store), 0);
+    die_and_reopen(&list);
+    expect_numbers(list, 0, 2000, 20);
+    close_all(&list, 1);
+}
+END_TEST
+
+START_TEST(a_checkpoint_that_may_exist_is_kept_as_well_as_the_older_one)
+{
+    struct saved second = { 0 };
+
+    for (unsigned which = 0; which < 2; which++) {
+        open_tiny();
+        struct spill_deque *list = numbers(2000);
+        checkpoint_all(&saved, &list, 1);
+        expect_numbers(list, 0, 1000, 20);
+        checkpoint_until_state(&second, &list, 1);
+        spill_checkpoint_abort(store, true);
+        push_numbers(list, 2000, 3000, 20); /* would lie in their place */
+        ck_assert_int_eq(spill_store_evict_all(store), 0);
+        if (which == 1) {
+            struct saved first = saved;
+            saved = second;
+            second = first;
+        }
+        die_and_reopen(&list);
+        expect_numbers(list, which * 1000, 2000 - which * 1000, 20);
+        saved_drop(&second);
+        close_all(&list, 1);
+    }
+}
+END_TEST
+
+START_TEST(pending_saves_are_told_of_an_abort)
+{
+    open_tiny();
+    struct spill_deque *list = numbers(2000);
+    ck_assert_int_eq(spill_checkpoint_begin(store), 0);
+    ck_assert_int_eq(spill_checkpoint_begin(store), -EALREADY);
+    save_one(&saved, 0, list);
+    ck_assert_uint_eq(spill_checkpoint_pending(store), 1);
+    ck_assert(!saved.lists[0].is_there);
+    spill_checkpoint_abort(store, false);
+    ck_assert(saved.lists[0].is_there);
+    ck_assert_int_eq(saved.lists[0].rc, -ECANCELED);
+    ck_assert_int_eq(spill_checkpoint_save(list, root_came, &saved.lists[1]), -EINVAL);
+    close_all(&list, 1);
+}
+END_TEST
+
+/* While the path to the root's edge is on disk, what is pushed gathers beside it. */
+START_TEST(what_gathers_beside_the_root_is_loaded_too)
+{
+    open_tiny();
+    struct spill_deque *list = numbers(20000);
+    ck_assert_int_eq(spill_store_evict_all(store), 0);
+    for (uint32_t i = 20000; i < 20500; i++)
+        ck_assert_int_eq(push_element(list, SPILL_TAIL, (struct element){ i, 20 }), 0);
+    ck_assert_ptr_nonnull(list->grown->sides[SPILL_TAIL]);
+    for (uint32_t i = 0; i < 500; i++)
+        ck_assert_int_eq(push_element(list, SPILL_HEAD, (struct element){ i, 20 }), 0);
+    ck_assert_ptr_nonnull(list->grown->sides[SPILL_HEAD]);
+    checkpoint_all(&saved, &list, 1);
+    die_and_reopen(&list);
+    spill_deque_check(list);
+    for (uint32_t i = 500; i-- > 0;)
+        expect_pop(list, SPILL_HEAD, (struct element){ i, 20 });
+    expect_numbers(list, 0, 20500, 20);
+    close_all(&list, 1);
+}
+END_TEST
+
+/* A tree that nobody has, and which was not taken apart yet, is no loss of room after a crash. */
+START_TEST(dropped_trees_are_taken_apart_in_the_next_life)
+{
+    open_tiny();
+    struct spill_deque *list = numbers(20000);
+    ck_assert_int_eq(spill_store_evict_all(store), 0);
+    spill_deque_destroy(list);
+    ck_assert_uint_gt(store_info().pending_free_deques, 0);
+    ck_assert_int_eq(spill_checkpoint_begin(store), 0);
+    ck_assert_int_eq(wait_for_sync(), 0);
+    take_state(&saved);
+    spill_checkpoint_complete(store);
+    crash();
+    reopen(&saved);
+    ck_assert_uint_gt(store_info().disk_used_bytes, 20000 * 20);
+    saved_drop(&saved);
+    persist_close();
+}
+END_TEST
+
+START_TEST(a_second_process_is_refused)
+{
+    struct spill_store *mine;
+    char why[SPILL_WHY_BYTES];
+
+    open_tiny();
+    struct spill_deque *list = numbers(2000);
+    checkpoint_all(&saved, &list, 1);
+    mine = store;
+    ck_assert_int_eq(reopen_with(slice_of(saved.state, saved.state_size), why), -EWOULDBLOCK);
+    ck_assert_str_eq(why, "another process has the spill file");
+    store = mine;
+    close_all(&list, 1);
+}
+END_TEST
+
+static void expect_refusal(struct slice state, int rc, const char *words)
+{
+    char why[SPILL_WHY_BYTES] = "";
+
+    ck_assert_int_eq(reopen_with(state, why), rc);
+    ck_assert_str_eq(why, words);
+}
+
+static void path_of_file(char path[128])
+{
+    (void)snprintf(path, 128, "%s/spill-00000001.dat", directory);
+}
+
+START_TEST(what_does_not_fit_is_refused_in_words)
+{
+    char path[128], other[160];
+
+    open_tiny();
+    struct spill_deque *list = numbers(2000);
+    checkpoint_all(&saved, &list, 1);
+    spill_deque_destroy(list);
+    crash();
+    struct slice state = slice_of(saved.state, saved.state_size);
+    persist_options.chunk_bytes = 1024;
+    expect_refusal(state, -EINVAL, "the spill file has chunks of 512 bytes, not 1024");
+    persist_options.chunk_bytes = 512;
+    store_u32le(saved.state + 4, 2);
+    expect_refusal(state, -EPROTONOSUPPORT,
+                   "the state of the spill file has version 2, this program knows 1");
+    store_u32le(saved.state + 4, 1);
+    expect_refusal(slice_of(saved.state, 10), -EBADMSG, "the state of the spill file is none");
+    path_of_file(path);
+    (void)snprintf(other, sizeof(other), "%s.away", path);
+    ck_assert_int_eq(rename(path, other), 0);
+    expect_refusal(state, -ENOENT, "there is no spill file");
+    ck_assert_int_eq(rename(other, path), 0);
+    ck_assert_int_eq(truncate(path, 8192), 0);
+    expect_refusal(state, -EBADMSG, "the spill file is shorter than its state says");
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(rmdir(directory), 0);
+    io_destroy(io);
+    fault_destroy(fault);
+    saved_drop(&saved);
+}
+END_TEST
+
+/* ---- damage -----------------------------------------------------------------------------------
+ */
+
+static void begin_damage(void)
+{
+    open_tiny();
+    struct spill_deque *list = numbers(2000);
+    checkpoint_all(&saved, &list, 1);
+    spill_deque_destroy(list);
+    crash();
+}
+
+static void end_damage(void)
+{
+    reopen(&saved);
+    struct spill_deque *list = load_one(&saved.lists[0]);
+    expect_numbers(list, 0, 2000, 20);
+    close_all(&list, 1);
+}
+
+START_TEST(a_state_with_any_byte_changed_or_cut_is_refused)
+{
+    begin_damage();
+    for (size_t i = 0; i < saved.state_size; i++) {
+        saved.state[i] ^= (uint8_t)(1u << i % 8);
+        ck_assert_int_lt(reopen_with(slice_of(saved.state, saved.state_size), NULL), 0);
+        saved.state[i] ^= (uint8_t)(1u << i % 8);
+        ck_assert_int_lt(reopen_with(slice_of(saved.state, i), NULL), 0);
+    }
+    end_damage();
+}
+END_TEST
+
+START_TEST(a_root_with_any_byte_changed_or_cut_is_refused)
+{
+    struct saved_list *list = &saved.lists[0];
+    struct spill_deque *loaded;
+
+    begin_damage();
+    reopen(&saved);
+    for (size_t i = 0; i < list->size; i++) {
+        list->bytes[i] ^= (uint8_t)(1u << i % 8);
+        ck_assert_int_lt(spill_deque_load(store, slice_of(list->bytes, list->size), &loaded), 0);
+        list->bytes[i] ^= (uint8_t)(1u << i % 8);
+        ck_assert_int_lt(spill_deque_load(store, slice_of(list->bytes, i), &loaded), 0);
+    }
+    ck_assert_uint_eq(store_info().deque_count, 0);
+    ck_assert_uint_eq(store_info().chunk_count, 0);
+    crash();
+    end_damage();
+}
+END_TEST
+
+/* Its destruction would give back what lies where it says: such a root is not to be loaded. */
+static void disown(struct spill_deque *loaded)
+{
+    struct block **places[PARTS_MAX];
+    unsigned count = loaded->grown ? deque_parts(loaded->grown, places) : 0;
+
+    for (unsigned i = 0; i < count; i++)
+        (*places[i])->ref.generation = 0;
+}
+
+static void look_at_all(struct slice root)
+{
+    struct spill_deque *loaded;
+    struct slice item;
+    int rc = spill_deque_load(store, root, &loaded);
+
+    if (rc < 0) return;
+    for (uint32_t i = 0; i < 2000; i += 97) {
+        rc = spill_deque_get(loaded, i, &item);
+        if (rc == 1) ck_assert_uint_eq(item.size, 20);
+    }
+    disown(loaded);
+    spill_deque_destroy(loaded);
+}
+
+static void seal_root(struct saved_list *list)
+{
+    uint32_t crc = crc32c(0, list->bytes, 4);
+
+    store_u32le(list->bytes + 4, crc32c(crc, list->bytes + 8, list->size - 8));
+}
+
+/* The checksum says whether a root is right. Whatever it says otherwise must do no harm. */
+START_TEST(a_root_with_any_byte_forged_does_no_harm)
+{
+    struct saved_list *list = &saved.lists[0];
+
+    begin_damage();
+    for (size_t i = 0; i < list->size; i++) {
+        uint8_t before = list->bytes[i];
+        reopen(&saved);
+        list->bytes[i] = (uint8_t)(before ^ (1u << i % 8));
+        seal_root(list);
+        look_at_all(slice_of(list->bytes, list->size));
+        list->bytes[i] = before;
+        seal_root(list);
+        crash();
+    }
+    end_damage();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("spill persist");
+    TCase *tcase = tcase_create("promises");
+    TCase *damage = tcase_create("damage");
+    SRunner *runner;
+    int failed;
+
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, a_list_is_there_again_with_all_its_elements);
+    tcase_add_test(tcase, what_came_after_the_checkpoint_is_gone);
+    tcase_add_test(tcase, opening_and_loading_read_nothing_of_the_lists);
+    tcase_add_test(tcase, an_unchanged_list_costs_the_next_checkpoint_nothing);
+    tcase_add_test(tcase, a_push_costs_the_next_checkpoint_a_chunk_and_the_path_to_it);
+    tcase_add_test(tcase, short_lists_are_saved_as_their_elements);
+    tcase_add_test(tcase, a_save_drops_nothing_from_memory);
+    tcase_add_test(tcase, eviction_goes_on_and_the_budget_holds_while_lists_are_saved);
+    tcase_add_test(tcase, what_a_checkpoint_refers_to_is_kept_until_the_next_is_complete);
+    tcase_add_test(tcase, an_aborted_checkpoint_leaves_the_older_one);
+    tcase_add_test(tcase, a_checkpoint_that_may_exist_is_kept_as_well_as_the_older_one);
+    tcase_add_test(tcase, pending_saves_are_told_of_an_abort);
+    tcase_add_test(tcase, what_gathers_beside_the_root_is_loaded_too);
+    tcase_add_test(tcase, dropped_trees_are_taken_apart_in_the_next_life);
+    tcase_add_test(tcase, a_second_process_is_refused);
+    tcase_add_test(tcase, what_does_not_fit_is_refused_in_words);
+    suite_add_tcase(suite, tcase);
+    tcase_set_timeout(damage, 120);
+    tcase_add_test(damage, a_state_with_any_byte_changed_or_cut_is_refused);
+    tcase_add_test(damage, a_root_with_any_byte_changed_or_cut_is_refused);
+    tcase_add_test(damage, a_root_with_any_byte_forged_does_no_harm);
+    suite_add_tcase(suite, damage);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
