@@ -29,6 +29,7 @@ int spill_checkpoint_begin(struct spill_store *store)
     list_init(&checkpoint->ready);
     list_init(&checkpoint->waiting);
     store->checkpoint = checkpoint;
+    store->is_persistent = true;
     store->is_picturing = true;
     store->epoch++;
     fetches_leave_picture(store);
@@ -108,6 +109,7 @@ static void finish(struct spill_store *store)
     free(checkpoint);
     /* What only it has kept may be written now. */
     store->freed_extents++;
+    store_update_pressure(store);
 }
 
 void spill_checkpoint_complete(struct spill_store *store)
@@ -137,5 +139,6 @@ void spill_persist_info(const struct spill_store *store, struct spill_persist_in
         .saved_bytes = store->saved_bytes,
         .deferred_bytes = spill_file_deferred_bytes(store->file),
         .sync_errors = store->sync_errors,
+        .reserved_bytes = spill_file_reserved_bytes(store->file),
     };
 }

@@ -129,6 +129,7 @@ static struct spill_file *new_file(struct os *os, struct io *io, const char *dir
     *file = (struct spill_file){ .os = os, .io = io, .fd = -1, .disk_bytes_max = disk_bytes_max };
     file->trim.file = file;
     file->sync.file = file;
+    file->reserve.file = file;
     for (unsigned i = 0; i < FILE_SLOT_COUNT; i++) {
         file->slots[i].file = file;
     }
@@ -199,6 +200,7 @@ int spill_file_open(struct os *os, struct io *io, const char *directory, uint64_
 
     if (!file) return rc;
     file->is_directory_synced = true;
+    file->is_persistent = file->is_reopened = true;
     rc = find_file(file);
     if (rc == 0 && file->file_bytes / SPILL_BLOCK_BYTES < end_blocks) rc = -ENODATA;
     if (rc == 0) rc = spill_space_load(file->space, end_blocks, state);
@@ -216,7 +218,7 @@ int spill_file_open(struct os *os, struct io *io, const char *directory, uint64_
 static void finish(struct spill_file *file, bool keeps_file)
 {
     if (!file) return;
-    while (file->trim.kind != TRIM_NONE || file->sync.is_running) {
+    while (file->trim.kind != TRIM_NONE || file->sync.is_running || file->reserve.is_running) {
         (void)io_wait(file->io);
     }
     assert(!file_has_transfers(file));
@@ -259,12 +261,16 @@ void spill_file_free(struct spill_file *file, const struct spill_ref *ref)
 bool spill_file_tick(struct spill_file *file)
 {
     file_free_idle_buffers(file);
+    if (file->is_persistent) file_reserve_tick(file);
     return file_trim_tick(file);
 }
 
 int64_t spill_file_wait_us(const struct spill_file *file)
 {
-    return file_trim_wait_us(file);
+    int64_t trim_us = file_trim_wait_us(file), reserve_us = file_reserve_wait_us(file);
+
+    if (trim_us < 0 || reserve_us < 0) return trim_us < 0 ? reserve_us : trim_us;
+    return trim_us < reserve_us ? trim_us : reserve_us;
 }
 
 void spill_file_set_disk_max(struct spill_file *file, uint64_t disk_bytes_max)

@@ -2,6 +2,7 @@
  *
  *   file.c           made, locked, removed; room given back; figures
  *   file_transfer.c  slots with a buffer each; who waits for one
+ *   file_reserve.c   room for the next checkpoint
  *   file_kept.c      what checkpoints refer to          file_sync.c      bringing it to the device
  *   file_write.c     finding room, filling and writing a batch      file_read.c  reads, near ones
  * at once file_trim.c      truncating and punching
@@ -55,6 +56,18 @@ struct file_sync {
     bool is_asked; /* done is to be told of one that begins when the running one has ended */
 };
 
+/* Room for the next checkpoint. */
+struct file_reserve {
+    struct io_job job;
+    struct spill_file *file;
+    uint64_t wanted_bytes;
+    uint64_t first_byte, size_bytes; /* being allocated */
+    uint64_t retry_us;               /* not before, after it failed */
+    bool is_running;
+    bool is_refused;    /* the disk is full */
+    bool cannot_be_had; /* the file system promises no room */
+};
+
 /* The one truncation or punch under way. */
 struct file_trim {
     struct io_job job;
@@ -90,6 +103,8 @@ struct spill_file {
     bool is_telling_no_memory;
     struct file_trim trim;
     struct file_sync sync;
+    struct file_reserve reserve;
+    bool is_persistent, is_reopened;
     bool is_directory_synced;       /* the file's name will be found after a crash */
     struct spill_file_info figures; /* counters only */
 };
@@ -112,6 +127,14 @@ uint64_t file_write_end(const struct spill_write *write);
 
 /* file_read.c. Takes as many reads from the front of a queue as go into one transfer. */
 void file_submit_read(struct file_slot *slot, struct file_queue_of_reads *queue);
+
+/* file_reserve.c */
+void file_reserve_tick(struct spill_file *file);
+int64_t file_reserve_wait_us(const struct spill_file *file); /* as spill_file_wait_us */
+/* Of the room behind the end, and of the free blocks inside that were not punched: what must stay.
+ */
+uint64_t file_reserve_tail_bytes(const struct spill_file *file);
+uint64_t file_reserve_inside_blocks(const struct spill_file *file);
 
 /* file_trim.c */
 bool file_trim_tick(struct spill_file *file);

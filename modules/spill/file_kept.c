@@ -36,6 +36,14 @@ void spill_file_unkeep(struct spill_file *file, const struct spill_ref *ref)
     spill_space_unkeep(file->space, run);
 }
 
+int spill_file_persist(struct spill_file *file)
+{
+    int rc = spill_space_keep_books(file->space);
+
+    if (rc == 0) file->is_persistent = true;
+    return rc;
+}
+
 /* What is just being written is no extent yet: its room was taken all the same. */
 static void leave_out(struct spill_file *file, const struct spill_write *write)
 {
@@ -47,8 +55,9 @@ static void leave_out(struct spill_file *file, const struct spill_write *write)
 
 int spill_file_begin(struct spill_file *file)
 {
-    int rc = spill_space_begin(file->space);
+    int rc = spill_file_persist(file);
 
+    if (rc == 0) rc = spill_space_begin(file->space);
     if (rc < 0) return rc;
     leave_out(file, file->writes.first);
     for (unsigned i = 0; i < FILE_SLOT_COUNT; i++) {

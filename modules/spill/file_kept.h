@@ -5,6 +5,8 @@
 #define MODULES_SPILL_FILE_KEPT_H
 #include "modules/spill/file.h"
 
+/* Checkpoints will come. -ENOMEM. */
+int spill_file_persist(struct spill_file *file);
 /* A checkpoint begins: it refers to every extent whose write has ended. -ENOMEM. */
 int spill_file_begin(struct spill_file *file);
 /* It refers to an extent that was written since; or no longer to one. keep: -ENOMEM. */
@@ -12,6 +14,13 @@ int spill_file_keep(struct spill_file *file, const struct spill_ref *ref);
 void spill_file_unkeep(struct spill_file *file, const struct spill_ref *ref);
 void spill_file_complete(struct spill_file *file);
 void spill_file_abort(struct spill_file *file, bool may_exist);
+/* Room for so many bytes is to be there whatever becomes of the disk: inside the file, or allocated
+ * behind its end by an I/O thread. As of the next tick. */
+void spill_file_reserve(struct spill_file *file, uint64_t bytes);
+/* Whether the disk, or disk_bytes_max, has not enough for that. */
+enum spill_reserve { SPILL_RESERVED, SPILL_RESERVE_ABOVE_LIMIT, SPILL_RESERVE_NOT_ON_DISK };
+enum spill_reserve spill_file_reserve_state(const struct spill_file *file);
+uint64_t spill_file_reserved_bytes(const struct spill_file *file);
 /* Whether an extent may lie there: whole blocks or within one, all of them in use. */
 bool spill_file_may_hold(const struct spill_file *file, const struct spill_ref *ref);
 uint64_t spill_file_deferred_bytes(const struct spill_file *file);

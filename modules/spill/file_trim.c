@@ -57,6 +57,7 @@ static void finish_truncate(struct io_job *job)
     struct file_trim *trim = trim_of(job);
     struct spill_file *file = trim->file;
 
+    file->reserve.retry_us = 0; /* the disk has room again */
     if (job->rc == 0) {
         file->figures.truncated_bytes += trim->old_bytes - trim->new_bytes;
     } else if (trim->old_bytes > file->file_bytes) {
@@ -78,6 +79,7 @@ static void finish_punch(struct io_job *job)
     struct file_trim *trim = trim_of(job);
     struct spill_file *file = trim->file;
 
+    file->reserve.retry_us = 0; /* the disk has room again */
     if (job->rc == 0) {
         file->figures.punched_bytes += trim->run.count * SPILL_BLOCK_BYTES;
         spill_space_free_punched(file->space, trim->run);
@@ -101,6 +103,9 @@ static bool start_truncate(struct spill_file *file)
 {
     uint64_t end_bytes = spill_space_shrink(file->space) * SPILL_BLOCK_BYTES;
     assert(end_bytes <= file->file_bytes);
+    if (file->reserve.is_running) return false;
+    end_bytes += file_reserve_tail_bytes(file);
+    if (end_bytes >= file->file_bytes) return false;
     uint64_t tail_bytes = file->file_bytes - end_bytes;
     bool is_due = tail_bytes >= TAIL_BYTES_MIN || (tail_bytes > 0 && end_bytes == 0);
     if (!is_due) return false;
@@ -117,7 +122,8 @@ static bool punch_is_due(const struct spill_file *file)
     const struct spill_space *space = file->space;
     uint64_t free_blocks = spill_space_end(space) - spill_space_used(space);
     return !file->trim.cannot_punch && spill_space_may_punch(space) &&
-           free_blocks - spill_space_punched(space) > REUSE_BLOCKS;
+           free_blocks - spill_space_punched(space) >
+               REUSE_BLOCKS + file_reserve_inside_blocks(file);
 }
 
 static uint64_t moved_bytes(const struct spill_file *file)

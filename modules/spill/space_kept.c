@@ -56,7 +56,7 @@ static void release_word(struct spill_space *space, size_t index, unsigned word)
     region->may_punch = true;
 }
 
-static int add_kept_to_all(struct spill_space *space)
+int spill_space_keep_books(struct spill_space *space)
 {
     if (space->has_kept) return 0;
     for (size_t i = 0; i < space->region_count; i++) {
@@ -88,7 +88,7 @@ static void drop_next(struct spill_space *space)
 
 int spill_space_begin(struct spill_space *space)
 {
-    int rc = add_kept_to_all(space);
+    int rc = spill_space_keep_books(space);
 
     for (size_t i = 0; i < space->region_count && rc == 0; i++) {
         const struct region_bits *bits = space->regions[i].bits;

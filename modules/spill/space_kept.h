@@ -12,6 +12,8 @@
 #include "modules/base/slice.h"
 #include "modules/spill/space.h"
 
+/* Checkpoints will come: regions get their tables from now on. -ENOMEM. */
+int spill_space_keep_books(struct spill_space *space);
 /* A checkpoint begins: it refers to all that is an extent's now. -ENOMEM. */
 int spill_space_begin(struct spill_space *space);
 /* The running checkpoint refers to these blocks too, which are in use and not shared; or to one

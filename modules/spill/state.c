@@ -265,6 +265,7 @@ int spill_store_open(struct os *os, struct io *io, const struct spill_options *o
         spill_file_close(file);
         return explain(out_why, -ENOMEM);
     }
+    store->is_persistent = true;
     store->next_list = header.last_list;
     store->next_generation = header.last_generation;
     rc = read_dead(store, state, header.dead_count);

@@ -11,6 +11,7 @@
 #include "modules/io/io.h"
 #include "modules/spill/chunk.h"
 #include "modules/spill/evict.h"
+#include "modules/spill/file_kept.h"
 #include "modules/spill/format.h"
 #include "modules/spill/persist.h"
 #include "modules/spill/reclaim.h"
@@ -24,6 +25,8 @@ enum {
     PREFETCH_BYTES_DEFAULT = 1 << 20,
     SLICE_US_DEFAULT = 500,
     RECLAIM_STEP_NODES = 8, /* between two looks at the clock */
+    RESERVE_MARGIN = 8,     /* of the budget, an eighth */
+    RESERVE_BYTES_MIN = 64 << 10,
 };
 
 /* The largest of the allocator's classes that is not above what was asked for. */
@@ -60,6 +63,7 @@ struct spill_store *store_of_file(struct io *io, const struct spill_options *opt
     if (!store) return NULL;
     store->io = io;
     store->file = file;
+    store->is_persistent = options->is_persistent;
     if (hooks) store->hooks = *hooks;
     /* With its header a full chunk is a whole number of blocks, and an allocator's class too. */
     store->chunk_bytes = store_chunk_class(options->chunk_bytes) - SPILL_HEADER_BYTES;
@@ -85,8 +89,9 @@ int spill_store_create(struct os *os, struct io *io, const struct spill_options 
     int rc = spill_file_create(os, io, options->directory, options->disk_bytes_max, &file);
 
     if (rc < 0) return rc;
-    *out_store = store_of_file(io, options, hooks, file);
-    if (*out_store) return 0;
+    rc = options->is_persistent ? spill_file_persist(file) : 0;
+    if (rc == 0) *out_store = store_of_file(io, options, hooks, file);
+    if (rc == 0 && *out_store) return 0;
     spill_file_destroy(file);
     return -ENOMEM;
 }
@@ -136,6 +141,7 @@ bool spill_store_tick(struct spill_store *store, uint64_t slice_us)
         has_more = true;
     if (evict_tick(store)) has_more = true;
     if (spill_file_tick(store->file)) has_more = true;
+    if (store->reserve != SPILL_DISK_HAS_ROOM) store_update_pressure(store);
     return has_more;
 }
 
@@ -171,6 +177,22 @@ void spill_store_use_reserve(struct spill_store *store, bool is_used)
     store->uses_reserve = is_used;
 }
 
+/* All that is in memory may have to be written by the next checkpoint: small extents take up to
+ * half as much again on disk. What is popped meanwhile makes more chunks dirty, for which there is
+ * a margin: without it a full disk could not be drained. */
+static void update_reserve(struct spill_store *store)
+{
+    static const enum spill_disk causes[] = { [SPILL_RESERVED] = SPILL_DISK_HAS_ROOM,
+                                              [SPILL_RESERVE_ABOVE_LIMIT] = SPILL_DISK_AT_LIMIT,
+                                              [SPILL_RESERVE_NOT_ON_DISK] = SPILL_DISK_FULL };
+    uint64_t memory = store->memory_bytes;
+
+    spill_file_reserve(store->file, memory + memory / 2 + store->budget_bytes / RESERVE_MARGIN +
+                                        RESERVE_BYTES_MIN);
+    store->reserve = causes[spill_file_reserve_state(store->file)];
+    if (store->reserve != SPILL_DISK_HAS_ROOM) store->is_full = true;
+}
+
 void store_update_pressure(struct spill_store *store)
 {
     if (store->memory_bytes > store->budget_bytes)
@@ -182,11 +204,12 @@ void store_update_pressure(struct spill_store *store)
     bool may_find_room =
         store->batches_in_flight > 0 && store->freed_extents != store->freed_extents_at_failure;
     store->is_full = store->disk != SPILL_DISK_HAS_ROOM && store->is_slow && !may_find_room;
+    if (store->is_persistent) update_reserve(store);
 }
 
 enum spill_disk spill_store_disk(const struct spill_store *store)
 {
-    return store->disk;
+    return store->disk != SPILL_DISK_HAS_ROOM ? store->disk : store->reserve;
 }
 
 enum spill_pressure spill_store_pressure(const struct spill_store *store)

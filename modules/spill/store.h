@@ -43,6 +43,8 @@ struct spill_options {
     uint32_t chunk_bytes;    /* full chunk with its header, as allocated: 512 to 32768; 0: 32768 */
     uint32_t element_bytes_max; /* larger elements are refused; 0: 512 MiB */
     uint32_t prefetch_bytes;    /* kept loaded ahead of a draining end; 0: 1 MiB */
+    bool is_persistent; /* checkpoints will be made (persist.h): room on disk is kept for what is in
+                         * memory only, and growing is refused when there is none */
 };
 
 /* Files of an earlier life (spill-*.dat) are removed. os and io must outlive the store. */

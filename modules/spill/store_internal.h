@@ -28,10 +28,12 @@ struct spill_store {
     bool is_full;      /* pushes are refused, */
     bool uses_reserve; /* unless this is set */
 
-    bool is_slow;         /* was above the budget and has not come down a batch yet */
-    enum spill_disk disk; /* what the last write found */
-    bool is_closing;      /* dropped trees on disk need not be read any more */
-    uint32_t turn;        /* counts ticks */
+    bool is_slow;            /* was above the budget and has not come down a batch yet */
+    enum spill_disk disk;    /* what the last write found */
+    bool is_persistent;      /* checkpoints are made, and room is kept for them */
+    enum spill_disk reserve; /* what keeps that room from being there */
+    bool is_closing;         /* dropped trees on disk need not be read any more */
+    uint32_t turn;           /* counts ticks */
     uint32_t prefetch_bytes;
     uint32_t batch_bytes; /* of one write: about 1 MiB, less for small budgets */
     uint64_t budget_bytes;
@@ -60,7 +62,7 @@ struct spill_store {
     struct list_link
         deques;            /* those with something in memory; the eviction's hand is at its head */
     struct list_link dead; /* nodes without references: their children are to be released */
-    struct list_link reclaiming; /* the same while they are read */
+    struct list_link reclaiming;       /* the same while they are read */
     struct list_link fetches, batches; /* reads and writes under way */
     uint64_t batches_ended;
     unsigned batches_in_flight, reads_in_flight, reclaim_reads;

@@ -190,9 +190,8 @@ START_TEST(what_a_checkpoint_refers_to_is_kept_until_the_next_is_complete)
     open_tiny();
     struct spill_deque *list = numbers(4000);
     ck_assert_int_eq(spill_store_evict_all(store), 0);
-    uint64_t used = store_info().disk_used_bytes;
     checkpoint_all(&saved, &list, 1);
-    used = store_info().disk_used_bytes;
+    uint64_t used = store_info().disk_used_bytes;
     ck_assert_uint_eq(persist_info().deferred_bytes, 0);
     spill_deque_destroy(list);
     settle();

@@ -1,0 +1,130 @@
+/* A full disk, with checkpoints: what is refused, and that it can always be drained. */
+#include "modules/spill/test_persist_fixture.h"
+
+enum { ROUNDS = 40, ELEMENT_BYTES = 100 };
+
+static struct spill_options options = {
+    .memory_bytes = 256 << 10, .chunk_bytes = 4096, .prefetch_bytes = 16384, .is_persistent = true
+};
+static struct saved saved;
+static uint32_t first, next; /* numbers in the list: [first, next) */
+
+/* Until the store refuses: 0 when it never did. */
+static uint32_t push_until_full(struct spill_deque *list, uint32_t most)
+{
+    for (uint32_t i = 0; i < most; i++) {
+        struct element element = { next, ELEMENT_BYTES };
+        int rc = spill_store_pressure(store) == SPILL_FULL
+                     ? -ENOSPC
+                     : push_element(list, SPILL_TAIL, element);
+        if (rc == -ENOSPC) return i;
+        ck_assert_int_eq(rc, 0);
+        next++;
+        if (i % 16 == 0) settle();
+    }
+    return most;
+}
+
+static void pop_numbers(struct spill_deque *list, uint32_t count)
+{
+    expect_numbers(list, first, count, ELEMENT_BYTES);
+    first += count;
+}
+
+static void checkpoint(struct spill_deque **list)
+{
+    saved_drop(&saved);
+    checkpoint_all(&saved, list, 1);
+    ck_assert_int_eq(saved.lists[0].rc, 0);
+    settle();
+}
+
+static void drain_and_fill(struct spill_deque **list)
+{
+    ck_assert_uint_lt(push_until_full(*list, 100000), 100000);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        checkpoint(list);
+        pop_numbers(*list, (next - first) / 2);
+        checkpoint(list);
+        uint32_t count = next - first;
+        ck_assert_uint_gt(push_until_full(*list, 100000), count / 2);
+        ck_assert_int_eq(spill_store_pressure(store), SPILL_FULL);
+    }
+}
+
+static void end(struct spill_deque **list)
+{
+    spill_deque_destroy(*list);
+    crash();
+    reopen(&saved);
+    *list = load_one(&saved.lists[0]);
+    ck_assert_uint_gt(spill_deque_count(*list), 0);
+    spill_deque_destroy(*list);
+    saved_drop(&saved);
+    persist_close();
+}
+
+START_TEST(a_store_at_its_limit_is_drained_and_filled_again_and_again)
+{
+    options.disk_bytes_max = 4 << 20;
+    persist_open(0, &options);
+    struct spill_deque *list = deque_open();
+    first = next = 0;
+    drain_and_fill(&list);
+    ck_assert_int_eq(spill_store_disk(store), SPILL_DISK_AT_LIMIT);
+    ck_assert_uint_le(fault_disk_used(fault), 6 << 20);
+    end(&list);
+}
+END_TEST
+
+START_TEST(a_full_disk_is_drained_and_filled_again_and_again)
+{
+    options.disk_bytes_max = 0;
+    persist_open(0, &options);
+    fault_set_disk(fault, 4 << 20);
+    struct spill_deque *list = deque_open();
+    first = next = 0;
+    drain_and_fill(&list);
+    ck_assert_int_eq(spill_store_disk(store), SPILL_DISK_FULL);
+    end(&list);
+}
+END_TEST
+
+/* Nothing was refused, so all of it must go to disk. */
+START_TEST(what_was_taken_can_be_saved_on_any_disk)
+{
+    for (uint64_t disk = 1 << 20; disk < 3 << 20; disk += 100 * 1000) {
+        options.disk_bytes_max = 0;
+        persist_open(0, &options);
+        fault_set_disk(fault, disk);
+        struct spill_deque *list = deque_open();
+        first = next = 0;
+        (void)push_until_full(list, 100000);
+        ck_assert_uint_gt(next, 0);
+        checkpoint(&list);
+        /* What is popped makes chunks dirty that were clean. */
+        pop_numbers(list, next / 3);
+        checkpoint(&list);
+        end(&list);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("spill persist full");
+    TCase *tcase = tcase_create("full");
+    SRunner *runner;
+    int failed;
+
+    tcase_set_timeout(tcase, 120);
+    tcase_add_test(tcase, a_store_at_its_limit_is_drained_and_filled_again_and_again);
+    tcase_add_test(tcase, a_full_disk_is_drained_and_filled_again_and_again);
+    tcase_add_test(tcase, what_was_taken_can_be_saved_on_any_disk);
+    suite_add_tcase(suite, tcase);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
