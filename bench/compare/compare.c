@@ -16,6 +16,7 @@
 #include "bench/lib/peer.h"
 #include "bench/lib/process.h"
 #include "bench/lib/pump.h"
+#include "bench/lib/redis_benchmark.h"
 #include "bench/lib/summary.h"
 
 static const char usage[] =
@@ -113,46 +114,6 @@ static void prepare(const struct peer *peer, enum fill fill, long requests)
     connection_close(&pump.connection);
 }
 
-/* redis-benchmark prints a line of CSV: "title","requests a second",... */
-static double parse_requests_s(const char *path)
-{
-    char *text = file_text(path);
-    char *line = text ? strstr(text, "\",\"") : NULL;
-    double requests_s = 0;
-
-    while (line && requests_s <= 0) {
-        requests_s = strtod(line + 3, NULL); /* 0 in the heading line */
-        line = strchr(line, '\n');
-        line = line ? strstr(line, "\",\"") : NULL;
-    }
-    if (requests_s <= 0) bench_fail("redis-benchmark printed: %s", text ? text : "nothing");
-    free(text);
-    return requests_s;
-}
-
-static double run_redis_benchmark(const struct peer *peer, const struct workload *workload,
-                                  int pipeline, long requests)
-{
-    char port[8], count[24], depth[12], clients[12], output[400], words[100], *rest = words;
-    const char *argv[24] = {
-        "redis-benchmark", "-h", "127.0.0.1", "-p",   port, "-n", count, "-P", depth, "-c",
-        clients,           "-r", "100000",    "--csv"
-    };
-    int argc = 14;
-
-    snprintf(port, sizeof(port), "%u", (unsigned)peer->port);
-    snprintf(count, sizeof(count), "%ld", requests);
-    snprintf(depth, sizeof(depth), "%d", pipeline);
-    snprintf(clients, sizeof(clients), "%d", CLIENTS);
-    snprintf(output, sizeof(output), "%s/redis-benchmark", peer->directory);
-    snprintf(words, sizeof(words), "%s", workload->words);
-    for (char *word = strtok_r(words, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
-        argv[argc++] = strcmp(word, "VALUE") == 0 ? value : word;
-    argv[argc] = NULL;
-    process_wait(process_start((char *const *)argv, output, NULL), "redis-benchmark", output);
-    return parse_requests_s(output);
-}
-
 static long requests_at(const struct options *options, int pipeline)
 {
     long requests = pipeline == 1   ? options->requests / 4
@@ -170,7 +131,8 @@ static struct result run_once(const struct peer *peer, const struct workload *wo
 
     prepare(peer, workload->fill, requests);
     before_ns = process_cpu_ns(peer->pid);
-    result.requests_s = run_redis_benchmark(peer, workload, pipeline, requests);
+    result.requests_s = redis_benchmark_run(
+        peer, &(struct redis_benchmark){ workload->words, value, CLIENTS, pipeline, requests });
     result.cpu_us = (double)(process_cpu_ns(peer->pid) - before_ns) / 1e3 / (double)requests;
     return result;
 }

@@ -77,7 +77,7 @@ static pid_t start_program(struct peer *peer, const char *const *arguments,
     /* Only Redis cannot say which port it found when it is given 0. */
     if (peer->kind == PEER_REDIS) peer->port = free_port();
     snprintf(port, sizeof(port), "%u", (unsigned)peer->port);
-    snprintf(log, sizeof(log), "%s/log", peer->directory);
+    snprintf(log, sizeof(log), "%s/output", peer->directory);
     argv[count++] = program_path(peer->kind, program, sizeof(program));
     argv[count++] = "--port";
     argv[count++] = port;
@@ -106,7 +106,7 @@ static void fail_with_log(const struct peer *peer, const char *what)
     char path[PATH_BYTES];
     char *text;
 
-    snprintf(path, sizeof(path), "%s/log", peer->directory);
+    snprintf(path, sizeof(path), "%s/output", peer->directory);
     text = file_text(path);
     bench_fail("%s %s; it said:\n%s", peer_name(peer->kind), what, text ? text : "");
 }
@@ -119,7 +119,7 @@ static uint16_t port_from_log(const struct peer *peer)
     char *text, *found;
     long port = 0;
 
-    snprintf(path, sizeof(path), "%s/log", peer->directory);
+    snprintf(path, sizeof(path), "%s/output", peer->directory);
     text = file_text(path);
     found = text ? strstr(text, words) : NULL;
     /* The line is complete only with its end. */

@@ -20,7 +20,7 @@ struct peer {
     enum peer_kind kind;
     pid_t pid;
     uint16_t port;
-    char directory[300]; /* holds its output in "log" and, of ours, what it spills */
+    char directory[300]; /* holds its output in "output" and, of ours, what it spills */
 };
 
 /* Starts it and returns when it answers PING. arguments: NULL or more command line, ended by NULL.

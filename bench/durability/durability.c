@@ -1,0 +1,187 @@
+/* durability - what a write costs when it is kept, beside Redis with its append-only file.
+ *
+ * For each appendfsync and pipeline depth, in turn and round after round: the floor (the bare
+ * responder, which keeps nothing), Redis and ours, the latter two with appendonly yes in the same
+ * mode and without rewrites or checkpoints, each under the same redis-benchmark. Printed are
+ * medians of the rounds: CPU time of all threads of the server a request, how much of it lies above
+ * the floor, and acknowledged writes a second. */
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/lib/guard.h"
+#include "bench/lib/peer.h"
+#include "bench/lib/process.h"
+#include "bench/lib/redis_benchmark.h"
+#include "bench/lib/summary.h"
+
+static const char usage[] =
+    "usage: durability [--rounds N] [--requests N] [--dir DIRECTORY]\n"
+    "  --rounds    runs of each (5)\n"
+    "  --requests  of a run at pipeline 64; a quarter of it at 1, half of it at 16, a twentieth\n"
+    "              where each answer waits for a sync (1,000,000)\n"
+    "  --dir       where the servers get their directories ($TMPDIR or /var/tmp): a real disk\n";
+
+enum { ROUND_MAX = 31, CLIENTS = 50, VALUE_BYTES = 64, REQUEST_GRAIN = 6400 };
+
+/* The limits of the issue. */
+static const double above_floor_ns_max = 200, always_ratio_min = 1.5;
+
+struct options {
+    int rounds;
+    long requests;
+    const char *base;
+};
+
+struct row {
+    const char *mode;
+    int pipeline;
+    int share; /* of --requests: one in so many */
+};
+static const struct row rows[] = {
+    { "no", 1, 4 },        { "no", 16, 2 },       { "no", 64, 1 },     { "everysec", 1, 4 },
+    { "everysec", 16, 2 }, { "everysec", 64, 1 }, { "always", 1, 20 }, { "always", 16, 10 },
+};
+
+struct series {
+    double cpu_us[ROUND_MAX], requests_s[ROUND_MAX];
+};
+
+static char value[VALUE_BYTES + 1];
+
+static void flush(const struct peer *peer)
+{
+    struct redis_benchmark run = { "FLUSHALL", value, 1, 1, 1 };
+
+    if (peer->kind != PEER_FLOOR) (void)redis_benchmark_run(peer, &run);
+}
+
+static void run_once(const struct peer *peer, const struct row *row, const struct options *options,
+                     int round, struct series *series)
+{
+    long requests = (options->requests / row->share / REQUEST_GRAIN + 1) * REQUEST_GRAIN;
+    struct redis_benchmark run = { "LPUSH list VALUE", value, CLIENTS, row->pipeline, requests };
+    uint64_t before_ns;
+
+    flush(peer);
+    before_ns = process_cpu_ns(peer->pid);
+    series->requests_s[round] = redis_benchmark_run(peer, &run);
+    series->cpu_us[round] =
+        (double)(process_cpu_ns(peer->pid) - before_ns) / 1e3 / (double)requests;
+}
+
+static const char *verdict(const struct row *row, double floor_us, double own_us, double redis_s,
+                           double own_s)
+{
+    if (strcmp(row->mode, "always") == 0) {
+        if (row->pipeline != 1) return "";
+        return own_s >= always_ratio_min * redis_s ? ">= 1.5 x redis a second: met"
+                                                   : ">= 1.5 x redis a second: NOT MET";
+    }
+    if (row->pipeline == 1) return "";
+    return (own_us - floor_us) * 1e3 <= above_floor_ns_max ? "<= 200 ns: met"
+                                                           : "<= 200 ns: NOT MET";
+}
+
+static void print_row(struct table *table, const struct row *row, struct series *series,
+                      size_t rounds)
+{
+    double us[PEER_KIND_COUNT], s[PEER_KIND_COUNT];
+
+    for (int kind = 0; kind < PEER_KIND_COUNT; kind++) {
+        us[kind] = median(series[kind].cpu_us, rounds);
+        s[kind] = median(series[kind].requests_s, rounds);
+    }
+    table_row(table, "%s|%d|%.3f|%.3f|%.3f|%.0f|%.0f|%.2f|%.0f|%.0f|%.2f|%s", row->mode,
+              row->pipeline, us[PEER_FLOOR], us[PEER_REDIS], us[PEER_SLUICE],
+              (us[PEER_REDIS] - us[PEER_FLOOR]) * 1e3, (us[PEER_SLUICE] - us[PEER_FLOOR]) * 1e3,
+              us[PEER_SLUICE] / us[PEER_REDIS], s[PEER_REDIS] / 1e3, s[PEER_SLUICE] / 1e3,
+              s[PEER_SLUICE] / s[PEER_REDIS],
+              verdict(row, us[PEER_FLOOR], us[PEER_SLUICE], s[PEER_REDIS], s[PEER_SLUICE]));
+    fprintf(stderr, "  %s, pipeline %d: done\n", row->mode, row->pipeline);
+}
+
+static void start_peers(struct peer *peers, const char *mode, const char *base)
+{
+    const char *redis[] = {
+        "--appendonly", "yes", "--appendfsync", mode, "--auto-aof-rewrite-percentage", "0", NULL
+    };
+    const char *own[] = { "--appendonly", "yes", "--appendfsync", mode, NULL };
+
+    peer_start(&peers[PEER_FLOOR], PEER_FLOOR, NULL, base, NULL);
+    peer_start(&peers[PEER_REDIS], PEER_REDIS, redis, base, NULL);
+    peer_start(&peers[PEER_SLUICE], PEER_SLUICE, own, base, NULL);
+}
+
+/* New servers for each row: a log that has grown for minutes is another matter. */
+static void measure_row(struct table *table, const struct row *row, const struct options *options)
+{
+    struct series series[PEER_KIND_COUNT];
+    struct peer peers[PEER_KIND_COUNT];
+
+    start_peers(peers, row->mode, options->base);
+    for (int round = 0; round < options->rounds; round++) {
+        for (int kind = 0; kind < PEER_KIND_COUNT; kind++)
+            run_once(&peers[kind], row, options, round, &series[kind]);
+    }
+    for (int kind = 0; kind < PEER_KIND_COUNT; kind++)
+        peer_stop(&peers[kind]);
+    print_row(table, row, series, (size_t)options->rounds);
+}
+
+static void parse_options(struct options *options, int argc, char **argv)
+{
+    static const struct option names[] = { { "rounds", required_argument, NULL, 'r' },
+                                           { "requests", required_argument, NULL, 'n' },
+                                           { "dir", required_argument, NULL, 'd' },
+                                           { 0 } };
+    int option;
+
+    *options = (struct options){ .rounds = 5, .requests = 1000000 };
+    options->base = getenv("TMPDIR") ? getenv("TMPDIR") : "/var/tmp";
+    while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
+        switch (option) {
+        case 'r':
+            options->rounds = atoi(optarg);
+            break;
+        case 'n':
+            options->requests = atol(optarg);
+            break;
+        case 'd':
+            options->base = optarg;
+            break;
+        default:
+            fputs(usage, stderr);
+            exit(2);
+        }
+    }
+    if (options->rounds < 1 || options->rounds > ROUND_MAX)
+        bench_fail("--rounds: 1 to %d", ROUND_MAX);
+    if (options->requests < 1 || options->requests > 100000000) bench_fail("--requests: 1 to 10^8");
+}
+
+static int body(int argc, char **argv)
+{
+    struct options options;
+    struct table *table;
+
+    parse_options(&options, argc, argv);
+    memset(value, 'x', VALUE_BYTES);
+    table = table_create("appendfsync|pipeline|floor us|redis us|sluice us|redis ns above|"
+                         "sluice ns above|sluice/redis|redis k/s|sluice k/s|sluice/redis|target");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        measure_row(table, &rows[i], &options);
+    printf(
+        "LPUSH with appendonly yes: server CPU a request (all threads) and acknowledged writes a "
+        "second,\n%d clients, %d-byte values, medians of %d rounds:\n",
+        CLIENTS, VALUE_BYTES, options.rounds);
+    table_finish(table);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    return guard_main(argc, argv, body);
+}
