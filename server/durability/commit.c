@@ -4,7 +4,7 @@
  *             safe?                              yes: they leave
  *   no, and no ticket is under way              one begins: its goal is all that was appended
  *   no, and one is                              within its goal they wait for it, else for the next
- *   the journal moves                           the goal is reached: released, and the next begins
+ *   the journal moves                           the goal is reached: released
  *
  * So there are at most two tickets that anybody waits for, and one sync serves all who came while
  * the one before it ran. What is safe: with `always` what is synced; else what a killed process
@@ -13,7 +13,7 @@
 
 #include <errno.h>
 
-enum { SECOND_US = 1000000, LATE_US = 2 * SECOND_US, RETRY_US = 100000 };
+enum { SECOND_US = 1000000, LATE_US = 2 * SECOND_US, RETRY_US = 100000, QUIET_US = 60 };
 
 static uint64_t safe_position(const struct oplog *oplog)
 {
@@ -42,9 +42,18 @@ static void begin(struct oplog *oplog)
 {
     oplog->ticket++;
     oplog->is_under_way = true;
-    oplog->goal = journal_appended(oplog->journal);
+    oplog->has_waiting = false;
+    oplog->group_commands = oplog->command_count - oplog->begun_count;
+    oplog->begun_count = oplog->command_count;
+    oplog->begun_us = oplog->now_us;
     oplog->retried_us = oplog->now_us;
     ask(oplog);
+    oplog->goal = journal_appended(oplog->journal); /* with the note that a sync begins with */
+}
+
+static bool is_safe(const struct oplog *oplog)
+{
+    return !oplog->kept_head && safe_position(oplog) >= journal_appended(oplog->journal);
 }
 
 static void settle_tickets(struct oplog *oplog)
@@ -52,13 +61,11 @@ static void settle_tickets(struct oplog *oplog)
     if (oplog->is_under_way && safe_position(oplog) >= oplog->goal) {
         oplog->released = oplog->ticket;
         oplog->is_under_way = false;
+        oplog->has_settled = true;
     }
-    if (oplog->is_under_way || !oplog->has_waiting || oplog->kept_head) return;
-    oplog->has_waiting = false;
-    begin(oplog);
-    if (safe_position(oplog) < oplog->goal) return;
-    oplog->released = oplog->ticket;
-    oplog->is_under_way = false;
+    if (oplog->is_under_way || !oplog->has_waiting || !is_safe(oplog)) return;
+    oplog->has_waiting = false; /* somebody else has synced it */
+    oplog->released = ++oplog->ticket;
 }
 
 static void settle_sync(struct oplog *oplog)
@@ -116,9 +123,36 @@ static void retry(struct oplog *oplog, uint64_t now_us)
     if (oplog->sync_goal) journal_sync(oplog->journal);
 }
 
-uint64_t oplog_commit(struct oplog *oplog, uint64_t now_us)
+static void take_times(struct oplog *oplog, uint64_t now_us)
 {
     oplog->now_us = now_us;
+    if (oplog->has_settled) oplog->sync_us = now_us - oplog->begun_us;
+    oplog->has_settled = false;
+    if (oplog->command_count == oplog->seen_count) return;
+    if (oplog->seen_count == oplog->begun_count) oplog->waiting_us = now_us;
+    oplog->seen_count = oplog->command_count;
+    oplog->appended_us = now_us;
+}
+
+/* How long a sync is put off for those who are about to come. */
+static uint64_t quiet_us(const struct oplog *oplog)
+{
+    return oplog->sync_us / 4 < QUIET_US ? oplog->sync_us / 4 : QUIET_US;
+}
+
+/* Whose answers the last sync has let go write again soon, and one sync can serve them together
+ * with those who have waited meanwhile. So it begins when for a moment nobody came, but no later
+ * than a part of what it takes itself. Who writes alone waits for nobody. */
+static bool may_begin(const struct oplog *oplog)
+{
+    if (oplog->kept_head) return false;
+    if (oplog->fsync != OPLOG_FSYNC_ALWAYS || oplog->group_commands <= 1) return true;
+    return oplog->now_us - oplog->appended_us >= quiet_us(oplog) ||
+           oplog->now_us - oplog->waiting_us >= oplog->sync_us / 2;
+}
+
+uint64_t oplog_commit(struct oplog *oplog, uint64_t now_us)
+{
     if (oplog->room_error) log_reserve_mend(oplog, now_us);
     (void)oplog_end_batch(oplog); /* what is lost is told now */
     if (oplog->is_lost) {
@@ -126,14 +160,14 @@ uint64_t oplog_commit(struct oplog *oplog, uint64_t now_us)
         return OPLOG_LOST;
     }
     if (oplog_error(oplog)) return 0;
+    take_times(oplog, now_us);
     if (oplog->kept_head || oplog->is_under_way || oplog->sync_goal) retry(oplog, now_us);
     if (oplog->fsync == OPLOG_FSYNC_EVERYSEC) sync_each_second(oplog, now_us);
-    if (!oplog->kept_head && safe_position(oplog) >= journal_appended(oplog->journal)) return 0;
-    if (!oplog->is_under_way && !oplog->kept_head) {
-        begin(oplog);
+    if (oplog->has_waiting) settle_tickets(oplog);
+    if (is_safe(oplog)) return 0;
+    if (!oplog->is_under_way && may_begin(oplog)) begin(oplog);
+    if (oplog->is_under_way && !oplog->kept_head && journal_appended(oplog->journal) <= oplog->goal)
         return oplog->ticket;
-    }
-    if (!oplog->kept_head && journal_appended(oplog->journal) <= oplog->goal) return oplog->ticket;
     oplog->has_waiting = true;
     return oplog->ticket + 1;
 }
@@ -148,6 +182,8 @@ int64_t oplog_wait_us(const struct oplog *oplog, uint64_t now_us)
     uint64_t passed_us = now_us - oplog->synced_us;
 
     if (oplog_error(oplog)) return -1;
+    if (oplog->has_waiting && !oplog->is_under_way && !oplog->kept_head)
+        return (int64_t)quiet_us(oplog) + 1;
     if (oplog->room_error || oplog->kept_head || oplog->is_under_way) return RETRY_US;
     if (oplog->fsync != OPLOG_FSYNC_EVERYSEC || !has_unsynced(oplog)) return -1;
     if (oplog->sync_goal) return RETRY_US;

@@ -100,8 +100,10 @@ static int append_or_keep(struct oplog *oplog, int64_t now_ms, unsigned database
         rc = keep(oplog, now_ms, database, commands, count);
     if (rc < 0)
         oplog->error = rc;
-    else
+    else {
         oplog->frame_number++;
+        oplog->command_count += count;
+    }
     return rc;
 }
 

@@ -58,11 +58,19 @@ struct oplog {
     int error;    /* our own: a frame could not even be kept */
     bool is_lost; /* and the next commit has to say so */
 
-    uint64_t ticket;     /* the last one given out */
-    uint64_t released;   /* up to this they are through */
+    uint64_t ticket;                            /* the last one given out */
+    uint64_t released;                          /* up to this they are through */
+    uint64_t command_count;                     /* appended or kept, in all */
+    uint64_t begun_count;                       /* of these, when the last ticket was begun */
+    uint64_t group_commands;                    /* that the last ticket was begun for */
+    uint64_t begun_us, appended_us, waiting_us; /* when that was; of the last command; of the first
+                                                   one since */
+    uint64_t sync_us;                           /* how long the last ticket took */
     uint64_t goal;       /* of the ticket under way: the position that releases it */
     bool is_under_way;   /* a ticket is */
     bool has_waiting;    /* and answers wait for the one after it */
+    bool has_settled;    /* one was released since the last commit */
+    uint64_t seen_count; /* command_count at the last commit */
     uint64_t sync_goal;  /* of the sync under way, for everysec; 0: none is */
     uint64_t synced_us;  /* when the last sync was begun */
     uint64_t now_us;     /* at the last commit */

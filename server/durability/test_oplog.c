@@ -59,9 +59,44 @@ START_TEST(one_sync_serves_all_who_came_while_one_ran)
     while (oplog_released(fixture.oplog) < first)
         (void)io_wait(fixture.io);
     ck_assert_uint_eq(oplog_released(fixture.oplog), first);
+    ck_assert_uint_eq(commit(), second);
     settle();
     ck_assert_uint_eq(oplog_released(fixture.oplog), second);
     ck_assert_uint_eq(info_now().sync_count, syncs + 2);
+}
+END_TEST
+
+/* Many are served by a sync that takes long: the next one waits a moment for them to come again,
+ * but not for ever. */
+START_TEST(a_sync_is_put_off_for_those_who_are_about_to_come)
+{
+    uint64_t ticket;
+
+    open_log(OPLOG_FSYNC_ALWAYS);
+    for (int i = 0; i < 10; i++)
+        append();
+    (void)commit();
+    settle();
+    fixture.now_us += 10000; /* so long it took */
+    ck_assert_uint_eq(commit(), 0);
+    append();
+    ticket = commit();
+    ck_assert_uint_gt(ticket, oplog_released(fixture.oplog));
+    ck_assert_uint_eq(io_in_flight(fixture.io), 0);
+    ck_assert_int_gt(oplog_wait_us(fixture.oplog, fixture.now_us), 0);
+    ck_assert_int_lt(oplog_wait_us(fixture.oplog, fixture.now_us), 100);
+    fixture.now_us += 10;
+    append();
+    ck_assert_uint_eq(commit(), ticket);
+    ck_assert_uint_eq(io_in_flight(fixture.io), 0);
+    for (int i = 0; io_in_flight(fixture.io) == 0; i++) { /* somebody always comes */
+        ck_assert_int_lt(i, 1000);
+        fixture.now_us += 10;
+        append();
+        ck_assert_uint_eq(commit(), ticket);
+    }
+    settle();
+    ck_assert_uint_eq(oplog_released(fixture.oplog), ticket);
 }
 END_TEST
 
@@ -354,6 +389,7 @@ int main(void)
     tcase_add_test(cases, a_ticket_is_released_by_the_sync);
     tcase_add_test(cases, who_reads_what_is_not_synced_waits_too);
     tcase_add_test(cases, one_sync_serves_all_who_came_while_one_ran);
+    tcase_add_test(cases, a_sync_is_put_off_for_those_who_are_about_to_come);
     tcase_add_test(cases, a_failed_sync_is_final);
     tcase_add_test(cases, what_a_failure_takes_with_it_is_told_once);
     tcase_add_test(cases, commands_of_one_time_and_database_share_a_frame);
