@@ -107,4 +107,10 @@ enum {
 /* All of path as one allocation of *out_size bytes and a zero. -EFBIG: above CONFIG_FILE_BYTES_MAX.
  */
 int config_read_file(struct os *os, const char *path, char **out_text, size_t *out_size);
+
+/* ---- set.c ----------------------------------------------------------------------------------- */
+
+/* The words of a value that was given as one; *out_words to be freed. Redis cuts at every single
+ * space, so that two in a row make an empty word between them. -ENOMEM. */
+int config_split_at_spaces(struct slice text, struct slice **out_words, size_t *out_count);
 #endif

@@ -46,9 +46,9 @@ static int blame_line(const struct source *source, size_t number, struct slice l
 
 /* ---- one line ------------------------------------------------------------------------------- */
 
-static int set_from_line(struct config *config, const struct option *option,
-                         const struct slice *words, size_t count, bool is_included,
-                         struct config_error *error)
+static int set_from_words(struct config *config, const struct option *option,
+                          const struct slice *words, size_t count, bool is_included,
+                          struct config_error *error)
 {
     struct config_state *state = config->state;
     const size_t index = option_index(option);
@@ -65,6 +65,23 @@ static int set_from_line(struct config *config, const struct option *option,
     state->loaded[index]++;
     if (is_included) state->included[index] = 1;
     return 0;
+}
+
+/* As Redis: --save "3600 1 60 100", quoted, is four words. */
+static int set_from_line(struct config *config, const struct option *option,
+                         const struct slice *words, size_t count, bool is_included,
+                         struct config_error *error)
+{
+    struct slice *parts = NULL;
+    size_t part_count = 0;
+    int rc = 0;
+
+    if (!option->kind->takes_many_words || count != 1 || words[0].size == 0)
+        return set_from_words(config, option, words, count, is_included, error);
+    rc = config_split_at_spaces(words[0], &parts, &part_count);
+    if (rc == 0) rc = set_from_words(config, option, parts, part_count, is_included, error);
+    free(parts);
+    return rc;
 }
 
 static int include_file(struct config *config, const char *path, const struct source *source,

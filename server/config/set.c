@@ -80,8 +80,7 @@ static int check(const struct config *config, const struct config_pair *pairs, s
     return 0;
 }
 
-/* Redis cuts at every single space here, so that two in a row make an empty word between them. */
-static int split_at_spaces(struct slice text, struct slice **out_words, size_t *out_count)
+int config_split_at_spaces(struct slice text, struct slice **out_words, size_t *out_count)
 {
     struct slice *words = calloc(text.size + 1, sizeof(*words));
     size_t count = 0, begin = 0;
@@ -120,7 +119,7 @@ static int parse_value(struct config *config, struct change *change, struct slic
     size_t count = 0;
     int rc = 0;
 
-    if (option->kind->takes_many_words) rc = split_at_spaces(text, &words, &count);
+    if (option->kind->takes_many_words) rc = config_split_at_spaces(text, &words, &count);
     if (rc == 0)
         rc = option_parse(option, words ? words : &text, words ? count : 1,
                           option->kind->names_parts ? present : NULL, &change->value, &reason);
