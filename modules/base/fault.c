@@ -55,10 +55,33 @@ static void unlock(struct fault *fault)
 /* ---- rules
  * ---------------------------------------------------------------------------------------- */
 
+static bool is_change(enum fault_call call)
+{
+    switch (call) {
+    case FAULT_CLOSE:
+    case FAULT_PREAD:
+    case FAULT_SIZE:
+    case FAULT_FREE_BYTES:
+    case FAULT_LOCK:
+    case FAULT_LIST:
+    case FAULT_MAP:
+    case FAULT_UNMAP:
+        return false;
+    default:
+        return true;
+    }
+}
+
+static bool rule_matches(const struct rule *rule, enum fault_call call)
+{
+    if (rule->call == FAULT_ANY_CHANGE) return is_change(call);
+    return rule->call == FAULT_ANY || rule->call == call;
+}
+
 /* Counts a matching call against the rule; true when it is the rule's. */
 static bool rule_applies(struct rule *rule, enum fault_call call)
 {
-    if (rule->is_over || (rule->call != FAULT_ANY && rule->call != call)) return false;
+    if (rule->is_over || !rule_matches(rule, call)) return false;
     if (rule->calls_left > 0) {
         rule->calls_left--;
         return false;

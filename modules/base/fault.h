@@ -48,6 +48,9 @@ enum fault_call {
     FAULT_SYNC_MAP,
     FAULT_CALL_COUNT,
     FAULT_ANY = FAULT_CALL_COUNT, /* whichever call */
+    FAULT_ANY_CHANGE, /* whichever changes files or names, or brings them to the device; opening
+                         too. When they all fail from then on, the files are left as by a process
+                         that was killed, and what was held can still be let go */
 };
 
 enum fault_duration { FAULT_ONCE, FAULT_FROM_THEN_ON };

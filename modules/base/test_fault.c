@@ -123,6 +123,7 @@ static int call_each(enum fault_call call)
         ck_assert_int_eq(munmap(address, 4096), 0);
         return rc;
     case FAULT_CALL_COUNT:
+    case FAULT_ANY_CHANGE:
         break;
     }
     ck_abort_msg("no such call");
@@ -166,6 +167,20 @@ START_TEST(any_call_can_be_the_one_that_fails)
     ck_assert_int_eq(call_each(FAULT_SIZE), 0);
     ck_assert_int_eq(call_each(FAULT_LOCK), -EIO);
     ck_assert_int_eq(call_each(FAULT_LOCK), 0);
+}
+END_TEST
+
+START_TEST(what_was_held_can_be_let_go_when_nothing_can_be_changed_any_more)
+{
+    fault_fail(fixture.fault, FAULT_ANY_CHANGE, 2, EIO, FAULT_FROM_THEN_ON);
+    ck_assert_int_eq(call_each(FAULT_FSYNC), 0);
+    ck_assert_int_eq(call_each(FAULT_PWRITE), -EIO);
+    ck_assert_int_eq(call_each(FAULT_RENAME), -EIO);
+    ck_assert_int_eq(call_each(FAULT_SYNC_MAP), -EIO);
+    ck_assert_int_eq(call_each(FAULT_UNMAP), 0);
+    ck_assert_int_ge(call_each(FAULT_CLOSE), 0);
+    ck_assert_int_ge(call_each(FAULT_PREAD), 0);
+    ck_assert_uint_eq(fault_fired(fixture.fault), 3);
 }
 END_TEST
 
@@ -415,6 +430,7 @@ int main(void)
                         FAULT_CALL_COUNT);
     tcase_add_test(cases, a_lasting_failure_lasts_until_it_is_cleared);
     tcase_add_test(cases, any_call_can_be_the_one_that_fails);
+    tcase_add_test(cases, what_was_held_can_be_let_go_when_nothing_can_be_changed_any_more);
     tcase_add_test(cases, two_rules_count_calls_independently);
     tcase_add_test(cases, a_failed_close_has_closed_all_the_same);
     tcase_add_test(cases, limited_transfers_are_short_and_the_helpers_make_them_whole);

@@ -179,12 +179,16 @@ static int rename_in(struct os *os, const char *path, const char *from, const ch
     return rc;
 }
 
-/* The directory's own name must survive too. */
-static int sync_parent(struct os *os, const char *path)
+/* The name of meta survives a loss of power, and the directory's own. Also when it was there: who
+ * made it may have been killed before. */
+static int sync_names(struct os *os, const char *path)
 {
-    char *parent = journal_join_path(path, "..");
-    int rc = parent ? os->fsync_directory(os, parent) : -ENOMEM;
+    int rc = os->fsync_directory(os, path);
+    char *parent;
 
+    if (rc < 0) return rc;
+    parent = journal_join_path(path, "..");
+    rc = parent ? os->fsync_directory(os, parent) : -ENOMEM;
     free(parent);
     return rc;
 }
@@ -270,8 +274,6 @@ static int create(struct os *os, const char *path, const struct journal_settings
     rc = refuse_segments(os, path);
     if (rc == 0) rc = write_meta(os, fd, &meta);
     if (rc == 0) rc = rename_in(os, path, "meta.new", "meta");
-    if (rc == 0) rc = os->fsync_directory(os, path);
-    if (rc == 0) rc = sync_parent(os, path);
 out:
     (void)os->close(os, fd); /* synced if it is ours */
     return rc;
@@ -315,15 +317,22 @@ static int load(struct os *os, const char *path, bool is_writer, struct journal_
 static int open_or_create(struct os *os, const char *path, const struct journal_settings *settings,
                           uint64_t journal, uint64_t now_ms, bool *out_is_created)
 {
-    int rc = os->mkdir(os, path, 0755);
+    int fd, rc = os->mkdir(os, path, 0755);
 
     *out_is_created = false;
     if (rc < 0 && rc != -EEXIST) return rc;
-    rc = open_in(os, path, "meta", O_RDWR);
-    if (rc != -ENOENT) return rc;
-    *out_is_created = true;
-    rc = create(os, path, settings, journal, now_ms);
-    return rc < 0 ? rc : open_in(os, path, "meta", O_RDWR);
+    fd = open_in(os, path, "meta", O_RDWR);
+    if (fd == -ENOENT) {
+        *out_is_created = true;
+        rc = create(os, path, settings, journal, now_ms);
+        if (rc < 0) return rc;
+        fd = open_in(os, path, "meta", O_RDWR);
+    }
+    if (fd < 0) return fd;
+    rc = sync_names(os, path);
+    if (rc == 0) return fd;
+    (void)os->close(os, fd); /* nothing was written */
+    return rc;
 }
 
 int journal_meta_open_writer(struct os *os, const char *path,

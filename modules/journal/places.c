@@ -182,8 +182,8 @@ int journal_places_make(struct os *os, const struct journal_places *places, enum
 {
     int rc = os->mkdir(os, places->paths[tier], 0755);
 
-    if (rc == -EEXIST) return 0;
-    return rc < 0 ? rc : sync_above(os, places->paths[tier]);
+    /* Also when it was there: who made it may have been killed before it was durable. */
+    return rc < 0 && rc != -EEXIST ? rc : sync_above(os, places->paths[tier]);
 }
 
 /* 1: it is removed. 0: it was not there. */
@@ -198,21 +198,25 @@ static int remove_file(struct os *os, const struct journal_places *places, enum 
     return rc < 0 ? rc : 1;
 }
 
-/* The index goes first: one without a segment would be nobody's. */
+/* The index goes first: one without a segment would be nobody's. Each segment for good before the
+ * next: names go in any order, and one that is missing between others would be damage. */
 static int remove_in(struct os *os, const struct journal_places *places, enum journal_tier tier,
                      uint64_t first, uint64_t end)
 {
     static const char *const all[] = { "idx", "pak", "log" };
-    bool has_removed = false;
 
     for (uint64_t number = first; number < end; number++) {
+        bool has_removed = false;
+        int rc = 0;
         for (unsigned i = 0; i < sizeof(all) / sizeof(*all); i++) {
-            int rc = remove_file(os, places, tier, number, all[i]);
+            rc = remove_file(os, places, tier, number, all[i]);
             if (rc < 0) return rc;
             if (rc > 0) has_removed = true;
         }
+        if (has_removed) rc = os->fsync_directory(os, places->paths[tier]);
+        if (rc < 0) return rc;
     }
-    return has_removed ? os->fsync_directory(os, places->paths[tier]) : 0;
+    return 0;
 }
 
 int journal_places_remove(struct os *os, const struct journal_places *places, uint64_t first,
