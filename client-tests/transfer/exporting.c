@@ -178,6 +178,37 @@ START_TEST(it_is_one_moment_whatever_goes_on)
 }
 END_TEST
 
+/* Only one of them at a time pictures the keys; the other follows, or says so. */
+START_TEST(checkpoints_are_made_besides)
+{
+    struct text contents = { 0 }, reply = { 0 };
+    struct wire *other;
+
+    start_ours(allowing);
+    other = wire_open(&ours);
+    fill(5, suite_scaled(300));
+    contents_add(&contents, wire);
+    for (int i = 0; i < 10; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof(name), "%d.resp", i);
+        wire_command(other, "BGSAVE SCHEDULE");
+        wire_command(wire, "SL.EXPORT %s", name);
+        wire_skip(other, 1);
+        text_clear(&reply);
+        ck_assert_int_eq(wire_read(wire, &reply), 1);
+        if (reply.bytes[0] != '*' && !strstr(reply.bytes, "ERR A checkpoint is being taken"))
+            ck_abort_msg("%s", reply.bytes);
+    }
+    info_wait(other, "rdb_bgsave_in_progress", 0);
+    expect_exported("last.resp");
+    expect_file("last.resp", &contents);
+    text_finish(&contents);
+    text_finish(&reply);
+    wire_close(other);
+    stop_ours();
+}
+END_TEST
+
 START_TEST(it_does_not_write_over_anything)
 {
     start_ours(allowing);
@@ -259,6 +290,7 @@ int main(void)
     tcase_add_loop_test(comes, all_keys_come_out_as_they_are, 0, 2);
     tcase_add_test(comes, an_empty_server_has_an_empty_file);
     tcase_add_test(comes, it_is_one_moment_whatever_goes_on);
+    tcase_add_test(comes, checkpoints_are_made_besides);
     tcase_add_test(refused, it_does_not_write_over_anything);
     tcase_add_test(refused, it_is_for_those_who_may);
     tcase_add_test(ends, a_client_that_goes_leaves_nothing_behind);

@@ -76,6 +76,8 @@ static bool may_reload(struct call *call)
                           (int)call->arguments[1].size, (const char *)call->arguments[1].bytes);
     else if (parking_count(call->server->parking, PARKED_STREAMING) > 0)
         (void)call_error(call, "ERR Large answers are being sent: try again");
+    else if (call->server->is_exporting)
+        (void)call_error(call, "ERR An export is in progress: try again");
     else
         return true;
     return false;

@@ -132,6 +132,7 @@ static int run(struct call *call, const char *path)
     int rc;
 
     list_init(&exporting.lists);
+    server->is_exporting = true;
     log_write(server->log, LOG_NOTICE, "Export to %s begins", path);
     rc = export_to(call, &exporting, path);
     if (rc < 0) discard_file(call, &exporting, rc);
@@ -141,6 +142,7 @@ static int run(struct call *call, const char *path)
               rc < 0 ? ": " : "", rc < 0 ? strerror(-rc) : "");
     answer(call, &exporting, rc);
     export_file_destroy(exporting.file);
+    server->is_exporting = false;
     return 0;
 }
 
@@ -152,8 +154,9 @@ int sl_export(struct call *call)
 
     if (!transfer_is_allowed(call)) return 0;
     if (!parking_can_suspend(call->server->parking)) return -EAGAIN;
+    if (call->server->is_exporting) return call_error(call, "ERR An export is in progress already");
     if (keyspace_picture_is_running(call->server->keyspace))
-        return call_error(call, "ERR A checkpoint or another export is being taken: try again");
+        return call_error(call, "ERR A checkpoint is being taken: try again");
     path = transfer_path(call, 1);
     if (!path) return 0;
     rc = run(call, path);

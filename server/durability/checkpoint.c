@@ -61,7 +61,9 @@ uint64_t checkpoint_request(struct checkpoint *checkpoint, enum checkpoint_kind 
 
 bool checkpoint_wants_to_begin(const struct checkpoint *checkpoint)
 {
-    return checkpoint->info.step == CHECKPOINT_IDLE && is_requested(checkpoint);
+    /* Somebody else's picture (an export's) comes to its end first. */
+    return checkpoint->info.step == CHECKPOINT_IDLE && is_requested(checkpoint) &&
+           !keyspace_picture_is_running(checkpoint->options.keyspace);
 }
 
 static uint64_t log_position(const struct checkpoint *checkpoint)
@@ -350,8 +352,16 @@ static void wait_a_little(const struct checkpoint *checkpoint)
     if (io_wait(checkpoint->options.io) == 0) (void)nanosleep(&moment, NULL);
 }
 
+/* Somebody else's picture, an export's, which may have been given up. */
+static void end_other_picture(struct checkpoint *checkpoint)
+{
+    if (checkpoint->info.step != CHECKPOINT_IDLE) return;
+    while (keyspace_picture_step(checkpoint->options.keyspace, UINT64_MAX)) {}
+}
+
 int checkpoint_wait(struct checkpoint *checkpoint)
 {
+    end_other_picture(checkpoint);
     while (checkpoint->info.step != CHECKPOINT_IDLE || is_requested(checkpoint)) {
         bool has_more;
         checkpoint_begin(checkpoint);
