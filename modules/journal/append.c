@@ -128,21 +128,33 @@ static uint8_t *place(struct journal *journal, uint64_t bytes)
     return at;
 }
 
-static void put(struct journal *journal, struct journal_frame *frame, const struct slice *parts,
-                size_t part_count)
+/* The checksum of a frame that lies at its place already, all but the first two words. */
+static uint32_t frame_crc(const struct journal *journal, const uint8_t *at, uint32_t word,
+                          uint32_t payload_bytes)
+{
+    uint8_t first[8];
+
+    store_u32le(first, word);
+    store_u32le(first + 4, (uint32_t)journal->offset);
+    return crc32c(crc32c(journal->active->seed, first, sizeof(first)), at + sizeof(first),
+                  JOURNAL_FRAME_HEADER_BYTES - sizeof(first) + (size_t)payload_bytes);
+}
+
+static void put(struct journal *journal, const struct journal_frame *frame,
+                const struct slice *parts, size_t part_count)
 {
     uint64_t bytes = journal_frame_bytes(frame->payload_bytes);
     uint8_t *at = place(journal, bytes), *payload = at + JOURNAL_FRAME_HEADER_BYTES;
     uint32_t word = journal_word(frame->state, frame->payload_bytes);
 
-    frame->crc32c = journal_frame_crc(journal->active->seed, journal->offset, frame);
+    store_u64le(at + 8, frame->time_ms);
+    store_u64le(at + 16, frame->seq);
     for (size_t i = 0; i < part_count; i++) {
         if (parts[i].size == 0) continue;
         memcpy(payload, parts[i].bytes, parts[i].size);
-        frame->crc32c = crc32c(frame->crc32c, parts[i].bytes, parts[i].size);
         payload += parts[i].size;
     }
-    journal_frame_store(at, frame);
+    store_u32le(at + 4, frame_crc(journal, at, word, frame->payload_bytes));
     /* Last: whoever finds the word finds the frame behind it. */
     atomic_store_explicit((_Atomic uint32_t *)(void *)at, htole32(word), memory_order_release);
     journal->offset += bytes;
@@ -236,7 +248,9 @@ static bool id_grows(const struct journal *journal, uint64_t time_ms, uint64_t s
 static void note_appended(struct journal *journal, const struct journal_frame *frame,
                           uint64_t offset, uint64_t frame_bytes)
 {
-    journal_index_add(&journal->index, offset, frame->time_ms, frame->seq);
+    if (offset >= journal->index.due) {
+        journal_index_add(&journal->index, offset, frame->time_ms, frame->seq);
+    }
     if (!journal->has_segment_time) {
         journal->segment_time_ms = frame->time_ms;
         journal->has_segment_time = true;

@@ -34,13 +34,6 @@ uint32_t journal_frame_crc(uint32_t seed, uint64_t offset, const struct journal_
     return crc32c(seed, bytes, sizeof(bytes));
 }
 
-void journal_frame_store(uint8_t *bytes, const struct journal_frame *frame)
-{
-    store_u32le(bytes + 4, frame->crc32c);
-    store_u64le(bytes + 8, frame->time_ms);
-    store_u64le(bytes + 16, frame->seq);
-}
-
 int journal_frame_load(const uint8_t bytes[JOURNAL_FRAME_HEADER_BYTES],
                        struct journal_frame *out_frame)
 {

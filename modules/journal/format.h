@@ -118,8 +118,6 @@ uint32_t journal_seed(uint64_t journal, uint64_t segment);
 
 /* The checksum of a frame's header; go on with the payload's bytes by crc32c(). */
 uint32_t journal_frame_crc(uint32_t seed, uint64_t offset, const struct journal_frame *frame);
-/* Stores a header but for its first word, which the caller stores when all else is in place. */
-void journal_frame_store(uint8_t *bytes, const struct journal_frame *frame);
 /* Takes a header apart. 0, or -EBADMSG: no journal writes such a word. */
 int journal_frame_load(const uint8_t bytes[JOURNAL_FRAME_HEADER_BYTES],
                        struct journal_frame *out_frame);

@@ -21,6 +21,7 @@ void journal_index_finish(struct journal_index *index)
 void journal_index_clear(struct journal_index *index)
 {
     index->count = 0;
+    index->due = 0;
 }
 
 static int push(struct journal_index *index, struct journal_index_entry entry)
@@ -41,8 +42,11 @@ void journal_index_add(struct journal_index *index, uint64_t offset, uint64_t ti
     uint64_t last = index->count > 0 ? index->entries[index->count - 1].offset : 0;
 
     assert(offset > last || index->count == 0);
-    if (offset < last + JOURNAL_INDEX_STEP_BYTES) return;
-    (void)push(index, (struct journal_index_entry){ (uint32_t)offset, time_ms, seq });
+    index->due = last + JOURNAL_INDEX_STEP_BYTES;
+    if (offset < index->due) return;
+    if (push(index, (struct journal_index_entry){ (uint32_t)offset, time_ms, seq }) == 0) {
+        index->due = offset + JOURNAL_INDEX_STEP_BYTES;
+    }
 }
 
 static bool is_above(const struct journal_index_entry *entry, uint64_t time_ms, uint64_t seq)

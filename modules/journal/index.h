@@ -26,6 +26,7 @@ struct journal_index_entry {
 struct journal_index {
     struct journal_index_entry *entries;
     size_t count, capacity;
+    uint64_t due; /* a frame that begins before this gets no entry */
 };
 
 void journal_index_finish(struct journal_index *index); /* frees; also of one that is all zero */

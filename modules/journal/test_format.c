@@ -25,7 +25,9 @@ static uint64_t make_frame(uint8_t *bytes, enum journal_state state, struct slic
     if (journal_frame_has_payload_crc(&frame)) {
         frame.crc32c = crc32c(frame.crc32c, payload.bytes, payload.size);
     }
-    journal_frame_store(bytes, &frame);
+    store_u32le(bytes + 4, frame.crc32c);
+    store_u64le(bytes + 8, frame.time_ms);
+    store_u64le(bytes + 16, frame.seq);
     memcpy(bytes + JOURNAL_FRAME_HEADER_BYTES, payload.bytes, payload.size);
     store_u32le(bytes, journal_word(state, (uint32_t)payload.size));
     return journal_frame_bytes(payload.size);
