@@ -24,7 +24,7 @@ enum { OPEN_ROOM_BYTES = 64 << 10 };
 /* Makes the segment that the first frame goes to, or opens it, with room. */
 static int open_active_with(struct journal *journal, const struct journal_extent *extent)
 {
-    uint64_t number = extent->end > 0 ? journal_segment_of(extent->end) : 1;
+    uint64_t number = extent->end > 0 ? journal_segment_of(extent->end) : journal->first_segment;
     uint64_t offset =
         extent->end > 0 ? journal_offset_of(extent->end) : JOURNAL_SEGMENT_HEADER_BYTES;
     uint64_t room = offset + OPEN_ROOM_BYTES;
@@ -102,7 +102,7 @@ static void take_extent(struct journal *journal, const struct journal_extent *ex
 {
     uint64_t here = journal_here(journal);
 
-    journal->first_segment = extent->first > 0 ? extent->first : 1;
+    if (extent->first > 0) journal->first_segment = extent->first;
     journal->written = here;
     journal->published = here;
     journal->synced = here;
@@ -153,7 +153,7 @@ static int open_recovered(struct journal *journal, const struct journal_options 
         rc = journal_recover_cut(journal->os, journal->path, &journal->meta, extent, report);
     if (rc == 0) rc = open_active(journal, extent);
     if (rc == 0) rc = settle_index(journal, extent, report);
-    if (rc == 0) rc = journal_tend_open(journal);
+    if (rc == 0) rc = journal_tend_open(journal, options->verifies_all);
     if (rc < 0) return rc;
     take_extent(journal, extent);
     report->start = journal_segment_start(journal->first_segment);
@@ -213,9 +213,11 @@ int journal_open(struct os *os, struct io *io, const struct journal_options *opt
     journal->on_progress = options->on_progress;
     journal->context = options->context;
     journal->retired_tail = &journal->retired_head;
+    journal->first_segment = journal_segment_of(options->starts_above) + 1;
     journal->path = strdup(options->path);
     if (!journal->path) goto out;
-    rc = random_entropy(&number, sizeof(number));
+    rc = options->starts_in_memory && options->starts_above > 0 ? -EINVAL : 0;
+    if (rc == 0) rc = random_entropy(&number, sizeof(number));
     if (rc == 0 && options->starts_in_memory) rc = is_missing(journal);
     if (rc < 0) goto out;
     if (rc > 0) {
@@ -435,6 +437,7 @@ void journal_get_info(const struct journal *journal, struct journal_info *out_in
         .packed_count = journal->tend.packed_count,
         .moved_count = journal->tend.moved_count,
         .damaged_count = journal->tend.damaged_count,
+        .reindexed_count = journal->tend.reindexed_count,
         .tend_error = journal->tend.error,
         .error = journal->error,
         .room_error = journal->room_error,

@@ -84,6 +84,10 @@ struct journal_options {
      * sync, or by journal_move_to_file. What is in memory is lost with the process, and on closing.
      */
     bool starts_in_memory;
+    /* A journal that has no segment yet begins in the one after this position's, so that all its
+     * positions are greater: for going on beside one whose sync has failed. 0: at the first. Not
+     * with starts_in_memory. */
+    uint64_t starts_above;
     /* A position up to which the caller knows that the journal was synced (a checkpoint says so);
      * 0: none. Damage below it is corruption even if the journal itself does not know. */
     uint64_t synced_position;
@@ -120,6 +124,11 @@ int journal_open(struct os *os, struct io *io, const struct journal_options *opt
  * before), gives back what was reserved. Accepts NULL. 0, or why not all of it could be written;
  * the journal is closed all the same. */
 int journal_close(struct journal *journal);
+/* Removes a journal that nobody writes with all that belongs to it, in all tiers, and its
+ * directory; waits for the disk. Broken off, it leaves one that lacks its oldest segments: call
+ * again. -EWOULDBLOCK: somebody writes it. -ENOENT: there is none. -ENOTEMPTY: somebody else's
+ * directory is in it. */
+int journal_remove(struct os *os, const char *path);
 
 /* Appends a frame of the parts, one behind the other. *out_position is where.
  * -EAGAIN: room is being made by an I/O thread; on_progress follows. -ENOSPC, -EDQUOT, -ENFILE, …:
@@ -179,8 +188,9 @@ struct journal_info {
     /* Since opening: segments that were packed, that were moved to another tier, and that could not
      * be packed because they are damaged, and stay as they are. */
     uint64_t packed_count, moved_count, damaged_count;
-    int tend_error;        /* why one could not be packed or moved the last time, or 0 */
-    int error, room_error; /* journal_error; why room could not be made the last time, or 0 */
+    uint64_t reindexed_count; /* indexes of ended segments that were not whole, and are now */
+    int tend_error;           /* why one could not be packed or moved the last time, or 0 */
+    int error, room_error;    /* journal_error; why room could not be made the last time, or 0 */
 };
 void journal_get_info(const struct journal *journal, struct journal_info *out_info);
 #endif

@@ -104,7 +104,8 @@ struct tend_job {
     uint64_t end;                 /* segments below it may be tended */
     uint64_t now_ms, asked_ms;    /* of this round; the latest that was asked for */
     int error;                    /* of the last round */
-    uint64_t packed_count, moved_count, damaged_count; /* the tender's, when it was seen last */
+    /* The tender's, when it was seen last. */
+    uint64_t packed_count, moved_count, damaged_count, reindexed_count;
 };
 
 struct journal {
@@ -181,8 +182,8 @@ void journal_tell_progress(struct journal *journal);
 
 /* tend.c: begins a round when there is something new, goes on with one that has begun. */
 void journal_tend_step(struct journal *journal);
-/* Waits for the disk. */
-int journal_tend_open(struct journal *journal);
+/* Waits for the disk. verifies_all: all indexes are looked at, else those of the last segments. */
+int journal_tend_open(struct journal *journal, bool verifies_all);
 
 /* journal.c: does what was asked for and can be done. */
 void journal_trim_step(struct journal *journal);

@@ -41,9 +41,9 @@ int journal_writer_seal(struct journal_writer *writer);
 int journal_writer_sync(struct journal_writer *writer);
 
 /* Does one piece of what is due at that time (ms since 1970) to segments that have ended and are
- * synced: packs one, or moves one to another tier, as the settings say. 1: it has. 0: nothing is
- * due, or somebody else is at it. -ENOSPC, -EIO, …: it failed, nothing has changed. For idle
- * moments. */
+ * synced: makes an index, packs one, or moves one to another tier, as the settings say. 1: it has.
+ * 0: nothing is due, or somebody else is at it. -ENOSPC, -EIO, …: it failed, nothing has changed.
+ * For idle moments. */
 int journal_writer_tend(struct journal_writer *writer, uint64_t now_ms);
 /* Drops the segments all of whose frames lie below position and are synced. -EWOULDBLOCK: somebody
  * is packing or moving one; try again. */

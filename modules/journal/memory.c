@@ -131,7 +131,9 @@ static int copy_frames(struct journal *journal, struct journal_segment *from)
 
 static int take_move(struct journal *journal)
 {
-    const struct journal_survey first = { .packed_end = 1, .cool_end = 1, .cold_end = 1 };
+    const struct journal_survey first = {
+        .first = 1, .packed_end = 1, .cool_end = 1, .cold_end = 1
+    };
     struct move_job *move = &journal->move;
     struct journal_segment *from = journal->active;
     int rc = copy_frames(journal, from);

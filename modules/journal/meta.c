@@ -420,6 +420,22 @@ int journal_meta_open_shared(struct os *os, const char *path,
     return 0;
 }
 
+int journal_meta_open_alone(struct os *os, const char *path, struct journal_meta *out_meta)
+{
+    struct journal_meta meta = { .fd = open_in(os, path, "meta", O_RDWR) };
+    int rc;
+
+    if (meta.fd < 0) return meta.fd;
+    rc = os->lock_range(os, meta.fd, writer_lock, 0, OS_LOCK_EXCLUSIVE, false); /* and all behind */
+    if (rc == 0) rc = load(os, path, false, &meta);
+    if (rc < 0) {
+        journal_meta_close(os, &meta);
+        return rc;
+    }
+    *out_meta = meta;
+    return 0;
+}
+
 int journal_meta_open_reader(struct os *os, const char *path, struct journal_meta *out_meta)
 {
     struct journal_meta meta = { .fd = open_in(os, path, "meta", O_RDONLY) };

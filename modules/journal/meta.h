@@ -67,6 +67,9 @@ void journal_meta_let_tending(struct os *os, const struct journal_meta *meta);
  */
 int journal_meta_take_slot(struct os *os, const struct journal_meta *meta, uint32_t slot);
 void journal_meta_let_slot(struct os *os, const struct journal_meta *meta, uint32_t slot);
+/* For who wants the journal to himself, without a look at its key. -EWOULDBLOCK: somebody writes
+ * it. -ENOENT: there is none. */
+int journal_meta_open_alone(struct os *os, const char *path, struct journal_meta *out_meta);
 /* -ENOENT: there is none. Else as above. */
 int journal_meta_open_reader(struct os *os, const char *path, struct journal_meta *out_meta);
 void journal_meta_close(struct os *os, struct journal_meta *meta);

@@ -5,6 +5,8 @@
 
 #include <errno.h>
 
+enum { REINDEXED_SEGMENTS = 64 };
+
 static void run_tend(struct io_job *job, struct os *os)
 {
     struct tend_job *tend = (struct tend_job *)job;
@@ -24,6 +26,7 @@ static void tend_done(struct io_job *job)
     tend->packed_count = tend->tender.packed_count;
     tend->moved_count = tend->tender.moved_count;
     tend->damaged_count = tend->tender.damaged_count;
+    tend->reindexed_count = tend->tender.reindexed_count;
     journal_trim_step(journal);
     journal_tend_step(journal);
     if (!tend->has_more) journal_tell_progress(journal);
@@ -56,7 +59,7 @@ void journal_tend_step(struct journal *journal)
     struct tend_job *tend = &journal->tend;
 
     if (journal->is_in_memory || tend->is_running || tend->is_stopped) return;
-    if (journal->trim.is_running || !journal_tender_is_needed(&journal->meta)) return;
+    if (journal->trim.is_running) return;
     if (!tend->has_more) {
         if (!is_due(tend, journal_segment_of(journal->synced))) return;
         tend->has_more = true;
@@ -72,15 +75,18 @@ void journal_tend(struct journal *journal, uint64_t now_ms)
     journal_tend_step(journal);
 }
 
-int journal_tend_open(struct journal *journal)
+int journal_tend_open(struct journal *journal, bool verifies_all)
 {
-    struct journal_survey survey;
+    struct journal_survey survey = { 0 };
     int rc;
 
-    if (!journal_tender_is_needed(&journal->meta)) return 0;
     rc = journal_places_clean(journal->os, &journal->meta.places);
     if (rc == 0) rc = journal_places_survey(journal->os, &journal->meta.places, &survey);
     if (rc < 0) return rc;
     journal_tender_init(&journal->tend.tender, journal->os, &journal->meta, &survey);
+    /* What is older has been looked at before, and looking takes a read a segment. */
+    if (!verifies_all && survey.last > survey.first + REINDEXED_SEGMENTS) {
+        journal->tend.tender.indexed_end = survey.last - REINDEXED_SEGMENTS;
+    }
     return 0;
 }

@@ -3,12 +3,14 @@
 #include <errno.h>
 
 #include "modules/journal/meta.h"
+#include "modules/journal/reindex.h"
 
 void journal_tender_init(struct journal_tender *tender, struct os *os,
                          const struct journal_meta *meta, const struct journal_survey *survey)
 {
     *tender = (struct journal_tender){ .os = os,
                                        .meta = meta,
+                                       .indexed_end = survey->first,
                                        .packed_end = survey->packed_end,
                                        .cool_end = survey->cool_end,
                                        .cold_end = survey->cold_end };
@@ -27,14 +29,9 @@ static bool packs(const struct journal_meta *meta)
     return meta->settings.codec != JOURNAL_CODEC_NONE || meta->settings.key_path;
 }
 
-bool journal_tender_is_needed(const struct journal_meta *meta)
-{
-    return packs(meta) || meta->settings.cool_path || meta->settings.cold_path;
-}
-
 void journal_tender_begin(struct journal_tender *tender)
 {
-    tender->pack_error = tender->move_error = 0;
+    tender->index_error = tender->pack_error = tender->move_error = 0;
 }
 
 static void raise(uint64_t *number, uint64_t to)
@@ -52,9 +49,25 @@ void journal_tender_trim(struct journal_tender *tender, uint64_t first)
         journal_mover_destroy(tender->mover);
         tender->mover = NULL;
     }
+    raise(&tender->indexed_end, first);
     raise(&tender->packed_end, first);
     raise(&tender->cool_end, first);
     raise(&tender->cold_end, first);
+}
+
+/* ---- indexes ----------------------------------------------------------------------------------
+ */
+
+static void reindex(struct journal_tender *tender)
+{
+    int rc = journal_reindex(tender->os, &tender->meta->places, tender->indexed_end);
+
+    if (rc < 0 && rc != -ENOENT) {
+        tender->index_error = rc;
+        return;
+    }
+    tender->reindexed_count += rc == 1;
+    tender->indexed_end++;
 }
 
 /* ---- packing ----------------------------------------------------------------------------------
@@ -162,6 +175,10 @@ int journal_tender_step(struct journal_tender *tender, uint64_t end, uint64_t no
         go_on_moving(tender);
         return 1;
     }
+    if (tender->index_error == 0 && tender->indexed_end < end) {
+        reindex(tender);
+        return 1;
+    }
     if (tender->pack_error == 0 && packs(tender->meta) && tender->packed_end < end) {
         pack(tender);
         return 1;
@@ -170,5 +187,6 @@ int journal_tender_step(struct journal_tender *tender, uint64_t end, uint64_t no
     rc = tender->move_error == 0 ? find_move(tender, end, now_ms) : 0;
     if (rc < 0) tender->move_error = rc;
     if (rc > 0) return 1;
-    return tender->pack_error < 0 ? tender->pack_error : tender->move_error;
+    if (tender->pack_error < 0) return tender->pack_error;
+    return tender->move_error < 0 ? tender->move_error : tender->index_error;
 }

@@ -17,10 +17,10 @@ struct journal_tender {
     struct journal_packer *packer; /* at work, or NULL */
     struct journal_mover *mover;
     /* Where the next segment for each of these is. */
-    uint64_t packed_end, cool_end, cold_end;
-    int pack_error, move_error; /* of this round: not tried again before the next */
+    uint64_t indexed_end, packed_end, cool_end, cold_end;
+    int index_error, pack_error, move_error; /* of this round: not tried again before the next */
     uint64_t due_ms; /* when something may be to be done next; UINT64_MAX: with a new one */
-    uint64_t packed_count, moved_count, damaged_count;
+    uint64_t packed_count, moved_count, damaged_count, reindexed_count;
 };
 
 /* meta must outlive the tender. */
@@ -28,8 +28,6 @@ void journal_tender_init(struct journal_tender *tender, struct os *os,
                          const struct journal_meta *meta, const struct journal_survey *survey);
 /* Breaks off what is half done. Also of one that is all zero. */
 void journal_tender_finish(struct journal_tender *tender);
-/* Whether the settings leave anything to do. */
-bool journal_tender_is_needed(const struct journal_meta *meta);
 /* Begins a round: what had failed may be tried again. */
 void journal_tender_begin(struct journal_tender *tender);
 /* A step for segments below end, all of which have ended and are synced. 1: go on. 0: nothing is to

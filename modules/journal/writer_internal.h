@@ -25,6 +25,7 @@ struct journal_writer {
     struct journal_meta meta;
     uint32_t slot;
     struct journal_segment *segment; /* that was used last, or NULL */
+    uint64_t indexed_end;            /* segments below have been seen to have their index */
     uint64_t stuck;                  /* a position that was blocked when it was seen last */
     void (*at_step)(void *context, enum journal_writer_step step); /* tests; else NULL */
     void *context;

@@ -13,7 +13,7 @@ static int tend_one(struct journal_tender *tender, uint64_t end, uint64_t now_ms
 
     do {
         rc = journal_tender_step(tender, end, now_ms);
-        if (tender->packed_count + tender->moved_count > 0) return 1;
+        if (tender->packed_count + tender->moved_count + tender->reindexed_count > 0) return 1;
     } while (rc > 0);
     return rc;
 }
@@ -25,14 +25,15 @@ int journal_writer_tend(struct journal_writer *writer, uint64_t now_ms)
     struct journal_survey survey;
     int rc;
 
-    if (!journal_tender_is_needed(meta)) return 0;
     rc = journal_meta_take_tending(writer->os, meta);
     if (rc < 0) return rc == -EWOULDBLOCK ? 0 : rc;
     rc = journal_places_clean(writer->os, &meta->places);
     if (rc == 0) rc = journal_places_survey(writer->os, &meta->places, &survey);
     if (rc == 0) {
         journal_tender_init(&tender, writer->os, meta, &survey);
+        if (tender.indexed_end < writer->indexed_end) tender.indexed_end = writer->indexed_end;
         rc = tend_one(&tender, journal_segment_of(journal_writer_synced(writer)), now_ms);
+        writer->indexed_end = tender.indexed_end;
         journal_tender_finish(&tender);
     }
     journal_meta_let_tending(writer->os, meta);
