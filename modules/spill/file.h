@@ -100,6 +100,9 @@ bool spill_file_tick(struct spill_file *file);
 int64_t spill_file_wait_us(const struct spill_file *file);
 
 void spill_file_set_disk_max(struct spill_file *file, uint64_t disk_bytes_max);
+/* While wanted, free runs inside the file go back to the file system instead of being kept for being
+ * written again. */
+void spill_file_give_all(struct spill_file *file, bool is_wanted);
 
 struct spill_file_info {
     uint64_t file_bytes, used_bytes /* whole blocks in use */, disk_bytes_max;

@@ -81,6 +81,7 @@ struct file_trim {
     uint64_t failed_at_writes; /* how many writes had ended when the last one failed */
     bool has_failed;
     bool cannot_punch; /* the file system has no holes */
+    bool gives_all;    /* others need the room: nothing is kept for writing into it again */
 };
 
 struct spill_file {

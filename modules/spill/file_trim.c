@@ -121,9 +121,10 @@ static bool punch_is_due(const struct spill_file *file)
 {
     const struct spill_space *space = file->space;
     uint64_t free_blocks = spill_space_end(space) - spill_space_used(space);
+    uint64_t kept_blocks = file->trim.gives_all ? 0 : REUSE_BLOCKS;
     return !file->trim.cannot_punch && spill_space_may_punch(space) &&
            free_blocks - spill_space_punched(space) >
-               REUSE_BLOCKS + file_reserve_inside_blocks(file);
+               kept_blocks + file_reserve_inside_blocks(file);
 }
 
 static uint64_t moved_bytes(const struct spill_file *file)
@@ -173,6 +174,11 @@ static bool start_punch(struct spill_file *file)
         return false;
     }
     return punch_is_due(file); /* the next tick looks further */
+}
+
+void spill_file_give_all(struct spill_file *file, bool is_wanted)
+{
+    file->trim.gives_all = is_wanted;
 }
 
 bool file_trim_tick(struct spill_file *file)

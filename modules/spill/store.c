@@ -177,6 +177,11 @@ void spill_store_use_reserve(struct spill_store *store, bool is_used)
     store->uses_reserve = is_used;
 }
 
+void spill_store_give_all(struct spill_store *store, bool is_on)
+{
+    spill_file_give_all(store->file, is_on);
+}
+
 /* All that is in memory may have to be written by the next checkpoint: small extents take up to
  * half as much again on disk. What is popped meanwhile makes more chunks dirty, for which there is
  * a margin: without it a full disk could not be drained. */

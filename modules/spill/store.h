@@ -74,6 +74,10 @@ void spill_store_set_hooks(struct spill_store *store, const struct spill_hooks *
  * with. Off again before the caller may be suspended. */
 void spill_store_use_reserve(struct spill_store *store, bool is_used);
 
+/* While on, what is free inside the file is given back to the file system at once: others need room
+ * on the disk. Else some of it is kept, as it is cheaper to write again. */
+void spill_store_give_all(struct spill_store *store, bool is_on);
+
 /* The producers' signal. OK: go on. SLOW: memory is above the budget and eviction is under way:
  * whoever grows deques should stop until it says OK again. FULL: memory is at its limit and the
  * disk cannot take more: what grows is refused with -ENOSPC. A few loads; meant to be asked before

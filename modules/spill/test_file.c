@@ -265,6 +265,22 @@ START_TEST(long_free_runs_are_punched_but_for_a_reserve)
 }
 END_TEST
 
+START_TEST(all_of_it_is_punched_when_others_need_the_room)
+{
+    enum { CHUNKS = 400, BIG = 8 * BLOCK };
+    open_file(0, 0);
+    make_chunks(CHUNKS, 1);
+    ck_assert_int_eq(write_extents(extents, CHUNKS), 0);
+    free_extents(extents, CHUNKS - 1); /* the last one keeps the tail */
+    trim_all();
+    ck_assert_uint_eq(file_info().punched_bytes, 0);
+    spill_file_give_all(file, true);
+    trim_all();
+    ck_assert_uint_ge(file_info().punched_bytes, (uint64_t)(CHUNKS - 1) * BIG - (2 << 20));
+    ck_assert_int_eq(read_extent(&extents[CHUNKS - 1]), 0);
+}
+END_TEST
+
 START_TEST(a_busy_file_is_punched_little_and_at_rest_all)
 {
     enum { CHUNKS = 2048, READS = 1024, RESERVE = 16 << 20, PIECE = 4 << 20 }; /* 64 MiB */
@@ -507,6 +523,7 @@ static Suite *make_suite(void)
     tcase_add_test(tests, what_was_freed_is_written_again_before_the_file_grows);
     tcase_add_loop_test(tests, the_free_tail_is_truncated, 0, 3);
     tcase_add_loop_test(tests, long_free_runs_are_punched_but_for_a_reserve, 0, 3);
+    tcase_add_test(tests, all_of_it_is_punched_when_others_need_the_room);
     tcase_add_loop_test(tests, a_busy_file_is_punched_little_and_at_rest_all, 0, 3);
     tcase_add_test(tests, a_read_that_somebody_waits_for_goes_first);
     tcase_add_test(tests, a_write_behind_the_end_waits_for_a_truncation_under_way);

@@ -5,6 +5,7 @@
 
 #include "modules/base/log.h"
 #include "modules/base/number.h"
+#include "modules/spill/store.h"
 #include "server/commands/call_keys.h"
 #include "server/commands/dispatch.h"
 #include "server/commands/parking.h"
@@ -299,6 +300,7 @@ static void look_at_log(struct server *server)
     struct effects *effects = server->effects;
 
     effects->is_refusing = oplog_error(effects->oplog) || oplog_room_error(effects->oplog);
+    spill_store_give_all(server->store, oplog_room_error(effects->oplog) != 0);
     tell_failure(server);
     release(server);
 }
