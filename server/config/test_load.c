@@ -118,7 +118,7 @@ START_TEST(a_lone_save_stands_for_none)
     ck_assert_int_eq(LOAD_ARGUMENTS("--save", "60", "1"), 0);
     expect_value("save", "60 1");
     ck_assert_int_eq(LOAD_ARGUMENTS("--save", "60 1 30 2"), 0); /* one word with four in it */
-    expect_value("save", "60 1 30 2");
+    expect_value("save", "60 1 60 1 30 2");                     /* lines add up */
     ck_assert_int_eq(LOAD_ARGUMENTS("--save", "--port", "7001"), 0);
     ck_assert_int_eq(fixture.config->port, 7001);
     ck_assert_int_eq(LOAD_ARGUMENTS("--save"), 0);
