@@ -63,7 +63,6 @@ static void synced(void *context, int rc)
     struct spill_store *store = context;
     struct checkpoint *checkpoint = store->checkpoint;
 
-    if (rc < 0) store->sync_errors++;
     if (rc == 0) rc = checkpoint->rc;
     checkpoint->stage = rc < 0 ? CHECKPOINT_FAILED : CHECKPOINT_SYNCED;
     checkpoint->synced(checkpoint->context, rc);
@@ -133,12 +132,17 @@ void spill_checkpoint_abort(struct spill_store *store, bool may_exist)
 
 void spill_persist_info(const struct spill_store *store, struct spill_persist_info *out_info)
 {
+    struct spill_file_info file;
+
+    spill_file_info(store->file, &file);
     *out_info = (struct spill_persist_info){
         .checkpoints = store->checkpoints,
         .pending_saves = spill_checkpoint_pending(store),
         .saved_bytes = store->saved_bytes,
         .deferred_bytes = spill_file_deferred_bytes(store->file),
-        .sync_errors = store->sync_errors,
+        .unsynced_bytes = spill_file_unsynced_bytes(store->file),
+        .suspect_bytes = spill_file_suspect_bytes(store->file),
+        .sync_errors = file.sync_errors,
         .reserved_bytes = spill_file_reserved_bytes(store->file),
     };
 }

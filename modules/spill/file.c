@@ -231,6 +231,7 @@ static void finish(struct spill_file *file, bool keeps_file)
         (void)file->os->close(file->os, file->fd);
     }
     spill_space_destroy(file->space);
+    written_finish(&file->written);
     free(file->directory);
     free(file->path);
     free(file);
@@ -261,7 +262,10 @@ void spill_file_free(struct spill_file *file, const struct spill_ref *ref)
 bool spill_file_tick(struct spill_file *file)
 {
     file_free_idle_buffers(file);
-    if (file->is_persistent) file_reserve_tick(file);
+    if (file->is_persistent) {
+        file_reserve_tick(file);
+        file_sync_tick(file);
+    }
     return file_trim_tick(file);
 }
 
@@ -285,8 +289,9 @@ void spill_file_info(const struct spill_file *file, struct spill_file_info *out_
     out_info->used_bytes =
         (spill_space_used(file->space) - file_trim_blocks(file)) * SPILL_BLOCK_BYTES;
     out_info->disk_bytes_max = file->disk_bytes_max;
-    out_info->memory_bytes =
-        sizeof(*file) + spill_space_memory_bytes(file->space) + file_buffer_bytes(file);
+    out_info->memory_bytes = sizeof(*file) + spill_space_memory_bytes(file->space) +
+                             file_buffer_bytes(file) +
+                             file->written.capacity * sizeof(*file->written.entries);
     out_info->is_direct = file->is_direct;
 }
 

@@ -63,6 +63,7 @@ struct spill_write {
     void (*done)(struct spill_write *write);
     void *context;
     struct spill_write *next; /* file's own until done() */
+    uint64_t number; /* file's own: in the order in which room was found; 0: not remembered */
 };
 /* Finds room now and writes on an I/O thread: headers, checksums and copies are made there too.
  * -ENOSPC: disk_bytes_max is reached (the disk itself being full comes with done). -ENOMEM: no
@@ -108,6 +109,7 @@ struct spill_file_info {
     uint64_t file_bytes, used_bytes /* whole blocks in use */, disk_bytes_max;
     uint64_t memory_bytes; /* allocator tables and transfer buffers */
     uint64_t writes, write_bytes, write_errors, reads, read_bytes, read_errors, checksum_errors;
+    uint64_t sync_errors;
     uint64_t punched_bytes, truncated_bytes, writes_in_flight, reads_in_flight;
     bool is_direct; /* O_DIRECT is in use */
 };

@@ -2,6 +2,7 @@
  *
  *   file.c           made, locked, removed; room given back; figures
  *   file_transfer.c  slots with a buffer each; who waits for one
+ *   file_written.c   what was written since the last sync
  *   file_reserve.c   room for the next checkpoint
  *   file_kept.c      what checkpoints refer to          file_sync.c      bringing it to the device
  *   file_write.c     finding room, filling and writing a batch      file_read.c  reads, near ones
@@ -14,6 +15,7 @@
 #include "modules/base/os.h"
 #include "modules/io/io.h"
 #include "modules/spill/file.h"
+#include "modules/spill/file_written.h"
 #include "modules/spill/space.h"
 
 enum {
@@ -52,6 +54,9 @@ struct file_sync {
     struct spill_file *file;
     void (*done)(void *context, int rc);
     void *context;
+    int rc;                    /* of what this sync has done so far */
+    size_t next_repair;        /* the suspect extent that is repaired or next to be */
+    struct spill_ref repaired; /* by the job under way */
     bool is_running;
     bool is_asked; /* done is to be told of one that begins when the running one has ended */
 };
@@ -105,6 +110,8 @@ struct spill_file {
     struct file_trim trim;
     struct file_sync sync;
     struct file_reserve reserve;
+    struct written_log written;
+    uint64_t last_write; /* number */
     bool is_persistent, is_reopened;
     bool is_directory_synced;       /* the file's name will be found after a crash */
     struct spill_file_info figures; /* counters only */
@@ -128,6 +135,9 @@ uint64_t file_write_end(const struct spill_write *write);
 
 /* file_read.c. Takes as many reads from the front of a queue as go into one transfer. */
 void file_submit_read(struct file_slot *slot, struct file_queue_of_reads *queue);
+
+/* file_sync.c: begins one when too much is to be remembered. */
+void file_sync_tick(struct spill_file *file);
 
 /* file_reserve.c */
 void file_reserve_tick(struct spill_file *file);

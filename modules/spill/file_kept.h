@@ -29,6 +29,9 @@ const struct spill_space *spill_file_space(const struct spill_file *file);
 /* Brings to the device all whose write has ended, and the file's name; done comes from io_poll. One
  * at a time. */
 void spill_file_sync(struct spill_file *file, void (*done)(void *context, int rc), void *context);
+/* In whole extents: written since the last good sync; of those, before one that failed. */
+uint64_t spill_file_unsynced_bytes(const struct spill_file *file);
+uint64_t spill_file_suspect_bytes(const struct spill_file *file);
 /* done does not come any more. */
 void spill_file_forget_sync(struct spill_file *file);
 #endif

@@ -189,8 +189,14 @@ int spill_file_write(struct spill_file *file, struct spill_write *write)
                                         .size_bytes = (uint32_t)item->payload.size,
                                         .generation = item->identity.generation };
     }
-    int rc = place_all(file, write);
+    int rc = file->is_persistent ? written_expect(&file->written, write->item_count) : 0;
     if (rc < 0) return rc;
+    rc = place_all(file, write);
+    if (rc < 0) {
+        if (file->is_persistent) written_give_up(&file->written, write->item_count);
+        return rc;
+    }
+    write->number = file->is_persistent ? ++file->last_write : 0;
     uint64_t end = file_write_end(write);
     if (end > file->file_bytes) file->file_bytes = end;
     write->rc = 0;
@@ -299,6 +305,17 @@ static void note_room(struct spill_file *file, const struct spill_write *write)
     if (write->rc == 0 && file_write_end(write) == file->file_bytes) file->is_disk_full = false;
 }
 
+/* For the next sync. */
+static void remember(struct spill_file *file, const struct spill_write *write)
+{
+    struct written_log *log = &file->written;
+
+    if (write->number == 0) return;
+    if (write->rc < 0) written_give_up(log, write->item_count);
+    for (unsigned i = 0; i < write->item_count && write->rc == 0; i++)
+        written_add(log, &write->items[i].ref, write->number);
+}
+
 static void finish_write(struct io_job *job)
 {
     struct file_slot *slot = (struct file_slot *)(void *)job;
@@ -314,6 +331,7 @@ static void finish_write(struct io_job *job)
         file->figures.write_errors++;
         file_take_back(file, write);
     }
+    remember(file, write);
     file_release_slot(slot);
     file_start_transfers(file);
     write->done(write);

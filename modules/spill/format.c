@@ -55,6 +55,16 @@ uint32_t spill_header_encode(uint8_t header[SPILL_HEADER_BYTES], struct slice pa
     return checksum;
 }
 
+static_assert((int)AT_SIZE == (int)SPILL_HEADER_CRC_FROM, "as drawn in format.h");
+
+bool spill_header_is_of(const uint8_t header[SPILL_HEADER_BYTES], const struct spill_ref *ref)
+{
+    return (load_u32le(header + AT_MAGIC) & ~(uint32_t)KIND_MAX) == MAGIC &&
+           load_u32le(header + AT_CRC32C) == ref->crc32c &&
+           load_u32le(header + AT_SIZE) == ref->size_bytes &&
+           load_u64le(header + AT_GENERATION) == ref->generation;
+}
+
 int spill_header_verify(const uint8_t header[SPILL_HEADER_BYTES], const struct spill_ref *ref,
                         const struct spill_identity *identity, uint32_t *out_crc32c)
 {

@@ -34,6 +34,11 @@ bool spill_extent_is_shared(uint32_t payload_bytes);
 uint32_t spill_header_encode(uint8_t header[SPILL_HEADER_BYTES], struct slice payload,
                              const struct spill_identity *identity);
 
+/* Where the checksum begins in a header, and whether a header is that of the write that ref came
+ * of: for who does not know what the extent is of. */
+enum { SPILL_HEADER_CRC_FROM = 8 };
+bool spill_header_is_of(const uint8_t header[SPILL_HEADER_BYTES], const struct spill_ref *ref);
+
 /* Compares all that a header says with what is expected of it: 0 or -EBADMSG. It does not look at
  * the payload: for extents that are read in pieces. *out_crc32c is the checksum so far; when the
  * payload was added to it, it must be ref's. */

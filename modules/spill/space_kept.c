@@ -200,6 +200,17 @@ void spill_space_repaired(struct spill_space *space, struct spill_run run)
     }
 }
 
+bool spill_space_is_suspect(const struct spill_space *space, struct spill_run run)
+{
+    while (run.count > 0) {
+        struct space_piece piece = space_piece_at(space, run.first, run.count);
+        if (piece.region->kept->suspect[piece.word] & piece.mask) return true;
+        run.first += piece.count;
+        run.count -= piece.count;
+    }
+    return false;
+}
+
 bool spill_space_is_deferred(const struct spill_space *space, uint64_t block)
 {
     struct space_piece piece;

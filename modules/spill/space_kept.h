@@ -31,6 +31,8 @@ void spill_space_abort(struct spill_space *space, bool may_exist);
 /* Blocks written before a sync that failed. They are kept until they were repaired. */
 void spill_space_suspect(struct spill_space *space, struct spill_run run);
 void spill_space_repaired(struct spill_space *space, struct spill_run run);
+/* Whether any of them is. */
+bool spill_space_is_suspect(const struct spill_space *space, struct spill_run run);
 bool spill_space_is_deferred(const struct spill_space *space, uint64_t block);
 
 uint64_t spill_space_deferred(const struct spill_space *space); /* blocks */

@@ -52,7 +52,7 @@ struct spill_store {
     bool is_picturing;             /* the running one does not have all of its picture yet */
     bool acts_before;              /* what changes now is of a deque that it has not seen yet */
     struct checkpoint *checkpoint; /* the running one, or NULL: checkpoint.h */
-    uint64_t checkpoints, saved_bytes, sync_errors;
+    uint64_t checkpoints, saved_bytes;
 
     struct io *io;
     struct spill_file *file;

@@ -1,5 +1,4 @@
 /* Checkpoints and opening from them: a test a promise of persist.h. */
-#include "modules/base/crc32c.h"
 #include "modules/base/endian.h"
 #include "modules/spill/handle.h"
 #include "modules/spill/test_persist_fixture.h"
@@ -368,116 +367,10 @@ START_TEST(what_does_not_fit_is_refused_in_words)
 }
 END_TEST
 
-/* ---- damage -----------------------------------------------------------------------------------
- */
-
-static void begin_damage(void)
-{
-    open_tiny();
-    struct spill_deque *list = numbers(2000);
-    checkpoint_all(&saved, &list, 1);
-    spill_deque_destroy(list);
-    crash();
-}
-
-static void end_damage(void)
-{
-    reopen(&saved);
-    struct spill_deque *list = load_one(&saved.lists[0]);
-    expect_numbers(list, 0, 2000, 20);
-    close_all(&list, 1);
-}
-
-START_TEST(a_state_with_any_byte_changed_or_cut_is_refused)
-{
-    begin_damage();
-    for (size_t i = 0; i < saved.state_size; i++) {
-        saved.state[i] ^= (uint8_t)(1u << i % 8);
-        ck_assert_int_lt(reopen_with(slice_of(saved.state, saved.state_size), NULL), 0);
-        saved.state[i] ^= (uint8_t)(1u << i % 8);
-        ck_assert_int_lt(reopen_with(slice_of(saved.state, i), NULL), 0);
-    }
-    end_damage();
-}
-END_TEST
-
-START_TEST(a_root_with_any_byte_changed_or_cut_is_refused)
-{
-    struct saved_list *list = &saved.lists[0];
-    struct spill_deque *loaded;
-
-    begin_damage();
-    reopen(&saved);
-    for (size_t i = 0; i < list->size; i++) {
-        list->bytes[i] ^= (uint8_t)(1u << i % 8);
-        ck_assert_int_lt(spill_deque_load(store, slice_of(list->bytes, list->size), &loaded), 0);
-        list->bytes[i] ^= (uint8_t)(1u << i % 8);
-        ck_assert_int_lt(spill_deque_load(store, slice_of(list->bytes, i), &loaded), 0);
-    }
-    ck_assert_uint_eq(store_info().deque_count, 0);
-    ck_assert_uint_eq(store_info().chunk_count, 0);
-    crash();
-    end_damage();
-}
-END_TEST
-
-/* Its destruction would give back what lies where it says: such a root is not to be loaded. */
-static void disown(struct spill_deque *loaded)
-{
-    struct block **places[PARTS_MAX];
-    unsigned count = loaded->grown ? deque_parts(loaded->grown, places) : 0;
-
-    for (unsigned i = 0; i < count; i++)
-        (*places[i])->ref.generation = 0;
-}
-
-static void look_at_all(struct slice root)
-{
-    struct spill_deque *loaded;
-    struct slice item;
-    int rc = spill_deque_load(store, root, &loaded);
-
-    if (rc < 0) return;
-    for (uint32_t i = 0; i < 2000; i += 97) {
-        rc = spill_deque_get(loaded, i, &item);
-        if (rc == 1) ck_assert_uint_eq(item.size, 20);
-    }
-    disown(loaded);
-    spill_deque_destroy(loaded);
-}
-
-static void seal_root(struct saved_list *list)
-{
-    uint32_t crc = crc32c(0, list->bytes, 4);
-
-    store_u32le(list->bytes + 4, crc32c(crc, list->bytes + 8, list->size - 8));
-}
-
-/* The checksum says whether a root is right. Whatever it says otherwise must do no harm. */
-START_TEST(a_root_with_any_byte_forged_does_no_harm)
-{
-    struct saved_list *list = &saved.lists[0];
-
-    begin_damage();
-    for (size_t i = 0; i < list->size; i++) {
-        uint8_t before = list->bytes[i];
-        reopen(&saved);
-        list->bytes[i] = (uint8_t)(before ^ (1u << i % 8));
-        seal_root(list);
-        look_at_all(slice_of(list->bytes, list->size));
-        list->bytes[i] = before;
-        seal_root(list);
-        crash();
-    }
-    end_damage();
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("spill persist");
     TCase *tcase = tcase_create("promises");
-    TCase *damage = tcase_create("damage");
     SRunner *runner;
     int failed;
 
@@ -499,11 +392,6 @@ int main(void)
     tcase_add_test(tcase, a_second_process_is_refused);
     tcase_add_test(tcase, what_does_not_fit_is_refused_in_words);
     suite_add_tcase(suite, tcase);
-    tcase_set_timeout(damage, 120);
-    tcase_add_test(damage, a_state_with_any_byte_changed_or_cut_is_refused);
-    tcase_add_test(damage, a_root_with_any_byte_changed_or_cut_is_refused);
-    tcase_add_test(damage, a_root_with_any_byte_forged_does_no_harm);
-    suite_add_tcase(suite, damage);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

@@ -21,7 +21,7 @@ static struct saved last, next; /* complete; being made */
 static bool has_last;
 static enum phase phase;
 static struct sync_result sync_result;
-static unsigned completed_count, opened_count;
+static unsigned completed_count, opened_count, failed_count;
 static bool plants_reuse; /* the bug: freed extents are written again before the checkpoint */
 
 static void make_list(unsigned which)
@@ -104,12 +104,22 @@ static void advance_checkpoint(void)
         }
         if (spill_checkpoint_pending(store) > 0) return;
         sync_result = (struct sync_result){ 0 };
+        if (random_below(&dice, 4) == 0) {
+            enum fault_call call = random_below(&dice, 8) ? FAULT_FDATASYNC : FAULT_FSYNC_DIRECTORY;
+            fault_fail(fault, call, 1, EIO, FAULT_ONCE);
+        }
         spill_checkpoint_sync(store, sync_came, &sync_result);
         phase = PHASE_SYNCING;
         return;
     case PHASE_SYNCING:
         if (!sync_result.is_there) return;
-        ck_assert_int_eq(sync_result.rc, 0);
+        fault_clear(fault);
+        if (sync_result.rc < 0) {
+            failed_count++;
+            abort_checkpoint(false);
+            saved_drop(&next);
+            return;
+        }
         take_state(&next);
         phase = PHASE_STATED;
         return;
@@ -196,6 +206,7 @@ static void die(void)
     for (unsigned i = 0; i < LISTS; i++)
         if (lists[i].deque) drop_list(i);
     phase = PHASE_NONE;
+    fault_clear(fault);
     crash();
     saved_drop(&next);
 }
@@ -249,7 +260,7 @@ static void begin_play(uint64_t seed, unsigned threads)
                                                    .prefetch_bytes = 4096 });
     next_number = 1;
     count_max = LIST_COUNT_MAX;
-    completed_count = opened_count = 0;
+    completed_count = opened_count = failed_count = 0;
     has_last = false;
 }
 
@@ -278,6 +289,7 @@ static void play(uint64_t seed, unsigned threads)
         if (lists[i].deque) expect_model(lists[i].deque, &lists[i].model);
     ck_assert_uint_gt(completed_count, LIVES);
     ck_assert_uint_gt(opened_count, LIVES / 2);
+    ck_assert_uint_gt(failed_count, LIVES / 4);
     end_play();
 }
 
