@@ -443,7 +443,7 @@ static char *const *take_import(int *argument_count, char *const *arguments, con
     return rest;
 }
 
-int boot_and_run(int argument_count, char *const *arguments)
+int boot_and_run(struct os *os, int argument_count, char *const *arguments)
 {
     struct house *house = calloc(1, sizeof(*house));
     struct config_error error = { .text = "" };
@@ -456,7 +456,7 @@ int boot_and_run(int argument_count, char *const *arguments)
         return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
     }
     (void)signal(SIGPIPE, SIG_IGN);
-    house->os = os_real();
+    house->os = os;
     directives = take_import(&argument_count, arguments, &house->server.import_path, &error);
     rc = directives ? config_create(house->os, &house->server.config, &error) : -EINVAL;
     if (rc == 0)

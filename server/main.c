@@ -1,4 +1,5 @@
 /* main.c - the server's program. */
+#include "modules/base/os.h"
 #include "server/boot.h"
 
 /* Few arenas and early return of freed pages: maxmemory is a promise about RssAnon, and the loop
@@ -11,5 +12,5 @@ const char *malloc_conf =
 
 int main(int argc, char **argv)
 {
-    return boot_and_run(argc, argv);
+    return boot_and_run(os_real(), argc, argv);
 }

@@ -249,8 +249,8 @@ int record_look(struct record *record)
 
 void record_plant(struct record *record, enum record_plant plant)
 {
-    if (plant == RECORD_DIRECTORY_SYNCS_LEFT_OUT) record->leaves_out_directory_syncs = true;
-    if (plant == RECORD_SYNCS_LATE) record->syncs_late = true;
+    if (plant == RECORD_DIRECTORY_SYNCS_LEFT_OUT) record->arena->leaves_out_directory_syncs = true;
+    if (plant == RECORD_SYNCS_LATE) record->arena->syncs_late = true;
 }
 
 void record_set_sync_delay(struct record *record, unsigned delay_us)

@@ -67,7 +67,7 @@ struct os *record_os(struct record *record);
 int record_look(struct record *record);
 /* A word of the test between two events, below RECORD_MARKS_MAX: e.g. how much was promised. */
 void record_mark(struct record *record, uint32_t number, uint64_t value);
-/* For the rest of the record's life. */
+/* For the rest of the record's life; may be planted by the parent of who uses the table. */
 void record_plant(struct record *record, enum record_plant plant);
 /* Every sync takes so long from now on: what is answered too early then is seen too early. */
 void record_set_sync_delay(struct record *record, unsigned delay_us);

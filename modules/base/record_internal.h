@@ -14,6 +14,7 @@
 /* Where events lie: the head, events from the front, bytes from the back. */
 struct record_arena {
     _Atomic size_t count; /* stored with release behind the event */
+    _Atomic bool leaves_out_directory_syncs, syncs_late;
     size_t bytes_begin;
     struct record_event events[];
 };
@@ -47,7 +48,6 @@ struct record {
     struct record_map *maps;
     size_t map_count, map_capacity;
     unsigned sync_delay_us;
-    bool leaves_out_directory_syncs, syncs_late;
 };
 
 enum { RECORD_NO_FILE = UINT32_MAX };

@@ -179,7 +179,7 @@ static bool is_put_off(struct record *record, uint32_t number, size_t begun)
 {
     struct record_file *file = &record->files[number];
 
-    if (!record->syncs_late) return false;
+    if (!record->arena->syncs_late) return false;
     if (file->is_late) add_end(record, number, file->late_begun, 0, UINT64_MAX);
     file->is_late = true;
     file->late_begun = begun;
@@ -250,7 +250,7 @@ static int recorded_fsync_directory(struct os *os, const char *path)
     struct sync sync = { .size = UINT64_MAX };
     struct stat status;
 
-    if (record->leaves_out_directory_syncs) {
+    if (record->arena->leaves_out_directory_syncs) {
         leave(record);
         return 0;
     }

@@ -1,0 +1,190 @@
+/* test_power_client.h - for test_power_loss.c: a server in a process of its own, and a connection
+ * to it that counts replies. */
+#ifndef SERVER_TEST_POWER_CLIENT_H
+#define SERVER_TEST_POWER_CLIENT_H
+#include <check.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "modules/base/os.h"
+#include "server/boot.h"
+
+enum { WAIT_MS = 60000, ANSWER_BYTES_MAX = 16 << 20 };
+
+struct process {
+    pid_t pid;
+    char socket_path[96], log_path[96];
+};
+
+struct connection {
+    int fd;
+    char *bytes; /* received; [used, size) is to be parsed */
+    size_t used, size, capacity;
+};
+
+/* ---- a server ---------------------------------------------------------------------------------
+ */
+
+static inline void process_start(struct process *process, struct os *os, const char *directory,
+                                 const char *fsync)
+{
+    char *arguments[] = { "sluice-server",
+                          "--port",
+                          "0",
+                          "--unixsocket",
+                          process->socket_path,
+                          "--dir",
+                          (char *)directory,
+                          "--logfile",
+                          process->log_path,
+                          "--appendonly",
+                          "yes",
+                          "--appendfsync",
+                          (char *)fsync,
+                          "--list-memory-max",
+                          "200kb",
+                          "--spill-io-threads",
+                          "2",
+                          NULL };
+    int count = (int)(sizeof(arguments) / sizeof(arguments[0])) - 1;
+
+    (void)unlink(process->socket_path);
+    process->pid = fork();
+    ck_assert_int_ge(process->pid, 0);
+    if (process->pid == 0) _exit(boot_and_run(os, count, arguments));
+}
+
+static inline void process_kill(struct process *process)
+{
+    int status;
+
+    if (process->pid <= 0) return;
+    (void)kill(process->pid, SIGKILL);
+    ck_assert_int_eq(waitpid(process->pid, &status, 0), process->pid);
+    process->pid = 0;
+}
+
+static inline bool process_has_ended(struct process *process)
+{
+    int status;
+
+    if (process->pid == 0) return true;
+    if (waitpid(process->pid, &status, WNOHANG) != process->pid) return false;
+    process->pid = 0;
+    return true;
+}
+
+/* ---- a connection -----------------------------------------------------------------------------
+ */
+
+static inline void connection_close(struct connection *connection)
+{
+    if (connection->fd >= 0) close(connection->fd);
+    free(connection->bytes);
+    *connection = (struct connection){ .fd = -1 };
+}
+
+/* False: the server has ended instead. */
+static inline bool connection_open(struct connection *connection, struct process *process)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+    *connection = (struct connection){ .fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+    ck_assert_int_ge(connection->fd, 0);
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", process->socket_path);
+    for (int i = 0; i < WAIT_MS; i++) {
+        if (connect(connection->fd, (struct sockaddr *)&address, sizeof(address)) == 0) return true;
+        if (process_has_ended(process)) return false;
+        usleep(1000);
+    }
+    ck_abort_msg("no server");
+    return false;
+}
+
+static inline void connection_send(struct connection *connection, const char *bytes, size_t size)
+{
+    while (size > 0) {
+        ssize_t put = send(connection->fd, bytes, size, MSG_NOSIGNAL);
+        ck_assert_msg(put > 0, "send: %s", strerror(errno));
+        bytes += put;
+        size -= (size_t)put;
+    }
+}
+
+/* Receives what is there, after at most so long. False: nothing came. */
+static inline bool connection_receive(struct connection *connection, int timeout_ms)
+{
+    struct pollfd wait = { .fd = connection->fd, .events = POLLIN };
+    ssize_t got;
+
+    if (poll(&wait, 1, timeout_ms) <= 0) return false;
+    if (connection->capacity - connection->size < 65536) {
+        connection->capacity = 2 * connection->capacity + 131072;
+        ck_assert_uint_lt(connection->capacity, ANSWER_BYTES_MAX);
+        connection->bytes = realloc(connection->bytes, connection->capacity);
+        ck_assert_ptr_nonnull(connection->bytes);
+    }
+    got = recv(connection->fd, connection->bytes + connection->size, 65536, 0);
+    ck_assert_msg(got > 0, "the server has closed the connection");
+    connection->size += (size_t)got;
+    return true;
+}
+
+/* The end of the reply that begins at `at`; 0: it is not complete. */
+static inline size_t reply_end(const struct connection *connection, size_t at)
+{
+    const char *begin = connection->bytes + at;
+    const char *line = at < connection->size ? memchr(begin, '\n', connection->size - at) : NULL;
+    size_t end;
+    long number;
+
+    if (!line) return 0;
+    end = (size_t)(line + 1 - connection->bytes);
+    number = strtol(begin + 1, NULL, 10);
+    if (*begin == '$') {
+        if (number < 0) return end;
+        end += (size_t)number + 2;
+        return end <= connection->size ? end : 0;
+    }
+    for (; *begin == '*' && number > 0; number--) {
+        end = reply_end(connection, end);
+        if (end == 0) return 0;
+    }
+    return end;
+}
+
+/* The next reply, whole, as it came; a view until the next is received. NULL: not yet. */
+static inline const char *connection_next(struct connection *connection)
+{
+    size_t at = connection->used, end = reply_end(connection, at);
+
+    if (end == 0) return NULL;
+    connection->used = end;
+    if (connection->used < connection->size) return connection->bytes + at;
+    connection->used = connection->size = 0; /* the bytes stay until more come */
+    return connection->bytes + at;
+}
+
+/* Sends a command of words and waits for its reply. */
+static inline const char *connection_ask(struct connection *connection, const char *command)
+{
+    const char *reply;
+    char line[256];
+    int size = snprintf(line, sizeof(line), "%s\r\n", command);
+
+    connection_send(connection, line, (size_t)size);
+    while ((reply = connection_next(connection)) == NULL)
+        ck_assert_msg(connection_receive(connection, WAIT_MS), "no answer to %s", command);
+    return reply;
+}
+#endif
