@@ -121,9 +121,19 @@ static void expect_no_call(const struct text *trace)
     }
 }
 
+/* Without the log, and with it in each mode. */
+static const char *const fsyncs[] = { NULL, "no", "everysec", "always" };
+enum { FSYNCS = sizeof(fsyncs) / sizeof(fsyncs[0]) };
+
 START_TEST(the_loop_thread_touches_no_disk)
 {
-    const char *arguments[] = { "--maxmemory", "32mb", NULL };
+    const char *arguments[] = { "--maxmemory",
+                                "32mb",
+                                "--appendonly",
+                                fsyncs[_i] ? "yes" : "no",
+                                "--appendfsync",
+                                fsyncs[_i] ? fsyncs[_i] : "no",
+                                NULL };
     struct server_options options = { .arguments = arguments };
     struct server server;
     struct wire *wire;
@@ -176,6 +186,6 @@ int main(void)
     Suite *suite = suite_create("loop thread");
     TCase *tcase = suite_case(suite, "loop thread");
 
-    tcase_add_test(tcase, the_loop_thread_touches_no_disk);
+    tcase_add_loop_test(tcase, the_loop_thread_touches_no_disk, 0, FSYNCS);
     return suite_run(suite);
 }
