@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "modules/base/log.h"
+#include "modules/base/os.h"
 #include "server/commands/checkpointing.h"
 #include "server/commands/effect.h"
 #include "server/commands/loading.h"
@@ -24,6 +25,19 @@ static enum oplog_fsync fsync_of(const struct config *config)
     default:
         return OPLOG_FSYNC_EVERYSEC;
     }
+}
+
+/* A segment goes only as a whole, when a checkpoint has made it superfluous: a small disk has small
+ * ones. 0: as usual. */
+static uint64_t roll_bytes(const struct server *server, struct os *os)
+{
+    enum { PARTS = 64, GRAIN = 4096, LEAST = 1 << 20 };
+    uint64_t bytes;
+
+    if (os->free_bytes(os, server->config->dir, &bytes) < 0) return 0; /* opening says why */
+    bytes = bytes / PARTS / GRAIN * GRAIN;
+    if (bytes >= JOURNAL_ROLL_BYTES_DEFAULT) return 0;
+    return bytes > LEAST ? bytes : LEAST;
 }
 
 static char *log_path(const char *dir)
@@ -75,6 +89,7 @@ static int open_log(struct server *server, struct os *os, const char *path)
 {
     struct oplog_options options = { .path = path,
                                      .fsync = fsync_of(server->config),
+                                     .roll_bytes = roll_bytes(server, os),
                                      .synced_position = checkpoint_position(server),
                                      .on_progress = effect_log_moved,
                                      .context = server };

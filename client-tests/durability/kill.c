@@ -7,8 +7,9 @@
  * **consumers** take them with BLPOP: each that was pushed and answered is still in the list, or a
  * consumer has it; only one that was on its way to a consumer may be neither; none is both.
  *
- * The directory stays from round to round, the mode changes: always, everysec, no. A killed process
- * loses nothing in any of them. SLUICE_SEED=N runs that seed. */
+ * Checkpoints are made now and then. The directory stays from round to round, the mode changes:
+ * always, everysec, no. A killed process loses nothing in any of them. SLUICE_SEED=N runs that
+ * seed. */
 #include "client-tests/lib/clock.h"
 #include "client-tests/lib/expect.h"
 #include "client-tests/lib/observe.h"
@@ -65,7 +66,8 @@ static struct {
     struct random random;
     struct owner owners[OWNERS];
     struct worker producers[PRODUCERS], consumers[CONSUMERS];
-    uint8_t *fates; /* of elements, number * PRODUCERS + producer */
+    struct wire *saver; /* begins checkpoints, whatever becomes of them */
+    uint8_t *fates;     /* of elements, number * PRODUCERS + producer */
     char place[128];
 } test;
 
@@ -247,6 +249,7 @@ static bool drain_consumer(struct worker *consumer)
 
 static void open_clients(void)
 {
+    test.saver = wire_open(&test.server);
     for (unsigned i = 0; i < OWNERS; i++) {
         test.owners[i].wire = wire_open(&test.server);
         test.owners[i].states[0] = test.owners[i].states[test.owners[i].sent];
@@ -264,6 +267,7 @@ static void open_clients(void)
 
 static void close_clients(void)
 {
+    wire_close(test.saver);
     for (unsigned i = 0; i < OWNERS; i++)
         wire_close(test.owners[i].wire);
     for (unsigned i = 0; i < PRODUCERS; i++)
@@ -272,8 +276,19 @@ static void close_clients(void)
         wire_close(test.consumers[i].wire);
 }
 
+static void save_now_and_then(void)
+{
+    struct text reply = { 0 };
+
+    if (below(40) == 0) wire_command(test.saver, "BGSAVE");
+    while (wire_read_now(test.saver, &reply) == 1)
+        text_clear(&reply); /* begun, or one is under way */
+    text_finish(&reply);
+}
+
 static void feed_and_drain(void)
 {
+    save_now_and_then();
     for (unsigned i = 0; i < OWNERS; i++) {
         feed_owner(&test.owners[i], i);
         (void)drain_owner(&test.owners[i]);

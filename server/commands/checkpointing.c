@@ -210,6 +210,18 @@ static bool log_is_long(const struct config *config, const struct checkpoint_inf
     return info->log_bytes / percentage >= info->file_bytes / 100;
 }
 
+/* Something could not be written for want of room, and some of it is taken by what a checkpoint
+ * makes superfluous: the log before it, and what only the older one refers to. */
+static bool disk_is_full(const struct server *server, const struct checkpoint_info *info)
+{
+    struct spill_persist_info persist;
+
+    if (!oplog_room_error(server->oplog) && spill_store_disk(server->store) == SPILL_DISK_HAS_ROOM)
+        return false;
+    spill_persist_info(server->store, &persist);
+    return info->log_bytes > 0 || persist.deferred_bytes > 0;
+}
+
 /* Room on the disk that would be free if the last checkpoint were newer. */
 static bool much_is_deferred(const struct server *server)
 {
@@ -224,12 +236,13 @@ static bool much_is_deferred(const struct server *server)
     return persist.deferred_bytes >= store.disk_used_bytes / DEFERRED_SHARE;
 }
 
-static bool may_ask_now(const struct checkpoint_info *info, int64_t now_ms)
+/* is_full: clients are refused until there is room, and it may have come back meanwhile. */
+static bool may_ask_now(const struct checkpoint_info *info, int64_t now_ms, bool is_full)
 {
     int64_t took_ms = info->took_ms[info->kind], passed_ms = now_ms - info->completed_ms;
 
     if (info->step != CHECKPOINT_IDLE) return false;
-    if (info->failed_ms && now_ms - info->failed_ms < RETRY_MS) return false;
+    if (info->failed_ms && now_ms - info->failed_ms < (is_full ? PAUSE_MS : RETRY_MS)) return false;
     if (info->completed_ms == 0) return true;
     return passed_ms >= PAUSE_MS && passed_ms >= took_ms * PAUSE_TIMES_TOOK;
 }
@@ -239,15 +252,18 @@ void checkpointing_look(struct server *server)
     struct checkpoint *checkpoint = server->checkpointing->checkpoint;
     int64_t now_ms = clock_realtime_ms(), saved_ms;
     struct checkpoint_info info;
+    bool is_full;
 
     if (server->loading) return;
     checkpoint_get_info(checkpoint, &info);
-    if (!may_ask_now(&info, now_ms)) return;
+    is_full = server->effects->oplog && disk_is_full(server, &info);
+    if (!may_ask_now(&info, now_ms, is_full)) return;
+    if (is_full && info.failed_ms > info.completed_ms) oplog_give_way(server->oplog);
     saved_ms = info.completed_ms ? info.completed_ms : server->started_at_ms;
     if (save_is_due(server->config, &info, keyspace_change_count(server->keyspace), now_ms,
                     saved_ms))
         (void)checkpoint_request(checkpoint, CHECKPOINT_AS_SAVE);
-    else if ((server->effects->oplog && log_is_long(server->config, &info)) ||
+    else if ((server->effects->oplog && log_is_long(server->config, &info)) || is_full ||
              much_is_deferred(server))
         (void)checkpoint_request(checkpoint, CHECKPOINT_AS_REWRITE);
 }

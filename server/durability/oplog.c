@@ -161,6 +161,11 @@ void oplog_fail(struct oplog *oplog, int error)
     oplog->is_lost = true;
 }
 
+void oplog_give_way(struct oplog *oplog)
+{
+    if (oplog->room_error) (void)log_reserve_give(oplog); /* nothing left: nothing to be done */
+}
+
 /* ---- room -------------------------------------------------------------------------------------
  */
 
@@ -174,7 +179,13 @@ int oplog_reserve(struct oplog *oplog, uint64_t bytes, bool adds)
     if (oplog->kept_head || oplog->is_late) return -EAGAIN;
     rc = journal_reserve(oplog->journal,
                          journal_frame_bytes(LOG_FRAME_HEADER_BYTES + oplog->batch_size + bytes));
+    if (rc == 0) oplog->is_told_full = false;
     if (rc != -ENOSPC && rc != -EDQUOT) return rc;
+    /* The journal tells of an attempt that may be old, and has begun another: that one counts. */
+    if (!oplog->is_told_full) {
+        oplog->is_told_full = true;
+        return -EAGAIN;
+    }
     oplog->room_error = rc;
     if (adds) return rc;
     return log_reserve_give(oplog) ? -EAGAIN : rc;

@@ -80,7 +80,8 @@ struct oplog {
     bool is_late;
     bool is_hurried; /* another sync is asked for behind the one under way */
 
-    int room_error; /* what adds is refused until there is room for the reserve again */
+    bool is_told_full; /* by the journal, when room was last asked for */
+    int room_error;    /* what adds is refused until there is room for the reserve again */
     struct log_reserve reserve;
 };
 
