@@ -39,7 +39,7 @@ comma    := ,
 LIBS_release := -ljemalloc
 LIBS     := -levent_core -lcrypto -lxxhash -llz4 -lzstd -lm $(LIBS_$(VARIANT))
 
-LIBRARY_SOURCES := $(filter-out $(wildcard server/main.c) %/client/node/%, \
+LIBRARY_SOURCES := $(filter-out server/main.c server/check_main.c %/client/node/%, \
     $(shell find modules server -name '*.c' ! -name 'test_*' ! -name 'fuzz_*' | sort))
 TEST_SOURCES    := $(shell find modules server -name 'test_*.c' | sort)
 FUZZ_SOURCES    := $(shell find modules server -name 'fuzz_*.c' | sort)
@@ -54,6 +54,7 @@ programs = $(patsubst %.c,$(BUILD)/%,$(1))
 
 ARCHIVE        := $(BUILD)/libsluice-parts.a
 SERVER         := $(BUILD)/sluice-server
+CHECKER        := $(BUILD)/sluice-check
 TESTS          := $(call programs,$(TEST_SOURCES))
 FUZZERS        := $(call programs,$(FUZZ_SOURCES))
 CLIENT_ARCHIVE := $(BUILD)/client-tests/libclient-tests.a
@@ -68,9 +69,10 @@ BENCHES        := $(call programs,$(BENCH_SOURCES))
 
 all: deps
 	@$(MAKE) --no-print-directory -j$(JOBS) server
-	@mkdir -p build && ln -sf release/sluice-server build/sluice-server
+	@mkdir -p build && ln -sf release/sluice-server build/sluice-server && \
+		ln -sf release/sluice-check build/sluice-check
 
-server: $(SERVER)
+server: $(SERVER) $(CHECKER)
 tests: $(TESTS)
 client-tests: $(CLIENT_TESTS)
 benches: $(BENCHES)
@@ -107,6 +109,10 @@ $(BENCH_ARCHIVE): $(call objects,$(BENCH_LIB_SOURCES))
 	@ar rcs $@ $^
 
 $(SERVER): $(BUILD)/server/main.o $(ARCHIVE)
+	$(if $(V),,@echo "  LINK  $@")
+	$(Q)$(CC) $^ $(LDFLAGS) $(LIBS) -o $@
+
+$(CHECKER): $(BUILD)/server/check_main.o $(ARCHIVE)
 	$(if $(V),,@echo "  LINK  $@")
 	$(Q)$(CC) $^ $(LDFLAGS) $(LIBS) -o $@
 
@@ -164,6 +170,7 @@ lint:
 
 install: all
 	install -D -m 0755 $(SERVER) $(DESTDIR)$(PREFIX)/bin/sluice-server
+	install -D -m 0755 $(CHECKER) $(DESTDIR)$(PREFIX)/bin/sluice-check
 	install -D -m 0644 conf/sluice.conf $(DESTDIR)$(PREFIX)/share/sluice/sluice.conf
 	sed 's|/usr/local/bin|$(PREFIX)/bin|' conf/sluice.service > $(BUILD)/sluice.service
 	install -D -m 0644 $(BUILD)/sluice.service \

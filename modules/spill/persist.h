@@ -48,6 +48,8 @@ int spill_store_open(struct os *os, struct io *io, const struct spill_options *o
  * checkpoint must have been aborted. Accepts NULL. */
 void spill_store_close(struct spill_store *store);
 
+/* The chunk size that options must have for that state. Errors and out_why as spill_store_open. */
+int spill_state_chunk_bytes(struct slice state, uint32_t *out_bytes, char out_why[SPILL_WHY_BYTES]);
 /* The list of a root, with nothing in memory but that. Once for each root, before the first
  * checkpoint is begun. -EBADMSG: root is damaged or does not fit to the store's file;
  * -EPROTONOSUPPORT: another version; -ENOMEM. */

@@ -238,6 +238,15 @@ static uint64_t generation_after(uint64_t last)
     return ((last >> 32) + 1) << 32;
 }
 
+int spill_state_chunk_bytes(struct slice state, uint32_t *out_bytes, char out_why[SPILL_WHY_BYTES])
+{
+    struct header header;
+    int rc = read_header(&state, &header, out_why);
+
+    if (rc == 0) *out_bytes = header.chunk_bytes;
+    return rc;
+}
+
 int spill_store_open(struct os *os, struct io *io, const struct spill_options *options,
                      const struct spill_hooks *hooks, struct slice state,
                      struct spill_store **out_store, char out_why[SPILL_WHY_BYTES])

@@ -1,0 +1,253 @@
+/* sluice-check tells of a data directory what is whole, what is not, and where; it changes nothing
+ * but a torn tail, when it is told to. */
+#include "client-tests/lib/contents.h"
+#include "client-tests/lib/expect.h"
+#include "client-tests/lib/observe.h"
+#include "client-tests/lib/suite.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct server server;
+static struct wire *wire;
+static struct text output;
+
+static void start(const char *appendfsync)
+{
+    static const char *own[] = { "--appendonly",
+                                 "yes",
+                                 "--list-memory-max",
+                                 "256kb",
+                                 "--list-chunk-bytes",
+                                 "512",
+                                 "--appendfsync",
+                                 NULL,
+                                 NULL }; /* the server starts with it again */
+    struct server_options options = { .own_arguments = own };
+
+    own[7] = appendfsync;
+    server_start(&server, &options);
+    wire = wire_open(&server);
+}
+
+static void kill_it(void)
+{
+    wire_close(wire);
+    server_kill(&server);
+}
+
+/* Its exit code; what it says is in output. */
+static int check(const char *option)
+{
+    char command[2 * PATH_MAX], line[4096];
+    FILE *pipe;
+    int status;
+
+    (void)snprintf(command, sizeof(command), "%s/sluice-check %s %s 2>&1", suite_build_directory(),
+                   option, server.data_path);
+    text_clear(&output);
+    pipe = popen(command, "r");
+    ck_assert_ptr_nonnull(pipe);
+    while (fgets(line, sizeof(line), pipe))
+        text_add_string(&output, line);
+    status = pclose(pipe);
+    ck_assert(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void expect_check(const char *option, int code, const char *words)
+{
+    int got = check(option);
+
+    if (got != code || !strstr(text_string(&output), words))
+        ck_abort_msg("exit code %d, expected %d with '%s':\n%s", got, code, words,
+                     text_string(&output));
+}
+
+static void data_file(char *path, const char *name)
+{
+    ck_assert_int_lt(snprintf(path, PATH_MAX, "%s/%s", server.data_path, name), PATH_MAX);
+}
+
+static void write_at(const char *name, long offset, const void *bytes, size_t size)
+{
+    char path[PATH_MAX];
+    int fd;
+
+    data_file(path, name);
+    fd = open(path, O_WRONLY);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(pwrite(fd, bytes, size, offset), (ssize_t)size);
+    ck_assert_int_eq(close(fd), 0);
+}
+
+/* Changes a byte of the first place where text stands in the file. */
+static void damage_text(const char *name, const char *text)
+{
+    char path[PATH_MAX];
+    struct text bytes = { 0 };
+    const char *at;
+
+    data_file(path, name);
+    ck_assert_int_eq(text_add_file(&bytes, path), 0);
+    at = memmem(bytes.bytes, bytes.size, text, strlen(text));
+    ck_assert_ptr_nonnull(at);
+    write_at(name, at - bytes.bytes, "#", 1);
+    text_finish(&bytes);
+}
+
+/* Where the log ends, as a check tells it. */
+static long log_end(void)
+{
+    const char *at;
+
+    ck_assert_int_eq(check(""), 0);
+    at = strstr(text_string(&output), "up to 0000000001.log offset ");
+    ck_assert_ptr_nonnull(at);
+    return strtol(strstr(at, "offset ") + 7, NULL, 10);
+}
+
+static void fill_list(void)
+{
+    for (int i = 0; i < 3000; i++)
+        wire_command(wire, "RPUSH list element-number-%d-of-the-list", i);
+    wire_skip(wire, 3000);
+}
+
+START_TEST(what_a_killed_server_leaves_is_whole)
+{
+    start("everysec");
+    expect_ok(wire, "SET before 1");
+    fill_list();
+    expect_ok(wire, "SAVE");
+    expect_ok(wire, "SET after 1");
+    kill_it();
+    expect_check("", 0, "checkpoint-1 is whole: 1 strings, 1 lists\n");
+    expect_check("", 0, "with 3002 commands are whole, up to 0000000001.log offset ");
+    expect_check("", 0, "lists: 1 lists with 3000 elements, ");
+}
+END_TEST
+
+START_TEST(it_is_for_directories_of_servers_that_do_not_run)
+{
+    start("everysec");
+    expect_check("", 2, "a server works in ");
+    expect_check("--repair", 2, "a server works in ");
+    kill_it();
+    expect_check("--unknown", 2, "Usage: ");
+    expect_check("--help", 0, "Usage: ");
+    expect_check("/tmp", 2, "Usage: "); /* two directories */
+    (void)snprintf(server.data_path, sizeof(server.data_path), "%s", suite_build_directory());
+    expect_check("", 2, "is this a data directory?");
+}
+END_TEST
+
+START_TEST(a_torn_tail_is_told_and_cut)
+{
+    static const char garbage[1000] = "garbage";
+    struct text contents = { 0 };
+
+    start("everysec");
+    expect_ok(wire, "SET a 1");
+    expect_integer(wire, 2, "RPUSH l x y");
+    contents_add(&contents, wire);
+    kill_it();
+    write_at("log/0000000001.log", log_end(), garbage, sizeof(garbage));
+    expect_check("", 1, "lies a torn tail of 7 bytes, never known to be on the device: 0 whole");
+    expect_check("", 1, "--repair cuts it"); /* nothing was changed */
+    expect_check("--repair", 0, "REPAIR log: 7 bytes and 0 segments were cut off");
+    expect_check("", 0, "log: 2 frames with 2 commands are whole");
+    server_restart(&server);
+    wire = wire_open(&server);
+    contents_expect(wire, &contents, "after the cut");
+    text_finish(&contents);
+    wire_close(wire);
+    server_stop(&server);
+}
+END_TEST
+
+/* Never synced, so damage in the middle makes all behind it a tail: it is told command by command.
+ */
+START_TEST(what_goes_with_a_tail_is_told)
+{
+    start("no");
+    expect_ok(wire, "SET first value-of-the-first");
+    expect_ok(wire, "SET second value-of-the-second");
+    expect_ok(wire, "SELECT 3");
+    expect_ok(wire, "SET third\n value-of-the-third");
+    kill_it();
+    damage_text("log/0000000001.log", "value-of-the-second");
+    expect_check("", 1, "1 whole frames with 1 commands are in it");
+    ck_assert_ptr_nonnull(strstr(text_string(&output), "log: 1 frames with 1 commands are whole"));
+    ck_assert_ptr_nonnull(
+        strstr(text_string(&output), "Z database 3: SET third\\x0a (3 arguments)\n"));
+    expect_check("--repair", 0, "were cut off");
+    server_restart(&server);
+    wire = wire_open(&server);
+    expect_integer(wire, 1, "DBSIZE");
+    expect_string(wire, "value-of-the-first", "GET first");
+    wire_close(wire);
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(damage_of_what_was_synced_is_no_tail)
+{
+    start("always");
+    expect_ok(wire, "SET first value-of-the-first");
+    expect_ok(wire, "SET second value-of-the-second");
+    expect_ok(wire, "SET third value-of-the-third");
+    kill_it();
+    damage_text("log/0000000001.log", "value-of-the-first");
+    expect_check("", 1, "damaged at 0000000001.log offset ");
+    ck_assert_ptr_nonnull(strstr(text_string(&output), "2 whole frames, 2 commands."));
+    expect_check("--repair", 1, "This is no torn tail");
+    expect_check("", 1, "damaged at 0000000001.log offset "); /* and was not cut */
+}
+END_TEST
+
+START_TEST(damage_of_a_checkpoint_is_found)
+{
+    start("everysec");
+    expect_ok(wire, "SET a some-value-of-a-string");
+    expect_ok(wire, "SAVE");
+    kill_it();
+    damage_text("checkpoint-1", "some-value-of-a-string");
+    expect_check("", 1, "DAMAGE checkpoint: ");
+    ck_assert_ptr_nonnull(strstr(text_string(&output), "checkpoint-1"));
+}
+END_TEST
+
+START_TEST(damage_of_a_list_on_disk_is_found_by_its_key)
+{
+    start("everysec");
+    fill_list();
+    expect_ok(wire, "SELECT 4");
+    expect_integer(wire, 2, "RPUSH good a b");
+    expect_ok(wire, "SAVE");
+    kill_it();
+    damage_text("spill/spill-00000001.dat", "element-number-1000-of");
+    expect_check("", 1, "DAMAGE list \"list\" of database 0: ");
+    ck_assert_ptr_null(strstr(text_string(&output), "\"good\""));
+    ck_assert_ptr_nonnull(strstr(text_string(&output), " good elements"));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("checking");
+    TCase *tcase = suite_case(suite, "sluice-check");
+
+    tcase_add_test(tcase, what_a_killed_server_leaves_is_whole);
+    tcase_add_test(tcase, it_is_for_directories_of_servers_that_do_not_run);
+    tcase_add_test(tcase, a_torn_tail_is_told_and_cut);
+    tcase_add_test(tcase, what_goes_with_a_tail_is_told);
+    tcase_add_test(tcase, damage_of_what_was_synced_is_no_tail);
+    tcase_add_test(tcase, damage_of_a_checkpoint_is_found);
+    tcase_add_test(tcase, damage_of_a_list_on_disk_is_found_by_its_key);
+    return suite_run(suite);
+}

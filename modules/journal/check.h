@@ -1,0 +1,33 @@
+/* check.h - what the files of a journal hold, found out without changing them, for programs that
+ * look while nobody writes.
+ *
+ * Every frame is verified, and those of a tail that recovery would cut are looked for, so that it
+ * can be said what goes with it. Rules as recover.h. Waits for the disk. Nothing here logs. */
+#ifndef MODULES_JOURNAL_CHECK_H
+#define MODULES_JOURNAL_CHECK_H
+#include "modules/journal/journal.h"
+
+struct journal_check {
+    uint64_t first_segment, last_segment; /* that are there; 0, 0: none */
+    uint64_t end;                         /* position behind the last frame that counts */
+    uint64_t synced;                      /* that is known to have been synced */
+    uint64_t frame_count;                 /* of data, before end */
+    uint64_t tail_bytes;                  /* behind end, up to the last that is not zero */
+    uint64_t tail_frame_count;            /* whole frames among these */
+    bool is_corrupt;                      /* end lies before synced: no tail, but damage */
+    char text[JOURNAL_REPORT_TEXT_BYTES]; /* then: where, in words; or of an error */
+};
+
+/* A frame of data; payload is good until it returns. is_behind_end: it does not count, but is
+ * whole. Negative: stops with that result. */
+typedef int (*journal_check_frame)(void *context, uint64_t position, uint64_t time_ms,
+                                   struct slice payload, bool is_behind_end);
+
+/* synced_position: that the caller knows of, or 0. each may be NULL. 0: *out_check tells what there
+ * is, corrupt or not. -ENOENT: there is no journal. -EBADMSG: its meta is damaged, or a segment's
+ * header; -EPROTONOSUPPORT, -ENOKEY, -EKEYREJECTED as journal_open; errors of reading, -ENOMEM. */
+int journal_check(struct os *os, const char *path, uint64_t synced_position,
+                  journal_check_frame each, void *context, struct journal_check *out_check);
+/* "0000000003.log offset 4711" of a position. */
+void journal_check_place(uint64_t position, char text[JOURNAL_REPORT_TEXT_BYTES]);
+#endif

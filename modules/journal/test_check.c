@@ -1,0 +1,213 @@
+/* A journal is looked through without being changed; of a tail it is told what is in it. */
+#include "modules/journal/check.h"
+#include "modules/journal/test_journal_fixture.h"
+
+static struct {
+    struct journal_check check;
+    uint64_t next; /* number that the next frame must have */
+    uint64_t positions[4000];
+    uint64_t behind[4000]; /* numbers of the frames behind the end */
+    unsigned behind_count;
+} seen;
+
+static int see(void *context, uint64_t position, uint64_t time_ms, struct slice payload,
+               bool is_behind_end)
+{
+    uint8_t bytes[8192];
+
+    (void)context;
+    ck_assert(slice_equal(payload, slice_of(bytes, payload_of(time_ms, bytes))));
+    if (is_behind_end) {
+        seen.behind[seen.behind_count++] = time_ms;
+        return 1;
+    }
+    ck_assert_uint_eq(time_ms, seen.next);
+    seen.positions[seen.next++] = position;
+    return 1; /* goes on */
+}
+
+static int check_synced(uint64_t synced)
+{
+    memset(&seen, 0, sizeof(seen));
+    seen.next = 1;
+    return journal_check(fault_os(fixture.fault), fixture.path, synced, see, NULL, &seen.check);
+}
+
+static void check(void)
+{
+    int rc = check_synced(0);
+
+    ck_assert_msg(rc == 0, "%d %s", rc, seen.check.text);
+    ck_assert_uint_eq(seen.check.frame_count, seen.next - 1);
+    ck_assert_uint_eq(seen.check.tail_frame_count, seen.behind_count);
+}
+
+/* Frames [1, synced) are synced, [synced, next) are not; closed. */
+static void make_journal(uint64_t synced, uint64_t next)
+{
+    open_journal();
+    append_many(synced - 1);
+    sync_all();
+    append_many(next - synced);
+    publish();
+    close_journal();
+}
+
+static void damage(uint64_t position)
+{
+    flip_byte(journal_segment_of(position), "log", journal_offset_of(position) + 4);
+}
+
+START_TEST(a_whole_journal_is_told_frame_by_frame)
+{
+    fixture.options.settings.codec = (enum journal_codec)_i;
+    make_journal(3000, 3500);
+    check();
+    ck_assert_uint_eq(seen.next, 3500);
+    ck_assert_uint_eq(seen.check.tail_bytes, 0);
+    ck_assert(!seen.check.is_corrupt);
+    ck_assert_uint_eq(seen.check.first_segment, 1);
+    ck_assert_uint_gt(seen.check.last_segment, 3);
+}
+END_TEST
+
+START_TEST(of_a_tail_the_whole_frames_are_told)
+{
+    uint64_t end;
+
+    make_journal(50, 80);
+    check();
+    ck_assert_uint_eq(seen.next, 80);
+    end = seen.positions[60];
+    damage(end);
+    damage(seen.positions[62]);
+    check();
+    ck_assert(!seen.check.is_corrupt);
+    ck_assert_uint_eq(seen.next, 60);
+    ck_assert_uint_eq(seen.check.end, end);
+    ck_assert_uint_gt(seen.check.tail_bytes, 0);
+    ck_assert_uint_eq(seen.behind_count, 18);
+    ck_assert_uint_eq(seen.behind[0], 61);
+    ck_assert_uint_eq(seen.behind[1], 63);
+    ck_assert_uint_eq(seen.behind[17], 79);
+}
+END_TEST
+
+START_TEST(damage_of_what_was_synced_is_told_with_its_place)
+{
+    char place[JOURNAL_REPORT_TEXT_BYTES];
+
+    make_journal(50, 80);
+    check();
+    damage(seen.positions[40]);
+    journal_check_place(seen.positions[40], place);
+    check();
+    ck_assert(seen.check.is_corrupt);
+    ck_assert_ptr_nonnull(strstr(seen.check.text, place));
+    ck_assert_uint_eq(seen.next, 40);
+    ck_assert_uint_eq(seen.behind_count, 39);
+    ck_assert_int_eq(try_open(), -EBADMSG);
+}
+END_TEST
+
+START_TEST(what_the_caller_knows_counts)
+{
+    make_journal(50, 80);
+    check();
+    damage(seen.positions[60]);
+    ck_assert_int_eq(check_synced(seen.positions[70]), 0);
+    ck_assert(seen.check.is_corrupt);
+}
+END_TEST
+
+START_TEST(a_damaged_header_hides_nothing_of_the_other_segments)
+{
+    make_journal(3000, 3001);
+    flip_byte(2, "log", 16);
+    check();
+    ck_assert(seen.check.is_corrupt);
+    ck_assert_uint_eq(journal_segment_of(seen.check.end), 2);
+    ck_assert_uint_gt(seen.next, 100);
+    ck_assert_uint_gt(seen.behind_count, 1000);
+    ck_assert_uint_eq(seen.behind[seen.behind_count - 1], 3000);
+}
+END_TEST
+
+/* Any garbage behind the end: it is a tail, and is gone through in no time. */
+START_TEST(garbage_is_gone_through)
+{
+    static uint8_t garbage[1 << 20];
+    uint64_t state = (uint64_t)_i + 1;
+    int fd;
+
+    make_journal(50, 51);
+    check();
+    for (size_t i = 0; i < sizeof(garbage); i++) {
+        state = state * UINT64_C(6364136223846793005) + 1442695040888963407u;
+        garbage[i] = (uint8_t)(state >> 56);
+    }
+    fd = open_file(1, "log");
+    ck_assert_int_eq(pwrite(fd, garbage, 20000, (off_t)journal_offset_of(seen.check.end)), 20000);
+    close(fd);
+    check();
+    ck_assert_uint_eq(seen.next, 51);
+    ck_assert_uint_ge(seen.check.tail_bytes, 19000);
+    ck_assert_uint_eq(seen.behind_count, 0);
+}
+END_TEST
+
+START_TEST(nothing_is_changed_and_errors_are_told)
+{
+    uint64_t nth;
+    bool has_fired = true;
+
+    make_journal(300, 400);
+    for (nth = 1; has_fired; nth++) {
+        int rc;
+        fault_fail(fixture.fault, FAULT_ANY, nth, EIO, FAULT_ONCE);
+        rc = check_synced(0);
+        has_fired = fault_fired(fixture.fault) > 0;
+        fault_clear(fixture.fault);
+        if (!has_fired) ck_assert_int_eq(rc, 0);
+        if (rc < 0) ck_assert(rc == -EIO || rc == -EBADMSG);
+    }
+    ck_assert_uint_gt(nth, 8);
+    ck_assert_uint_eq(seen.next, 400);
+    ck_assert_uint_eq(fault_count(fixture.fault, FAULT_UNLINK), 0);
+}
+END_TEST
+
+START_TEST(where_there_is_none_that_is_told)
+{
+    ck_assert_int_eq(check_synced(0), -ENOENT);
+    open_journal();
+    close_journal();
+    check();
+    ck_assert_uint_eq(seen.check.frame_count, 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("journal check");
+    TCase *cases = tcase_create("all");
+    SRunner *runner;
+    int failed;
+
+    tcase_add_checked_fixture(cases, setup_in_memory, teardown);
+    tcase_add_loop_test(cases, a_whole_journal_is_told_frame_by_frame, JOURNAL_CODEC_NONE,
+                        JOURNAL_CODEC_ZSTD + 1);
+    tcase_add_test(cases, of_a_tail_the_whole_frames_are_told);
+    tcase_add_test(cases, damage_of_what_was_synced_is_told_with_its_place);
+    tcase_add_test(cases, what_the_caller_knows_counts);
+    tcase_add_test(cases, a_damaged_header_hides_nothing_of_the_other_segments);
+    tcase_add_loop_test(cases, garbage_is_gone_through, 0, 4);
+    tcase_add_test(cases, nothing_is_changed_and_errors_are_told);
+    tcase_add_test(cases, where_there_is_none_that_is_told);
+    suite_add_tcase(suite, cases);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,75 @@
+#include "server/check/check.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "modules/base/os.h"
+
+int check_lock(const char *directory)
+{
+    struct os *os = os_real();
+    char *path;
+    int fd, rc;
+
+    if (asprintf(&path, "%s/sluice.lock", directory) < 0) return -ENOMEM;
+    fd = os->open(os, path, O_RDWR, 0);
+    free(path);
+    if (fd < 0) return fd;
+    rc = os->lock(os, fd);
+    if (rc == 0) return fd;
+    (void)os->close(os, fd); /* nothing was written */
+    return rc;
+}
+
+void check_finish(struct check *check)
+{
+    free(check->checkpoint_path);
+    check->checkpoint_path = NULL;
+}
+
+static void tell(struct check *check, const char *mark, const char *format, va_list list)
+{
+    (void)fprintf(check->out, "%s", mark);
+    (void)vfprintf(check->out, format, list);
+    (void)fputc('\n', check->out); /* whether all was written is asked at the end */
+}
+
+void check_damage(struct check *check, const char *format, ...)
+{
+    va_list list;
+
+    check->damage_count++;
+    va_start(list, format);
+    tell(check, "DAMAGE ", format, list);
+    va_end(list);
+}
+
+void check_error(struct check *check, const char *format, ...)
+{
+    va_list list;
+
+    check->error_count++;
+    va_start(list, format);
+    tell(check, "ERROR  ", format, list);
+    va_end(list);
+}
+
+void check_repair(struct check *check, const char *format, ...)
+{
+    va_list list;
+
+    va_start(list, format);
+    tell(check, "REPAIR ", format, list);
+    va_end(list);
+}
+
+void check_tell(struct check *check, const char *format, ...)
+{
+    va_list list;
+
+    va_start(list, format);
+    tell(check, "ok     ", format, list);
+    va_end(list);
+}

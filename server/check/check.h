@@ -1,0 +1,44 @@
+/* check.h - the files of a data directory looked through while no server works in it: checkpoint,
+ * operation log, lists on disk. What is wrong is told in lines, with file, offset and key.
+ *
+ * Nothing is changed, but by check_log when it is told to cut a torn tail. One thread. */
+#ifndef SERVER_CHECK_CHECK_H
+#define SERVER_CHECK_CHECK_H
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct check {
+    const char *directory;
+    FILE *out;
+    bool repairs;
+    unsigned damage_count; /* lines that told of damage that is still there */
+    unsigned error_count;  /* what could not be looked at */
+
+    /* of the newest checkpoint, by check_checkpoint: */
+    bool has_checkpoint;   /* it is whole */
+    char *checkpoint_path; /* NULL: there is none */
+    uint64_t log_position; /* that it goes on from */
+};
+
+/* Takes the lock of the data directory: a descriptor to be closed at the end. -EWOULDBLOCK: a
+ * server works there. -ENOENT: no server ever did. */
+int check_lock(const char *directory);
+void check_finish(struct check *check);
+
+/* In this order. Each tells what it has found; a negative errno: no memory. */
+int check_checkpoint(struct check *check);
+int check_log(struct check *check);
+int check_lists(struct check *check);
+
+/* A line that tells of damage, or of what could not be looked at. */
+void check_damage(struct check *check, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void check_error(struct check *check, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* A line of what is being mended. */
+void check_repair(struct check *check, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* A line of anything else. */
+void check_tell(struct check *check, const char *format, ...) __attribute__((format(printf, 2, 3)));
+#endif
