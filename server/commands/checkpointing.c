@@ -11,6 +11,7 @@
 #include "server/config/config.h"
 #include "server/durability/checkpoint_load.h"
 #include "server/durability/oplog.h"
+#include "server/keyspace/blocked.h"
 #include "server/keyspace/keyspace.h"
 #include "server/net/loop.h"
 
@@ -96,6 +97,7 @@ static bool use_ticket(struct server *server)
     if (checkpoint_wants_to_begin(state->checkpoint) && log_is_settled(server)) begin(state);
     state->has_ticket = false;
     claims_release(server->claims, &state->ticket);
+    blocked_resume(server->blocked); /* who waits for a key that was signalled meanwhile */
     return true;
 }
 
