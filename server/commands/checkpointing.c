@@ -2,7 +2,6 @@
 
 #include <errno.h>
 
-#include "modules/base/clock.h"
 #include "modules/base/number.h"
 #include "modules/spill/persist.h"
 #include "server/commands/effect.h"
@@ -17,11 +16,12 @@
 
 enum {
     SLICE_US = 500,
-    PATIENCE_US = 20000,  /* for a moment without claims, before everything is claimed */
-    RETRY_MS = 5000,      /* after a failure, as Redis does */
-    PAUSE_MS = 1000,      /* between two that rules ask for */
-    PAUSE_TIMES_TOOK = 4, /* and so many times what the last one took */
-    DEFERRED_SHARE = 4,   /* of what the spill file holds: kept only for the last checkpoint */
+    PATIENCE_US = 20000, /* for a moment without claims, before everything is claimed */
+    SECOND_US = 1000000,
+    RETRY_US = 5 * SECOND_US, /* after a failure, as Redis does */
+    PAUSE_US = SECOND_US,     /* between two that rules ask for */
+    PAUSE_TIMES_TOOK = 4,     /* and so many times what the last one took */
+    DEFERRED_SHARE = 4,       /* of what the spill file holds: kept only for the last checkpoint */
     DEFERRED_BYTES_MIN = 64 * 1024 * 1024,
 };
 
@@ -134,6 +134,8 @@ bool checkpointing_turn(struct server *server)
     checkpoint_get_info(state->checkpoint, &info);
     if (info.ended_count != state->ended_count) {
         state->ended_count = info.ended_count;
+        state->ended_us = loop_now_us(server->loop);
+        if (info.error == 0) state->completed_us = state->ended_us;
         parking_wake(server);
         has_more = true;
     }
@@ -187,8 +189,7 @@ void checkpointing_finish(struct server *server)
 
 /* A pair of seconds and changes for each time that the data is to be saved: as Redis has it, and
  * after a failure not before some seconds have passed. */
-static bool save_is_due(const struct config *config, const struct checkpoint_info *info,
-                        uint64_t changes, int64_t now_ms, int64_t saved_ms)
+static bool save_is_due(const struct config *config, uint64_t changes, uint64_t passed_us)
 {
     for (size_t i = 0; i + 1 < config->save.count; i += 2) {
         int64_t seconds, least;
@@ -196,8 +197,7 @@ static bool save_is_due(const struct config *config, const struct checkpoint_inf
         if (!number_parse_int64(slice_of_string(config->save.words[i]), &seconds) ||
             !number_parse_int64(slice_of_string(config->save.words[i + 1]), &least))
             continue;
-        if (changes - info->changes >= (uint64_t)least && now_ms - saved_ms > seconds * 1000)
-            return true;
+        if (changes >= (uint64_t)least && passed_us / SECOND_US > (uint64_t)seconds) return true;
     }
     return false;
 }
@@ -239,33 +239,35 @@ static bool much_is_deferred(const struct server *server)
 }
 
 /* is_full: clients are refused until there is room, and it may have come back meanwhile. */
-static bool may_ask_now(const struct checkpoint_info *info, int64_t now_ms, bool is_full)
+static bool may_ask_now(const struct checkpointing *state, const struct checkpoint_info *info,
+                        uint64_t now_us, bool is_full)
 {
-    int64_t took_ms = info->took_ms[info->kind], passed_ms = now_ms - info->completed_ms;
+    uint64_t passed_us = now_us - state->ended_us;
 
     if (info->step != CHECKPOINT_IDLE) return false;
-    if (info->failed_ms && now_ms - info->failed_ms < (is_full ? PAUSE_MS : RETRY_MS)) return false;
-    if (info->completed_ms == 0) return true;
-    return passed_ms >= PAUSE_MS && passed_ms >= took_ms * PAUSE_TIMES_TOOK;
+    if (state->ended_us == 0) return true;
+    if (info->error) return passed_us >= (is_full ? PAUSE_US : RETRY_US);
+    return passed_us >= PAUSE_US &&
+           passed_us / PAUSE_TIMES_TOOK >= (uint64_t)info->took_ms[info->kind] * 1000;
 }
 
 void checkpointing_look(struct server *server)
 {
-    struct checkpoint *checkpoint = server->checkpointing->checkpoint;
-    int64_t now_ms = clock_realtime_ms(), saved_ms;
+    struct checkpointing *state = server->checkpointing;
+    uint64_t now_us = loop_now_us(server->loop);
     struct checkpoint_info info;
     bool is_full;
 
+    if (state->completed_us == 0) state->completed_us = now_us;
     if (server->loading) return;
-    checkpoint_get_info(checkpoint, &info);
+    checkpoint_get_info(state->checkpoint, &info);
     is_full = server->effects->oplog && disk_is_full(server, &info);
-    if (!may_ask_now(&info, now_ms, is_full)) return;
-    if (is_full && info.failed_ms > info.completed_ms) oplog_give_way(server->oplog);
-    saved_ms = info.completed_ms ? info.completed_ms : server->started_at_ms;
-    if (save_is_due(server->config, &info, keyspace_change_count(server->keyspace), now_ms,
-                    saved_ms))
-        (void)checkpoint_request(checkpoint, CHECKPOINT_AS_SAVE);
+    if (!may_ask_now(state, &info, now_us, is_full)) return;
+    if (is_full && info.error) oplog_give_way(server->oplog);
+    if (save_is_due(server->config, keyspace_change_count(server->keyspace) - info.changes,
+                    now_us - state->completed_us))
+        (void)checkpoint_request(state->checkpoint, CHECKPOINT_AS_SAVE);
     else if ((server->effects->oplog && log_is_long(server->config, &info)) || is_full ||
              much_is_deferred(server))
-        (void)checkpoint_request(checkpoint, CHECKPOINT_AS_REWRITE);
+        (void)checkpoint_request(state->checkpoint, CHECKPOINT_AS_REWRITE);
 }

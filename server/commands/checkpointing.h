@@ -25,6 +25,8 @@ struct checkpointing {
     bool was_saved_at_end;    /* SHUTDOWN has made a checkpoint, or was told not to */
     uint64_t wanted_since_us; /* loop_now_us; 0: none is wanted */
     uint64_t ended_count;     /* as of the last turn */
+    uint64_t ended_us;        /* loop_now_us when the last one ended; 0: none has */
+    uint64_t completed_us;    /* when one last became complete, or when rules began to count */
 };
 
 /* At the end of a turn: begins, goes on, wakes who waits. True: there is more to do at once. */
