@@ -277,6 +277,8 @@ int journal_append(struct journal *journal, uint64_t time_ms, uint64_t seq,
     }
     if (!id_grows(journal, time_ms, seq)) return -EINVAL;
     frame_bytes = journal_frame_bytes(payload_bytes);
+    journal->is_used = true;
+    if (journal->is_resting) return journal_wake(journal, frame_bytes);
     if (period_is_over(journal, time_ms)) rc = roll_by_time(journal, frame_bytes);
     if (rc == 0) rc = need_room(journal, frame_bytes);
     if (rc == 0 && goes_to_buffer(journal)) rc = need_buffered(journal, frame_bytes);
@@ -296,6 +298,8 @@ int journal_reserve(struct journal *journal, uint64_t frame_bytes)
 
     if (rc < 0) return rc;
     if (frame_bytes > JOURNAL_SEGMENT_BYTES_MAX / 2) return -EMSGSIZE;
+    journal->is_used = true;
+    if (journal->is_resting) return journal_wake(journal, frame_bytes);
     if (end > journal->ask_at) journal_room_plan(journal);
     if (journal->is_in_memory && end > journal->room_end) {
         rc = journal_memory_grow(journal, end);

@@ -128,8 +128,11 @@ void journal_tell_readers(struct journal *journal, uint64_t boot)
 
 static void release(struct journal *journal)
 {
+    journal_set_take_out(journal);
     if (journal->is_in_memory) {
         journal_memory_free(journal);
+    } else if (journal->is_resting) {
+        free(journal->active); /* a stub */
     } else {
         journal_segment_close(journal->os, journal->active);
     }
@@ -159,6 +162,7 @@ static int open_recovered(struct journal *journal, const struct journal_options 
     report->start = journal_segment_start(journal->first_segment);
     report->end = journal_here(journal);
     journal_tell_readers(journal, journal_boot(journal->os));
+    journal_set_add(journal);
     journal_room_plan(journal);
     journal_tend_step(journal);
     return 0;
@@ -210,6 +214,7 @@ int journal_open(struct os *os, struct io *io, const struct journal_options *opt
     journal->meta.fd = -1;
     journal->way = options->way;
     journal->publish = options->publish;
+    journal->set = options->set;
     journal->on_progress = options->on_progress;
     journal->context = options->context;
     journal->retired_tail = &journal->retired_head;
@@ -245,7 +250,7 @@ out:
 static bool is_busy(const struct journal *journal)
 {
     return journal->room.is_running || journal->step.is_running || journal->trim.is_running ||
-           journal->move.is_running || journal->tend.is_running;
+           journal->move.is_running || journal->tend.is_running || journal->rest.is_running;
 }
 
 static void wait_for_jobs(struct journal *journal)
@@ -293,7 +298,7 @@ static void leave_active(struct journal *journal)
     struct journal_segment *active = journal->active;
     size_t from = journal->step.index.count;
 
-    if (journal->error || journal->is_in_memory)
+    if (journal->error || journal->is_in_memory || journal->is_resting)
         return; /* what is there is for recovery to judge */
     if (journal->index.count > from) {
         (void)journal_index_write(journal->os, journal->path, active->number, active->seed,
@@ -309,6 +314,7 @@ int journal_close(struct journal *journal)
     if (!journal) return 0;
     journal->on_progress = NULL;
     journal->tend.is_stopped = true;
+    journal->is_closing = true;
     wait_for_jobs(journal);
     journal_publish(journal);
     wait_for_jobs(journal);
@@ -438,6 +444,7 @@ void journal_get_info(const struct journal *journal, struct journal_info *out_in
         .moved_count = journal->tend.moved_count,
         .damaged_count = journal->tend.damaged_count,
         .reindexed_count = journal->tend.reindexed_count,
+        .is_resting = journal->is_resting,
         .tend_error = journal->tend.error,
         .error = journal->error,
         .room_error = journal->room_error,

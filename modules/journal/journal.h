@@ -25,6 +25,7 @@
 struct io;
 struct os;
 struct journal;
+struct journal_set;
 
 enum {
     JOURNAL_ROLL_BYTES_MIN = 64 << 10,
@@ -94,6 +95,7 @@ struct journal_options {
     /* Opening verifies every frame there is; else those of the segment in which the synced position
      * lies, and what follows. */
     bool verifies_all;
+    struct journal_set *set; /* that it counts in (journal_set.h), and outlives it; NULL: none */
     /* Called by io_poll and io_wait after something has moved: room, published, synced, or an
      * error. May append, publish and sync, not close. May be NULL. */
     void (*on_progress)(void *context);
@@ -161,6 +163,10 @@ bool journal_is_in_memory(const struct journal *journal);
  * costs a comparison when there is nothing to do, else I/O threads work and on_progress follows.
  * Packing begins without it. */
 void journal_tend(struct journal *journal, uint64_t now_ms);
+/* Gives back its mappings, its room and all descriptors but one as soon as it is synced and nothing
+ * is under way, unless it is appended to before. The next append gets -EAGAIN while they come back.
+ * Nothing to do for one that is in memory. */
+void journal_rest(struct journal *journal);
 /* Drops the segments all of whose frames lie below position; an I/O thread removes the files. */
 void journal_trim(struct journal *journal, uint64_t position);
 
@@ -189,8 +195,9 @@ struct journal_info {
      * be packed because they are damaged, and stay as they are. */
     uint64_t packed_count, moved_count, damaged_count;
     uint64_t reindexed_count; /* indexes of ended segments that were not whole, and are now */
-    int tend_error;           /* why one could not be packed or moved the last time, or 0 */
-    int error, room_error;    /* journal_error; why room could not be made the last time, or 0 */
+    bool is_resting;
+    int tend_error;        /* why one could not be packed or moved the last time, or 0 */
+    int error, room_error; /* journal_error; why room could not be made the last time, or 0 */
 };
 void journal_get_info(const struct journal *journal, struct journal_info *out_info);
 #endif

@@ -5,6 +5,7 @@
  *   step.c     writing, syncing and retiring, by one job at a time
  *   memory.c   a small journal without a file, and moving it to one
  *   tend.c     packing and moving what has ended, by one job at a time
+ *   rest.c     giving files and mappings back while nobody appends, and opening them again
  *   journal.c  opening, closing, trimming, telling
  *
  *   retired (ended, not yet synced; oldest first)     active            next (made ahead)
@@ -16,6 +17,7 @@
 #define MODULES_JOURNAL_JOURNAL_INTERNAL_H
 #include "modules/io/io.h"
 #include "modules/journal/index.h"
+#include "modules/journal/journal_set.h"
 #include "modules/journal/journal.h"
 #include "modules/journal/meta.h"
 #include "modules/journal/segment.h"
@@ -108,6 +110,20 @@ struct tend_job {
     uint64_t packed_count, moved_count, damaged_count, reindexed_count;
 };
 
+struct rest_job {
+    struct io_job job; /* first */
+    struct journal *journal;
+    bool is_running;
+    const char *path;
+    uint64_t id, number;
+    enum journal_room kind;
+    int meta_fd;
+    uint64_t end;                           /* to cut at; or of the room to make */
+    struct journal_segment *segment, *next; /* to close; or what was opened */
+    struct journal_live *live;
+    struct journal_waiters *waiters;
+};
+
 struct journal {
     struct os *os;
     struct io *io;
@@ -145,6 +161,12 @@ struct journal {
     struct step_job step;
     struct trim_job trim;
     struct tend_job tend;
+    struct rest_job rest;
+
+    struct journal_set *set;                 /* or NULL */
+    struct journal *set_next, *set_previous; /* in its ring, or NULL */
+    bool is_used;                            /* since the hand came by */
+    bool wants_rest, is_resting, is_closing;
     struct move_job move;
 };
 
@@ -184,6 +206,14 @@ void journal_tell_progress(struct journal *journal);
 void journal_tend_step(struct journal *journal);
 /* Waits for the disk. verifies_all: all indexes are looked at, else those of the last segments. */
 int journal_tend_open(struct journal *journal, bool verifies_all);
+
+/* rest.c. For a journal whose files are open from now on; and for one that is closed. */
+void journal_set_add(struct journal *journal);
+void journal_set_take_out(struct journal *journal);
+/* Goes on with what journal_rest has begun, if it can. */
+void journal_rest_step(struct journal *journal);
+/* Opens the files of a journal that rests: as journal_room_answer. */
+int journal_wake(struct journal *journal, uint64_t frame_bytes);
 
 /* journal.c: does what was asked for and can be done. */
 void journal_trim_step(struct journal *journal);

@@ -294,6 +294,31 @@ static int map_waiters(struct os *os, const char *path, bool is_writer, struct j
     return rc;
 }
 
+int journal_meta_map(struct os *os, const char *path, int fd, struct journal_live **out_live,
+                     struct journal_waiters **out_waiters)
+{
+    struct journal_meta meta = { .fd = fd };
+    int rc;
+
+    meta.live =
+        os->map(os, fd, JOURNAL_PAGE_BYTES, PROT_READ | PROT_WRITE, JOURNAL_PAGE_BYTES, &rc);
+    if (rc == 0) rc = map_waiters(os, path, true, &meta);
+    if (rc < 0) {
+        journal_meta_unmap(os, meta.live, meta.waiters);
+        return rc;
+    }
+    *out_live = meta.live;
+    *out_waiters = meta.waiters;
+    return 0;
+}
+
+void journal_meta_unmap(struct os *os, struct journal_live *live, struct journal_waiters *waiters)
+{
+    /* Nothing was stored that a failure here could lose. */
+    if (live) (void)os->unmap(os, live, JOURNAL_PAGE_BYTES);
+    if (waiters) (void)os->unmap(os, waiters, JOURNAL_PAGE_BYTES);
+}
+
 static int load(struct os *os, const char *path, bool is_writer, struct journal_meta *meta)
 {
     uint8_t page[JOURNAL_PAGE_BYTES];
@@ -453,9 +478,7 @@ int journal_meta_open_reader(struct os *os, const char *path, struct journal_met
 
 void journal_meta_close(struct os *os, struct journal_meta *meta)
 {
-    /* Nothing was written that a failure here could lose. */
-    if (meta->live) (void)os->unmap(os, meta->live, JOURNAL_PAGE_BYTES);
-    if (meta->waiters) (void)os->unmap(os, meta->waiters, JOURNAL_PAGE_BYTES);
+    journal_meta_unmap(os, meta->live, meta->waiters);
     if (meta->fd >= 0) (void)os->close(os, meta->fd);
     journal_places_finish(&meta->places);
     journal_settings_finish(&meta->settings);

@@ -67,6 +67,10 @@ void journal_meta_let_tending(struct os *os, const struct journal_meta *meta);
  */
 int journal_meta_take_slot(struct os *os, const struct journal_meta *meta, uint32_t slot);
 void journal_meta_let_slot(struct os *os, const struct journal_meta *meta, uint32_t slot);
+/* What of it is mapped for a writer, apart from the rest, for who gives it back for a while. */
+int journal_meta_map(struct os *os, const char *path, int fd, struct journal_live **out_live,
+                     struct journal_waiters **out_waiters);
+void journal_meta_unmap(struct os *os, struct journal_live *live, struct journal_waiters *waiters);
 /* For who wants the journal to himself, without a look at its key. -EWOULDBLOCK: somebody writes
  * it. -ENOENT: there is none. */
 int journal_meta_open_alone(struct os *os, const char *path, struct journal_meta *out_meta);

@@ -65,6 +65,7 @@ static void run_step(struct io_job *job, struct os *os)
 
 void journal_tell_progress(struct journal *journal)
 {
+    journal_rest_step(journal);
     if (journal->on_progress) journal->on_progress(journal->context);
 }
 

@@ -1,0 +1,229 @@
+/* Journals that give their files back while nobody appends to them, and a bound on how many have
+ * theirs open. */
+#include "modules/journal/journal_set.h"
+#include "modules/journal/test_journal_fixture.h"
+
+static unsigned count_entries(const char *path)
+{
+    unsigned count = 0;
+    DIR *dir = opendir(path);
+
+    ck_assert_ptr_nonnull(dir);
+    while (readdir(dir) != NULL)
+        count++;
+    closedir(dir);
+    return count;
+}
+
+static unsigned descriptor_count(void)
+{
+    return count_entries("/proc/self/fd");
+}
+
+/* Of files in the fixture's directory. */
+static unsigned mapping_count(void)
+{
+    char line[1000];
+    unsigned count = 0;
+    FILE *maps = fopen("/proc/self/maps", "r");
+
+    ck_assert_ptr_nonnull(maps);
+    while (fgets(line, sizeof(line), maps))
+        count += strstr(line, fixture.directory) != NULL;
+    (void)fclose(maps);
+    return count;
+}
+
+/* _i is the way. */
+START_TEST(a_journal_rests_and_wakes_with_nothing_lost)
+{
+    unsigned descriptors;
+
+    fixture.options.way = (enum journal_way)_i;
+    open_journal();
+    for (unsigned round = 0; round < 5; round++) {
+        append_many(700);
+        journal_publish(fixture.journal);
+        descriptors = descriptor_count();
+        journal_rest(fixture.journal);
+        settle();
+        ck_assert(info_now().is_resting);
+        ck_assert_uint_eq(mapping_count(), 0);
+        ck_assert_uint_lt(descriptor_count(), descriptors);
+        ck_assert_uint_eq(journal_synced(fixture.journal), journal_appended(fixture.journal));
+        ck_assert_uint_eq(info_now().reserved_bytes, 0);
+        expect_all(1, fixture.next);
+        journal_reader_close(fixture.reader); /* which has mappings of its own */
+        fixture.reader = NULL;
+    }
+    append_many(1);
+    ck_assert(!info_now().is_resting);
+    publish();
+    expect_all(1, fixture.next);
+    journal_rest(fixture.journal);
+    settle();
+    close_journal();
+    expect_all(1, fixture.next);
+    open_journal();
+    ck_assert_uint_eq(fixture.report.cut_bytes, 0);
+}
+END_TEST
+
+START_TEST(who_is_used_does_not_rest)
+{
+    open_journal();
+    append_many(10);
+    journal_rest(fixture.journal); /* which begins with a sync */
+    append_many(1);
+    settle();
+    ck_assert(!info_now().is_resting);
+    publish();
+    expect_all(1, 12);
+}
+END_TEST
+
+START_TEST(what_is_asked_of_one_that_rests_does_no_harm)
+{
+    open_journal();
+    append_many(2000);
+    journal_rest(fixture.journal);
+    settle();
+    ck_assert(info_now().is_resting);
+    publish();
+    sync_all();
+    journal_rest(fixture.journal);
+    journal_tend(fixture.journal, 1);
+    journal_trim(fixture.journal, journal_appended(fixture.journal));
+    settle();
+    ck_assert(info_now().is_resting);
+    ck_assert_uint_gt(info_now().start, journal_segment_start(1));
+    ck_assert_int_eq(journal_reserve(fixture.journal, 1000), -EAGAIN);
+    settle();
+    ck_assert_int_eq(journal_reserve(fixture.journal, 1000), 0);
+    append_many(2000);
+    sync_all();
+}
+END_TEST
+
+START_TEST(a_period_that_ended_meanwhile_ends_the_segment)
+{
+    fixture.options.settings.roll_ms = 100;
+    open_journal();
+    append_many(50);
+    journal_rest(fixture.journal);
+    settle();
+    fixture.next = 1050;
+    append_many(1);
+    settle();
+    append_many(1);
+    publish();
+    ck_assert_uint_eq(journal_segment_of(journal_appended(fixture.journal)), 2);
+    open_reader();
+    expect_frames(1, 51);
+    expect_frames(1050, 1052);
+}
+END_TEST
+
+START_TEST(waking_that_fails_is_told_and_tried_again)
+{
+    unsigned failures = 0;
+    bool has_fired = true;
+
+    open_journal();
+    append_many(10);
+    for (uint64_t nth = 1; has_fired; nth++) {
+        int rc;
+        journal_rest(fixture.journal);
+        settle();
+        ck_assert(info_now().is_resting);
+        fault_fail(fixture.fault, FAULT_ANY, nth, EIO, FAULT_ONCE);
+        rc = append_next();
+        has_fired = fault_fired(fixture.fault) > 0;
+        fault_clear(fixture.fault);
+        if (rc < 0) {
+            ck_assert_int_eq(rc, -EIO);
+            ck_assert(info_now().is_resting);
+            failures++;
+            append_many(1);
+        }
+    }
+    ck_assert_uint_gt(failures, 8);
+    publish();
+    expect_all(1, fixture.next);
+}
+END_TEST
+
+/* ---- many -------------------------------------------------------------------------------------
+ */
+
+enum { JOURNALS = 20, OPEN_MAX = 4 };
+
+static struct {
+    struct journal *journals[JOURNALS];
+    char paths[JOURNALS][120];
+    uint64_t counts[JOURNALS];
+} many;
+
+static void append_to(unsigned which)
+{
+    uint64_t position, number = ++many.counts[which];
+    uint8_t bytes[8192];
+    struct slice part = slice_of(bytes, payload_of(number, bytes));
+    int rc;
+
+    while ((rc = journal_append(many.journals[which], number, 0, &part, 1, &position)) == -EAGAIN)
+        ck_assert_uint_gt(io_wait(fixture.io), 0);
+    ck_assert_int_eq(rc, 0);
+    journal_publish(many.journals[which]);
+}
+
+START_TEST(a_set_keeps_few_of_many_journals_open)
+{
+    struct journal_set *set;
+    uint64_t state = 1;
+
+    ck_assert_int_eq(journal_set_create(OPEN_MAX, &set), 0);
+    fixture.options.set = set;
+    for (unsigned i = 0; i < JOURNALS; i++) {
+        (void)snprintf(many.paths[i], sizeof(many.paths[i]), "%s-%u", fixture.path, i);
+        fixture.options.path = many.paths[i];
+        open_journal();
+        many.journals[i] = fixture.journal;
+        append_to(i);
+    }
+    fixture.journal = NULL;
+    for (unsigned i = 0; i < 3000; i++) {
+        state = state * UINT64_C(6364136223846793005) + 1442695040888963407u;
+        append_to((unsigned)(state >> 33) % JOURNALS);
+        while (io_in_flight(fixture.io) > 0)
+            (void)io_wait(fixture.io);
+        /* One more while the hand goes round. */
+        ck_assert_uint_le(journal_set_open_count(set), OPEN_MAX + 1);
+    }
+    ck_assert_uint_le(mapping_count(), 4 * (OPEN_MAX + 1));
+    for (unsigned i = 0; i < JOURNALS; i++) {
+        ck_assert_int_eq(journal_close(many.journals[i]), 0);
+        (void)snprintf(fixture.path, sizeof(fixture.path), "%.90s", many.paths[i]);
+        expect_all(1, many.counts[i] + 1);
+        journal_reader_close(fixture.reader);
+        fixture.reader = NULL;
+        if (i + 1 < JOURNALS) remove_files(fixture.path);
+    }
+    ck_assert_uint_eq(journal_set_open_count(set), 0);
+    journal_set_destroy(set);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("resting journals");
+    TCase *cases = add_case(suite, "all", setup_in_memory);
+
+    tcase_add_loop_test(cases, a_journal_rests_and_wakes_with_nothing_lost, 0, 2);
+    tcase_add_test(cases, who_is_used_does_not_rest);
+    tcase_add_test(cases, what_is_asked_of_one_that_rests_does_no_harm);
+    tcase_add_test(cases, a_period_that_ended_meanwhile_ends_the_segment);
+    tcase_add_test(cases, waking_that_fails_is_told_and_tried_again);
+    tcase_add_test(cases, a_set_keeps_few_of_many_journals_open);
+    return run_suite(suite);
+}
