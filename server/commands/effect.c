@@ -24,6 +24,7 @@ enum {
      * name of what has expired, a frame with a DEL; and once what rewriting adds. */
     ARGUMENT_BYTES = 96,
     REWRITE_BYTES = 512,
+    NAME_BYTES = 4096,
     GRANT_BYTES = 16 * 1024, /* of room at a time */
 };
 
@@ -209,12 +210,25 @@ bool effect_is_refused(struct call *call)
     return true;
 }
 
+/* Beside so many bytes of a call's own; what is longer than that can be no usual name of a key. */
+static uint64_t spare_bytes(uint64_t bytes, uint64_t argument_count)
+{
+    return (bytes < NAME_BYTES ? bytes : NAME_BYTES) + argument_count * ARGUMENT_BYTES +
+           REWRITE_BYTES;
+}
+
 static uint64_t bytes_of_exec(const struct transaction *transaction)
 {
-    uint64_t bytes = 2 * transaction->bytes;
+    uint64_t bytes = 0;
 
-    for (uint32_t i = 0; i < transaction->count; i++)
-        bytes += REWRITE_BYTES + transaction->commands[i].argument_count * ARGUMENT_BYTES;
+    for (uint32_t i = 0; i < transaction->count; i++) {
+        const struct queued_command *queued = &transaction->commands[i];
+        uint64_t own_bytes = 0;
+
+        for (uint32_t k = 0; k < queued->argument_count; k++)
+            own_bytes += queued->arguments[k].size;
+        bytes += own_bytes + spare_bytes(own_bytes, queued->argument_count);
+    }
     return bytes;
 }
 
@@ -228,7 +242,7 @@ static uint64_t bytes_of(const struct call *call)
         for (uint32_t i = 0; i < call->argument_count; i++)
             bytes += call->arguments[i].size;
     }
-    return 2 * bytes + call->argument_count * ARGUMENT_BYTES + REWRITE_BYTES;
+    return bytes + spare_bytes(bytes, call->argument_count);
 }
 
 /* Asks for more than the one call needs, so that those behind it need not ask. */
