@@ -90,6 +90,8 @@ static pid_t start_program(struct peer *peer, const char *const *arguments,
     if (peer->kind == PEER_REDIS) {
         argv[count++] = "--save";
         argv[count++] = "";
+    }
+    if (peer->kind != PEER_FLOOR) { /* the last word on it holds */
         argv[count++] = "--appendonly";
         argv[count++] = "no";
     }

@@ -12,7 +12,7 @@ enum peer_kind {
     PEER_FLOOR, /* bench/floor: reads, counts requests, answers +PONG: the kernel's price of the
                    bytes */
     PEER_REDIS, /* redis-server from PATH, or $REDIS_SERVER; no snapshots, no log */
-    PEER_SLUICE /* build/sluice-server, or $SLUICE_SERVER */
+    PEER_SLUICE /* build/sluice-server, or $SLUICE_SERVER; no log unless an argument asks for it */
 };
 enum { PEER_KIND_COUNT = 3, PEER_ARGUMENT_MAX = 24 };
 

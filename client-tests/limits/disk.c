@@ -1,5 +1,6 @@
 /* A disk that is full, a disk that lies, a directory that is not ours: pushes are refused with the
- * cause, what is there stays as it is, pops go on and space comes back. */
+ * cause, what is there stays as it is, pops go on and space comes back. Without the log, so that
+ * only lists take room; durability/full.c has both. */
 #include "client-tests/lib/command.h"
 #include "client-tests/lib/expect.h"
 #include "client-tests/lib/observe.h"
@@ -73,7 +74,8 @@ static void fill_and_drain(struct server *server, const char *cause)
 
 START_TEST(maxdisk_refuses_pushes_and_names_itself)
 {
-    static const char *const own[] = { "--maxdisk", "8mb", "--list-memory-max", "1mb", NULL };
+    static const char *const own[] = { "--appendonly",      "no",  "--maxdisk", "8mb",
+                                       "--list-memory-max", "1mb", NULL };
     struct server_options options = { .own_arguments = own };
     struct server server;
 
@@ -85,7 +87,8 @@ END_TEST
 
 START_TEST(a_full_file_system_refuses_pushes_and_names_itself)
 {
-    static const char *const own[] = { "--maxdisk", "1gb", "--list-memory-max", "1mb", NULL };
+    static const char *const own[] = { "--appendonly",      "no",  "--maxdisk", "1gb",
+                                       "--list-memory-max", "1mb", NULL };
     struct server_options options = { .own_arguments = own };
     struct server server;
     char mount_point[512];
@@ -108,7 +111,8 @@ END_TEST
 /* Others, whose lists are in memory, notice nothing. */
 START_TEST(a_full_disk_stops_no_other_work)
 {
-    static const char *const own[] = { "--maxdisk", "4mb", "--list-memory-max", "1mb", NULL };
+    static const char *const own[] = { "--appendonly",      "no",  "--maxdisk", "4mb",
+                                       "--list-memory-max", "1mb", NULL };
     struct server_options options = { .own_arguments = own };
     struct server server;
     struct wire *wire, *waiting;
@@ -174,7 +178,7 @@ static void damage(const char *path)
 
 START_TEST(damage_on_disk_is_an_error_that_names_it_and_never_wrong_data)
 {
-    static const char *const own[] = { "--list-memory-max", "1mb", NULL };
+    static const char *const own[] = { "--appendonly", "no", "--list-memory-max", "1mb", NULL };
     struct server_options options = { .own_arguments = own };
     struct server server;
     struct wire *wire;
@@ -245,7 +249,7 @@ END_TEST
 
 START_TEST(what_a_killed_server_left_is_cleaned_and_foreign_files_stay)
 {
-    static const char *const own[] = { "--list-memory-max", "1mb", NULL };
+    static const char *const own[] = { "--appendonly", "no", "--list-memory-max", "1mb", NULL };
     struct server_options options = { .own_arguments = own };
     struct server server;
     struct wire *wire;
