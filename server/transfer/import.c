@@ -1,5 +1,6 @@
 #include "server/transfer/import.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -190,5 +191,7 @@ void import_get_progress(const struct import *import, struct import_progress *ou
 
 const struct import_summary *import_get_summary(const struct import *import)
 {
+    /* The load makes what the thread stored before visible. */
+    assert(atomic_load(&import->phase) == IMPORT_ENDED);
     return &import->summary;
 }
