@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "modules/base/log.h"
+#include "modules/base/os.h"
 #include "modules/spill/persist.h"
 #include "server/boot_config.h"
 #include "server/commands/checkpointing.h"
@@ -32,6 +33,14 @@ int boot_checkpoint_find(struct server *server, struct os *os)
         return rc;
     }
     if (rc == 1) number = checkpoint_load_head(state->load)->number;
+    /* Who made it may have been killed before its name was durable: what it replaces, files and
+     * extents, must not go before that. */
+    rc = number > 0 ? os->fsync_directory(os, dir) : 0;
+    if (rc < 0) {
+        log_write(server->log, LOG_WARNING, "The data directory %s cannot be synced: %s", dir,
+                  strerror(-rc));
+        return rc;
+    }
     rc = checkpoint_files_remove(os, dir, number);
     if (rc < 0)
         log_write(server->log, LOG_WARNING, "Older checkpoints in %s cannot be removed: %s", dir,
