@@ -315,6 +315,122 @@ static void measure_reading(void)
     table_finish(table);
 }
 
+/* One thread appends, publishes and reads each frame, as the reference's only bench does; its
+ * figures, from its page, are of another machine. */
+static void measure_round_trips(void)
+{
+    static const struct {
+        size_t size;
+        double claimed_us;
+    } sizes[] = { { 40, 5.5 },   { 160, 5.8 },    { 220, 6.3 },   { 512, 7.1 },
+                  { 1024, 7.7 }, { 16384, 60.0 }, { 32768, 99.0 } };
+    struct table *table = table_create("bytes|us|MB/s|claimed there, us");
+
+    (void)printf("append, publish and read back one by one, on one thread\n");
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+        uint64_t frames = (UINT64_C(64) << 20) / (sizes[i].size + 1000), ns;
+        struct journal_reader *reader;
+        struct journal_entry entry;
+        open_subjects(bench.directory, JOURNAL_MAPPED);
+        require(journal_reader_open(os_real(), bench.path, &reader) == 0, "reader");
+        ns = clock_monotonic_ns();
+        for (uint64_t k = 0; k < frames; k++) {
+            append_batch(sizes[i].size, 1);
+            require(journal_reader_next(reader, &entry) == 1, "read");
+            require(entry.payload.size == sizes[i].size, "read");
+        }
+        ns = clock_monotonic_ns() - ns;
+        journal_reader_close(reader);
+        table_row(table, "%zu|%.2f|%.0f|%.1f", sizes[i].size, (double)ns / 1000 / (double)frames,
+                  (double)(frames * sizes[i].size) * 1000 / (double)ns, sizes[i].claimed_us);
+        close_subjects();
+    }
+    table_finish(table);
+}
+
+static void wait_until_packed(void)
+{
+    struct journal_info info;
+
+    do {
+        journal_get_info(bench.journal, &info);
+    } while (info.packed_count < 4 && journal_wait(bench.journal) == 0);
+    require(info.packed_count == 4, "packed");
+}
+
+/* Payloads as commands have them: words that come again, numbers that grow. */
+static void fill_commands(void)
+{
+    size_t at = 0;
+
+    for (unsigned number = 0; at + 100 < sizeof(bench.payload); number++) {
+        at += (size_t)snprintf((char *)bench.payload + at, 100,
+                               "*3\r\n$5\r\nLPUSH\r\n$9\r\norders:%02u\r\n$24\r\n"
+                               "{\"id\":%09u,\"n\":%04u}\r\n",
+                               number % 100, number * 7919, number % 9973);
+    }
+}
+
+/* Counts the bytes of the packed segments. */
+static int count_packed(void *context, const char *name)
+{
+    uint64_t *bytes = context, size = 0;
+    char file[700];
+    int fd;
+
+    if (!strstr(name, ".pak")) return 0;
+    (void)snprintf(file, sizeof(file), "%s/%s", bench.path, name);
+    fd = open(file, O_RDONLY | O_CLOEXEC);
+    require(fd >= 0 && os_real()->size(os_real(), fd, &size) == 0, "packed");
+    (void)close(fd);
+    *bytes += size;
+    return 0;
+}
+
+static void measure_packed(void)
+{
+    static const char *const names[] = { "none", "lz4", "zstd" };
+    struct table *table = table_create("codec|appended and packed, MB/s|to %|read back, MB/s");
+
+    (void)printf("segments that have ended: frames of 1 KiB of commands\n");
+    for (unsigned codec = JOURNAL_CODEC_LZ4; codec <= JOURNAL_CODEC_ZSTD; codec++) {
+        struct journal_options options = { .path = bench.path,
+                                           .settings = { .roll_bytes = 16 << 20,
+                                                         .codec = (enum journal_codec)codec } };
+        uint64_t ns, read_ns, bytes = 0, packed = 0, position;
+        struct journal_report report;
+        struct journal_reader *reader;
+        struct journal_entry entry;
+
+        open_subjects(bench.directory, JOURNAL_MAPPED);
+        require(journal_close(bench.journal) == 0, "close");
+        require(journal_remove(os_real(), bench.path) == 0, "remove");
+        require(journal_open(os_real(), bench.io, &options, &report, &bench.journal) == 0, "open");
+        ns = clock_monotonic_ns();
+        for (unsigned i = 0; i < 66 * 1024; i++) { /* more than four segments */
+            struct slice part = slice_of(bench.payload + i % 1900 * 1024, 1024);
+            int rc;
+            while ((rc = journal_append(bench.journal, 1, ++bench.seq, &part, 1, &position)) ==
+                   -EAGAIN)
+                require(journal_wait(bench.journal) == 0, "nothing to wait for");
+            require(rc == 0, "append");
+        }
+        wait_until_packed();
+        ns = clock_monotonic_ns() - ns;
+        require(os_real()->list(os_real(), bench.path, count_packed, &packed) == 0, "list");
+        require(journal_reader_open(os_real(), bench.path, &reader) == 0, "reader");
+        read_ns = clock_monotonic_ns();
+        while (bytes < UINT64_C(60) << 20 && journal_reader_next(reader, &entry) == 1)
+            bytes += entry.payload.size;
+        read_ns = clock_monotonic_ns() - read_ns;
+        journal_reader_close(reader);
+        table_row(table, "%s|%.0f|%.0f|%.0f", names[codec], (64.0 * 1048576) * 1000 / (double)ns,
+                  (double)packed * 100 / (64.0 * 1048576), (double)bytes * 1000 / (double)read_ns);
+        close_subjects();
+    }
+    table_finish(table);
+}
+
 int main(int argc, char **argv)
 {
     const char *temporary = getenv("TMPDIR");
@@ -334,5 +450,8 @@ int main(int argc, char **argv)
     compare_appends("appends, a sync every second (everysec)", bench.directory, true);
     compare_synced();
     measure_reading();
+    measure_round_trips();
+    fill_commands();
+    measure_packed();
     return 0;
 }

@@ -279,6 +279,61 @@ START_TEST(a_crash_at_any_step_leaves_the_segment_in_one_place_at_least)
 }
 END_TEST
 
+/* _i is the error. Each call of writing, packing and moving fails once; what is synced stays, and
+ * afterwards all is done that was to be done. */
+START_TEST(every_system_call_may_fail_once_each_way)
+{
+    static const int errors[] = { EIO, ENOSPC, ENOMEM };
+    unsigned failures = 0;
+    bool has_fired = true;
+
+    fixture.options.settings.codec = JOURNAL_CODEC_LZ4;
+    for (uint64_t nth = 1; has_fired; nth++) {
+        uint64_t number, first;
+        open_journal();
+        number = active_number();
+        open_reader();
+        first = first_number();
+        fault_fail(fixture.fault, FAULT_ANY, nth, errors[_i], FAULT_ONCE);
+        while (active_number() == number && journal_error(fixture.journal) == 0) {
+            int rc = append_next();
+            ck_assert(rc == 0 || rc == -errors[_i]);
+        }
+        journal_sync(fixture.journal);
+        settle();
+        tend_after(COOL_AFTER_MS + 1);
+        has_fired = fault_fired(fixture.fault) > 0;
+        fault_clear(fixture.fault);
+        failures += info_now().tend_error < 0;
+        (void)journal_close(fixture.journal);
+        fixture.journal = NULL;
+        open_journal();
+        fixture.next = info_now().last_time_ms + 1; /* a failed sync may have cost the last */
+        fill_segments(1);
+        tend_after(COOL_AFTER_MS + 2);
+        ck_assert_int_eq(info_now().tend_error, 0);
+        ck_assert(is_in_tier(tiers.cool, number, "pak") && !file_exists(number, "log"));
+        expect_all(first, fixture.next);
+        journal_trim(fixture.journal, journal_segment_start(number + 1));
+        settle();
+        close_journal();
+    }
+    ck_assert_uint_gt(failures, 20);
+}
+END_TEST
+
+START_TEST(short_transfers_do_not_matter)
+{
+    fault_limit_transfer(fixture.fault, 1000);
+    fixture.options.settings.codec = JOURNAL_CODEC_ZSTD;
+    open_journal();
+    fill_segments(2);
+    tend_after(COOL_AFTER_MS + 1);
+    ck_assert(is_in_tier(tiers.cool, 1, "pak") && is_in_tier(tiers.cool, 2, "pak"));
+    expect_all(1, fixture.next);
+}
+END_TEST
+
 START_TEST(a_full_tier_keeps_segments_where_they_are)
 {
     open_journal();
@@ -340,6 +395,8 @@ int main(void)
     tcase_add_test(cases, trimming_removes_from_all_tiers);
     tcase_add_test(cases, settings_that_make_no_sense_are_refused);
     tcase_add_loop_test(cases, a_crash_at_any_step_leaves_the_segment_in_one_place_at_least, 0, 2);
+    tcase_add_loop_test(cases, every_system_call_may_fail_once_each_way, 0, 3);
+    tcase_add_test(cases, short_transfers_do_not_matter);
     tcase_add_test(cases, a_full_tier_keeps_segments_where_they_are);
     tcase_add_test(cases, a_copy_that_went_wrong_is_not_used);
     tcase_add_test(cases, a_tier_that_is_not_there_keeps_segments_where_they_are);
