@@ -296,6 +296,12 @@ static void leave_picture(struct spill_store *store, struct block *block)
     block->epoch = store->epoch;
 }
 
+void block_replaced(struct spill_store *store, struct block *block)
+{
+    if (block->ref_count > 1) leave_picture(store, block);
+    block_unref(store, block);
+}
+
 int block_make_writable(struct spill_store *store, struct block **place)
 {
     struct block *block = *place, *copy;
@@ -315,8 +321,7 @@ int block_make_writable(struct spill_store *store, struct block **place)
         block_link_random(store, copy);
     }
     *place = copy;
-    leave_picture(store, block);
-    block_unref(store, block);
+    block_replaced(store, block);
     return 0;
 }
 

@@ -104,6 +104,8 @@ static inline struct block *block_ref(struct block *block)
 /* The last reference of a chunk frees it and its extent; a node goes to the ring of the dead, for
  * reclaim.h. Accepts NULL. Never waits. */
 void block_unref(struct spill_store *store, struct block *block);
+/* The same for a deque's block that another one with the same elements takes the place of. */
+void block_replaced(struct spill_store *store, struct block *block);
 void block_pin(struct block *block);
 void block_unpin(struct spill_store *store, struct block *block);
 

@@ -267,8 +267,8 @@ bool deque_join_neighbour(struct deque *deque, enum spill_end end)
         return false;
     }
     block_unlink(store, one);
-    block_unref(store, leaf);
-    block_unref(store, chunk);
+    block_replaced(store, leaf);
+    block_replaced(store, chunk);
     deque->ends[end] = one;
     return true;
 }
