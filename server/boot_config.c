@@ -89,6 +89,7 @@ int boot_config_store(struct server *server, struct os *os, const char *path,
         .chunk_bytes = (uint32_t)config->list_chunk_bytes,
         .element_bytes_max = element_bytes_max(server),
         .prefetch_bytes = (uint32_t)config->list_prefetch_bytes,
+        .is_persistent = config->appendonly,
     };
     int rc = limits_maxdisk(config, os, &options.disk_bytes_max);
 

@@ -193,10 +193,11 @@ static void update_reserve(struct spill_store *store)
                                               [SPILL_RESERVE_ABOVE_LIMIT] = SPILL_DISK_AT_LIMIT,
                                               [SPILL_RESERVE_NOT_ON_DISK] = SPILL_DISK_FULL };
     uint64_t memory = store->memory_bytes, more = store->chunks_loaded * SPILL_BLOCK_BYTES;
+    uint64_t margin = store->budget_bytes / RESERVE_MARGIN;
 
     if (more > memory / 2) more = memory / 2;
-    spill_file_reserve(store->file,
-                       memory + more + store->budget_bytes / RESERVE_MARGIN + RESERVE_BYTES_MIN);
+    if (margin > memory / 4) margin = memory / 4;
+    spill_file_reserve(store->file, memory + more + margin + RESERVE_BYTES_MIN);
     store->reserve = causes[spill_file_reserve_state(store->file)];
     if (store->reserve != SPILL_DISK_HAS_ROOM) store->is_full = true;
 }
