@@ -195,6 +195,37 @@ START_TEST(a_flipped_byte_never_gives_wrong_frames)
 }
 END_TEST
 
+static void write_packed_file(size_t size)
+{
+    int fd = open_file(1, "pak");
+
+    ck_assert_int_eq(ftruncate(fd, 0), 0);
+    ck_assert_int_eq(pwrite(fd, packed_file.bytes, size, 0), (ssize_t)size);
+    close(fd);
+}
+
+START_TEST(zeros_and_cuts_never_give_wrong_frames)
+{
+    make_packed_file();
+    for (size_t at = 0; at < packed_file.size; at += 512) {
+        size_t part = packed_file.size - at < 512 ? packed_file.size - at : 512;
+        uint8_t kept[512];
+        memcpy(kept, packed_file.bytes + at, part);
+        memset(packed_file.bytes + at, 0, part);
+        write_packed_file(packed_file.size);
+        ck_assert_int_eq(try_open(), -EBADMSG);
+        memcpy(packed_file.bytes + at, kept, part);
+    }
+    for (size_t size = 0; size < packed_file.size; size += 1 + packed_file.size / 97) {
+        write_packed_file(size);
+        ck_assert_int_eq(try_open(), -EBADMSG);
+    }
+    write_packed_file(packed_file.size);
+    open_journal();
+    expect_all(1, fixture.next);
+}
+END_TEST
+
 /* Writes packed_file with its checksums put right. */
 static void write_corrected(void)
 {
@@ -297,6 +328,7 @@ int main(void)
                    a_reader_without_the_key_sees_what_is_not_encrypted_and_is_told_of_the_rest);
     tcase_add_test(cases, no_two_files_are_encrypted_alike);
     tcase_add_test(cases, a_flipped_byte_never_gives_wrong_frames);
+    tcase_add_test(cases, zeros_and_cuts_never_give_wrong_frames);
     tcase_add_test(cases, who_corrects_checksums_is_found_out_all_the_same);
     tcase_add_test(cases, a_block_opens_only_as_it_was_sealed);
     return run_suite(suite);
