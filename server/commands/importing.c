@@ -108,6 +108,7 @@ static int create(struct importing *importing, const char *path, bool replaces)
         .value_bytes_max = smaller(server->config->proto_max_bulk_len_bytes, memory / 8),
         .command_bytes_max = smaller(server->config->client_query_buffer_limit_bytes, memory / 8),
         .replaces = replaces,
+        .is_alone = importing->is_at_start,
         .is_empty = is_empty(server),
         .is_run = is_run,
         .context = server,
@@ -127,7 +128,7 @@ static int create(struct importing *importing, const char *path, bool replaces)
     return rc;
 }
 
-int importing_begin(struct server *server, const char *path, bool replaces)
+static int begin(struct server *server, const char *path, bool replaces, bool is_at_start)
 {
     struct importing *importing = calloc(1, sizeof(*importing));
     int rc;
@@ -135,6 +136,7 @@ int importing_begin(struct server *server, const char *path, bool replaces)
     assert(!server->importing);
     if (!importing) return -ENOMEM;
     importing->server = server;
+    importing->is_at_start = is_at_start;
     rc = create(importing, path, replaces);
     if (rc < 0) {
         import_destroy(importing->import);
@@ -144,6 +146,11 @@ int importing_begin(struct server *server, const char *path, bool replaces)
     log_write(server->log, LOG_NOTICE, "Import of %s begins", path);
     server->importing = importing;
     return 0;
+}
+
+int importing_begin(struct server *server, const char *path, bool replaces)
+{
+    return begin(server, path, replaces, false);
 }
 
 /* ---- ending ------------------------------------------------------------------------------------
@@ -203,14 +210,12 @@ void importing_at_start(struct server *server)
     int rc;
 
     server->import_path = NULL;
-    rc = importing_begin(server, path, false);
+    rc = begin(server, path, false, true);
     if (rc < 0) {
         log_write(server->log, LOG_WARNING, "The import of %s cannot begin: %s", path,
                   strerror(-rc));
         fail_at_start(server);
-        return;
     }
-    server->importing->is_at_start = true;
 }
 
 static void log_skipped(struct server *server, const struct import_summary *summary)

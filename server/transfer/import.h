@@ -21,6 +21,7 @@ struct import_options {
     uint64_t value_bytes_max;   /* longer strings, elements, names and arguments are skipped */
     uint64_t command_bytes_max; /* and longer commands, of append-only files */
     bool replaces; /* keys that are there already are replaced; else they are left alone */
+    bool is_alone; /* no other client writes: in an empty server no list need be asked for */
     bool is_empty; /* the server holds no key: commands of an append-only file can be run */
     /* Whether a command of an append-only file is to be run: what only writes, and does not wait.
      * Called by the thread. */
