@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <libgen.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,12 @@
 #include "bench/lib/guard.h"
 #include "bench/lib/process.h"
 
-enum { START_WAIT_MS = 20 * 1000, START_POLL_MS = 10, PATH_BYTES = 400 };
+enum {
+    START_WAIT_MS = 20 * 1000,
+    RESTART_WAIT_MS = 300 * 1000,
+    START_POLL_MS = 10,
+    PATH_BYTES = 400
+};
 
 const char *peer_name(enum peer_kind kind)
 {
@@ -166,6 +172,25 @@ void peer_start(struct peer *peer, enum peer_kind kind, const char *const *argum
         sleep_ms(START_POLL_MS);
     }
     fail_with_log(peer, "answers no PING");
+}
+
+uint64_t peer_restart(struct peer *peer, const char *const *arguments)
+{
+    uint64_t began_ns;
+    int status;
+
+    if (kill(peer->pid, SIGKILL) < 0) bench_fail_errno("kill");
+    while (!process_has_ended(peer->pid, &status))
+        sleep_ms(1);
+    began_ns = now_ns();
+    peer->pid = start_program(peer, arguments, NULL);
+    while (now_ns() - began_ns < RESTART_WAIT_MS * UINT64_C(1000000)) {
+        if (process_has_ended(peer->pid, &status)) fail_with_log(peer, "ended at its start");
+        if (answers_ping(peer->port)) return now_ns() - began_ns;
+        sleep_ms(1);
+    }
+    fail_with_log(peer, "answers no PING");
+    return 0;
 }
 
 void peer_stop(struct peer *peer)

@@ -27,6 +27,10 @@ struct peer {
  * base: the directory in which its own is made. cgroup may be NULL. */
 void peer_start(struct peer *peer, enum peer_kind kind, const char *const *arguments,
                 const char *base, const struct cgroup *cgroup);
+/* kill -9, then the same program in the same directory. Nanoseconds from its start to the first
+ * +PONG
+ * (-LOADING is none), by looks a millisecond apart. */
+uint64_t peer_restart(struct peer *peer, const char *const *arguments);
 /* Ends it and removes its directory. */
 void peer_stop(struct peer *peer);
 const char *peer_name(enum peer_kind kind);

@@ -23,6 +23,9 @@ enum {
     PAUSE_TIMES_TOOK = 4,     /* and so many times what the last one took */
     DEFERRED_SHARE = 4,       /* of what the spill file holds: kept only for the last checkpoint */
     DEFERRED_BYTES_MIN = 64 * 1024 * 1024,
+    REPLAY_READ_BYTES_MAX =
+        128 * 1024 * 1024,            /* read by commands: about half a second of a start */
+    PAUSE_READING_US = SECOND_US / 4, /* then, as a drain reads a gigabyte a second */
 };
 
 /* ---- the log ----------------------------------------------------------------------------------
@@ -75,8 +78,19 @@ struct checkpoint_log checkpointing_log(struct server *server)
 /* ---- beginning --------------------------------------------------------------------------------
  */
 
-static void begin(struct checkpointing *state)
+static uint64_t fetched_bytes(const struct server *server)
 {
+    struct spill_store_info info;
+
+    spill_store_info(server->store, &info);
+    return info.fetched_bytes;
+}
+
+static void begin(struct server *server)
+{
+    struct checkpointing *state = server->checkpointing;
+
+    state->fetched_bytes = fetched_bytes(server);
     state->wanted_since_us = 0;
     state->must_keep_store = true;
     checkpoint_begin(state->checkpoint);
@@ -94,7 +108,7 @@ static bool use_ticket(struct server *server)
     struct checkpointing *state = server->checkpointing;
 
     if (!state->has_ticket || !state->ticket.is_granted) return false;
-    if (checkpoint_wants_to_begin(state->checkpoint) && log_is_settled(server)) begin(state);
+    if (checkpoint_wants_to_begin(state->checkpoint) && log_is_settled(server)) begin(server);
     state->has_ticket = false;
     claims_release(server->claims, &state->ticket);
     blocked_resume(server->blocked); /* who waits for a key that was signalled meanwhile */
@@ -108,7 +122,7 @@ static void try_to_begin(struct server *server)
 
     if (!checkpoint_wants_to_begin(state->checkpoint) || !log_is_settled(server)) return;
     if (claims_count(server->claims) == 0) {
-        begin(state);
+        begin(server);
         return;
     }
     if (state->wanted_since_us == 0) state->wanted_since_us = now_us;
@@ -238,16 +252,24 @@ static bool much_is_deferred(const struct server *server)
     return persist.deferred_bytes >= store.disk_used_bytes / DEFERRED_SHARE;
 }
 
+/* What commands have read from the disk, a start that replays them reads again, and it waits for
+ * each piece: pops are short in the log. */
+static bool much_was_read(const struct server *server)
+{
+    return server->effects->oplog &&
+           fetched_bytes(server) - server->checkpointing->fetched_bytes >= REPLAY_READ_BYTES_MAX;
+}
+
 /* is_full: clients are refused until there is room, and it may have come back meanwhile. */
 static bool may_ask_now(const struct checkpointing *state, const struct checkpoint_info *info,
-                        uint64_t now_us, bool is_full)
+                        uint64_t now_us, bool is_full, uint64_t pause_us)
 {
     uint64_t passed_us = now_us - state->ended_us;
 
     if (info->step != CHECKPOINT_IDLE) return false;
     if (state->ended_us == 0) return true;
     if (info->error) return passed_us >= (is_full ? PAUSE_US : RETRY_US);
-    return passed_us >= PAUSE_US &&
+    return passed_us >= pause_us &&
            passed_us / PAUSE_TIMES_TOOK >= (uint64_t)info->took_ms[info->kind] * 1000;
 }
 
@@ -256,18 +278,19 @@ void checkpointing_look(struct server *server)
     struct checkpointing *state = server->checkpointing;
     uint64_t now_us = loop_now_us(server->loop);
     struct checkpoint_info info;
-    bool is_full;
+    bool is_full, was_read;
 
     if (state->completed_us == 0) state->completed_us = now_us;
     if (server->loading) return;
     checkpoint_get_info(state->checkpoint, &info);
     is_full = server->effects->oplog && disk_is_full(server, &info);
-    if (!may_ask_now(state, &info, now_us, is_full)) return;
+    was_read = much_was_read(server);
+    if (!may_ask_now(state, &info, now_us, is_full, was_read ? PAUSE_READING_US : PAUSE_US)) return;
     if (is_full && info.error) oplog_give_way(server->oplog);
     if (save_is_due(server->config, keyspace_change_count(server->keyspace) - info.changes,
                     now_us - state->completed_us))
         (void)checkpoint_request(state->checkpoint, CHECKPOINT_AS_SAVE);
     else if ((server->effects->oplog && log_is_long(server->config, &info)) || is_full ||
-             much_is_deferred(server))
+             was_read || much_is_deferred(server))
         (void)checkpoint_request(state->checkpoint, CHECKPOINT_AS_REWRITE);
 }

@@ -24,6 +24,7 @@ struct checkpointing {
     bool has_ticket;
     bool was_saved_at_end;    /* SHUTDOWN has made a checkpoint, or was told not to */
     uint64_t wanted_since_us; /* loop_now_us; 0: none is wanted */
+    uint64_t fetched_bytes;   /* of the store, when the last one was begun */
     uint64_t ended_count;     /* as of the last turn */
     uint64_t ended_us;        /* loop_now_us when the last one ended; 0: none has */
     uint64_t completed_us;    /* when one last became complete, or when rules began to count */
