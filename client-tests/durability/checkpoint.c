@@ -252,6 +252,46 @@ START_TEST(lists_are_not_read_by_a_start)
 }
 END_TEST
 
+/* What was drained is dropped unread, whatever came between the pops. */
+START_TEST(pops_of_the_log_are_done_together)
+{
+    struct text before = { 0 };
+
+    for (unsigned i = 0; i < 3; i++)
+        push_many(i, 0, 5000);
+    expect_ok(wire, "SAVE");
+    for (unsigned i = 0; i < 1000; i++) {
+        wire_command(wire, "LPOP list:%u 3", i % 2);
+        wire_command(wire, "RPOP list:2");
+        wire_command(wire, "SET other:%u 1", i % 10);
+    }
+    wire_skip(wire, 3000);
+    contents_add(&before, wire);
+    kill_and_restart();
+    /* A chunk has four elements: some 1,000 were emptied. */
+    ck_assert_int_lt(info_number(wire, "spill_fetched_chunks"), 100);
+    expect_same(&before, "after pops");
+    /* Each of these has to see what the pops before it have left. */
+    for (unsigned i = 0; i < 100; i++) {
+        wire_command(wire, "LPOP list:0 7");
+        wire_command(wire, "RPOP list:0");
+        wire_command(wire, "LPUSH list:0 new:%u", i);
+        wire_command(wire, "LPOP list:1");
+        wire_command(wire, "LMOVE list:1 list:2 LEFT RIGHT");
+        wire_command(wire, "LPOP short 9");
+        wire_command(wire, "RPUSH short a b");
+        if (i % 10 == 0) wire_command(wire, "SWAPDB 0 1");
+        if (i % 10 == 0) wire_command(wire, "SWAPDB 1 0");
+    }
+    wire_skip(wire, 720);
+    text_clear(&before);
+    contents_add(&before, wire);
+    kill_and_restart();
+    expect_same(&before, "after pops and what goes between them");
+    text_finish(&before);
+}
+END_TEST
+
 static void count_checkpoints(unsigned *out_complete, unsigned *out_others)
 {
     struct dirent *entry;
@@ -337,8 +377,8 @@ START_TEST(a_damaged_checkpoint_is_refused_by_name_and_place)
     ck_assert_int_eq(pwrite(fd, "?", 1, 200), 1);
     (void)close(fd);
     memcpy(data, server.data_path, sizeof(data));
-    server_start_refused(&server, &(struct server_options){ .own_arguments = with_log,
-                                                            .data_directory = data });
+    server_start_refused(
+        &server, &(struct server_options){ .own_arguments = with_log, .data_directory = data });
     ck_assert(server_log_has(&server, "checkpoint-1 at offset 64"));
 }
 END_TEST
@@ -433,6 +473,7 @@ int main(void)
     tcase_add_checked_fixture(logged, start_with_log, stop);
     tcase_add_test(logged, the_log_goes_on_from_the_checkpoint);
     tcase_add_test(logged, changes_go_on_while_it_is_made);
+    tcase_add_test(logged, pops_of_the_log_are_done_together);
     tcase_add_test(logged, kills_in_the_middle_leave_nothing_behind);
     tcase_add_test(logged, what_cannot_be_saved_is_told_and_changes_nothing);
     tcase_add_test(others, a_damaged_checkpoint_is_refused_by_name_and_place);

@@ -14,6 +14,7 @@
 #include "server/commands/checkpointing.h"
 #include "server/commands/command.h"
 #include "server/commands/effect.h"
+#include "server/commands/replay_pops.h"
 #include "server/commands/server.h"
 #include "server/commands/table.h"
 #include "server/durability/checkpoint_load.h"
@@ -34,11 +35,13 @@ struct loading {
     struct checkpoint_load *load;         /* goes first; NULL when it is done */
     struct replay *replay;                /* NULL: there is no log */
     uint64_t checkpoint_number, position; /* 0: none */
+    struct replay_pops pops; /* of which replay is through, and which have yet to be done */
     struct pool *pool;
     struct chain output;
     struct reply reply;
     int64_t started_at_ms;
     uint64_t frames_since_tick;
+    char text[REPLAY_TEXT_BYTES]; /* why what was kept back could not be done */
 };
 
 /* ---- one command ------------------------------------------------------------------------------
@@ -72,6 +75,29 @@ static int run(struct loading *loading, struct call *call, char text[REPLAY_TEXT
     return refuse(text, call->arguments[0], "answers an error, which it did not do before");
 }
 
+struct attempt {
+    struct loading *loading;
+    char *text;
+};
+
+static int run_kept(void *context, struct call *call)
+{
+    const struct attempt *attempt = context;
+
+    return run(attempt->loading, call, attempt->text);
+}
+
+/* Pops of what call touches come before it; call NULL: all there are. */
+static int settle(struct loading *loading, const struct call *call, char text[REPLAY_TEXT_BYTES])
+{
+    struct call pattern = { .server = loading->server,
+                            .reply = &loading->reply,
+                            .is_replay = true };
+    struct attempt attempt = { loading, text };
+
+    return replay_pops_settle(&loading->pops, call, &pattern, run_kept, &attempt);
+}
+
 static int apply(void *context, int64_t time_ms, unsigned database, struct slice *arguments,
                  uint32_t argument_count, char text[REPLAY_TEXT_BYTES])
 {
@@ -83,6 +109,7 @@ static int apply(void *context, int64_t time_ms, unsigned database, struct slice
                          .database = database,
                          .reply = &loading->reply,
                          .is_replay = true };
+    int rc;
 
     if (database >= keyspace_database_count(server->keyspace))
         return refuse(text, arguments[0], "is in a database that there is not (see databases)");
@@ -90,7 +117,10 @@ static int apply(void *context, int64_t time_ms, unsigned database, struct slice
     if (!call.command || !(call.command->flags & COMMAND_WRITE))
         return refuse(text, arguments[0], "is none that changes anything");
     keyspace_set_now(server->keyspace, time_ms);
-    return run(loading, &call, text);
+    if (replay_pops_keep(&loading->pops, &call)) return 0;
+    rc = settle(loading, &call, text);
+    if (rc < 0) return rc;
+    return replay_pops_keep(&loading->pops, &call) ? 0 : run(loading, &call, text);
 }
 
 /* Lists are evicted as they grow. */
@@ -190,7 +220,9 @@ static void tell_of_failure(const struct loading *loading)
     log_write(loading->server->log, LOG_WARNING,
               "The %s cannot be %s, and the server does not start on what is not complete: %s",
               loading->load ? "checkpoint" : "operation log", loading->load ? "loaded" : "replayed",
-              loading->load ? checkpoint_load_error(loading->load) : replay_error(loading->replay));
+              loading->load      ? checkpoint_load_error(loading->load)
+              : loading->text[0] ? loading->text
+                                 : replay_error(loading->replay));
 }
 
 static void end(struct server *server, int rc)
@@ -246,7 +278,9 @@ static int go_on(struct loading *loading, uint64_t limit_us)
         if (rc != 0) return rc;
         end_checkpoint(loading);
     }
-    return loading->replay ? replay_step(loading->replay, limit_us) : 0;
+    if (!loading->replay) return 0;
+    rc = replay_step(loading->replay, limit_us);
+    return rc == 0 ? settle(loading, NULL, loading->text) : rc;
 }
 
 bool loading_step(struct server *server)

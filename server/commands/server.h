@@ -34,7 +34,7 @@ struct server {
     struct checkpointing *checkpointing; /* checkpointing.h */
     struct loading *loading;             /* loading.h; NULL: nothing is being loaded */
     struct importing *importing;         /* importing.h; NULL: no import is under way */
-    bool is_exporting;             /* sl_export.c: snapshots of lists are held */
+    bool is_exporting;                   /* sl_export.c: snapshots of lists are held */
     const char *import_path;             /* --import, until it begins; NULL: none */
 
     /* CLIENT PAUSE: until when (loop_now_us), 0: no pause. */
