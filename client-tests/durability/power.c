@@ -49,7 +49,6 @@ struct client {
     uint32_t sent_head, sent_tail;      /* after all that were sent */
     char commands[COMMANDS_MAX];        /* '+' a push, '-' a pop, 'w' WAITAOF */
     uint32_t sent, answered, is_stored; /* is_stored: so many are on the device, it was said */
-    bool has_failed;                    /* it was told of an error: the disk is gone */
 };
 
 static struct {
@@ -121,9 +120,9 @@ static void cut(void)
     int fd = open(test.mount_point, O_RDONLY | O_DIRECTORY);
 
     ck_assert_int_ge(fd, 0);
+    test.is_cut = true;
     ck_assert_msg(ioctl(fd, SHUTDOWN, &how) == 0, "shutdown: %s", strerror(errno));
     close(fd);
-    test.is_cut = true;
 }
 
 /* ---- clients ----------------------------------------------------------------------------------
@@ -170,17 +169,16 @@ static void feed(struct client *client, unsigned index)
 {
     unsigned count = 1 + below(6);
 
-    while (!client->has_failed && count-- > 0 && client->sent - client->answered < DUE_MAX)
+    while (count-- > 0 && client->sent - client->answered < DUE_MAX)
         send_one(client, index);
 }
 
+/* What comes after the cut promises nothing: with the power nobody would have sent it. (ext4 may
+ * still answer a sync well whose pages were written and whose extents then could not be.) */
 static void take_reply(struct client *client, const char *reply)
 {
-    if (*reply == '-') {
-        ck_assert_msg(test.is_cut, "%s: %s", test.place, reply);
-        client->has_failed = true;
-    }
-    if (client->has_failed) return; /* what follows was not done, or nobody knows */
+    if (test.is_cut) return;
+    ck_assert_msg(*reply != '-', "%s: %s", test.place, reply);
     client->answered++;
     if (client->commands[client->answered - 1] != 'w') return;
     if (strstr(reply, "\r\n:1\r\n")) client->is_stored = client->answered;
@@ -223,7 +221,6 @@ static void open_clients(void)
         client->sent_head = client->head;
         client->sent_tail = client->tail;
         client->sent = client->answered = client->is_stored = 0;
-        client->has_failed = false;
     }
 }
 

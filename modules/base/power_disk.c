@@ -54,6 +54,11 @@ static struct power_file *file_of(struct power_disk *disk, uint32_t number)
     return &disk->files[number];
 }
 
+void power_disk_reserve(struct power_disk *disk, uint32_t number)
+{
+    (void)file_of(disk, number);
+}
+
 /* ---- content ----------------------------------------------------------------------------------
  */
 

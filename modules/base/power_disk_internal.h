@@ -65,6 +65,8 @@ struct power_disk {
 
 void power_disk_init(struct power_disk *disk);
 void power_disk_finish(struct power_disk *disk);
+/* Files up to that number are there, if only empty. */
+void power_disk_reserve(struct power_disk *disk, uint32_t number);
 /* Takes the record's next event, whose index is given. */
 void power_disk_take(struct power_disk *disk, size_t index, const struct record_event *event);
 

@@ -42,6 +42,7 @@ struct record_event {
     uint32_t file, directory, from_directory;
     uint32_t number; /* of a mark */
     uint64_t offset, size, value;
+    uint64_t inode; /* of a new name */
     size_t begun;
     const char *name, *from_name; /* of the record, as bytes is */
     const uint8_t *bytes;         /* size of them */
@@ -71,6 +72,10 @@ void record_mark(struct record *record, uint32_t number, uint64_t value);
 void record_plant(struct record *record, enum record_plant plant);
 /* Every sync takes so long from now on: what is answered too early then is seen too early. */
 void record_set_sync_delay(struct record *record, unsigned delay_us);
+
+/* Goes on after the child that used the table was killed: another may use it, or this process. What
+ * the child had done and not told of any more is taken in from the directory. 0 or -errno. */
+int record_resume(struct record *record, const char *directory);
 
 /* Events so far; may be asked for by the parent of who uses the table. */
 size_t record_count(const struct record *record);

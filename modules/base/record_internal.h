@@ -1,5 +1,6 @@
 /* record_internal.h - the parts of record.h: events and who is who (record.c), mappings
- * (record_map.c), the table (record_os.c). record->mutex guards all of it. */
+ * (record_map.c), the table (record_os.c), going on (record_resume.c). record->mutex guards all of
+ * it. */
 #ifndef MODULES_BASE_RECORD_INTERNAL_H
 #define MODULES_BASE_RECORD_INTERNAL_H
 #include "modules/base/record.h"

@@ -38,6 +38,7 @@ static void add_name(struct record *record, const char *path, bool is_directory)
     event.directory = record_find_parent(record, path, &event.name);
     if (event.directory == RECORD_NO_FILE || lstat(path, &status) < 0) return;
     event.file = record_number(record, &status);
+    event.inode = status.st_ino;
     record_add(record, &event);
 }
 

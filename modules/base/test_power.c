@@ -487,6 +487,45 @@ START_TEST(a_child_that_is_killed_leaves_its_events)
 }
 END_TEST
 
+static void work_and_die(void)
+{
+    int rc, fd = settled_file("a", 'x', 2);
+    char *map = fixture.os->map(fixture.os, fd, 2 * PAGE, PROT_READ | PROT_WRITE, 0, &rc);
+
+    ck_assert_int_eq(fixture.os->mkdir(fixture.os, path_of("d"), 0755), 0);
+    memset(map + PAGE, 'y', PAGE);
+    /* Calls that were made and not told of. */
+    ck_assert_int_eq(rename(path_of("a"), path_of("b")), 0);
+    ck_assert_int_ge(open(path_of("d/new"), O_RDWR | O_CREAT, 0644), 0);
+    (void)raise(SIGKILL);
+}
+
+START_TEST(another_process_goes_on_where_one_was_killed)
+{
+    int status, fd;
+    pid_t child = fork();
+
+    ck_assert_int_ge(child, 0);
+    if (child == 0) work_and_die();
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(record_resume(fixture.record, fixture.work), 0);
+    from_here();
+    walk();
+    ck_assert(was_found("x|-") && was_found("xy|-") && was_found("-|xy") && was_found("-|x"));
+    ck_assert(!was_found("-|-"));
+    fixture.outcome_count = 0;
+    fd = fixture.os->open(fixture.os, path_of("b"), O_RDWR, 0);
+    sync_file(fd);
+    sync_names();
+    from_here();
+    put(fd, 0, 'z', 512);
+    close_file(fd);
+    walk();
+    expect_outcomes("-|xy -|zxy");
+    ck_assert_int_eq(fixture.os->unlink(fixture.os, path_of("d/new")), 0);
+}
+END_TEST
+
 START_TEST(directories_syncs_that_are_left_out_are_missed)
 {
     record_plant(fixture.record, RECORD_DIRECTORY_SYNCS_LEFT_OUT);
@@ -640,6 +679,7 @@ int main(void)
     tcase_add_test(cases, a_new_directory_counts_with_the_one_above_it);
     tcase_add_test(cases, what_was_there_at_the_start_is_synced);
     tcase_add_test(cases, a_child_that_is_killed_leaves_its_events);
+    tcase_add_test(cases, another_process_goes_on_where_one_was_killed);
     tcase_add_test(cases, directories_syncs_that_are_left_out_are_missed);
     tcase_add_test(cases, syncs_that_come_late_are_missed);
     tcase_add_test(cases, a_state_that_fails_ends_the_walk_and_can_be_had_again);
