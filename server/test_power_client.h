@@ -91,7 +91,9 @@ static inline void connection_close(struct connection *connection)
 {
     if (connection->fd >= 0) close(connection->fd);
     free(connection->bytes);
-    *connection = (struct connection){ .fd = -1 };
+    connection->bytes = NULL;
+    connection->used = connection->size = connection->capacity = 0;
+    connection->fd = -1;
 }
 
 /* False: the server has ended instead. */
