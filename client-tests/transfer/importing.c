@@ -1,5 +1,6 @@
 /* Data of a real redis-server comes in as it was, by SL.IMPORT and by --import; what cannot is
  * told; nobody else waits, and what was imported stays. */
+#include "client-tests/lib/command.h"
 #include "client-tests/lib/contents.h"
 #include "client-tests/lib/expect.h"
 #include "client-tests/lib/observe.h"
@@ -45,6 +46,11 @@ static const char *redis_file(const char *name)
 {
     (void)snprintf(path, sizeof(path), "%s/%s", redis.data_path, name);
     return path;
+}
+
+static void data_path(char *out, size_t size, const char *name)
+{
+    ck_assert_int_lt(snprintf(out, size, "%s/%s", ours.data_path, name), (int)size);
 }
 
 static void send_bytes(const char *command, const char *key, size_t size, struct random *random)
@@ -178,6 +184,60 @@ START_TEST(an_append_only_file_comes_in_whole)
     (void)usleep(2000);
     expect_same("after the import");
     stop_both();
+}
+END_TEST
+
+/* A key that expired after the file was written is not made anew by the commands behind. */
+START_TEST(what_is_overdue_does_not_come_in)
+{
+    start_ours(allowing);
+    theirs = NULL;
+    {
+        static const char text[] = "INCR c|PEXPIREAT c 1000|INCR c|INCR c|"
+                                   "SET s 1 PXAT 1000|APPEND s x|SET e 1 EXAT 1|"
+                                   "RPUSH l a|EXPIREAT l 5|RPUSH l b|"
+                                   "SET stays 1 PXAT 1000|SET stays 2|"
+                                   "SET lives 1 PXAT 1000|PEXPIREAT lives 33000000000000|"
+                                   "SET moved 1 PXAT 1000|PERSIST moved|"
+                                   "SELECT 5|SET five 1 PXAT 1000|INCR five|SELECT 0|SET last 1|"
+                                   "SET a 1 PXAT 1000|RENAME a renamed|SET b 1 PXAT 1000|"
+                                   "COPY b copied|COPY b far DB 6|MOVE b 7|"
+                                   "SELECT 8|SET swapped 1 PXAT 1000|SWAPDB 8 9|";
+        char line[200];
+        FILE *file;
+
+        data_path(line, sizeof(line), "overdue.aof");
+        file = fopen(line, "w");
+        ck_assert_ptr_nonnull(file);
+        for (const char *at = text; *at; at = strchr(at, '|') + 1) {
+            struct text command = { 0 };
+            (void)snprintf(line, sizeof(line), "%.*s", (int)strcspn(at, "|"), at);
+            ck_assert(command_from_line(&command, line));
+            ck_assert_uint_eq(fwrite(command.bytes, 1, command.size, file), command.size);
+            text_finish(&command);
+        }
+        ck_assert_int_eq(fclose(file), 0);
+    }
+    {
+        struct text reply = { 0 };
+        wire_command(wire, "SL.IMPORT overdue.aof");
+        ck_assert_int_eq(wire_read(wire, &reply), 1);
+        if (!strstr(reply.bytes, "expired keys\r\n:10\r\n") ||
+            !strstr(reply.bytes, "failed commands\r\n:0\r\n"))
+            ck_abort_msg("%s", reply.bytes);
+        text_finish(&reply);
+    }
+    expect_integer(wire, 4, "DBSIZE");
+    expect_string(wire, "2", "GET stays");
+    expect_integer(wire, 33000000000000, "PEXPIRETIME lives");
+    expect_integer(wire, -1, "PEXPIRETIME moved");
+    expect_string(wire, "1", "GET last");
+    for (int i = 1; i < 16; i++) {
+        expect_ok(wire, "SELECT %d", i);
+        expect_integer(wire, 0, "DBSIZE");
+    }
+    wire_close(wire);
+    server_stop(&ours);
 }
 END_TEST
 
@@ -479,6 +539,7 @@ int main(void)
 
     tcase_add_loop_test(comes, an_rdb_file_comes_in_whole, 0, 3);
     tcase_add_loop_test(comes, an_append_only_file_comes_in_whole, 0, 3);
+    tcase_add_test(comes, what_is_overdue_does_not_come_in);
     tcase_add_test(comes, what_cannot_come_in_is_told_by_its_kind);
     tcase_add_test(comes, keys_that_are_here_stay_unless_they_are_to_be_replaced);
     tcase_add_test(comes, commands_are_not_run_on_keys_that_are_here);

@@ -88,7 +88,7 @@ static int send_all(struct import *import)
     begin_phase(import, IMPORT_SENDING, import->source.size_bytes);
     rc = rdb_source_read(&import->source, &visitor, import);
     if (rc < 0) return rc;
-    return import->has_commands ? feed_wait(import->feed) : import_end_keys(import);
+    return import->has_commands ? import_end_overdue(import) : import_end_keys(import);
 }
 
 static void *run(void *argument)
@@ -138,6 +138,7 @@ int import_create(struct os *os, const struct import_options *options, struct im
     import->source.os = os;
     import->event_fd = -1;
     import->database = DATABASE_NONE;
+    import_overdue_init(&import->overdue);
     rc = feed_create(options->fd, &import->feed);
     if (rc < 0) goto fail;
     rc = -ENOMEM;
@@ -170,6 +171,7 @@ void import_destroy(struct import *import)
         (void)pthread_join(import->thread, NULL);
     }
     feed_destroy(import->feed);
+    import_overdue_finish(&import->overdue);
     rdb_source_finish(&import->source);
     if (import->event_fd >= 0) (void)close(import->event_fd);
     free(import->path);

@@ -91,6 +91,8 @@ int import_command(void *context, struct slice *arguments, uint32_t argument_cou
             summary->long_commands++;
             return 0;
         }
+        rc = import_put_off(import, arguments, argument_count);
+        if (rc < 0) return rc;
         summary->commands++;
         import_count(import);
     }

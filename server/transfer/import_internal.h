@@ -1,5 +1,6 @@
 /* import_internal.h - what the files of an import share: import.c (the thread), import_keys.c (RDB
- * files), import_commands.c (append-only files). All but import.c runs on the thread. */
+ * files), import_commands.c and import_overdue.c (append-only files). All but import.c runs on the
+ * thread. */
 #ifndef SERVER_TRANSFER_IMPORT_INTERNAL_H
 #define SERVER_TRANSFER_IMPORT_INTERNAL_H
 #include <pthread.h>
@@ -12,6 +13,7 @@ enum {
     BATCH_BYTES = 32768, /* of the elements of one RPUSH */
     BATCH_ELEMENTS = 512,
     DATABASE_NONE = -1,
+    IMPORT_RECENT = 4096,
 };
 
 /* Elements that go together. */
@@ -19,6 +21,16 @@ struct import_batch {
     uint8_t bytes[BATCH_BYTES];
     uint32_t ends[BATCH_ELEMENTS]; /* of each element, in bytes */
     uint32_t count;
+};
+
+/* Keys whose expiry is past, in an append-only file (import_overdue.c). */
+struct import_overdue {
+    int64_t marker_ms; /* the moment to which they are put off */
+    char ms_text[24], s_text[24];
+    size_t ms_size, s_size;
+    uint8_t *notes; /* of these keys */
+    size_t size, capacity;
+    uint64_t recent[IMPORT_RECENT]; /* hashes of keys that were noted */
 };
 
 struct import {
@@ -42,6 +54,7 @@ struct import {
     uint64_t elements;
     struct import_batch batch;
 
+    struct import_overdue overdue;
     bool skips_database; /* an append-only file has selected one that is not here */
     bool has_commands;   /* it came to the first command of one */
 };
@@ -53,6 +66,13 @@ int import_value_end(void *context);
 int import_other(void *context, enum rdb_other what, struct slice name, struct slice value);
 int import_command(void *context, struct slice *arguments, uint32_t argument_count);
 int import_long_command(void *context, struct slice name);
+
+void import_overdue_init(struct import_overdue *overdue);
+void import_overdue_finish(struct import_overdue *overdue);
+/* If the command sets an expiry that is past, changes it to one that is not, and notes the key. */
+int import_put_off(struct import *import, struct slice *arguments, uint32_t count);
+/* Removes the keys that are overdue after the last command, and waits for the answers. */
+int import_end_overdue(struct import *import);
 
 /* Selects a database if the connection is in another one. */
 int import_select(struct import *import, uint64_t database);
