@@ -159,6 +159,8 @@ static int check_path(struct check *check, const char *path, struct walk *walk)
     } else if (rc == -EBADMSG) {
         check_damage(check, "log: %s: %s", path,
                      found.text[0] ? found.text : "its meta is damaged");
+    } else if (rc == -EPROTONOSUPPORT) {
+        check_error(check, "log: %s: it was made by another version, or that is damaged", path);
     } else if (rc < 0) {
         check_error(check, "log: %s: %s", path, strerror(-rc));
     } else {
