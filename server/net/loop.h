@@ -20,8 +20,8 @@ int loop_run(struct loop *loop, int64_t (*before_wait)(void *context), void *con
 void loop_stop(struct loop *loop);
 
 /* A timer made once and armed any number of times; arming again replaces what was armed. repeats:
- * every after_us (> 0) from then on. Counted from the turn's loop_now_us. A callback may arm, disarm
- * or destroy its own timer. -errno: no memory, or no descriptor for it. */
+ * every after_us (> 0) from then on. Counted from the turn's loop_now_us. A callback may arm,
+ * disarm or destroy its own timer. -errno: no memory, or no descriptor for it. */
 int loop_timer_create(struct loop *loop, void (*fired)(void *context), void *context,
                       struct loop_timer **out_timer);
 void loop_timer_arm(struct loop_timer *timer, uint64_t after_us, bool repeats);
