@@ -4,13 +4,15 @@
  *
  * What must hold: the server lives; an element that was pushed and acknowledged, and that no reply
  * took out, is there once at the end; none comes twice; one of a transaction that did not run never
- * comes; every client that stays is answered; and when all have gone nothing is left of them.
+ * comes; every client that stays is answered; when all have gone nothing is left of them; and the
+ * log of all this leads to the same again.
  *
  * The numbered elements live in "s0"… of database 0, where nothing is thrown away. What throws away
  * works in databases 1 and 2, on keys and elements of no account.
  *
  * SLUICE_SEED=N runs that seed only, SLUICE_TEST_CLIENTS=2000 with so many clients. */
 #include "client-tests/lib/clock.h"
+#include "client-tests/lib/contents.h"
 #include "client-tests/lib/expect.h"
 #include "client-tests/lib/observe.h"
 #include "client-tests/lib/random.h"
@@ -31,7 +33,9 @@ enum {
     PADDING_BYTES = 160,
 };
 
-static const char *const tiny[] = { "--list-chunk-bytes",
+static const char *const tiny[] = { "--enable-debug-command",
+                                    "yes",
+                                    "--list-chunk-bytes",
                                     "512",
                                     "--list-memory-max",
                                     "256kb",
@@ -580,6 +584,21 @@ static void expect_nothing_left(struct chaos *chaos)
         info_wait(chaos->control, fields[i], 0);
 }
 
+/* What the log says of all this leads to the same, once nothing is to expire any more. */
+static void expect_same_from_the_log(struct chaos *chaos)
+{
+    int64_t deadline_ms = clock_ms() + WAIT_MS;
+    struct text contents = { 0 };
+
+    do {
+        text_clear(&contents);
+        contents_add(&contents, chaos->control);
+    } while (strstr(text_string(&contents), " :1") && clock_probe(deadline_ms));
+    expect_ok(chaos->control, "DEBUG LOADAOF");
+    contents_expect(chaos->control, &contents, chaos->place);
+    text_finish(&contents);
+}
+
 static void drain(struct chaos *chaos)
 {
     struct text reply = { 0 };
@@ -625,6 +644,7 @@ static void run_seed(struct chaos *chaos, uint64_t seed)
     end_units(chaos);
     server_must_live(&chaos->server);
     expect_nothing_left(chaos);
+    expect_same_from_the_log(chaos);
     drain(chaos);
     expect_all_came(chaos);
     expect_ok(chaos->control, "FLUSHALL");

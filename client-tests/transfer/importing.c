@@ -369,6 +369,29 @@ START_TEST(a_backlog_above_maxmemory_comes_in_while_others_are_served)
 }
 END_TEST
 
+/* Strings cannot go to disk: what memory does not hold is refused, and the rest is not tried. */
+START_TEST(what_memory_does_not_hold_ends_it)
+{
+    static const char *const arguments[] = { "--enable-transfer-commands", "local", "--maxmemory",
+                                             "24mb", NULL };
+    static char value[20000];
+
+    start_redis(NULL);
+    start_ours(arguments);
+    memset(value, 'v', sizeof(value) - 1);
+    for (int i = 0; i < 3000; i++)
+        wire_command(theirs, "SET key:%d %s", i, value);
+    wire_skip(theirs, 3000);
+    expect_ok(theirs, "SAVE");
+    expect_error(wire, "ERR Import failed after ", "SL.IMPORT %s", redis_file("dump.rdb"));
+    ck_assert(server_log_has(&ours, "OOM command not allowed"));
+    ck_assert_int_gt(ask_integer(wire, "DBSIZE"), 0);
+    expect_ok(wire, "FLUSHALL"); /* the server goes on */
+    expect_integer(wire, 1, "LPUSH list x");
+    stop_both();
+}
+END_TEST
+
 START_TEST(one_at_a_time_and_it_ends_with_who_asked_or_with_its_client)
 {
     struct wire *other;
@@ -464,6 +487,7 @@ int main(void)
     tcase_add_test(refused, a_torn_end_is_left_out_and_told);
     tcase_add_test(refused, it_is_for_those_who_may);
     tcase_add_test(beside, a_backlog_above_maxmemory_comes_in_while_others_are_served);
+    tcase_add_test(beside, what_memory_does_not_hold_ends_it);
     tcase_add_test(beside, one_at_a_time_and_it_ends_with_who_asked_or_with_its_client);
     tcase_add_test(beside, a_server_stops_in_the_middle_of_one);
     tcase_add_test(start, at_the_start_it_comes_in_before_anyone_is_served);

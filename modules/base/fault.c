@@ -60,6 +60,7 @@ static bool is_change(enum fault_call call)
     switch (call) {
     case FAULT_CLOSE:
     case FAULT_PREAD:
+    case FAULT_PREAD_NOW:
     case FAULT_SIZE:
     case FAULT_FREE_BYTES:
     case FAULT_LOCK:
@@ -249,6 +250,15 @@ static ssize_t faulty_pread(struct os *os, int fd, void *bytes, size_t size, uin
     got = fault->below->pread(fault->below, fd, bytes, limited(fault, size), offset);
     if (got > 0) ((uint8_t *)bytes)[flip.flip_index % (uint64_t)got] ^= flip.flip_mask;
     return got;
+}
+
+static ssize_t faulty_pread_now(struct os *os, int fd, void *bytes, size_t size, uint64_t offset)
+{
+    struct fault *fault = fault_of(os);
+    int rc = admit(fault, FAULT_PREAD_NOW);
+
+    if (rc < 0) return rc;
+    return fault->below->pread_now(fault->below, fd, bytes, limited(fault, size), offset);
 }
 
 static ssize_t faulty_pwrite(struct os *os, int fd, const void *bytes, size_t size, uint64_t offset)
@@ -449,6 +459,7 @@ int fault_create(struct os *below, struct fault **out_fault)
         .open = faulty_open,
         .close = faulty_close,
         .pread = faulty_pread,
+        .pread_now = faulty_pread_now,
         .pwrite = faulty_pwrite,
         .fdatasync = faulty_fdatasync,
         .fsync = faulty_fsync,

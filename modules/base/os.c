@@ -54,6 +54,17 @@ static ssize_t real_pread(struct os *os, int fd, void *bytes, size_t size, uint6
     return got;
 }
 
+static ssize_t real_pread_now(struct os *os, int fd, void *bytes, size_t size, uint64_t offset)
+{
+    struct iovec part = { bytes, size };
+    ssize_t got;
+
+    (void)os;
+    if (!offset_fits(offset, size)) return -EINVAL;
+    RETRIED(got, preadv2(fd, &part, 1, (off_t)offset, RWF_NOWAIT));
+    return got == -EOPNOTSUPP || got == -ENOSYS ? -EAGAIN : got;
+}
+
 static ssize_t real_pwrite(struct os *os, int fd, const void *bytes, size_t size, uint64_t offset)
 {
     ssize_t put;
@@ -263,6 +274,7 @@ struct os *os_real(void)
         .open = real_open,
         .close = real_close,
         .pread = real_pread,
+        .pread_now = real_pread_now,
         .pwrite = real_pwrite,
         .fdatasync = real_fdatasync,
         .fsync = real_fsync,

@@ -21,6 +21,9 @@ struct os {
     int (*open)(struct os *os, const char *path, int flags, mode_t mode);
     int (*close)(struct os *os, int fd);
     ssize_t (*pread)(struct os *os, int fd, void *bytes, size_t size, uint64_t offset);
+    /* The same, of what is in memory: fewer bytes or -EAGAIN rather than waiting for a device.
+     * -EAGAIN also where the file system cannot tell. */
+    ssize_t (*pread_now)(struct os *os, int fd, void *bytes, size_t size, uint64_t offset);
     ssize_t (*pwrite)(struct os *os, int fd, const void *bytes, size_t size, uint64_t offset);
     int (*fdatasync)(struct os *os, int fd);
     int (*fsync)(struct os *os, int fd);

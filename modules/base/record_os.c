@@ -82,6 +82,13 @@ static ssize_t recorded_pread(struct os *os, int fd, void *bytes, size_t size, u
     return record->below->pread(record->below, fd, bytes, size, offset);
 }
 
+static ssize_t recorded_pread_now(struct os *os, int fd, void *bytes, size_t size, uint64_t offset)
+{
+    struct record *record = (struct record *)(void *)os;
+
+    return record->below->pread_now(record->below, fd, bytes, size, offset);
+}
+
 static ssize_t recorded_pwrite(struct os *os, int fd, const void *bytes, size_t size,
                                uint64_t offset)
 {
@@ -405,6 +412,7 @@ void record_fill_table(struct os *table)
         .open = recorded_open,
         .close = recorded_close,
         .pread = recorded_pread,
+        .pread_now = recorded_pread_now,
         .pwrite = recorded_pwrite,
         .fdatasync = recorded_fdatasync,
         .fsync = recorded_fsync,

@@ -65,6 +65,9 @@ static int call_each(enum fault_call call)
         return os->close(os, dup(fixture.fd));
     case FAULT_PREAD:
         return (int)os->pread(os, fixture.fd, bytes, sizeof(bytes), 0);
+    case FAULT_PREAD_NOW:
+        rc = (int)os->pread_now(os, fixture.fd, bytes, sizeof(bytes), 0);
+        return rc == -EAGAIN ? 0 : rc; /* as this file system likes */
     case FAULT_PWRITE:
         return (int)os->pwrite(os, fixture.fd, bytes, sizeof(bytes), 0);
     case FAULT_FDATASYNC:

@@ -33,7 +33,15 @@ int journal_reader_open(struct os *os, const char *path, struct journal_reader *
  * of entries are good only until the next append, waiting does not wait, and there are no names.
  * The journal outlives the reader. */
 int journal_reader_open_here(struct journal *journal, struct journal_reader **out_reader);
-void journal_reader_close(struct journal_reader *reader); /* accepts NULL */
+/* The same for a thread that must not wait: what would wait for the disk is done by an I/O thread
+ * of the journal's. The call returns -EAGAIN and on_ready follows, from io_poll or io_wait; then
+ * make the same call again. What is in memory or in the page cache is read at once. Waiting does
+ * not wait, there are no names. Views are good until the next call on the reader or the journal.
+ * on_ready may be NULL; it must not close the reader. */
+int journal_reader_open_async(struct journal *journal, void (*on_ready)(void *context),
+                              void *context, struct journal_reader **out_reader);
+/* Accepts NULL. Waits for what an I/O thread does for it. */
+void journal_reader_close(struct journal_reader *reader);
 
 /* The next frame. 1: *out_entry, and the reader stands behind it. 0: there is none yet. -EBADMSG:
  * the frame here is damaged; the reader stays. -ESTALE: it has been trimmed away; seek. -ENOKEY,

@@ -28,6 +28,7 @@ static bool is_live(const struct journal_reader *reader)
 
 uint64_t journal_reader_end(const struct journal_reader *reader)
 {
+    if (reader->async) return journal_async_end(reader->async);
     if (reader->home) return journal_published(reader->home);
     if (!is_live(reader)) return reader->found_end;
     return atomic_load_explicit(&reader->meta.live->published, memory_order_acquire);
@@ -47,6 +48,7 @@ static int need_source(struct journal_reader *reader)
     uint64_t number = journal_segment_of(reader->position);
     int rc;
 
+    if (reader->async) return 0; /* it sees to that itself */
     if (reader->home) {
         rc = journal_reader_look_home(reader);
         if (rc < 0 || reader->home) return rc;
@@ -64,11 +66,15 @@ static uint64_t limit_of(const struct journal_reader *reader, uint64_t end)
     if (reader->home || journal_segment_of(end) == journal_segment_of(reader->position)) {
         return journal_offset_of(end);
     }
+    if (reader->async) return JOURNAL_SEGMENT_BYTES_MAX; /* it knows what the file has */
     return reader->source->limit;
 }
 
 static uint32_t seed_of(const struct journal_reader *reader)
 {
+    if (reader->async) {
+        return journal_async_seed(reader->async, journal_segment_of(reader->position));
+    }
     return reader->home ? journal_reader_home_segment(reader)->seed : reader->source->seed;
 }
 
@@ -76,6 +82,11 @@ static int view(struct journal_reader *reader, uint64_t offset, uint64_t size, u
                 const uint8_t **out_bytes)
 {
     if (offset > limit || size > limit - offset) return -EBADMSG;
+    if (reader->async) {
+        int rc = journal_async_view(reader->async, journal_segment_of(reader->position), offset,
+                                    size, limit, out_bytes);
+        return rc == -ENOENT ? -ESTALE : rc;
+    }
     if (!reader->home) return journal_source_view(reader->source, offset, size, out_bytes);
     *out_bytes = journal_reader_home_segment(reader)->map + offset;
     return 0;
@@ -159,7 +170,7 @@ int journal_reader_wait(struct journal_reader *reader, int64_t timeout_us)
     int rc;
 
     while (reader->position >= journal_reader_end(reader)) {
-        if (timeout_us == 0 || reader->home) return 0;
+        if (timeout_us == 0 || reader->home || reader->async) return 0;
         if (timeout_us > 0) {
             now = clock_monotonic_us();
             if (now >= deadline) return 0;
@@ -180,6 +191,7 @@ static int list_segments(struct journal_reader *reader, uint64_t *out_first, uin
     int rc;
 
     *out_first = *out_last = 1;
+    if (reader->async) return 0; /* in memory, else it seeks by a job */
     if (reader->home) {
         rc = journal_reader_look_home(reader);
         if (rc < 0 || reader->home) return rc;
@@ -194,8 +206,13 @@ static int list_segments(struct journal_reader *reader, uint64_t *out_first, uin
 int journal_reader_seek_start(struct journal_reader *reader)
 {
     uint64_t first, last;
-    int rc = list_segments(reader, &first, &last);
+    int rc;
 
+    if (reader->async) {
+        reader->position = journal_async_start(reader->async);
+        return 0;
+    }
+    rc = list_segments(reader, &first, &last);
     if (rc < 0) return rc;
     reader->position = journal_segment_start(first);
     return 0;
@@ -279,7 +296,7 @@ static int use_index(struct journal_reader *reader, uint64_t time_ms, uint64_t s
     struct journal_entry entry;
     int rc = need_source(reader);
 
-    if (rc == 0 && !reader->home) {
+    if (rc == 0 && reader->source) {
         rc = journal_index_load(reader->os, reader->path, number, reader->source->seed, &index);
     }
     offset = rc == 0 ? journal_index_find_id(&index, time_ms, seq) : 0;
@@ -318,8 +335,12 @@ static int seek_id(struct journal_reader *reader, uint64_t time_ms, uint64_t seq
 int journal_reader_seek_id(struct journal_reader *reader, uint64_t time_ms, uint64_t seq)
 {
     uint64_t before = reader->position;
-    int rc = seek_id(reader, time_ms, seq);
+    int rc;
 
+    if (reader->async && !journal_async_is_in_memory(reader->async)) {
+        return journal_async_seek_id(reader->async, time_ms, seq, &reader->position);
+    }
+    rc = seek_id(reader, time_ms, seq);
     if (rc < 0) reader->position = before;
     return rc;
 }
@@ -366,6 +387,7 @@ out:
 void journal_reader_close(struct journal_reader *reader)
 {
     if (!reader) return;
+    journal_async_destroy(reader->async);
     journal_source_close(reader->source);
     journal_meta_close(reader->os, &reader->meta);
     if (reader->name_fd >= 0) (void)reader->os->close(reader->os, reader->name_fd);

@@ -2,11 +2,13 @@
 #ifndef MODULES_JOURNAL_READER_INTERNAL_H
 #define MODULES_JOURNAL_READER_INTERNAL_H
 #include "modules/journal/journal_reader.h"
+#include "modules/journal/reader_async.h"
 #include "modules/journal/meta.h"
 #include "modules/journal/source.h"
 
 struct journal_reader {
     struct os *os;
+    struct journal_async *async; /* never waits, and has nothing below but a position; or NULL */
     /* In memory when it was last seen, so there is no meta and no source; else NULL. */
     const struct journal *home;
     char *path;

@@ -105,7 +105,8 @@ int journal_reader_take_name(struct journal_reader *reader, const char *name)
     struct slot slot = { 0 };
     int rc, fd;
 
-    if (reader->name_fd >= 0 || reader->home || !name_is_good(name)) return -EINVAL;
+    if (reader->name_fd >= 0 || reader->home || reader->async || !name_is_good(name))
+        return -EINVAL;
     fd = open_name(reader, name);
     if (fd < 0) return fd;
     rc = read_slot(reader->os, fd, &slot);

@@ -151,12 +151,19 @@ int journal_segment_open(struct os *os, const char *path, uint64_t journal, uint
     return rc;
 }
 
+void journal_segment_let_go(struct os *os, struct journal_segment *segment)
+{
+    /* What had to be on the device was synced and checked before. */
+    if (segment->map) (void)os->unmap(os, segment->map, segment->capacity);
+    if (segment->fd >= 0) (void)os->close(os, segment->fd);
+    segment->map = NULL;
+    segment->fd = -1;
+}
+
 void journal_segment_close(struct os *os, struct journal_segment *segment)
 {
     if (!segment) return;
-    /* What had to be on the device was synced and checked before. */
-    (void)os->unmap(os, segment->map, segment->capacity);
-    (void)os->close(os, segment->fd);
+    journal_segment_let_go(os, segment);
     free(segment);
 }
 

@@ -40,6 +40,9 @@ int journal_segment_open(struct os *os, const char *path, uint64_t journal, uint
 /* The same with a descriptor of its file, which stays the caller's on error. */
 int journal_segment_adopt(struct os *os, int fd, uint64_t journal, uint64_t number,
                           bool is_writable, struct journal_segment **out_segment);
+/* Unmaps and closes, which takes milliseconds for a large segment; only journal_segment_close may
+ * follow. */
+void journal_segment_let_go(struct os *os, struct journal_segment *segment);
 /* Accepts NULL. Unmaps and closes; the file stays. */
 void journal_segment_close(struct os *os, struct journal_segment *segment);
 

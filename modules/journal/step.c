@@ -57,7 +57,9 @@ static void run_step(struct io_job *job, struct os *os)
     if (job->rc < 0) return;
     write_index(step, os);
     /* All that counts is on the device: a cut that fails only leaves zeros behind the end. */
-    if (step->is_retiring) (void)journal_segment_cut(os, step->segment, step->to);
+    if (!step->is_retiring) return;
+    (void)journal_segment_cut(os, step->segment, step->to);
+    journal_segment_let_go(os, step->segment); /* here, where nobody waits */
 }
 
 /* ---- on the owner's thread --------------------------------------------------------------------

@@ -302,10 +302,13 @@ static int start_save(struct spill_deque *handle, spill_saved done, void *contex
 {
     struct spill_store *store = handle->store;
     struct save *save = store_allocate_zeroed(store, sizeof(*save));
+    bool is_spilled;
     int rc;
 
     if (!save) return -ENOMEM;
+    is_spilled = handle->grown->is_spilled;
     rc = deque_snapshot(handle->grown, &save->snapshot);
+    handle->grown->is_spilled = is_spilled; /* a save drops nothing from memory unseen */
     if (rc < 0) {
         free(save);
         return rc;

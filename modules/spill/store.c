@@ -182,18 +182,21 @@ void spill_store_give_all(struct spill_store *store, bool is_on)
     spill_file_give_all(store->file, is_on);
 }
 
-/* All that is in memory may have to be written by the next checkpoint: small extents take up to
- * half as much again on disk. What is popped meanwhile makes more chunks dirty, for which there is
- * a margin: without it a full disk could not be drained. */
+/* All that is in memory may have to be written by the next checkpoint. On disk a chunk takes a
+ * block more at most, and small ones, which share blocks, half as much again. What is popped
+ * meanwhile makes more chunks dirty, for which there is a margin: without it a full disk could not
+ * be drained.
+ */
 static void update_reserve(struct spill_store *store)
 {
     static const enum spill_disk causes[] = { [SPILL_RESERVED] = SPILL_DISK_HAS_ROOM,
                                               [SPILL_RESERVE_ABOVE_LIMIT] = SPILL_DISK_AT_LIMIT,
                                               [SPILL_RESERVE_NOT_ON_DISK] = SPILL_DISK_FULL };
-    uint64_t memory = store->memory_bytes;
+    uint64_t memory = store->memory_bytes, more = store->chunks_loaded * SPILL_BLOCK_BYTES;
 
-    spill_file_reserve(store->file, memory + memory / 2 + store->budget_bytes / RESERVE_MARGIN +
-                                        RESERVE_BYTES_MIN);
+    if (more > memory / 2) more = memory / 2;
+    spill_file_reserve(store->file,
+                       memory + more + store->budget_bytes / RESERVE_MARGIN + RESERVE_BYTES_MIN);
     store->reserve = causes[spill_file_reserve_state(store->file)];
     if (store->reserve != SPILL_DISK_HAS_ROOM) store->is_full = true;
 }

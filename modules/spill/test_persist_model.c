@@ -317,13 +317,17 @@ START_TEST(extents_reused_before_the_checkpoint_are_found)
     plants_reuse = true;
     live(2 * LIFE_STEPS);
     die();
-    wrong_count = open_last();
-    ck_assert_uint_gt(wrong_count, 0);
+    /* Even the file's end may have been given back. */
+    if (reopen_with(slice_of(last.state, last.state_size), NULL) == 0) {
+        crash();
+        wrong_count = open_last();
+        ck_assert_uint_gt(wrong_count, 0);
+        for (unsigned i = 0; i < LISTS; i++)
+            if (lists[i].deque) drop_list(i);
+        crash();
+    }
     plants_reuse = false;
-    for (unsigned i = 0; i < LISTS; i++)
-        if (lists[i].deque) drop_list(i);
     saved_drop(&last);
-    crash();
     io_destroy(io);
     fault_destroy(fault);
 }

@@ -261,7 +261,8 @@ void importing_info(const struct server *server, struct info_text *text)
     static const char *const phases[] = { "checking", "sending", "ended" };
     struct import_progress progress = { 0 };
 
-    info_add(text, "import_in_progress:%d\r\n", server->importing != NULL);
+    info_add(text, "import_in_progress:%d\r\nexport_in_progress:%d\r\n", server->importing != NULL,
+             server->is_exporting);
     if (!server->importing) return;
     import_get_progress(server->importing->import, &progress);
     info_add(text,

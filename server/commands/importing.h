@@ -26,6 +26,6 @@ void importing_abandon(struct server *server);
 void importing_at_start(struct server *server);
 bool importing_is_at_start(const struct server *server);
 
-/* import_… fields of INFO persistence. */
+/* import_… and export_… fields of INFO persistence. */
 void importing_info(const struct server *server, struct info_text *text);
 #endif

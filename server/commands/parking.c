@@ -399,13 +399,14 @@ void parking_forget(struct session *session)
     session->parked = NULL;
     parked->call.session = NULL;
     chain_init(&parking->no_output, chain_pool(parked->call.reply->chain));
-    parked->call.reply = &parking->no_reply;
+    parked->no_reply = parking->no_reply; /* its own: what it answers tells what it did */
+    parked->call.reply = &parked->no_reply;
     parking->has_let_go = true;
     if (parked->state == PARKED_RUNNING) {
         parked->is_canceled = true;
         if (parked->inner) {
             parked->inner->session = NULL;
-            parked->inner->reply = &parking->no_reply;
+            parked->inner->reply = &parked->no_reply;
         }
         parking->disk_answered = true; /* so that it is resumed, and sees it */
         return;

@@ -58,6 +58,7 @@ struct parked_call {
     int rc;
     uint64_t left_ticks, away_ticks; /* when it was suspended, and for how long in all */
     uint64_t bytes;                  /* of this and its arguments */
+    struct reply no_reply;           /* where it writes when its client has gone */
 };
 
 int parking_create(struct server *server, struct parking **out_parking);

@@ -16,7 +16,7 @@ struct parking {
     uint64_t counts[PARKED_STATE_COUNT];
     struct list_link between_slices; /* RUNNING calls that let others go first */
     struct parked_call *running;     /* whose fiber is executing */
-    struct reply no_reply;           /* where calls write whose client has gone */
+    struct reply no_reply;           /* as calls have it whose client has gone */
     struct chain no_output;          /* its chain: it stays empty, but whoever looks finds one */
     uint64_t slice_started_us;
     uint64_t bytes;

@@ -1,0 +1,22 @@
+/* reader_async.h - what a reader that never waits has instead of files of its own: a window that is
+ * filled from the page cache if the bytes are there, else by a job on an I/O thread. */
+#ifndef MODULES_JOURNAL_READER_ASYNC_H
+#define MODULES_JOURNAL_READER_ASYNC_H
+#include "modules/journal/journal_reader.h"
+
+struct journal_async;
+
+bool journal_async_is_in_memory(const struct journal_async *async);
+/* Waits for the job that is under way. Accepts NULL. */
+void journal_async_destroy(struct journal_async *async);
+uint64_t journal_async_end(const struct journal_async *async);
+uint64_t journal_async_start(const struct journal_async *async);
+uint32_t journal_async_seed(const struct journal_async *async, uint64_t number);
+/* Views [offset, offset + size) of a segment, of which nothing behind limit may be read yet; good
+ * until the next call. -EAGAIN: a job fetches it. -ENOENT: there is no such segment any more. */
+int journal_async_view(struct journal_async *async, uint64_t number, uint64_t offset, uint64_t size,
+                       uint64_t limit, const uint8_t **out_bytes);
+/* Where the first frame is whose id is not less. -EAGAIN: a job looks for it. */
+int journal_async_seek_id(struct journal_async *async, uint64_t time_ms, uint64_t seq,
+                          uint64_t *out_position);
+#endif

@@ -1,0 +1,260 @@
+/* A reader on the thread that must not wait. Jobs run only inside io_poll and io_wait here, so what
+ * a call does itself can be counted. */
+#include "modules/journal/test_journal_fixture.h"
+
+static unsigned ready_count;
+
+static void note_ready(void *context)
+{
+    ck_assert_ptr_eq(context, &ready_count);
+    ready_count++;
+}
+
+static void open_async(void)
+{
+    journal_reader_close(fixture.reader);
+    fixture.reader = NULL;
+    ck_assert_int_eq(
+        journal_reader_open_async(fixture.journal, note_ready, &ready_count, &fixture.reader), 0);
+}
+
+/* System calls so far but the one that does not wait. */
+static uint64_t waiting_calls(void)
+{
+    uint64_t count = 0;
+
+    for (unsigned call = 0; call < FAULT_CALL_COUNT; call++) {
+        if (call != FAULT_PREAD_NOW) count += fault_count(fixture.fault, (enum fault_call)call);
+    }
+    return count;
+}
+
+/* As journal_reader_next, with the waits for jobs; the call itself makes no call that waits. */
+static int next_async(struct journal_entry *entry)
+{
+    for (;;) {
+        uint64_t calls = waiting_calls();
+        unsigned before = ready_count;
+        int rc = journal_reader_next(fixture.reader, entry);
+        ck_assert_uint_eq(waiting_calls(), calls);
+        if (rc != -EAGAIN) return rc;
+        while (ready_count == before)
+            ck_assert_uint_gt(io_wait(fixture.io), 0);
+    }
+}
+
+static void expect_async(uint64_t from, uint64_t to)
+{
+    for (uint64_t number = from; number < to; number++) {
+        struct journal_entry entry;
+        ck_assert_int_eq(next_async(&entry), 1);
+        expect_frame(&entry, number);
+    }
+}
+
+static void expect_async_end(void)
+{
+    struct journal_entry entry;
+    ck_assert_int_eq(next_async(&entry), 0);
+}
+
+/* _i: codec, way, and whether the page cache tells what it has. */
+START_TEST(all_is_read_and_no_call_waits)
+{
+    fixture.options.settings.codec = (enum journal_codec)(_i % 3);
+    fixture.options.way = (enum journal_way)(_i / 3 % 2);
+    fixture.is_text = true;
+    open_journal();
+    append_many(3000);
+    publish();
+    if (_i / 6) fault_fail(fixture.fault, FAULT_PREAD_NOW, 1, EAGAIN, FAULT_FROM_THEN_ON);
+    open_async();
+    expect_async(1, 3001);
+    expect_async_end();
+    append_many(1000);
+    publish();
+    expect_async(3001, 4001);
+    expect_async_end();
+    ck_assert_uint_eq(journal_reader_position(fixture.reader), journal_published(fixture.journal));
+}
+END_TEST
+
+START_TEST(what_was_just_appended_is_read_without_a_job)
+{
+    struct journal_entry entry;
+
+    fixture.options.settings.roll_bytes = 1 << 20;
+    open_journal();
+    append_many(500);
+    publish();
+    open_async();
+    for (uint64_t number = 1; number <= 500; number++) {
+        ck_assert_int_eq(journal_reader_next(fixture.reader, &entry), 1);
+        expect_frame(&entry, number);
+    }
+    ck_assert_uint_eq(ready_count, 0);
+    ck_assert_int_eq(journal_reader_next(fixture.reader, &entry), 0);
+    ck_assert_int_eq(journal_reader_wait(fixture.reader, JOURNAL_FOREVER), 0);
+}
+END_TEST
+
+START_TEST(what_is_in_the_page_cache_needs_one_job_a_segment)
+{
+    uint64_t segments;
+
+    fixture.options.settings.roll_bytes = 1 << 20;
+    open_journal();
+    append_many(60000);
+    publish();
+    segments = journal_segment_of(journal_appended(fixture.journal));
+    ck_assert_uint_gt(segments, 3);
+    open_async();
+    expect_async(1, 60001);
+    if (fault_count(fixture.fault, FAULT_PREAD_NOW) > 0)
+        ck_assert_uint_le(ready_count, 5 * segments);
+    ck_assert_uint_ge(ready_count, segments - 1);
+}
+END_TEST
+
+START_TEST(seeking_is_done_by_a_job)
+{
+    fixture.options.settings.codec = JOURNAL_CODEC_LZ4;
+    open_journal();
+    append_many(3000);
+    publish();
+    open_async();
+    for (uint64_t number = 2999; number > 0; number -= number > 371 ? 371 : number) {
+        uint64_t calls = waiting_calls(), position;
+        ck_assert_int_eq(journal_reader_seek_id(fixture.reader, number, 0), -EAGAIN);
+        ck_assert_int_eq(journal_reader_seek_id(fixture.reader, number, 0), -EAGAIN);
+        ck_assert_uint_eq(waiting_calls(), calls);
+        settle();
+        while (io_wait(fixture.io) > 0)
+            ;
+        ck_assert_int_eq(journal_reader_seek_id(fixture.reader, number, 0), 0);
+        position = journal_reader_position(fixture.reader);
+        expect_async(number, number + 1);
+        ck_assert_int_eq(journal_reader_seek_position(fixture.reader, position), 0);
+        expect_async(number, number + 2);
+    }
+    ck_assert_int_eq(journal_reader_seek_end(fixture.reader), 0);
+    expect_async_end();
+    ck_assert_int_eq(journal_reader_seek_start(fixture.reader), 0);
+    expect_async(1, 10);
+}
+END_TEST
+
+START_TEST(it_follows_from_memory_to_files)
+{
+    fixture.options.starts_in_memory = true;
+    open_journal();
+    open_async();
+    expect_async_end();
+    append_many(100);
+    journal_publish(fixture.journal);
+    expect_async(1, 51);
+    ck_assert(journal_is_in_memory(fixture.journal));
+    ck_assert_int_eq(journal_reader_seek_id(fixture.reader, 20, 0), 0);
+    expect_async(20, 51);
+    append_many(3000);
+    publish();
+    ck_assert(!journal_is_in_memory(fixture.journal));
+    expect_async(51, 3101);
+    expect_async_end();
+}
+END_TEST
+
+START_TEST(what_was_trimmed_away_is_told)
+{
+    struct journal_entry entry;
+
+    open_journal();
+    append_many(2000);
+    sync_all();
+    open_async();
+    journal_trim(fixture.journal, journal_appended(fixture.journal));
+    settle();
+    ck_assert_int_eq(next_async(&entry), -ESTALE);
+    ck_assert_int_eq(journal_reader_seek_start(fixture.reader), 0);
+    ck_assert_int_eq(next_async(&entry), 1);
+}
+END_TEST
+
+START_TEST(damage_is_told_where_it_is)
+{
+    struct journal_entry entry;
+    uint64_t number = 1;
+    int rc;
+
+    fixture.options.settings.codec = (enum journal_codec)_i;
+    open_journal();
+    append_many(2000);
+    sync_all();
+    flip_byte(2, _i ? "pak" : "log", 30000);
+    open_async();
+    while ((rc = next_async(&entry)) == 1)
+        expect_frame(&entry, number++);
+    ck_assert_int_eq(rc, -EBADMSG);
+    ck_assert_uint_gt(journal_reader_position(fixture.reader), journal_segment_start(2) - 1);
+    ck_assert_int_eq(next_async(&entry), -EBADMSG); /* it stays */
+}
+END_TEST
+
+START_TEST(what_fails_is_told_once_and_tried_again)
+{
+    unsigned failures = 0;
+    bool has_fired = true;
+
+    open_journal();
+    append_many(1500);
+    sync_all();
+    for (uint64_t nth = 1; has_fired; nth++) {
+        struct journal_entry entry;
+        uint64_t number = 1;
+        open_async();
+        fault_fail(fixture.fault, FAULT_ANY, nth, EIO, FAULT_ONCE);
+        while (number <= 1500) {
+            int rc = next_async(&entry);
+            ck_assert(rc == 1 || rc == -EIO);
+            failures += rc < 0;
+            if (rc == 1) expect_frame(&entry, number++);
+        }
+        has_fired = fault_fired(fixture.fault) > 0;
+        fault_clear(fixture.fault);
+    }
+    ck_assert_uint_gt(failures, 5);
+}
+END_TEST
+
+START_TEST(closing_waits_for_the_job)
+{
+    struct journal_entry entry;
+
+    open_journal();
+    append_many(2000);
+    publish();
+    open_async();
+    ck_assert_int_eq(journal_reader_next(fixture.reader, &entry), -EAGAIN);
+    journal_reader_close(fixture.reader);
+    fixture.reader = NULL;
+    ck_assert_uint_eq(ready_count, 0);
+    ck_assert_uint_eq(io_in_flight(fixture.io), 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("readers that never wait");
+    TCase *cases = add_case(suite, "all", setup);
+
+    tcase_add_loop_test(cases, all_is_read_and_no_call_waits, 0, 12);
+    tcase_add_test(cases, what_was_just_appended_is_read_without_a_job);
+    tcase_add_test(cases, what_is_in_the_page_cache_needs_one_job_a_segment);
+    tcase_add_test(cases, seeking_is_done_by_a_job);
+    tcase_add_test(cases, it_follows_from_memory_to_files);
+    tcase_add_test(cases, what_was_trimmed_away_is_told);
+    tcase_add_loop_test(cases, damage_is_told_where_it_is, 0, 2);
+    tcase_add_test(cases, what_fails_is_told_once_and_tried_again);
+    tcase_add_test(cases, closing_waits_for_the_job);
+    return run_suite(suite);
+}
