@@ -513,61 +513,6 @@ START_TEST(an_empty_buffer_pool_slows_down_and_breaks_nothing)
 }
 END_TEST
 
-/* ---- readers that do not read ------------------------------------------------------------------
- */
-
-/* What each of them asks for, many times, and what it is about: values of 1 MiB and of 30 KiB. */
-static const struct {
-    const char *commands[3];
-    int command_count, replies;
-} greedy[] = {
-    { { "GET large" }, 1, 20 },        { { "GETRANGE large 10 900000" }, 1, 20 },
-    { { "MGET large large" }, 1, 20 }, { { "MULTI", "GET large", "EXEC" }, 3, 60 },
-    { { "GET middling" }, 1, 200 },    { { "GET small" }, 1, 400 },
-};
-enum { GREEDY = sizeof(greedy) / sizeof(greedy[0]) };
-
-START_TEST(who_does_not_read_large_strings_stops_nobody)
-{
-    enum { CLIENTS = 20 };
-    static const char *const arguments[] = { "--maxmemory", "64mb", NULL };
-    struct server server;
-    struct wire *control, *wires[CLIENTS];
-    struct text value = { 0 }, requests = { 0 };
-
-    for (int sent = 0; sent < greedy[_i].replies; sent++)
-        text_format(&requests, "%s\r\n", greedy[_i].commands[sent % greedy[_i].command_count]);
-    start_with(&server, arguments);
-    control = wire_open(&server);
-    add_filler(&value, MIB);
-    expect_ok(control, "SET large %s", value.bytes);
-    value.bytes[30 * 1024] = '\0';
-    expect_ok(control, "SET middling %s", value.bytes);
-    value.bytes[10 * 1024] = '\0';
-    expect_ok(control, "SET small %s", value.bytes);
-    for (int i = 0; i < CLIENTS; i++) {
-        wires[i] = wire_open_unix(&server); /* whose sockets hold little */
-        wires[i]->takes_nothing = true;
-        (void)wire_send(wires[i], requests.bytes, requests.size);
-    }
-    for (int i = 0; i < 200; i++) /* turns: the sockets have long been full */
-        expect_text(control, "PONG", "PING");
-    expect_ok(control, "SET large other"); /* what they were promised stays as it was */
-    expect_text(control, "PONG", "PING");
-    ck_assert_int_eq(info_number(control, "connected_clients"), CLIENTS + 1);
-    for (int i = 0; i < CLIENTS; i++) {
-        wires[i]->takes_nothing = false;
-        wire_skip(wires[i], (size_t)greedy[_i].replies);
-        wire_close(wires[i]);
-    }
-    ck_assert(!server_log_has(&server, "it makes no progress"));
-    wire_close(control);
-    text_finish(&requests);
-    text_finish(&value);
-    server_stop(&server);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("clients");
@@ -586,6 +531,5 @@ int main(void)
     tcase_add_test(tcase, monitors_that_do_not_read_stop_nobody);
     tcase_add_test(tcase, an_element_of_the_largest_size_passes_and_one_byte_more_does_not);
     tcase_add_test(tcase, an_empty_buffer_pool_slows_down_and_breaks_nothing);
-    tcase_add_loop_test(tcase, who_does_not_read_large_strings_stops_nobody, 0, GREEDY);
     return suite_run(suite);
 }

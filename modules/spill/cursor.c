@@ -135,7 +135,7 @@ void spill_cursor_rest(struct spill_cursor *cursor)
     if (cursor->chunk) leave_chunk(cursor);
 }
 
-int spill_cursor_next(struct spill_cursor *cursor, struct slice *out_item)
+int spill_cursor_peek(struct spill_cursor *cursor, struct slice *out_item)
 {
     int rc;
 
@@ -147,11 +147,23 @@ int spill_cursor_next(struct spill_cursor *cursor, struct slice *out_item)
         if (rc < 0) return rc;
         assert(cursor->chunk); /* the analyzer does not see it */
     }
+    if (cursor->towards == SPILL_TAIL)
+        (void)chunk_first(cursor->chunk->bytes + cursor->offset, out_item);
+    else
+        (void)chunk_last(cursor->chunk->bytes + cursor->offset, out_item);
+    return 1;
+}
+
+int spill_cursor_next(struct spill_cursor *cursor, struct slice *out_item)
+{
+    int rc = spill_cursor_peek(cursor, out_item);
+
+    if (rc != 1) return rc;
     if (cursor->towards == SPILL_TAIL) {
-        cursor->offset += chunk_first(cursor->chunk->bytes + cursor->offset, out_item);
+        cursor->offset += chunk_encoded_bytes(out_item->size);
         cursor->is_done = ++cursor->index == cursor->snapshot->element_count;
     } else {
-        cursor->offset -= chunk_last(cursor->chunk->bytes + cursor->offset, out_item);
+        cursor->offset -= chunk_encoded_bytes(out_item->size);
         cursor->is_done = cursor->index-- == 0;
     }
     cursor->rest--;

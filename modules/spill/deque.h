@@ -90,6 +90,8 @@ int spill_cursor_create(struct spill_snapshot *snapshot, uint64_t index, enum sp
 void spill_cursor_destroy(struct spill_cursor *cursor); /* accepts NULL */
 /* 1: *out_item is a view, good until the next call on this cursor. 0: the end was passed. */
 int spill_cursor_next(struct spill_cursor *cursor, struct slice *out_item);
+/* The same, but the cursor stays before the element: its next call gives it again. */
+int spill_cursor_peek(struct spill_cursor *cursor, struct slice *out_item);
 /* Lets go of the chunk it is in, until the next call: for a walk that may not go on soon, as a
  * thousand of them would hold a thousand chunks in memory. Ends the last view. */
 void spill_cursor_rest(struct spill_cursor *cursor);

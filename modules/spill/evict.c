@@ -31,6 +31,7 @@ struct round {
     uint64_t wanted, dropped; /* bytes */
     bool is_forced;           /* what is in use is not spared, only what is pinned */
     bool spares_protected;
+    bool has_spared;    /* something that is protected, and else could go */
     bool is_full;       /* the batch takes no more */
     bool is_write_held; /* a write failed a moment ago: only what is clean can go */
 };
@@ -47,8 +48,10 @@ static bool evict_block(struct round *round, struct block *block)
     uint64_t before = store->memory_bytes;
 
     if (!block_can_unload(block)) return false;
-    if (round->spares_protected && (int32_t)(block->protected_until - store->turn) > 0)
+    if (round->spares_protected && (int32_t)(block->protected_until - store->turn) > 0) {
+        round->has_spared = true;
         return false;
+    }
     if (block->state == BLOCK_CLEAN) {
         block_unload(store, block);
         round->dropped += before - store->memory_bytes;
@@ -311,7 +314,7 @@ static bool has_much_index(const struct spill_store *store)
 
 /* True: something left memory or is on its way. */
 static bool evict_round(struct spill_store *store, uint64_t wanted, bool is_forced,
-                        bool spares_protected)
+                        bool spares_protected, bool *out_has_spared)
 {
     struct round round = { .store = store,
                            .wanted = wanted,
@@ -321,6 +324,7 @@ static bool evict_round(struct spill_store *store, uint64_t wanted, bool is_forc
 
     round.is_write_held = !is_forced && !may_write(store);
     round.batch = batch_create(store, BATCH_EVICT);
+    *out_has_spared = false;
     if (!round.batch) return false;
     evict_orphans(&round);
     if (store->random_bytes > store->budget_bytes / 4 || has_much_index(store)) {
@@ -337,6 +341,7 @@ static bool evict_round(struct spill_store *store, uint64_t wanted, bool is_forc
         evict_cold(&round, false);
     }
     has_moved = round.dropped > 0 || batch_bytes(round.batch) > 0;
+    *out_has_spared = round.has_spared;
     batch_start(round.batch);
     return has_moved;
 }
@@ -344,14 +349,17 @@ static bool evict_round(struct spill_store *store, uint64_t wanted, bool is_forc
 bool evict_tick(struct spill_store *store)
 {
     uint64_t high = store->budget_bytes - 2 * (uint64_t)store->batch_bytes;
-    bool has_moved = true;
+    bool has_moved = true, has_spared = false;
 
     while (has_moved && store->memory_bytes - store->writing_bytes > high) {
         if (store->batches_in_flight >= BATCHES_MAX) break;
-        has_moved = evict_round(store, store->batch_bytes, false, true);
+        has_moved = evict_round(store, store->batch_bytes, false, true, &has_spared);
     }
     store_update_pressure(store);
-    /* What is pinned or shared by snapshots cannot go now: asking again at once would only spin. */
+    /* What is pinned cannot go now: asking again at once would only spin. What is protected can
+     * soon: who comes next for it may be waiting for just this, and then nothing else makes turns
+     * pass. */
+    if (has_spared && store->is_slow) has_moved = true;
     return has_moved && store->memory_bytes - store->writing_bytes > high &&
            store->batches_in_flight < BATCHES_MAX && may_write(store);
 }
@@ -359,13 +367,13 @@ bool evict_tick(struct spill_store *store)
 int evict_all(struct spill_store *store)
 {
     /* What is protected goes last: gathering crumbs needs it. */
-    bool spares_protected = true;
+    bool spares_protected = true, has_spared;
 
     for (;;) {
         bool has_moved = false;
         store->write_rc = 0;
         if (store->batches_in_flight < BATCHES_MAX) {
-            has_moved = evict_round(store, UINT64_MAX, true, spares_protected);
+            has_moved = evict_round(store, UINT64_MAX, true, spares_protected, &has_spared);
         }
         if (store->write_rc < 0) return store->write_rc;
         if (store->batches_in_flight + store->reads_in_flight > 0) {

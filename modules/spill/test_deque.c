@@ -596,6 +596,29 @@ START_TEST(the_budget_can_be_lowered)
 }
 END_TEST
 
+/* What an attempt has fetched waits for the next one. When that is held up by the pressure itself,
+ * nothing else makes turns pass: the store must ask for them. */
+START_TEST(what_waits_for_its_next_attempt_does_not_keep_producers_waiting)
+{
+    int64_t rc = -EAGAIN;
+
+    push_numbers(deque, 0, MANY, ELEMENT_BYTES);
+    ck_assert_int_eq(spill_store_evict_all(store), 0);
+    waiting = WAIT_AGAIN;
+    for (unsigned attempt = 0; rc == -EAGAIN && blocks_memory() < 100000; attempt++) {
+        rc = spill_deque_pin_end(deque, SPILL_HEAD, 2000, UINT64_MAX);
+        while (io_in_flight(io) > 0)
+            (void)io_wait(io);
+    }
+    ck_assert_int_eq(rc, -EAGAIN);
+    spill_store_set_memory(store, 65536);
+    turn();
+    ck_assert_int_eq(spill_store_pressure(store), SPILL_SLOW);
+    settle();
+    ck_assert_int_eq(spill_store_pressure(store), SPILL_OK);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("spill deque");
@@ -635,6 +658,7 @@ int main(void)
     tcase_add_test(tcase, removing_what_matches_stops_without_a_trace_when_it_is_told_to);
     tcase_add_test(tcase, pinning_an_end_makes_the_pops_ready);
     tcase_add_test(tcase, producers_are_told_to_slow_down_and_to_go_on);
+    tcase_add_test(tcase, what_waits_for_its_next_attempt_does_not_keep_producers_waiting);
     tcase_add_test(tcase, the_budget_can_be_lowered);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);

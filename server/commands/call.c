@@ -8,6 +8,7 @@
 #include "modules/base/number.h"
 #include "modules/spill/store.h"
 #include "server/commands/command.h"
+#include "server/commands/disk_log.h"
 #include "server/commands/parking.h"
 #include "server/commands/read_error.h"
 #include "server/commands/server.h"
@@ -135,6 +136,7 @@ void call_engine_error(struct call *call, int rc)
 
     switch (rc) {
     case -ENOSPC:
+        disk_log_refused(call->server);
         (void)call_errorf(call,
                           "MISCONF %s: nothing was changed. Reads and commands that remove go on.",
                           spill_store_disk(store) == SPILL_DISK_AT_LIMIT

@@ -5,13 +5,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "modules/spill/store.h"
+
 struct server;
 
 struct disk_log {
     bool said_full;
-    uint64_t said_us; /* loop_now_us of the last line */
+    bool has_refused;           /* since the last look */
+    enum spill_disk refused_by; /* with the last of these */
+    uint64_t said_us;           /* loop_now_us of the last line */
 };
 
 /* To be called now and then, while there is work. */
 void disk_log_look(struct server *server);
+/* A command was refused for want of room: the next look says so, even when there is room by then.
+ */
+void disk_log_refused(struct server *server);
 #endif

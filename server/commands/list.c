@@ -92,10 +92,8 @@ int list_lindex(struct call *call)
     rc = 0;
     if (absolute_index(list.deque, index, &at)) rc = spill_deque_get(list.deque, at, &item);
     if (rc < 0) return rc;
-    if (rc == 0)
-        reply_null(call->reply);
-    else
-        reply_bulk(call->reply, item);
+    if (rc == 1) return list_reply_element(call, list.deque, at, item);
+    reply_null(call->reply);
     return 0;
 }
 

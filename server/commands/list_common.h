@@ -39,6 +39,13 @@ int list_may_survey(const struct call *call, const struct spill_deque *deque);
  */
 int list_reply_range(struct call *call, struct spill_deque *deque, uint64_t index, uint64_t count,
                      enum spill_end towards, void (*before_array)(struct call *call));
+/* Replies with the element at index, which is there, and item is: a long one is written as the
+ * socket drains. */
+int list_reply_element(struct call *call, struct spill_deque *deque, uint64_t index,
+                       struct slice item);
+/* Replies with the outermost element of an end, which is there, and removes it. */
+int list_reply_pop(struct call *call, struct list_at *list, enum spill_end end,
+                   void (*before_item)(struct call *call));
 /* The same for the count outermost elements of an end, which are removed (count at most the
  * list's). */
 int list_reply_taken(struct call *call, struct list_at *list, enum spill_end end, uint64_t count,

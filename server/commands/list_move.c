@@ -52,6 +52,19 @@ static int push_moved(struct call *call, const struct move *move, const struct s
 /* ---- one element
  * ------------------------------------------------------------------------------------ */
 
+/* The element as it lies in the deque now, at the end it went to. It has moved: nothing may fail.
+ */
+static int reply_moved(struct call *call, const struct move *move, struct spill_deque *deque,
+                       struct slice item)
+{
+    uint64_t index = move->to == SPILL_HEAD ? 0 : spill_deque_count(deque) - 1;
+    int rc = list_reply_element(call, deque, index, item);
+
+    if (rc >= 0) return rc;
+    reply_bulk(call->reply, item);
+    return 0;
+}
+
 /* The source's outermost element is moved and answered. item is a copy that moving does not
  * disturb. */
 static int move_item(struct call *call, const struct move *move, struct list_at *source,
@@ -64,18 +77,17 @@ static int move_item(struct call *call, const struct move *move, struct list_at 
     if (slice_equal(move->source, move->destination) && move->from == move->to) {
         spill_deque_unpin(source->deque);
         call_changed(call, move->source);
-        reply_bulk(call->reply, item);
-        return 0;
+        return reply_moved(call, move, source->deque, item);
     }
     rc = push_moved(call, move, &item, 1, &destination);
     if (rc < 0) return rc;
     if (spill_deque_peek(source->deque, move->from, &again) != 1)
         abort(); /* pinned by the caller */
     spill_deque_drop_peeked(source->deque, move->from);
-    reply_bulk(call->reply, item);
+    rc = reply_moved(call, move, destination.deque, item);
     spill_deque_unpin(source->deque); /* before the list may go */
     list_removed_some(call, source);
-    return 0;
+    return rc;
 }
 
 static int move_one(struct call *call, const struct move *move, struct list_at *source)
@@ -101,7 +113,7 @@ static int move_one(struct call *call, const struct move *move, struct list_at *
 out:
     if (rc < 0) spill_deque_unpin(source->deque);
     if (copy != small) free(copy);
-    return rc < 0 ? rc : 0;
+    return rc;
 }
 
 /* ---- many elements

@@ -7,21 +7,6 @@
 #include "server/commands/list_common.h"
 #include "server/commands/server.h"
 
-/* Replies with the outermost element and removes it; the list is not empty. */
-static int pop_one(struct call *call, struct list_at *list, enum spill_end end,
-                   void (*before_item)(struct call *call))
-{
-    struct slice item;
-    int rc = spill_deque_peek(list->deque, end, &item);
-
-    if (rc < 0) return rc;
-    if (before_item) before_item(call);
-    reply_bulk(call->reply, item);
-    spill_deque_drop_peeked(list->deque, end);
-    list_removed_some(call, list);
-    return 0;
-}
-
 static int pop(struct call *call, enum spill_end end)
 {
     struct list_at list;
@@ -43,7 +28,7 @@ static int pop(struct call *call, enum spill_end end)
             reply_null(call->reply);
         return 0;
     }
-    if (!has_count) return pop_one(call, &list, end, NULL);
+    if (!has_count) return list_reply_pop(call, &list, end, NULL);
     if (count == 0) {
         reply_array(call->reply, 0);
         return 0;
@@ -113,8 +98,8 @@ static int pop_blocking(struct call *call, enum spill_end end)
     if (rc < 0) return rc;
     if (rc == 0) return wait_for_lists(call, 1, last - 1, deadline_us);
     call->popped_key = call->arguments[index];
-    rc = pop_one(call, &list, end, reply_pair);
-    if (rc == 0) effect_say_key(call, end == SPILL_HEAD ? "LPOP" : "RPOP", call->popped_key);
+    rc = list_reply_pop(call, &list, end, reply_pair);
+    if (rc >= 0) effect_say_key(call, end == SPILL_HEAD ? "LPOP" : "RPOP", call->popped_key);
     return rc;
 }
 

@@ -27,8 +27,9 @@
 enum {
     INLINE_BYTES = 64 * 1024,
     VERIFIED_BYTES = 1024 * 1024,
-    PIECE_BYTES = 64 * 1024,
-    ELEMENT_OVERHEAD_BYTES = 16, /* "$64\r\n" and "\r\n" */
+    LONG_ELEMENT_BYTES = 64 * 1024, /* longer ones are sent as the socket drains */
+    WHOLE_ELEMENT_BYTES = 1024,     /* up to here not cut, wherever a piece ends */
+    ELEMENT_OVERHEAD_BYTES = 16,    /* "$64\r\n" and "\r\n" */
     BREATH_ELEMENTS = 1024,
     VIEW_ITEMS = 128,
 };
@@ -47,7 +48,16 @@ struct range {
     uint64_t index, count, bytes; /* bytes: about what the reply will take */
     enum spill_end towards;
     bool is_resident;
+    bool is_single; /* one element, not an array of it */
 };
+
+/* Nothing can fail any more that an error reply could tell. */
+static void begin_reply(struct call *call, const struct range *range,
+                        void (*before_items)(struct call *call))
+{
+    if (before_items) before_items(call);
+    if (!range->is_single) reply_array(call->reply, range->count);
+}
 
 /* ---- at once, from where they lie --------------------------------------------------------------
  */
@@ -113,8 +123,7 @@ static int write_now(struct call *call, const struct range *range,
     else
         rc = walk(range, call->server, NULL);
     if (rc < 0) return rc;
-    if (before_array) before_array(call);
-    reply_array(call->reply, range->count);
+    begin_reply(call, range, before_array);
     rc = walk(range, call->server, call);
     if (rc >= 0) return 0;
     if (can_take_back) {
@@ -132,17 +141,40 @@ struct stream {
     struct parked_call *parked;
     struct spill_cursor *cursor;
     uint64_t remaining;
+    size_t sent_bytes; /* of the next element, a long one */
 };
 
-static enum produce_result produce(void *context, struct client *client)
+/* At most what is wanted, or the whole of a short element: copies of long ones for slow readers
+ * would use up the memory for replies. True: the element is complete. */
+static bool write_element(struct stream *stream, struct reply *reply, struct slice item,
+                          size_t wanted, size_t *written)
+{
+    size_t rest = item.size - stream->sent_bytes, part = rest < wanted ? rest : wanted;
+
+    if (stream->sent_bytes == 0 && (item.size <= wanted || item.size <= WHOLE_ELEMENT_BYTES)) {
+        reply_bulk(reply, item);
+        *written += item.size + ELEMENT_OVERHEAD_BYTES;
+        return true;
+    }
+    if (stream->sent_bytes == 0) reply_bulk_begin(reply, item.size);
+    reply_raw(reply, slice_of(item.bytes + stream->sent_bytes, part));
+    *written += part;
+    stream->sent_bytes += part;
+    if (part < rest) return false;
+    reply_raw(reply, slice_of("\r\n", 2));
+    stream->sent_bytes = 0;
+    return true;
+}
+
+static enum produce_result produce(void *context, struct client *client, size_t size)
 {
     struct stream *stream = context;
     struct reply *reply = client_reply(client);
     size_t written = 0;
 
-    while (stream->remaining > 0 && written < PIECE_BYTES) {
+    while (stream->remaining > 0 && written < size) {
         struct slice item;
-        int rc = spill_cursor_next(stream->cursor, &item);
+        int rc = spill_cursor_peek(stream->cursor, &item);
 
         if (rc == -EAGAIN) {
             parking_stream_wait(stream->parked);
@@ -152,8 +184,9 @@ static enum produce_result produce(void *context, struct client *client)
             call_break_off(&stream->parked->call);
             return PRODUCE_DONE;
         }
-        reply_bulk(reply, item);
-        written += item.size + ELEMENT_OVERHEAD_BYTES;
+        if (!write_element(stream, reply, item, size - written, &written)) continue;
+        rc = spill_cursor_next(stream->cursor, &item);
+        assert(rc == 1); /* what was peeked is there */
         stream->remaining--;
     }
     if (stream->remaining == 0) return PRODUCE_DONE;
@@ -181,15 +214,12 @@ static int begin_stream(struct call *call, const struct range *range,
     stream->remaining = range->count;
     rc = spill_cursor_create(range->snapshot, range->index, range->towards, &stream->cursor);
     if (rc < 0) goto fail;
-    rc = spill_cursor_next(stream->cursor, &first); /* early damage becomes an error reply */
+    rc = spill_cursor_peek(stream->cursor, &first); /* early damage becomes an error reply */
     if (rc < 0) goto fail;
     rc = parking_stream(call, &stream->parked);
     if (rc < 0) goto fail;
-    if (before_array) before_array(call);
-    reply_array(call->reply, range->count);
-    reply_bulk(call->reply, first);
+    begin_reply(call, range, before_array);
     spill_cursor_rest(stream->cursor);
-    stream->remaining--;
     client_set_producer(
         call->session->client,
         (struct client_producer){ .produce = produce, .destroy = end_stream, .context = stream });
@@ -205,6 +235,7 @@ fail:
 static int reply_snapshot(struct call *call, const struct range *range,
                           void (*before_array)(struct call *call))
 {
+    if (range->is_single) return begin_stream(call, range, before_array);
     if (call->in_transaction) {
         if (range->bytes > memory_limit(call->server->memory) / 8)
             return call_error(call, "OOM a reply inside a transaction may hold at most an eighth "
@@ -290,14 +321,15 @@ out:
 }
 
 static int take_many(struct call *call, struct list_at *list, enum spill_end end, uint64_t count,
-                     void (*before_array)(struct call *call))
+                     bool is_single, void (*before_array)(struct call *call))
 {
     uint64_t total = spill_deque_count(list->deque);
     struct range range = { .index = end == SPILL_HEAD ? 0 : total - 1,
                            .count = count,
                            .bytes = reply_bytes(list->deque, count),
                            .towards = end == SPILL_HEAD ? SPILL_TAIL : SPILL_HEAD,
-                           .is_resident = spill_deque_is_resident(list->deque) };
+                           .is_resident = spill_deque_is_resident(list->deque),
+                           .is_single = is_single };
     int64_t dropped;
     int rc = spill_deque_snapshot(list->deque, &range.snapshot);
 
@@ -335,7 +367,49 @@ int list_reply_taken(struct call *call, struct list_at *list, enum spill_end end
     if (call->is_replay) return drop_taken(call, list, end, count);
     if (reply_bytes(list->deque, count) <= INLINE_BYTES)
         return take_few(call, list, end, count, before_array);
-    return take_many(call, list, end, count, before_array);
+    return take_many(call, list, end, count, false, before_array);
+}
+
+/* ---- one element ---- */
+
+/* Inside EXEC a reply has no client of its own to wait for. */
+static bool is_streamed(const struct call *call, struct slice item)
+{
+    return item.size > LONG_ELEMENT_BYTES && !call->in_transaction;
+}
+
+int list_reply_element(struct call *call, struct spill_deque *deque, uint64_t index,
+                       struct slice item)
+{
+    struct range range = {
+        .index = index, .count = 1, .bytes = item.size, .towards = SPILL_TAIL, .is_single = true
+    };
+    int rc;
+
+    if (!is_streamed(call, item)) {
+        reply_bulk(call->reply, item);
+        return 0;
+    }
+    rc = spill_deque_snapshot(deque, &range.snapshot);
+    if (rc < 0) return rc;
+    rc = reply_snapshot(call, &range, NULL);
+    spill_snapshot_release(range.snapshot);
+    return rc;
+}
+
+int list_reply_pop(struct call *call, struct list_at *list, enum spill_end end,
+                   void (*before_item)(struct call *call))
+{
+    struct slice item;
+    int rc = spill_deque_peek(list->deque, end, &item);
+
+    if (rc < 0) return rc;
+    if (is_streamed(call, item)) return take_many(call, list, end, 1, true, before_item);
+    if (before_item) before_item(call);
+    reply_bulk(call->reply, item);
+    spill_deque_drop_peeked(list->deque, end);
+    list_removed_some(call, list);
+    return 0;
 }
 
 /* LRANGE key start stop */

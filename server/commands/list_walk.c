@@ -17,8 +17,8 @@
 enum {
     BREATH_ELEMENTS = 256,
     MATCHES_HELD = 4096,
-    PIECE_ELEMENTS = 8192,  /* that one piece of a streamed reply looks at */
-    INDEX_REPLY_BYTES = 12, /* ":1234567\r\n": about what an index takes in a reply */
+    PIECE_BYTES_AN_ELEMENT = 8, /* of a streamed reply's piece, for each one looked at */
+    INDEX_REPLY_BYTES = 12,     /* ":1234567\r\n": about what an index takes in a reply */
 };
 
 static bool equals(void *context, struct slice item)
@@ -257,12 +257,12 @@ struct match_stream {
     struct searching searching;
 };
 
-static enum produce_result produce_matches(void *context, struct client *client)
+static enum produce_result produce_matches(void *context, struct client *client, size_t size)
 {
     struct match_stream *stream = context;
 
     stream->query.context = client_reply(client);
-    for (unsigned i = 0; i < PIECE_ELEMENTS; i++) {
+    for (size_t i = 0; i < size / PIECE_BYTES_AN_ELEMENT; i++) {
         int rc = search_step(&stream->searching);
 
         if (rc == -EAGAIN) {

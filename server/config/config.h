@@ -81,6 +81,7 @@ struct config_share {
 struct config { /* NOLINT(clang-analyzer-optin.performance.Padding) */
 #define BOOLEAN(name, field, ...)           bool field;
 #define INTEGER(name, field, ...)           int64_t field;
+#define HERTZ(name, field, ...)             int64_t field;
 #define OCTAL(name, field, ...)             uint32_t field;
 #define MEMORY(name, field, ...)            uint64_t field;
 #define MEMORY_OR_PERCENT(name, field, ...) struct config_share field;

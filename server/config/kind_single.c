@@ -66,6 +66,26 @@ const struct kind kind_integer = { .size_bytes = sizeof(int64_t),
                                    .print = integer_print,
                                    .print_line = integer_print };
 
+/* A hint: what is out of reach is taken as the nearest that is not, as in Redis. */
+static int hertz_parse(const struct option *option, const struct slice *words, size_t count,
+                       const void *base, void *out_value, struct config_error *error)
+{
+    enum { HERTZ_MIN = 1, HERTZ_MAX = 500 };
+    int64_t value;
+    int rc = integer_parse(option, words, count, base, &value, error);
+
+    if (rc < 0) return rc;
+    if (value < HERTZ_MIN) value = HERTZ_MIN;
+    if (value > HERTZ_MAX) value = HERTZ_MAX;
+    memcpy(out_value, &value, sizeof(value));
+    return 0;
+}
+
+const struct kind kind_hertz = { .size_bytes = sizeof(int64_t),
+                                 .parse = hertz_parse,
+                                 .print = integer_print,
+                                 .print_line = integer_print };
+
 static int octal_parse(const struct option *option, const struct slice *words, size_t count,
                        const void *base, void *out_value, struct config_error *error)
 {

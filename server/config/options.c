@@ -70,6 +70,9 @@ static const struct option options[] = {
 #define INTEGER(name_, field, text, least_, greatest_, unit_, flags_)                              \
     { ROW(name_, field, text, kind_integer), .least = (least_), .greatest = (greatest_),           \
       .flags = (flags_), .unit = (unit_) },
+#define HERTZ(name_, field, text, least_, greatest_, flags_)                                       \
+    { ROW(name_, field, text, kind_hertz), .least = (least_), .greatest = (greatest_),             \
+      .flags = (flags_), .unit = "hertz" },
 #define OCTAL(name_, field, text, least_, greatest_, flags_)                                       \
     { ROW(name_, field, text, kind_octal), .least = (least_), .greatest = (greatest_),             \
       .flags = (flags_), .unit = "" },

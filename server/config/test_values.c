@@ -49,6 +49,15 @@ START_TEST(integers_keep_to_their_range)
 }
 END_TEST
 
+START_TEST(hertz_are_brought_into_reach)
+{
+    expect_set("hz", "0", "1");
+    expect_set("hz", "100", "100");
+    expect_set("hz", "2147483647", "500");
+    expect_refused("hz", "-1", "argument must be between 0 and 2147483647 inclusive");
+}
+END_TEST
+
 START_TEST(sizes_have_units)
 {
     listen_to("maxmemory");
@@ -280,6 +289,7 @@ int main(void)
         defaults_are_safe,
         booleans_are_yes_or_no,
         integers_keep_to_their_range,
+        hertz_are_brought_into_reach,
         sizes_have_units,
         sizes_or_shares,
         enums_name_their_words,

@@ -21,8 +21,10 @@ enum {
     UNSENT_BYTES_MAX = 64 * 1024,    /* while the memory for answers is used up: of one client */
     UNTRUSTED_OUTPUT_BYTES =
         64 * 1024,        /* who has not authenticated gets refusals, and reads them */
-    STARVED_SECONDS = 10, /* while nobody is read, who holds output is given no more than this */
+    STARVED_SECONDS = 2, /* while nobody is read, who holds output is given no more than this */
     PRODUCE_BELOW_BYTES = 32 * 1024, /* a producer is asked for more when less is held */
+    PIECE_BYTES = 64 * 1024,         /* that it is asked for */
+    PIECE_BYTES_MIN = 15 * 1024,     /* ... while memory is short: they fit into one buffer */
     INPUTS_A_TURN = 128,             /* reads, and rests taken up again; about a millisecond */
     TURN_INPUT_BYTES = 512 * 1024,   /* of those together */
     EXCEED_PERIOD_US = 20 * 1000,    /* between two clients that exceed the memory for input */

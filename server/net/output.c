@@ -216,23 +216,42 @@ void drop_producer(struct client *client)
     if (producer.destroy) producer.destroy(producer.context);
 }
 
-static void produce_piece(struct client *client)
+static void produce_piece(struct client *client, size_t size)
 {
-    enum produce_result result = client->producer.produce(client->producer.context, client);
+    enum produce_result result = client->producer.produce(client->producer.context, client, size);
 
     mark_output(client); /* also when nothing was written: the flush decides what is next */
     if (result == PRODUCE_WAIT) client->producer_waits = true;
     if (result == PRODUCE_DONE) drop_producer(client);
 }
 
-/* Streamed replies take at most half of the memory for answers: a thousand readers that do not read
- * must not keep everybody else from being answered. */
-static bool has_room_for_pieces(const struct net *net)
+static uint64_t bytes_for_answers(const struct net *net, uint64_t *out_limit_bytes)
 {
     struct pool_info pool;
 
     pool_info(net->pool, &pool);
-    return pool.in_use_bytes + pool.overflow_bytes < pool.limit_bytes / 2;
+    *out_limit_bytes = pool.limit_bytes;
+    return pool.in_use_bytes + pool.overflow_bytes;
+}
+
+/* Pieces of streamed replies take at most half of the memory for answers, and become smaller
+ * before: a thousand readers that do not read must not keep everybody else from being answered.
+ * Beyond that who holds nothing gets one buffer, so that who does read goes on beside them. */
+static size_t piece_bytes(const struct client *client)
+{
+    uint64_t limit_bytes, used_bytes = bytes_for_answers(client->net, &limit_bytes);
+    uint64_t room_bytes = used_bytes < limit_bytes / 2 ? (limit_bytes / 2 - used_bytes) / 4 : 0;
+
+    if (room_bytes >= PIECE_BYTES) return PIECE_BYTES;
+    if (room_bytes >= PIECE_BYTES_MIN) return (size_t)room_bytes;
+    return chain_bytes(&client->output) == 0 ? PIECE_BYTES_MIN : 0;
+}
+
+static bool has_room_for_pieces(const struct net *net)
+{
+    uint64_t limit_bytes, used_bytes = bytes_for_answers(net, &limit_bytes);
+
+    return used_bytes < limit_bytes / 4 * 3;
 }
 
 void run_producers(struct net *net)
@@ -243,9 +262,11 @@ void run_producers(struct net *net)
     list_append_all(&producing, &net->producing);
     while (has_room_for_pieces(net) && (link = list_pop_front(&producing))) {
         struct client *client = list_container(link, struct client, producing_link);
-        if (client->has_producer && !client->producer_waits && !client->is_closing) {
-            produce_piece(client);
-        }
+        size_t size = piece_bytes(client);
+
+        if (size == 0) continue; /* it holds something: the flush comes back to it */
+        if (client->has_producer && !client->producer_waits && !client->is_closing)
+            produce_piece(client, size);
     }
     list_append_all(&net->hungry, &producing);
 }

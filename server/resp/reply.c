@@ -186,6 +186,11 @@ void reply_bulk(struct reply *reply, struct slice bytes)
     chain_commit(reply->chain, size + 2);
 }
 
+void reply_bulk_begin(struct reply *reply, uint64_t size)
+{
+    append_header(reply, '$', size);
+}
+
 /* Writes what fits into the room of the open buffer, at most up to the first that is not short; the
  * number written. Neighbours mostly have the same size, so that their headers are copies. */
 static size_t write_short_bulks(struct chain *chain, const struct slice *items, size_t item_count)

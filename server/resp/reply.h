@@ -29,6 +29,8 @@ void reply_errorf(struct reply *reply, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void reply_integer(struct reply *reply, int64_t value);
 void reply_bulk(struct reply *reply, struct slice bytes);
+/* The header of a bulk whose bytes come in parts: by reply_raw, size bytes and CR LF after them. */
+void reply_bulk_begin(struct reply *reply, uint64_t size);
 /* Each of them as reply_bulk writes it. */
 void reply_bulks(struct reply *reply, const struct slice *items, size_t item_count);
 /* A bulk of size bytes of the packet's payload from offset on, sent from where it lies. */

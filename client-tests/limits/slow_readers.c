@@ -1,0 +1,134 @@
+/* Clients that ask for much and do not read it: whoever does read goes on beside them. */
+#include "client-tests/lib/command.h"
+#include "client-tests/lib/expect.h"
+#include "client-tests/lib/observe.h"
+#include "client-tests/lib/suite.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { MIB = 1048576 };
+
+static void start_with(struct server *server, const char *const *arguments)
+{
+    struct server_options options = { .arguments = arguments };
+
+    server_start(server, &options);
+}
+
+static void add_filler(struct text *out, size_t size)
+{
+    char *end = text_reserve(out, size);
+
+    memset(end, 'x', size);
+    out->size += size;
+    out->bytes[out->size] = '\0';
+}
+
+/* What each of them asks for, many times, and what it is about: values and elements of 1 MiB, and
+ * smaller values. */
+static const struct {
+    const char *commands[3];
+    int command_count, replies;
+} greedy[] = {
+    { { "GET large" }, 1, 20 },
+    { { "GETRANGE large 10 900000" }, 1, 20 },
+    { { "MGET large large" }, 1, 20 },
+    { { "MULTI", "GET large", "EXEC" }, 3, 60 },
+    { { "GET middling" }, 1, 200 },
+    { { "GET small" }, 1, 400 },
+    { { "LINDEX list -1" }, 1, 20 },
+    { { "LRANGE list 0 1" }, 1, 20 },
+    { { "RPOP list" }, 1, 2 },
+    { { "BLPOP list 0" }, 1, 2 },
+    { { "LMOVE list list LEFT RIGHT", "BLMOVE list other LEFT LEFT 0", "RPOPLPUSH list list" },
+      3,
+      3 },
+};
+enum { GREEDY = sizeof(greedy) / sizeof(greedy[0]) };
+
+START_TEST(who_does_not_read_large_values_stops_nobody)
+{
+    enum { CLIENTS = 20, ELEMENTS = 2 * CLIENTS };
+    static const char *const arguments[] = { "--maxmemory", "64mb", NULL };
+    struct server server;
+    struct wire *control, *wires[CLIENTS];
+    struct text value = { 0 }, requests = { 0 };
+
+    for (int sent = 0; sent < greedy[_i].replies; sent++)
+        text_format(&requests, "%s\r\n", greedy[_i].commands[sent % greedy[_i].command_count]);
+    start_with(&server, arguments);
+    control = wire_open(&server);
+    add_filler(&value, MIB);
+    expect_ok(control, "SET large %s", value.bytes);
+    for (int i = 0; i < ELEMENTS; i++)
+        expect_integer(control, i + 1, "RPUSH list %s", value.bytes);
+    value.bytes[30 * 1024] = '\0';
+    expect_ok(control, "SET middling %s", value.bytes);
+    value.bytes[10 * 1024] = '\0';
+    expect_ok(control, "SET small %s", value.bytes);
+    for (int i = 0; i < CLIENTS; i++) {
+        wires[i] = wire_open_unix(&server); /* whose sockets hold little */
+        wires[i]->takes_nothing = true;
+        (void)wire_send(wires[i], requests.bytes, requests.size);
+    }
+    for (int i = 0; i < 200; i++) /* turns: the sockets have long been full */
+        expect_text(control, "PONG", "PING");
+    expect_ok(control, "SET large other"); /* what they were promised stays as it was */
+    expect_text(control, "PONG", "PING");
+    ck_assert_int_eq(info_number(control, "connected_clients"), CLIENTS + 1);
+    for (int i = 0; i < CLIENTS; i++) {
+        wires[i]->takes_nothing = false;
+        wire_skip(wires[i], (size_t)greedy[_i].replies);
+        wire_close(wires[i]);
+    }
+    ck_assert(!server_log_has(&server, "it makes no progress"));
+    wire_close(control);
+    text_finish(&requests);
+    text_finish(&value);
+    server_stop(&server);
+}
+END_TEST
+
+/* Copies of elements, which an EXEC answers with, are not sent in parts: when all memory for
+ * answers is held by who does not read, it is soon closed, and the others go on. */
+START_TEST(who_does_not_read_what_exec_copied_is_closed)
+{
+    enum { CLIENTS = 20, REQUESTS = 4 };
+    static const char *const arguments[] = { "--maxmemory", "64mb", NULL };
+    struct server server;
+    struct wire *control, *wires[CLIENTS];
+    struct text value = { 0 }, requests = { 0 };
+
+    for (int i = 0; i < REQUESTS; i++)
+        text_format(&requests, "MULTI\r\nLINDEX list 0\r\nEXEC\r\n");
+    start_with(&server, arguments);
+    control = wire_open(&server);
+    add_filler(&value, MIB);
+    expect_integer(control, 1, "RPUSH list %s", value.bytes);
+    for (int i = 0; i < CLIENTS; i++) {
+        wires[i] = wire_open_unix(&server);
+        wires[i]->takes_nothing = true;
+        (void)wire_send(wires[i], requests.bytes, requests.size);
+    }
+    for (int i = 0; i < 200; i++)
+        expect_text(control, "PONG", "PING");
+    expect_integer(control, 1, "LLEN list");
+    ck_assert(server_log_has(&server, "it makes no progress"));
+    for (int i = 0; i < CLIENTS; i++)
+        wire_close(wires[i]);
+    wire_close(control);
+    text_finish(&requests);
+    text_finish(&value);
+    server_stop(&server);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("slow_readers");
+    TCase *tcase = suite_case(suite, "slow_readers");
+
+    tcase_add_loop_test(tcase, who_does_not_read_large_values_stops_nobody, 0, GREEDY);
+    tcase_add_test(tcase, who_does_not_read_what_exec_copied_is_closed);
+    return suite_run(suite);
+}
