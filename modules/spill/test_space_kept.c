@@ -1,0 +1,307 @@
+/* What checkpoints refer to: deferral, and the state of regions as bytes. */
+#include "modules/base/random.h"
+#include "modules/spill/space_internal.h"
+#include "modules/spill/space_kept.h"
+
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+
+enum { NO_LIMIT = 1 << 30 };
+
+static struct spill_space *space;
+
+static void open_space(void)
+{
+    ck_assert_int_eq(spill_space_create(&space), 0);
+    ck_assert_int_eq(spill_space_keep_books(space), 0);
+}
+
+static void close_space(void)
+{
+    spill_space_check(space);
+    spill_space_destroy(space);
+}
+
+static struct spill_run take(uint64_t count)
+{
+    struct spill_run run;
+
+    ck_assert_int_eq(spill_space_take(space, count, count, NO_LIMIT, &run), 0);
+    return run;
+}
+
+static void begin(void)
+{
+    ck_assert_int_eq(spill_space_begin(space), 0);
+}
+
+START_TEST(what_is_freed_of_a_complete_checkpoint_is_deferred)
+{
+    open_space();
+    struct spill_run run = take(100);
+    begin();
+    spill_space_complete(space);
+    spill_space_free(space, (struct spill_run){ run.first + 10, 50 });
+    ck_assert_uint_eq(spill_space_deferred(space), 50);
+    ck_assert_uint_eq(spill_space_used(space), 100);
+    ck_assert(spill_space_is_deferred(space, run.first + 10));
+    ck_assert(!spill_space_is_deferred(space, run.first + 9));
+    /* Nothing of it is given out. */
+    struct spill_run other = take(50);
+    ck_assert_uint_ge(other.first, run.first + 100);
+    begin();
+    spill_space_complete(space);
+    ck_assert_uint_eq(spill_space_deferred(space), 0);
+    ck_assert_uint_eq(spill_space_used(space), 100);
+    close_space();
+}
+END_TEST
+
+START_TEST(what_no_checkpoint_refers_to_is_free_at_once)
+{
+    open_space();
+    (void)take(10);
+    begin();
+    spill_space_complete(space);
+    struct spill_run run = take(20);
+    spill_space_free(space, run);
+    ck_assert_uint_eq(spill_space_deferred(space), 0);
+    ck_assert_uint_eq(spill_space_used(space), 10);
+    close_space();
+}
+END_TEST
+
+START_TEST(an_aborted_checkpoint_defers_no_longer)
+{
+    for (unsigned may_exist = 0; may_exist < 2; may_exist++) {
+        open_space();
+        struct spill_run run = take(10);
+        begin();
+        spill_space_free(space, run);
+        ck_assert_uint_eq(spill_space_deferred(space), 10);
+        spill_space_abort(space, may_exist);
+        ck_assert_uint_eq(spill_space_deferred(space), may_exist ? 10 : 0);
+        begin();
+        spill_space_complete(space);
+        ck_assert_uint_eq(spill_space_used(space), 0);
+        close_space();
+    }
+}
+END_TEST
+
+START_TEST(a_shared_block_is_kept_while_the_checkpoint_has_an_extent_in_it)
+{
+    open_space();
+    struct spill_run run = take(1);
+    ck_assert_int_eq(spill_space_share(space, run.first, 3), 0);
+    begin();
+    /* Two of them turn out to be none of its picture's. */
+    spill_space_unkeep_shared(space, run.first);
+    spill_space_unkeep_shared(space, run.first);
+    for (unsigned i = 0; i < 3; i++)
+        spill_space_unshare(space, run.first);
+    ck_assert_uint_eq(spill_space_deferred(space), 1);
+    spill_space_unkeep_shared(space, run.first);
+    spill_space_complete(space);
+    ck_assert_uint_eq(spill_space_used(space), 0);
+    close_space();
+}
+END_TEST
+
+START_TEST(suspect_blocks_are_kept_until_they_are_repaired)
+{
+    open_space();
+    struct spill_run run = take(8);
+    spill_space_suspect(space, run);
+    ck_assert(spill_space_is_suspect(space, run));
+    spill_space_free(space, run);
+    begin();
+    spill_space_complete(space);
+    ck_assert_uint_eq(spill_space_deferred(space), 8);
+    spill_space_repaired(space, (struct spill_run){ run.first, 3 });
+    ck_assert_uint_eq(spill_space_deferred(space), 5);
+    spill_space_repaired(space, (struct spill_run){ run.first + 3, 5 });
+    ck_assert_uint_eq(spill_space_used(space), 0);
+    close_space();
+}
+END_TEST
+
+/* ---- as bytes ---------------------------------------------------------------------------------
+ */
+
+struct bytes {
+    uint8_t *at;
+    size_t size;
+    uint64_t end;
+};
+
+static struct bytes write_state(void)
+{
+    struct bytes bytes = { .end = spill_space_kept_end(space) };
+    size_t regions = (size_t)((bytes.end + SPILL_REGION_BLOCKS - 1) / SPILL_REGION_BLOCKS);
+
+    bytes.at = malloc((regions + 1) * (size_t)SPILL_REGION_STATE_MAX);
+    ck_assert_ptr_nonnull(bytes.at);
+    for (size_t i = 0; i < regions; i++)
+        bytes.size += spill_space_region_state(space, i, bytes.at + bytes.size);
+    return bytes;
+}
+
+/* In memory of exactly that size, so that reading beyond it is seen. */
+static int load_exactly(const uint8_t *bytes, size_t size, uint64_t end, struct spill_space **out)
+{
+    uint8_t *copy = malloc(size > 0 ? size : 1);
+    struct slice state = slice_of(copy, size);
+    int rc;
+
+    ck_assert_ptr_nonnull(copy);
+    memcpy(copy, bytes, size);
+    ck_assert_int_eq(spill_space_create(out), 0);
+    rc = spill_space_load(*out, end, &state);
+    if (rc == 0 && state.size > 0) rc = -EBADMSG;
+    free(copy);
+    return rc;
+}
+
+static void expect_same_after_loading(void)
+{
+    struct bytes bytes = write_state();
+    struct spill_space *loaded;
+
+    ck_assert_int_eq(load_exactly(bytes.at, bytes.size, bytes.end, &loaded), 0);
+    spill_space_check(loaded);
+    ck_assert_uint_eq(spill_space_end(loaded), bytes.end);
+    for (uint64_t block = 0; block < bytes.end; block++) {
+        ck_assert(spill_space_is_used(loaded, block) == spill_space_is_used(space, block));
+        const struct region *was = &space->regions[block / SPILL_REGION_BLOCKS];
+        const struct region *is = &loaded->regions[block / SPILL_REGION_BLOCKS];
+        uint32_t at = (uint32_t)(block % SPILL_REGION_BLOCKS);
+        ck_assert_uint_eq(spill_shared_count(&is->bits->shared, at),
+                          spill_shared_count(&was->bits->shared, at));
+    }
+    spill_space_destroy(loaded);
+    free(bytes.at);
+}
+
+/* One block in `of` is used, in runs of up to that many, some of them shared. */
+static void fill(uint64_t blocks, uint64_t of, uint64_t seed)
+{
+    struct random dice;
+
+    random_init(&dice, seed);
+    (void)take(blocks);
+    for (uint64_t at = 0; at < blocks;) {
+        uint64_t run = 1 + random_below(&dice, of);
+        if (run > blocks - at) run = blocks - at;
+        if (random_below(&dice, of) > 0)
+            spill_space_free(space, (struct spill_run){ at, run });
+        else if (random_below(&dice, 3) == 0)
+            ck_assert_int_eq(spill_space_share(space, at, 2 + (unsigned)random_below(&dice, 50)),
+                             0);
+        at += run;
+    }
+}
+
+START_TEST(regions_are_the_same_after_loading)
+{
+    static const struct {
+        uint64_t blocks, of;
+    } shapes[] = {
+        { 1, 1 },
+        { 100, 2 },
+        { SPILL_REGION_BLOCKS, 1 },                  /* all of it */
+        { SPILL_REGION_BLOCKS, 2 },                  /* bits are shorter than runs */
+        { 2 * SPILL_REGION_BLOCKS + 77, 3 },         /* several, the last in part */
+        { 3 * (uint64_t)SPILL_REGION_BLOCKS, 5000 }, /* few runs, some regions perhaps empty */
+    };
+
+    for (unsigned i = 0; i < sizeof(shapes) / sizeof(*shapes); i++) {
+        open_space();
+        fill(shapes[i].blocks, shapes[i].of, i + 1);
+        begin();
+        expect_same_after_loading();
+        close_space();
+    }
+}
+END_TEST
+
+START_TEST(an_empty_space_is_nothing)
+{
+    open_space();
+    begin();
+    ck_assert_uint_eq(spill_space_kept_end(space), 0);
+    expect_same_after_loading();
+    close_space();
+}
+END_TEST
+
+START_TEST(a_state_that_was_cut_is_refused_at_every_length)
+{
+    struct spill_space *loaded;
+
+    open_space();
+    fill(2000, 3, 7);
+    begin();
+    struct bytes bytes = write_state();
+    for (size_t size = 0; size < bytes.size; size++) {
+        ck_assert_int_eq(load_exactly(bytes.at, size, bytes.end, &loaded), -EBADMSG);
+        spill_space_destroy(loaded);
+    }
+    free(bytes.at);
+    close_space();
+}
+END_TEST
+
+START_TEST(whatever_loads_is_a_space)
+{
+    struct spill_space *loaded;
+    struct random dice;
+    unsigned refused = 0;
+
+    open_space();
+    fill(3000, 3, 9);
+    begin();
+    struct bytes bytes = write_state();
+    random_init(&dice, 10);
+    for (unsigned i = 0; i < 3000; i++) {
+        size_t at = random_below(&dice, bytes.size);
+        uint8_t before = bytes.at[at];
+        bytes.at[at] = (uint8_t)random_next(&dice);
+        if (load_exactly(bytes.at, bytes.size, bytes.end, &loaded) == 0)
+            spill_space_check(loaded);
+        else
+            refused++;
+        spill_space_destroy(loaded);
+        bytes.at[at] = before;
+    }
+    ck_assert_uint_gt(refused, 0);
+    free(bytes.at);
+    close_space();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("space kept");
+    TCase *tcase = tcase_create("kept");
+    SRunner *runner;
+    int failed;
+
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, what_is_freed_of_a_complete_checkpoint_is_deferred);
+    tcase_add_test(tcase, what_no_checkpoint_refers_to_is_free_at_once);
+    tcase_add_test(tcase, an_aborted_checkpoint_defers_no_longer);
+    tcase_add_test(tcase, a_shared_block_is_kept_while_the_checkpoint_has_an_extent_in_it);
+    tcase_add_test(tcase, suspect_blocks_are_kept_until_they_are_repaired);
+    tcase_add_test(tcase, regions_are_the_same_after_loading);
+    tcase_add_test(tcase, an_empty_space_is_nothing);
+    tcase_add_test(tcase, a_state_that_was_cut_is_refused_at_every_length);
+    tcase_add_test(tcase, whatever_loads_is_a_space);
+    suite_add_tcase(suite, tcase);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
