@@ -20,6 +20,7 @@ int deque_create(struct spill_store *store, struct deque **out_deque)
     deque->store = store;
     deque->list = ++store->next_list;
     deque->epoch = store->epoch;
+    store->grown_count++;
     deque->popped_end = SPILL_NO_END;
     deque->pushed_end = SPILL_NO_END;
     list_init(&deque->resident);
@@ -52,6 +53,7 @@ void deque_destroy(struct deque *deque)
     list_append_all(&store->orphans, &deque->resident);
     deque_drop_parts(deque);
     store->element_count -= deque->element_count;
+    store->grown_count--;
     store_discharge(store, alloc_size(sizeof(*deque)));
     store->index_bytes -= alloc_size(sizeof(*deque));
     free(deque);

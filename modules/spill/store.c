@@ -25,7 +25,7 @@ enum {
     PREFETCH_BYTES_DEFAULT = 1 << 20,
     SLICE_US_DEFAULT = 500,
     RECLAIM_STEP_NODES = 8, /* between two looks at the clock */
-    RESERVE_MARGIN = 8,     /* of the budget, an eighth */
+    RESERVE_SHARE = 8,      /* an eighth at most, of the budget and of the disk */
     RESERVE_BYTES_MIN = 64 << 10,
 };
 
@@ -182,22 +182,36 @@ void spill_store_give_all(struct spill_store *store, bool is_on)
     spill_file_give_all(store->file, is_on);
 }
 
-/* All that is in memory may have to be written by the next checkpoint. On disk a chunk takes a
- * block more at most, and small ones, which share blocks, half as much again. What is popped
- * meanwhile makes more chunks dirty, for which there is a margin: without it a full disk could not
- * be drained.
- */
+/* What pops may make dirty besides: they take the chunk at the end of a list from disk, and its old
+ * extent is kept until the next checkpoint. At most a chunk a list, and no more than there is on
+ * disk; of a small disk no more than a part. */
+static uint64_t pops_may_need(const struct spill_store *store)
+{
+    struct spill_file_info file;
+    uint64_t bytes = store->grown_count * (store->chunk_bytes + SPILL_BLOCK_BYTES), most;
+
+    spill_file_info(store->file, &file);
+    most = file.disk_bytes_max > 0 ? file.disk_bytes_max / RESERVE_SHARE
+                                   : file.used_bytes / RESERVE_SHARE;
+    if (most > file.used_bytes) most = file.used_bytes;
+    return bytes < most ? bytes : most;
+}
+
+/* All that is in memory may have to be written by the next checkpoint, or a full disk could not be
+ * drained. On disk a chunk takes a block more at most, and small ones, which share blocks, half as
+ * much again. */
 static void update_reserve(struct spill_store *store)
 {
     static const enum spill_disk causes[] = { [SPILL_RESERVED] = SPILL_DISK_HAS_ROOM,
                                               [SPILL_RESERVE_ABOVE_LIMIT] = SPILL_DISK_AT_LIMIT,
                                               [SPILL_RESERVE_NOT_ON_DISK] = SPILL_DISK_FULL };
     uint64_t memory = store->memory_bytes, more = store->chunks_loaded * SPILL_BLOCK_BYTES;
-    uint64_t margin = store->budget_bytes / RESERVE_MARGIN;
+    uint64_t margin = store->budget_bytes / RESERVE_SHARE;
 
     if (more > memory / 2) more = memory / 2;
     if (margin > memory / 4) margin = memory / 4;
-    spill_file_reserve(store->file, memory + more + margin + RESERVE_BYTES_MIN);
+    spill_file_reserve(store->file,
+                       memory + more + margin + pops_may_need(store) + RESERVE_BYTES_MIN);
     store->reserve = causes[spill_file_reserve_state(store->file)];
     if (store->reserve != SPILL_DISK_HAS_ROOM) store->is_full = true;
 }

@@ -70,7 +70,7 @@ struct spill_store {
     uint32_t pass;   /* of the eviction's hand over the deques */
     int write_rc;    /* of the last write that failed */
     uint64_t next_list, next_generation;
-    uint64_t block_count, deque_count, snapshot_count;
+    uint64_t block_count, deque_count, grown_count, snapshot_count;
     uint64_t chunk_count;
     uint64_t chunks_loaded, dead_count;
     uint64_t evicted_chunks, evicted_bytes, fetched_chunks, fetched_bytes, prefetched_chunks, waits;

@@ -110,6 +110,57 @@ START_TEST(what_was_taken_can_be_saved_on_any_disk)
 }
 END_TEST
 
+enum { LISTS = 60, POPS_A_CHECKPOINT = 8 };
+
+static struct spill_deque *lists[LISTS];
+
+/* Elements pushed to each. */
+static uint32_t fill_all(void)
+{
+    uint32_t count = 0;
+
+    for (;; count++) {
+        for (unsigned i = 0; i < LISTS; i++) {
+            next = count;
+            if (push_until_full(lists[i], 1) == 0) return count;
+        }
+    }
+}
+
+static void pop_one_of_each(uint32_t number)
+{
+    for (unsigned i = 0; i < LISTS; i++) {
+        expect_pop(lists[i], SPILL_HEAD, (struct element){ number, ELEMENT_BYTES });
+        settle();
+    }
+}
+
+/* Each makes a chunk dirty that was clean, and its extent waits for the checkpoint. */
+START_TEST(lists_on_a_full_disk_are_drained_evenly)
+{
+    options.disk_bytes_max = 4 << 20;
+    persist_open(0, &options);
+    for (unsigned i = 0; i < LISTS; i++)
+        lists[i] = deque_open();
+    uint32_t count = fill_all();
+    ck_assert_uint_gt(count, 100);
+    for (uint32_t number = 0; number < count / 2; number++) {
+        pop_one_of_each(number);
+        if (number % POPS_A_CHECKPOINT > 0) continue;
+        saved_drop(&saved);
+        checkpoint_all(&saved, lists, LISTS);
+        for (unsigned i = 0; i < LISTS; i++)
+            ck_assert_int_eq(saved.lists[i].rc, 0);
+        settle();
+    }
+    ck_assert_int_eq(spill_store_pressure(store), SPILL_OK);
+    for (unsigned i = 0; i < LISTS; i++)
+        spill_deque_destroy(lists[i]);
+    saved_drop(&saved);
+    persist_close();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("spill persist full");
@@ -121,6 +172,7 @@ int main(void)
     tcase_add_test(tcase, a_store_at_its_limit_is_drained_and_filled_again_and_again);
     tcase_add_test(tcase, a_full_disk_is_drained_and_filled_again_and_again);
     tcase_add_test(tcase, what_was_taken_can_be_saved_on_any_disk);
+    tcase_add_test(tcase, lists_on_a_full_disk_are_drained_evenly);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
