@@ -78,11 +78,11 @@ static int settle_index(struct journal *journal, struct journal_extent *extent,
     int rc = journal_index_load(journal->os, journal->path, active->number, active->seed, &stored);
     bool is_right = rc == 0 && journal_index_equal(&stored, &extent->index);
 
-    journal_index_finish(&journal->step.index);
+    journal_index_finish(&journal->jobs->step.index);
     journal->index = extent->index;
     extent->index = (struct journal_index){ 0 };
     if (is_right) {
-        journal->step.index = stored;
+        journal->jobs->step.index = stored;
         return 0;
     }
     journal_index_finish(&stored);
@@ -93,7 +93,7 @@ static int settle_index(struct journal *journal, struct journal_extent *extent,
     if (rc < 0) journal->index_error_count++; /* a hint: the journal does without */
     for (size_t i = 0; i < journal->index.count; i++) {
         const struct journal_index_entry *entry = &journal->index.entries[i];
-        journal_index_add(&journal->step.index, entry->offset, entry->time_ms, entry->seq);
+        journal_index_add(&journal->jobs->step.index, entry->offset, entry->time_ms, entry->seq);
     }
     return 0;
 }
@@ -137,7 +137,8 @@ static void release(struct journal *journal)
         journal_segment_close(journal->os, journal->active);
     }
     journal_index_finish(&journal->index);
-    journal_index_finish(&journal->step.index);
+    if (journal->jobs) journal_index_finish(&journal->jobs->step.index);
+    free(journal->jobs);
     free(journal->buffer_spare);
     journal_meta_close(journal->os, &journal->meta);
     free(journal->path);
@@ -147,9 +148,13 @@ static void release(struct journal *journal)
 static int open_recovered(struct journal *journal, const struct journal_options *options,
                           struct journal_extent *extent, struct journal_report *report)
 {
-    int rc =
-        journal_recover_find(journal->os, journal->path, &journal->meta, options->synced_position,
-                             options->verifies_all, extent, report->text);
+    int rc = journal_need_jobs(journal);
+
+    if (rc == 0) {
+        rc = journal_recover_find(journal->os, journal->path, &journal->meta,
+                                  options->synced_position, options->verifies_all, extent,
+                                  report->text);
+    }
 
     report->synced_position = extent->synced;
     if (rc == 0)
@@ -249,8 +254,11 @@ out:
 
 static bool is_busy(const struct journal *journal)
 {
-    return journal->room.is_running || journal->step.is_running || journal->trim.is_running ||
-           journal->move.is_running || journal->tend.is_running || journal->rest.is_running;
+    const struct journal_jobs *jobs = journal->jobs;
+
+    if (!jobs) return false;
+    return jobs->room.is_running || jobs->step.is_running || jobs->trim.is_running ||
+           jobs->move.is_running || jobs->tend.is_running || jobs->rest.is_running;
 }
 
 static void wait_for_jobs(struct journal *journal)
@@ -296,10 +304,11 @@ static int drop_buffers(struct journal *journal)
 static void leave_active(struct journal *journal)
 {
     struct journal_segment *active = journal->active;
-    size_t from = journal->step.index.count;
+    size_t from;
 
     if (journal->error || journal->is_in_memory || journal->is_resting)
         return; /* what is there is for recovery to judge */
+    from = journal->jobs->step.index.count;
     if (journal->index.count > from) {
         (void)journal_index_write(journal->os, journal->path, active->number, active->seed,
                                   &journal->index, from);
@@ -313,7 +322,7 @@ int journal_close(struct journal *journal)
 
     if (!journal) return 0;
     journal->on_progress = NULL;
-    journal->tend.is_stopped = true;
+    if (journal->jobs) journal->jobs->tend.is_stopped = true;
     journal->is_closing = true;
     wait_for_jobs(journal);
     journal_publish(journal);
@@ -323,7 +332,7 @@ int journal_close(struct journal *journal)
     if (rc == 0) leave_active(journal);
     drop_next(journal);
     drop_retired(journal);
-    journal_tender_finish(&journal->tend.tender);
+    if (journal->jobs) journal_tender_finish(&journal->jobs->tend.tender);
     release(journal);
     return rc;
 }
@@ -342,7 +351,7 @@ static void run_trim(struct io_job *job, struct os *os)
 {
     struct trim_job *trim = (struct trim_job *)job;
 
-    journal_tender_trim(&trim->journal->tend.tender, trim->end);
+    journal_tender_trim(&trim->journal->jobs->tend.tender, trim->end);
     job->rc = journal_places_remove(os, &trim->journal->meta.places, trim->first, trim->end);
 }
 
@@ -366,14 +375,14 @@ void journal_trim_step(struct journal *journal)
     uint64_t unsynced = journal_segment_of(journal->synced);
 
     if (end > unsynced) end = unsynced;
-    if (journal->trim.is_running || end <= journal->first_segment) return;
-    if (journal->tend.is_running) return; /* which goes on here when it is done */
-    journal->trim = (struct trim_job){
+    if (end <= journal->first_segment || journal->jobs->trim.is_running) return;
+    if (journal->jobs->tend.is_running) return; /* which goes on here when it is done */
+    journal->jobs->trim = (struct trim_job){
         .journal = journal, .is_running = true, .first = journal->first_segment, .end = end
     };
-    journal->trim.job.run = run_trim;
-    journal->trim.job.done = trim_done;
-    io_submit(journal->io, &journal->trim.job);
+    journal->jobs->trim.job.run = run_trim;
+    journal->jobs->trim.job.done = trim_done;
+    io_submit(journal->io, &journal->jobs->trim.job);
 }
 
 void journal_trim(struct journal *journal, uint64_t position)
@@ -419,6 +428,9 @@ static uint64_t reserved_bytes(const struct journal *journal)
 
 void journal_get_info(const struct journal *journal, struct journal_info *out_info)
 {
+    static const struct journal_jobs none;
+    const struct tend_job *tend = journal->jobs ? &journal->jobs->tend : &none.tend;
+
     *out_info = (struct journal_info){
         .settings = journal->meta.settings,
         .id = journal->meta.journal,
@@ -440,12 +452,12 @@ void journal_get_info(const struct journal *journal, struct journal_info *out_in
         .roll_count = journal->roll_count,
         .stall_count = journal->stall_count,
         .index_error_count = journal->index_error_count,
-        .packed_count = journal->tend.packed_count,
-        .moved_count = journal->tend.moved_count,
-        .damaged_count = journal->tend.damaged_count,
-        .reindexed_count = journal->tend.reindexed_count,
+        .packed_count = tend->packed_count,
+        .moved_count = tend->moved_count,
+        .damaged_count = tend->damaged_count,
+        .reindexed_count = tend->reindexed_count,
         .is_resting = journal->is_resting,
-        .tend_error = journal->tend.error,
+        .tend_error = tend->error,
         .error = journal->error,
         .room_error = journal->room_error,
     };

@@ -124,6 +124,16 @@ struct rest_job {
     struct journal_waiters *waiters;
 };
 
+/* What one in memory does without: there may be a million of them. */
+struct journal_jobs {
+    struct room_job room;
+    struct step_job step;
+    struct trim_job trim;
+    struct move_job move;
+    struct tend_job tend;
+    struct rest_job rest;
+};
+
 struct journal {
     struct os *os;
     struct io *io;
@@ -157,17 +167,12 @@ struct journal {
     int error, room_error;
     uint64_t append_count, append_bytes, sync_count, roll_count, stall_count, index_error_count;
 
-    struct room_job room;
-    struct step_job step;
-    struct trim_job trim;
-    struct tend_job tend;
-    struct rest_job rest;
+    struct journal_jobs *jobs; /* NULL: in memory, and no thought of moving yet */
 
     struct journal_set *set;                 /* or NULL */
     struct journal *set_next, *set_previous; /* in its ring, or NULL */
     bool is_used;                            /* since the hand came by */
     bool wants_rest, is_resting, is_closing;
-    struct move_job move;
 };
 
 static inline uint64_t journal_here(const struct journal *journal)
@@ -183,6 +188,8 @@ void journal_room_ask_segment(struct journal *journal, uint64_t frame_bytes);
 void journal_room_plan(struct journal *journal);
 
 /* memory.c */
+/* Before a journal has files. -ENOMEM. */
+int journal_need_jobs(struct journal *journal);
 int journal_memory_open(struct journal *journal, const struct journal_settings *settings,
                         uint64_t number);
 /* 0: memory for frames up to that end; -EAGAIN: it must move to a file first, and does. */

@@ -109,7 +109,7 @@ static void run_move(struct io_job *job, struct os *os)
 /* The frames that are in memory, to where they belong. */
 static int copy_frames(struct journal *journal, struct journal_segment *from)
 {
-    struct move_job *move = &journal->move;
+    struct move_job *move = &journal->jobs->move;
     uint64_t begin = JOURNAL_SEGMENT_HEADER_BYTES, end = journal->offset;
     int rc = 0;
 
@@ -134,7 +134,7 @@ static int take_move(struct journal *journal)
     const struct journal_survey first = {
         .first = 1, .packed_end = 1, .cool_end = 1, .cold_end = 1
     };
-    struct move_job *move = &journal->move;
+    struct move_job *move = &journal->jobs->move;
     struct journal_segment *from = journal->active;
     int rc = copy_frames(journal, from);
 
@@ -155,7 +155,7 @@ static int take_move(struct journal *journal)
         journal->published = journal->synced;
         journal->write_target = journal_here(journal);
     }
-    journal_tender_init(&journal->tend.tender, journal->os, &journal->meta, &first);
+    journal_tender_init(&journal->jobs->tend.tender, journal->os, &journal->meta, &first);
     journal_tell_readers(journal, move->boot);
     journal_set_add(journal);
     journal_room_plan(journal);
@@ -166,7 +166,7 @@ static void move_done(struct io_job *job)
 {
     struct journal *journal = ((struct move_job *)job)->journal;
 
-    journal->move.is_running = false;
+    journal->jobs->move.is_running = false;
     if (job->rc == 0) job->rc = take_move(journal);
     journal->room_error = job->rc;
     if (job->rc == 0) {
@@ -177,10 +177,21 @@ static void move_done(struct io_job *job)
     journal_tell_progress(journal);
 }
 
+int journal_need_jobs(struct journal *journal)
+{
+    if (!journal->jobs) journal->jobs = calloc(1, sizeof(*journal->jobs));
+    return journal->jobs ? 0 : -ENOMEM;
+}
+
 void journal_move_to_file(struct journal *journal)
 {
-    if (!journal->is_in_memory || journal->move.is_running) return;
-    journal->move = (struct move_job){
+    if (!journal->is_in_memory) return;
+    if (journal_need_jobs(journal) < 0) {
+        journal->room_error = -ENOMEM;
+        return;
+    }
+    if (journal->jobs->move.is_running) return;
+    journal->jobs->move = (struct move_job){
         .journal = journal,
         .is_running = true,
         .path = journal->path,
@@ -189,9 +200,9 @@ void journal_move_to_file(struct journal *journal)
         .kind = journal->way == JOURNAL_MAPPED ? JOURNAL_ROOM_TOUCHED : JOURNAL_ROOM_RESERVED,
         .meta = { .fd = -1 },
     };
-    journal->move.job.run = run_move;
-    journal->move.job.done = move_done;
-    io_submit(journal->io, &journal->move.job);
+    journal->jobs->move.job.run = run_move;
+    journal->jobs->move.job.done = move_done;
+    io_submit(journal->io, &journal->jobs->move.job);
 }
 
 bool journal_is_in_memory(const struct journal *journal)

@@ -137,14 +137,14 @@ static void start_rest(struct journal *journal)
                                       .capacity = journal->active->capacity,
                                       .created_ms = journal->active->created_ms,
                                       .fd = -1 };
-    journal->rest = (struct rest_job){ .journal = journal,
-                                       .is_running = true,
-                                       .path = journal->path,
-                                       .segment = journal->active,
-                                       .next = journal->next,
-                                       .end = journal->offset,
-                                       .live = journal->meta.live,
-                                       .waiters = journal->meta.waiters };
+    journal->jobs->rest = (struct rest_job){ .journal = journal,
+                                             .is_running = true,
+                                             .path = journal->path,
+                                             .segment = journal->active,
+                                             .next = journal->next,
+                                             .end = journal->offset,
+                                             .live = journal->meta.live,
+                                             .waiters = journal->meta.waiters };
     journal->active = stub;
     journal->next = NULL;
     journal->room_end = 0;
@@ -153,9 +153,9 @@ static void start_rest(struct journal *journal)
     journal->meta.waiters = NULL;
     journal->is_resting = true;
     journal_set_take_out(journal);
-    journal->rest.job.run = run_rest;
-    journal->rest.job.done = rest_done;
-    io_submit(journal->io, &journal->rest.job);
+    journal->jobs->rest.job.run = run_rest;
+    journal->jobs->rest.job.done = rest_done;
+    io_submit(journal->io, &journal->jobs->rest.job);
 }
 
 void journal_rest_step(struct journal *journal)
@@ -166,7 +166,7 @@ void journal_rest_step(struct journal *journal)
         journal->wants_rest = false;
         return;
     }
-    if (journal->room.is_running || journal->step.is_running) return;
+    if (journal->jobs->room.is_running || journal->jobs->step.is_running) return;
     if (journal_here(journal) > journal->synced) {
         journal_sync(journal); /* which comes back here */
         return;
@@ -236,19 +236,19 @@ int journal_wake(struct journal *journal, uint64_t frame_bytes)
 {
     uint64_t end = journal->offset + frame_bytes + ROOM_TAIL_BYTES + AHEAD_BYTES_MIN;
 
-    if (!journal->rest.is_running && journal->room_error == 0) {
+    if (!journal->jobs->rest.is_running && journal->room_error == 0) {
         end -= end % JOURNAL_PAGE_BYTES;
-        journal->rest = (struct rest_job){ .journal = journal,
-                                           .is_running = true,
-                                           .path = journal->path,
-                                           .id = journal->meta.journal,
-                                           .number = journal->active->number,
-                                           .end = end,
-                                           .kind = journal->room_kind,
-                                           .meta_fd = journal->meta.fd };
-        journal->rest.job.run = run_wake;
-        journal->rest.job.done = wake_done;
-        io_submit(journal->io, &journal->rest.job);
+        journal->jobs->rest = (struct rest_job){ .journal = journal,
+                                                 .is_running = true,
+                                                 .path = journal->path,
+                                                 .id = journal->meta.journal,
+                                                 .number = journal->active->number,
+                                                 .end = end,
+                                                 .kind = journal->room_kind,
+                                                 .meta_fd = journal->meta.fd };
+        journal->jobs->rest.job.run = run_wake;
+        journal->jobs->rest.job.done = wake_done;
+        io_submit(journal->io, &journal->jobs->rest.job);
     }
     return journal_room_answer(journal);
 }

@@ -69,27 +69,27 @@ static void room_done(struct io_job *job)
 
 static void submit(struct journal *journal)
 {
-    journal->room.journal = journal;
-    journal->room.path = journal->path;
-    journal->room.kind = journal->room_kind;
-    journal->room.is_running = true;
-    journal->room.job.run = run_room;
-    journal->room.job.done = room_done;
-    io_submit(journal->io, &journal->room.job);
+    journal->jobs->room.journal = journal;
+    journal->jobs->room.path = journal->path;
+    journal->jobs->room.kind = journal->room_kind;
+    journal->jobs->room.is_running = true;
+    journal->jobs->room.job.run = run_room;
+    journal->jobs->room.job.done = room_done;
+    io_submit(journal->io, &journal->jobs->room.job);
 }
 
 void journal_room_ask(struct journal *journal, struct journal_segment *segment, uint64_t end)
 {
-    if (journal->room.is_running) return;
+    if (journal->jobs->room.is_running) return;
     end = page_ceiling(end);
-    journal->room.segment = segment;
-    journal->room.end = end < segment->capacity ? end : segment->capacity;
+    journal->jobs->room.segment = segment;
+    journal->jobs->room.end = end < segment->capacity ? end : segment->capacity;
     /* A sync of much holds reserving up (the file system's own journal), but not touching. So a
      * journal that is large already reserves some windows at once. */
     end +=
         ahead_bytes(journal) < JOURNAL_AHEAD_BYTES_MAX ? 0 : 4 * (uint64_t)JOURNAL_AHEAD_BYTES_MAX;
-    journal->room.reserve_end = end < segment->capacity ? end : segment->capacity;
-    journal->room.header = (struct journal_segment_header){ 0 };
+    journal->jobs->room.reserve_end = end < segment->capacity ? end : segment->capacity;
+    journal->jobs->room.header = (struct journal_segment_header){ 0 };
     submit(journal);
 }
 
@@ -99,14 +99,14 @@ void journal_room_ask_segment(struct journal *journal, uint64_t frame_bytes)
     uint64_t capacity = journal->meta.settings.roll_bytes;
     uint64_t room = need + ahead_bytes(journal);
 
-    if (journal->room.is_running) return;
-    journal->room.unwanted = journal->next; /* too small: its file is made anew */
+    if (journal->jobs->room.is_running) return;
+    journal->jobs->room.unwanted = journal->next; /* too small: its file is made anew */
     journal->next = NULL;
     if (need > capacity)
         capacity = page_ceiling(need); /* one frame, and larger than a segment is */
-    journal->room.segment = NULL;
-    journal->room.end = room < capacity ? room : capacity;
-    journal->room.header =
+    journal->jobs->room.segment = NULL;
+    journal->jobs->room.end = room < capacity ? room : capacity;
+    journal->jobs->room.header =
         (struct journal_segment_header){ .journal = journal->meta.journal,
                                          .number = journal->active->number + 1,
                                          .created_ms = (uint64_t)clock_realtime_ms(),
@@ -126,7 +126,7 @@ void journal_room_plan(struct journal *journal)
         journal->ask_at = journal->room_end;
         return;
     }
-    if (journal->room.is_running || journal->error) {
+    if (journal->jobs->room.is_running || journal->error) {
         journal->ask_at = journal->room_end;
         return;
     }

@@ -96,7 +96,7 @@ static void take_buffers(struct journal *journal, struct journal_segment *segmen
 
     for (struct journal_buffer *b = first; b && b->segment == segment; b = b->next)
         last = b;
-    journal->step.buffers = last ? first : NULL;
+    journal->jobs->step.buffers = last ? first : NULL;
     if (!last) return;
     journal->buffer_head = last->next;
     if (!last->next) journal->buffer_last = NULL;
@@ -105,9 +105,9 @@ static void take_buffers(struct journal *journal, struct journal_segment *segmen
 
 static void free_buffers(struct journal *journal)
 {
-    while (journal->step.buffers) {
-        struct journal_buffer *buffer = journal->step.buffers;
-        journal->step.buffers = buffer->next;
+    while (journal->jobs->step.buffers) {
+        struct journal_buffer *buffer = journal->jobs->step.buffers;
+        journal->jobs->step.buffers = buffer->next;
         journal->buffered_bytes -= buffer->size;
         if (!journal->buffer_spare && buffer->capacity == BUFFER_BYTES) {
             journal->buffer_spare = buffer;
@@ -119,15 +119,15 @@ static void free_buffers(struct journal *journal)
 
 static void put_buffers_back(struct journal *journal)
 {
-    struct journal_buffer *last = journal->step.buffers;
+    struct journal_buffer *last = journal->jobs->step.buffers;
 
     if (!last) return;
     while (last->next)
         last = last->next;
     last->next = journal->buffer_head;
     if (!journal->buffer_head) journal->buffer_last = last;
-    journal->buffer_head = journal->step.buffers;
-    journal->step.buffers = NULL;
+    journal->buffer_head = journal->jobs->step.buffers;
+    journal->jobs->step.buffers = NULL;
 }
 
 static void close_retired(struct journal *journal)
@@ -140,12 +140,12 @@ static void close_retired(struct journal *journal)
     journal_index_finish(&retired->index);
     free(retired);
     /* The mirror was of that segment's. */
-    journal_index_clear(&journal->step.index);
+    journal_index_clear(&journal->jobs->step.index);
 }
 
 static void take_result(struct journal *journal)
 {
-    const struct step_job *step = &journal->step;
+    const struct step_job *step = &journal->jobs->step;
 
     if (step->reached > journal->written) journal->written = step->reached;
     if (journal->publish == JOURNAL_PUBLISH_WRITTEN && journal->way == JOURNAL_BUFFERED) {
@@ -165,7 +165,7 @@ static void take_result(struct journal *journal)
 
 static void take_failure(struct journal *journal)
 {
-    const struct step_job *step = &journal->step;
+    const struct step_job *step = &journal->jobs->step;
     bool is_full = !step->is_written && (step->job.rc == -ENOSPC || step->job.rc == -EDQUOT);
 
     put_buffers_back(journal);
@@ -196,7 +196,7 @@ static void step_done(struct io_job *job)
 
 static void submit(struct journal *journal)
 {
-    struct step_job *step = &journal->step;
+    struct step_job *step = &journal->jobs->step;
 
     step->journal = journal;
     step->path = journal->path;
@@ -210,11 +210,12 @@ static void submit(struct journal *journal)
 static void start_sync(struct journal *journal)
 {
     struct journal_retired *retired = journal->retired_head;
-    struct step_job *step = &journal->step;
+    struct step_job *step = &journal->jobs->step;
 
     step->segment = oldest_segment(journal);
     /* Making room changes what cutting changes. */
-    if (retired && journal->room.is_running && journal->room.segment == step->segment) return;
+    if (retired && journal->jobs->room.is_running && journal->jobs->room.segment == step->segment)
+        return;
     take_buffers(journal, step->segment);
     step->is_sync = true;
     step->is_retiring = retired != NULL;
@@ -230,7 +231,7 @@ static void start_sync(struct journal *journal)
 
 static void start_write(struct journal *journal)
 {
-    struct step_job *step = &journal->step;
+    struct step_job *step = &journal->jobs->step;
     const struct journal_buffer *last;
 
     step->segment = journal->buffer_head->segment;
@@ -245,11 +246,12 @@ static void start_write(struct journal *journal)
 
 void journal_step(struct journal *journal)
 {
-    if (journal->step.is_running || journal->error) return;
+    if (journal->error) return;
     if (journal->is_in_memory) {
         if (journal->sync_target > journal->synced) journal_move_to_file(journal);
         return;
     }
+    if (journal->jobs->step.is_running) return;
     if (journal->sync_target > journal->synced) {
         start_sync(journal);
     } else if (journal->write_target > journal->written && journal->buffer_head) {

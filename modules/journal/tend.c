@@ -34,7 +34,7 @@ static void tend_done(struct io_job *job)
 
 static void submit(struct journal *journal)
 {
-    struct tend_job *tend = &journal->tend;
+    struct tend_job *tend = &journal->jobs->tend;
 
     tend->journal = journal;
     tend->is_running = true;
@@ -56,10 +56,12 @@ static bool is_due(struct tend_job *tend, uint64_t end)
 
 void journal_tend_step(struct journal *journal)
 {
-    struct tend_job *tend = &journal->tend;
+    struct tend_job *tend;
 
-    if (journal->is_in_memory || tend->is_running || tend->is_stopped) return;
-    if (journal->trim.is_running) return;
+    if (journal->is_in_memory) return;
+    tend = &journal->jobs->tend;
+    if (tend->is_running || tend->is_stopped) return;
+    if (journal->jobs->trim.is_running) return;
     if (!tend->has_more) {
         if (!is_due(tend, journal_segment_of(journal->synced))) return;
         tend->has_more = true;
@@ -71,7 +73,8 @@ void journal_tend_step(struct journal *journal)
 
 void journal_tend(struct journal *journal, uint64_t now_ms)
 {
-    if (now_ms > journal->tend.asked_ms) journal->tend.asked_ms = now_ms;
+    if (journal->is_in_memory) return;
+    if (now_ms > journal->jobs->tend.asked_ms) journal->jobs->tend.asked_ms = now_ms;
     journal_tend_step(journal);
 }
 
@@ -83,10 +86,10 @@ int journal_tend_open(struct journal *journal, bool verifies_all)
     rc = journal_places_clean(journal->os, &journal->meta.places);
     if (rc == 0) rc = journal_places_survey(journal->os, &journal->meta.places, &survey);
     if (rc < 0) return rc;
-    journal_tender_init(&journal->tend.tender, journal->os, &journal->meta, &survey);
+    journal_tender_init(&journal->jobs->tend.tender, journal->os, &journal->meta, &survey);
     /* What is older has been looked at before, and looking takes a read a segment. */
     if (!verifies_all && survey.last > survey.first + REINDEXED_SEGMENTS) {
-        journal->tend.tender.indexed_end = survey.last - REINDEXED_SEGMENTS;
+        journal->jobs->tend.tender.indexed_end = survey.last - REINDEXED_SEGMENTS;
     }
     return 0;
 }
