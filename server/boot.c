@@ -354,10 +354,11 @@ static void say_what_holds(const struct server *server)
     log_write(server->log, LOG_NOTICE, "Sluice %s (as Redis %s), pid %ld, data directory %s",
               SLUICE_VERSION, REDIS_VERSION, (long)getpid(), server->config->dir);
     boot_config_say_limits(server);
-    if (!server->oplog)
-        log_write(server->log, LOG_WARNING,
-                  "Data does not survive the end of this process: appendonly is no. The spill "
-                  "files in the data directory are no backup.");
+    if (!server->config->appendonly)
+        log_write(
+            server->log, LOG_WARNING,
+            "Data does not survive the end of this process, but what was saved (SAVE, BGSAVE, "
+            "save): appendonly is no. The spill files in the data directory are no backup.");
     if (!server->loading && !server->import_path)
         log_write(server->log, LOG_NOTICE, "Ready to accept connections");
 }

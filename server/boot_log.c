@@ -102,16 +102,27 @@ static int open_log(struct server *server, struct os *os, const char *path)
     return 0;
 }
 
+static int see_entry(void *context, const char *name)
+{
+    (void)context;
+    (void)name;
+    return 0;
+}
+
+/* What was answered while there was a log is not forgotten because appendonly is no by now: it is
+ * replayed once more, and then the log is let go (loading.c). */
+static bool has_log(const struct server *server, struct os *os, const char *path)
+{
+    return server->config->appendonly || os->list(os, path, see_entry, NULL) != -ENOENT;
+}
+
 int boot_log_open(struct server *server, struct os *os)
 {
-    char *path;
-    int rc = 0;
+    char *path = log_path(server->config->dir);
+    int rc = path ? 0 : -ENOMEM;
 
-    if (server->config->appendonly) {
-        path = log_path(server->config->dir);
-        rc = path ? open_log(server, os, path) : -ENOMEM;
-        free(path);
-    }
+    if (rc == 0 && has_log(server, os, path)) rc = open_log(server, os, path);
+    free(path);
     if (rc == 0 && (server->oplog || server->checkpointing->load)) rc = loading_begin(server);
     return rc;
 }

@@ -415,6 +415,42 @@ START_TEST(the_save_rule_saves)
 }
 END_TEST
 
+static void restart_with(const char *const *arguments)
+{
+    server_kill(&server);
+    wire_close(wire);
+    server.options.own_arguments = arguments;
+    server_restart(&server);
+    wire = wire_open(&server);
+}
+
+/* From yes to no and back: nothing is forgotten, nothing is done twice. */
+START_TEST(the_log_may_be_switched_off_and_on_again)
+{
+    start(with_log);
+    push_many(0, 0, 100);
+    expect_ok(wire, "SAVE");
+    push_many(0, 100, 100);
+    restart_with(without_log);
+    expect_integer(wire, 200, "LLEN list:0");
+    ck_assert_int_eq(info_number(wire, "aof_enabled"), 0);
+    push_many(0, 200, 100);
+    expect_ok(wire, "SAVE");
+    push_many(0, 300, 100); /* neither saved nor logged */
+    restart_with(without_log);
+    expect_integer(wire, 300, "LLEN list:0");
+    expect_ok(wire, "DEBUG RELOAD");
+    restart_with(with_log);
+    expect_integer(wire, 300, "LLEN list:0");
+    push_many(0, 300, 100);
+    restart_with(with_log);
+    for (unsigned i = 0; i < 400; i++)
+        expect_string(wire, element_of(i), "LPOP list:0");
+    expect_integer(wire, 0, "EXISTS list:0");
+    stop();
+}
+END_TEST
+
 static void wait_for_end(void)
 {
     int status;
@@ -479,6 +515,7 @@ int main(void)
     tcase_add_test(others, a_damaged_checkpoint_is_refused_by_name_and_place);
     tcase_add_test(others, the_log_is_shortened_by_itself);
     tcase_add_test(others, the_save_rule_saves);
+    tcase_add_test(others, the_log_may_be_switched_off_and_on_again);
     tcase_add_test(others, the_end_of_the_process_saves_when_it_is_to);
     return suite_run(suite);
 }

@@ -32,8 +32,10 @@ enum {
 };
 
 static const char *arguments[] = {
-    "--appendonly",      "yes",   "--appendfsync",      "always", "--maxmemory", "64mb",
-    "--list-memory-max", "256kb", "--list-chunk-bytes", "512",    NULL
+    "--appendonly", "yes", "--appendfsync", "always", "--maxmemory", "64mb", "--list-memory-max",
+    "256kb", "--list-chunk-bytes", "512",
+    /* Checkpoints as often as a rule may ask for them: kills come amid these, too. */
+    "--auto-aof-rewrite-min-size", "1", "--auto-aof-rewrite-percentage", "1", NULL
 };
 enum { MODE_ARGUMENT = 3 };
 static const char *const modes[] = { "always", "everysec", "no" };

@@ -35,15 +35,16 @@ static uint64_t log_position(void *context)
 {
     const struct server *server = context;
 
-    return oplog_position(server->oplog);
+    return server->oplog ? oplog_position(server->oplog) : server->checkpointing->log_end;
 }
 
 static int log_sync(void *context, uint64_t position)
 {
     struct server *server = context;
-    int rc = oplog_error(server->oplog);
+    int rc = server->oplog ? oplog_error(server->oplog) : 0;
 
     if (rc < 0) return rc;
+    if (!server->oplog) return 1;
     if (oplog_synced_position(server->oplog) >= position) return 1;
     oplog_start_sync(server->oplog);
     return 0;
@@ -53,7 +54,7 @@ static void log_trim(void *context, uint64_t position)
 {
     const struct server *server = context;
 
-    oplog_trim(server->oplog, position);
+    if (server->oplog) oplog_trim(server->oplog, position);
 }
 
 static uint64_t log_distance(void *context, uint64_t position)
@@ -61,13 +62,13 @@ static uint64_t log_distance(void *context, uint64_t position)
     const struct server *server = context;
     struct oplog_info info;
 
+    if (!server->oplog) return 0;
     oplog_get_info(server->oplog, &info);
     return position ? oplog_distance(server->oplog, position, info.appended) : info.bytes;
 }
 
 struct checkpoint_log checkpointing_log(struct server *server)
 {
-    if (!server->oplog) return (struct checkpoint_log){ 0 };
     return (struct checkpoint_log){ .position = log_position,
                                     .sync = log_sync,
                                     .trim = log_trim,

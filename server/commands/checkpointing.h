@@ -17,6 +17,7 @@ struct checkpointing {
     struct checkpoint *checkpoint;
     struct checkpoint_load *load; /* what the start goes on from, until that is done; or NULL */
     uint64_t loaded_key_count;
+    uint64_t log_end; /* of a log that is not written any more; 0: there was none */
     /* Closes the store and opens it as load says, or makes it anew; keys are gone. For DEBUG. */
     int (*reopen_store)(struct server *server);
     bool must_keep_store;       /* a checkpoint on the disk refers to the store's file, or may */
@@ -36,7 +37,7 @@ bool checkpointing_turn(struct server *server);
 bool checkpointing_waits_for_claims(const struct server *server);
 /* A few times a second: asks for one when a rule says so. */
 void checkpointing_look(struct server *server);
-/* What the log is to a checkpoint; all NULL when there is none. */
+/* What the log is to a checkpoint. */
 struct checkpoint_log checkpointing_log(struct server *server);
 /* In a fiber: asks for one of that kind and suspends it until that has ended. 0, -ECANCELED: the
  * client has gone, or why it failed (checkpoint_get_info says at which step). */

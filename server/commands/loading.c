@@ -17,6 +17,7 @@
 #include "server/commands/replay_pops.h"
 #include "server/commands/server.h"
 #include "server/commands/table.h"
+#include "server/config/config.h"
 #include "server/durability/checkpoint_load.h"
 #include "server/durability/oplog.h"
 #include "server/durability/replay.h"
@@ -225,6 +226,20 @@ static void tell_of_failure(const struct loading *loading)
                                  : replay_error(loading->replay));
 }
 
+/* appendonly is no, but there was a log: it ends here. A checkpoint made from now on goes on from
+ * its end, so that nothing of it is done twice, should it be written again some day. */
+static void let_go_of_log(struct server *server)
+{
+    int rc;
+
+    server->checkpointing->log_end = oplog_position(server->oplog);
+    rc = oplog_close(server->oplog);
+    server->oplog = NULL;
+    log_write(server->log, LOG_NOTICE,
+              "The operation log was read, and is not written any more: appendonly is no%s%s",
+              rc < 0 ? ". It could not be closed in order: " : "", rc < 0 ? strerror(-rc) : "");
+}
+
 static void end(struct server *server, int rc)
 {
     struct loading *loading = server->loading;
@@ -243,8 +258,9 @@ static void end(struct server *server, int rc)
         loop_stop(server->loop);
         return;
     }
-    server->effects->oplog = server->oplog;
     if (server->oplog && position > 0) oplog_trim(server->oplog, position);
+    if (server->oplog && !server->config->appendonly) let_go_of_log(server);
+    server->effects->oplog = server->oplog;
 }
 
 /* The checkpoint is loaded; the log goes on from it. */
