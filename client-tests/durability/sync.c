@@ -142,6 +142,85 @@ START_TEST(one_sync_serves_many_clients)
 }
 END_TEST
 
+/* ---- WAITAOF ----------------------------------------------------------------------------------
+ */
+
+static const char there[] = "1) (integer) 1\n2) (integer) 0";
+
+START_TEST(waitaof_tells_that_writes_are_on_the_device)
+{
+    static const char *const modes[] = { "always", "everysec", "no" };
+
+    start(modes[_i]);
+    expect_text(wire, there, "WAITAOF 1 0 0"); /* who wrote nothing waits for nothing */
+    for (unsigned i = 0; i < 3; i++) {
+        expect_ok(wire, "SET k %u", i);
+        expect_text(wire, there, "WAITAOF 1 0 0");
+        expect_text(wire, there, "WAITAOF 0 0 0");
+    }
+    ck_assert_int_eq(info_number(wire, "log_unsynced_bytes"), 0);
+    expect_ok(wire, "MULTI");
+    expect_text(wire, "QUEUED", "SET k 4");
+    expect_text(wire, "QUEUED", "WAITAOF 1 1 0"); /* does not block there */
+    wire_command(wire, "EXEC");
+    wire_skip(wire, 1);
+    wire_close(wire);
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(waitaof_ends_with_its_time_or_when_it_is_unblocked)
+{
+    struct wire *other;
+    long long id;
+
+    start("always");
+    other = wire_open(&server);
+    id = ask_integer(wire, "CLIENT ID");
+    expect_ok(wire, "SET k 1");
+    expect_text(wire, there, "WAITAOF 1 1 10"); /* there are no replicas */
+    wire_command(wire, "WAITAOF 1 1 0");
+    info_wait(other, "blocked_clients", 1);
+    expect_integer(other, 1, "CLIENT UNBLOCK %lld", id);
+    expect_text(wire, there, "");
+    wire_command(wire, "WAITAOF 1 1 0");
+    info_wait(other, "blocked_clients", 1);
+    expect_integer(other, 1, "CLIENT UNBLOCK %lld ERROR", id);
+    expect_error(wire, "UNBLOCKED", "");
+    wire_command(wire, "WAITAOF 1 1 0");
+    info_wait(other, "blocked_clients", 1);
+    wire_close(wire);
+    info_wait(other, "blocked_clients", 0);
+    wire_close(other);
+    server_stop(&server);
+}
+END_TEST
+
+START_TEST(waitaof_refuses_what_makes_no_sense)
+{
+    static const char *const lines[] = {
+        "WAITAOF 2 0 0",
+        "(error) ERR value is out of range…",
+        "WAITAOF x 0 0",
+        "(error) ERR value is not an integer or out of range",
+        "WAITAOF 0 -1 0",
+        "(error) ERR value is out of range, must be positive",
+        "WAITAOF 0 0 x",
+        "(error) ERR timeout is not an integer or out of range",
+        "WAITAOF 0 0 -1",
+        "(error) ERR timeout is negative",
+        "WAITAOF 0 0",
+        "(error) ERR wrong number of arguments for 'waitaof' command",
+        NULL,
+    };
+
+    start("everysec");
+    expect_lines(wire, lines);
+    wire_close(wire);
+    server_stop(&server);
+}
+END_TEST
+
 /* ---- failing ----------------------------------------------------------------------------------
  */
 
@@ -253,6 +332,9 @@ int main(void)
     tcase_add_test(cases, no_answer_leaves_before_its_sync);
     tcase_add_test(cases, a_reader_waits_for_what_it_sees);
     tcase_add_test(cases, one_sync_serves_many_clients);
+    tcase_add_loop_test(cases, waitaof_tells_that_writes_are_on_the_device, 0, 3);
+    tcase_add_test(cases, waitaof_ends_with_its_time_or_when_it_is_unblocked);
+    tcase_add_test(cases, waitaof_refuses_what_makes_no_sense);
     tcase_add_test(cases, who_waits_for_a_sync_that_fails_is_not_answered);
     tcase_add_test(cases, a_failed_sync_each_second_stops_writes);
     tcase_add_test(cases, the_mode_may_change_at_any_time);

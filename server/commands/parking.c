@@ -22,20 +22,25 @@ enum { PARKED_SHARE = 4 };
 
 /* ---- parking and letting go ---------------------------------------------------------------- */
 
+static bool waits_for_room(enum parked_state state)
+{
+    return state == PARKED_THROTTLED || state == PARKED_LOGGING;
+}
+
 void parking_enqueue(struct parking *parking, struct parked_call *parked, enum parked_state state)
 {
     parked->state = state;
     list_push_back(&parking->queues[state], &parked->link);
     parking->counts[state]++;
     /* Producers are slowed down by not reading further ones. */
-    if (state == PARKED_THROTTLED) net_hold_input(parking->server->net, (int64_t)parked->bytes);
+    if (waits_for_room(state)) net_hold_input(parking->server->net, (int64_t)parked->bytes);
 }
 
 void parking_dequeue(struct parking *parking, struct parked_call *parked)
 {
     list_remove(&parked->link);
     parking->counts[parked->state]--;
-    if (parked->state == PARKED_THROTTLED)
+    if (waits_for_room(parked->state))
         net_hold_input(parking->server->net, -(int64_t)parked->bytes);
     parked->state = PARKED_IDLE;
 }

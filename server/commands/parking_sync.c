@@ -5,7 +5,9 @@
 
 #include "server/commands/dispatch.h"
 #include "server/commands/server.h"
+#include "server/commands/session.h"
 #include "server/commands/waitaof.h"
+#include "server/net/client.h"
 #include "server/net/loop.h"
 
 int parking_wait_for_sync(struct call *call, int64_t deadline_us)
@@ -17,13 +19,23 @@ int parking_wait_for_sync(struct call *call, int64_t deadline_us)
     if (!parked) return -ENOMEM;
     parked->deadline_us = deadline_us;
     parked->call.was_counted = true;
+    /* It may wait for ever: the end of its input is its end, as of those who wait for keys. */
+    client_set_idle_exempt(call->session->client, true);
     parking_enqueue(call->server->parking, parked, PARKED_SYNCING);
     return CALL_BLOCKED;
 }
 
+static void leave(struct parked_call *parked)
+{
+    struct session *session = parked->call.session;
+
+    parking_dequeue(parked->call.server->parking, parked);
+    if (session) client_set_idle_exempt(session->client, session->is_monitor);
+}
+
 static void end(struct parked_call *parked)
 {
-    parking_dequeue(parked->call.server->parking, parked);
+    leave(parked);
     waitaof_answer(&parked->call);
     parking_finish(parked);
 }
@@ -65,7 +77,7 @@ void parking_end_sync_wait(struct parked_call *parked, bool with_error)
         end(parked);
         return;
     }
-    parking_dequeue(parked->call.server->parking, parked);
+    leave(parked);
     (void)call_error(&parked->call, "UNBLOCKED client unblocked via CLIENT UNBLOCK");
     dispatch_count_error(&parked->call);
     parking_finish(parked);
