@@ -89,8 +89,8 @@ static void finish_repair(struct io_job *job)
 static void forget(struct spill_file *file, struct written *entry)
 {
     if (entry->is_kept) spill_space_repaired(file->space, blocks_of(&entry->ref));
-    entry->ref.generation = 0;
     entry->is_kept = false;
+    written_drop(&file->written, entry);
 }
 
 /* Whether some extent may be there: of shared blocks it cannot be told which. */
@@ -159,7 +159,7 @@ static void drop_superseded(struct spill_file *file, size_t begin, size_t end)
         if (entry->ref.generation == 0) continue;
         if (!spill_file_may_hold(file, &entry->ref) || is_being_written_over(file, entry) ||
             spill_space_is_suspect(file->space, blocks_of(&entry->ref)))
-            entry->ref.generation = 0;
+            written_drop(&file->written, entry);
     }
 }
 
@@ -183,7 +183,7 @@ static void suspect_all(struct spill_file *file)
             entry->is_kept = true;
         }
     }
-    log->suspect_count = log->syncing_end = log->count;
+    written_suspect_all(log);
 }
 
 /* All up to syncing_end is on the device. */
@@ -193,10 +193,7 @@ static void forget_synced(struct spill_file *file)
 
     for (size_t i = 0; i < log->suspect_count; i++)
         forget(file, &log->entries[i]);
-    log->count -= log->syncing_end;
-    if (log->count > 0)
-        memmove(log->entries, log->entries + log->syncing_end, log->count * sizeof(*log->entries));
-    log->suspect_count = log->syncing_end = 0;
+    written_remove_synced(log);
 }
 
 static void start(struct file_sync *sync);
@@ -292,10 +289,10 @@ void file_sync_tick(struct spill_file *file)
 
 uint64_t spill_file_unsynced_bytes(const struct spill_file *file)
 {
-    return written_bytes(&file->written, file->written.suspect_count, file->written.count);
+    return file->written.bytes - file->written.suspect_bytes;
 }
 
 uint64_t spill_file_suspect_bytes(const struct spill_file *file)
 {
-    return written_bytes(&file->written, 0, file->written.suspect_count);
+    return file->written.suspect_bytes;
 }

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "modules/spill/format.h"
 
@@ -42,16 +43,36 @@ void written_add(struct written_log *log, const struct spill_ref *ref, uint64_t 
 {
     assert(log->expected > 0 && log->count < log->capacity);
     log->expected--;
-    log->entries[log->count++] = (struct written){ .ref = *ref, .number = number };
+    log->entries[log->count] = (struct written){ .ref = *ref, .number = number };
+    log->bytes += spill_extent_bytes(log->entries[log->count++].ref.size_bytes);
 }
 
-uint64_t written_bytes(const struct written_log *log, size_t begin, size_t end)
+static uint64_t bytes_of(const struct written *entry)
 {
-    uint64_t bytes = 0;
+    return spill_extent_bytes(entry->ref.size_bytes);
+}
 
-    for (size_t i = begin; i < end; i++) {
-        if (log->entries[i].ref.generation != 0)
-            bytes += spill_extent_bytes(log->entries[i].ref.size_bytes);
-    }
-    return bytes;
+void written_drop(struct written_log *log, struct written *entry)
+{
+    if (entry->ref.generation == 0) return;
+    log->bytes -= bytes_of(entry);
+    if (entry < log->entries + log->suspect_count) log->suspect_bytes -= bytes_of(entry);
+    entry->ref.generation = 0;
+}
+
+void written_suspect_all(struct written_log *log)
+{
+    log->suspect_count = log->syncing_end = log->count;
+    log->suspect_bytes = log->bytes;
+}
+
+void written_remove_synced(struct written_log *log)
+{
+    for (size_t i = 0; i < log->syncing_end; i++)
+        written_drop(log, &log->entries[i]);
+    assert(log->suspect_bytes == 0);
+    log->count -= log->syncing_end;
+    if (log->count > 0)
+        memmove(log->entries, log->entries + log->syncing_end, log->count * sizeof(*log->entries));
+    log->suspect_count = log->syncing_end = 0;
 }

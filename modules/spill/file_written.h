@@ -24,6 +24,7 @@ struct written_log {
     size_t count, capacity;
     size_t suspect_count, syncing_end; /* suspect_count <= syncing_end <= count */
     size_t expected;                   /* extents whose write is under way */
+    uint64_t bytes, suspect_bytes;     /* on disk, of all that matter; of the suspect */
 };
 
 void written_finish(struct written_log *log);
@@ -33,6 +34,10 @@ int written_expect(struct written_log *log, size_t count);
 void written_give_up(struct written_log *log, size_t count);
 void written_add(struct written_log *log, const struct spill_ref *ref, uint64_t number);
 
-/* What entries [begin, end) take on disk. */
-uint64_t written_bytes(const struct written_log *log, size_t begin, size_t end);
+/* An entry does not matter any more. */
+void written_drop(struct written_log *log, struct written *entry);
+/* All are suspect now. */
+void written_suspect_all(struct written_log *log);
+/* Those before syncing_end, none of which matters any more, go. */
+void written_remove_synced(struct written_log *log);
 #endif
