@@ -264,6 +264,7 @@ static int recorded_fsync_directory(struct os *os, const char *path)
     }
     begin_sync(os, stat(path, &status) < 0 ? RECORD_NO_FILE : record_find(record, &status), &sync);
     leave(record);
+    delay(&sync);
     return end_sync(&sync, record->below->fsync_directory(record->below, path));
 }
 
