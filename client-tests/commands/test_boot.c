@@ -234,17 +234,19 @@ END_TEST
 START_TEST(each_limit_is_logged_with_its_origin)
 {
     static const char *const given[] = { "--maxmemory",  "64mb", "--maxdisk", "1gb",
-                                         "--appendonly", "no",   NULL };
-    struct server_options options = { .own_arguments = given };
+                                         "--appendonly", "yes",  NULL };
+    static const char *const not_kept[] = { "--appendonly", "no", NULL };
+    struct server_options options = { .own_arguments = not_kept };
 
-    server_start(&server, NULL);
+    server_start(&server, &options);
     server_wait_log(&server, "a quarter of the machine's or the cgroup's memory");
     server_wait_log(&server, "four fifths of what is free in the data directory");
     server_wait_log(&server, "KiB, from maxmemory");
-    ck_assert(!server_log_has(&server, "Data does not survive the end of this process"));
-    server_stop(&server);
-    server_start(&server, &options);
     server_wait_log(&server, "Data does not survive the end of this process");
+    server_stop(&server);
+    options.own_arguments = given;
+    server_start(&server, &options);
+    ck_assert(!server_log_has(&server, "Data does not survive the end of this process"));
     server_wait_log(&server, "maxmemory 64 MiB, as configured");
     server_wait_log(&server, "maxdisk 1024 MiB, as configured");
     server_wait_log(&server, "net-buffer-memory 4096 KiB, from maxmemory");
