@@ -393,7 +393,7 @@ int main(void)
 {
     Suite *suite = suite_create("journal: loss of power");
     TCase *cases = tcase_create("all");
-    int scripts = soak_is_full() ? 10 : 1;
+    int scripts = soak_is_full() ? 4 : 1;
 
     tcase_set_timeout(cases, 300);
     tcase_add_checked_fixture(cases, setup_power, teardown_power);

@@ -196,7 +196,7 @@ int main(void)
     tcase_set_timeout(cases, 300);
     tcase_add_checked_fixture(cases, setup_power, teardown_power);
     tcase_add_loop_test(cases, whatever_the_disk_holds_what_was_synced_is_there_and_it_goes_on, 0,
-                        soak_is_full() ? 10 : 2);
+                        soak_is_full() ? 4 : 2);
     tcase_add_loop_test(cases, a_planted_bug_is_found, RECORD_DIRECTORY_SYNCS_LEFT_OUT,
                         RECORD_SYNCS_LATE + 1);
     suite_add_tcase(suite, cases);
