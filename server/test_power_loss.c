@@ -203,7 +203,7 @@ static void live_and_die(const char *fsync, unsigned until)
 static void record_a_server(const char *fsync)
 {
     fixture.fsync = fsync;
-    record_set_sync_delay(fixture.record, 300);
+    record_set_sync_delay(fixture.record, 1000);
     for (unsigned life = 1; life <= LIVES; life++) {
         if (life > 1) ck_assert_int_eq(record_resume(fixture.record, fixture.data), 0);
         live_and_die(fsync, COMMANDS * life / LIVES);
