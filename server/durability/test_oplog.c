@@ -249,6 +249,22 @@ START_TEST(without_syncs_nobody_waits)
 }
 END_TEST
 
+/* What was appended while the sync ran that somebody hurried for. */
+START_TEST(who_hurries_while_a_sync_runs_is_served_by_the_next)
+{
+    open_log(OPLOG_FSYNC_NO);
+    append();
+    (void)commit();
+    oplog_hurry(fixture.oplog);
+    append();
+    (void)commit();
+    oplog_hurry(fixture.oplog);
+    settle();
+    ck_assert_uint_eq(oplog_synced_position(fixture.oplog), oplog_position(fixture.oplog));
+    ck_assert_uint_eq(oplog_synced_frame_number(fixture.oplog), oplog_frame_number(fixture.oplog));
+}
+END_TEST
+
 START_TEST(the_mode_changes_while_answers_wait)
 {
     uint64_t ticket;
@@ -396,6 +412,7 @@ int main(void)
     tcase_add_test(cases, each_second_is_synced_once);
     tcase_add_test(cases, a_sync_that_takes_long_makes_writes_wait);
     tcase_add_test(cases, without_syncs_nobody_waits);
+    tcase_add_test(cases, who_hurries_while_a_sync_runs_is_served_by_the_next);
     tcase_add_test(cases, the_mode_changes_while_answers_wait);
     tcase_add_test(cases, without_a_mapping_answers_wait_for_the_write);
     tcase_add_test(cases, what_was_appended_is_replayed_in_order);

@@ -109,6 +109,34 @@ START_TEST(what_has_happened_is_kept_until_there_is_room)
 }
 END_TEST
 
+/* What comes behind it would find room, and is kept all the same. */
+START_TEST(what_is_kept_stays_in_its_place)
+{
+    struct log_frame frame = { 0 };
+
+    open_log(OPLOG_FSYNC_EVERYSEC);
+    for (; fixture.next < 5000; fixture.next++) {
+        char digits[32];
+        struct slice arguments[2] = { SLICE_LITERAL("SET") };
+
+        (void)snprintf(digits, sizeof(digits), "%llu", (unsigned long long)fixture.next);
+        arguments[1] = slice_of_string(digits);
+        ck_assert_int_eq(log_frame_add(&frame, (unsigned)(fixture.next % 3), arguments, 2), 0);
+    }
+    ck_assert_int_eq(oplog_append_frame(fixture.oplog, (int64_t)(fixture.now_us / 1000), &frame),
+                     0);
+    ck_assert_uint_eq(info_now().kept_bytes, frame.size);
+    append();
+    (void)commit();
+    ck_assert_uint_gt(info_now().kept_bytes, frame.size);
+    log_frame_finish(&frame);
+    for (int i = 0; i < 100 && info_now().kept_bytes > 0; i++)
+        turn();
+    reopen(OPLOG_FSYNC_EVERYSEC);
+    expect_replay(0, 0, 5001);
+}
+END_TEST
+
 START_TEST(what_is_kept_goes_to_the_disk_before_the_log_is_closed)
 {
     open_log(OPLOG_FSYNC_ALWAYS);
@@ -220,6 +248,7 @@ int main(void)
     tcase_add_test(cases, what_adds_is_refused_and_what_removes_goes_on);
     tcase_add_test(cases, adding_goes_on_when_there_is_room_again);
     tcase_add_test(cases, what_has_happened_is_kept_until_there_is_room);
+    tcase_add_test(cases, what_is_kept_stays_in_its_place);
     tcase_add_test(cases, what_is_kept_goes_to_the_disk_before_the_log_is_closed);
     tcase_add_test(cases, a_full_disk_at_the_start_is_no_end);
     tcase_add_test(cases, a_log_on_a_full_disk_is_opened_with_the_help_of_the_reserve);
