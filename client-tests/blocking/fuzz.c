@@ -284,8 +284,7 @@ static void hold_much(struct fuzz *fuzz, int client)
     fuzz->clients[client].is_pop = add_blocking(fuzz, &packet);
     fuzz->clients[client].waits = true;
     text_format(&packet, "*2\r\n$4\r\nECHO\r\n$900000\r\n");
-    memset(text_reserve(&packet, HELD_BYTES), 'x', HELD_BYTES);
-    packet.size += HELD_BYTES;
+    text_add_filler(&packet, HELD_BYTES);
     (void)wire_send(fuzz->clients[client].wire, packet.bytes, packet.size);
     fuzz->clients[client].is_large = true;
     text_finish(&packet);

@@ -241,6 +241,13 @@ void server_start(struct server *server, const struct server_options *options)
     start_prepared(server);
 }
 
+void server_start_with(struct server *server, const char *const *arguments)
+{
+    struct server_options options = { .arguments = arguments };
+
+    server_start(server, &options);
+}
+
 void server_start_redis(struct server *server, const struct server_options *options)
 {
     prepare(server, options, "redis-server");

@@ -37,6 +37,8 @@ struct server {
 
 /* options may be NULL. Returns when the server accepts connections. */
 void server_start(struct server *server, const struct server_options *options);
+/* With these directives, ended by NULL, and nothing else out of the ordinary. */
+void server_start_with(struct server *server, const char *const *arguments);
 /* Debian's redis-server, whatever SLUICE_SERVER says. */
 void server_start_redis(struct server *server, const struct server_options *options);
 /* A start that must be refused: waits for the process to end with a code other than 0; its output

@@ -39,6 +39,15 @@ void text_add_string(struct text *text, const char *string)
     text_add(text, string, strlen(string));
 }
 
+void text_add_filler(struct text *text, size_t size)
+{
+    char *end = text_reserve(text, size);
+
+    memset(end, 'x', size);
+    text->size += size;
+    text->bytes[text->size] = '\0';
+}
+
 void text_format(struct text *text, const char *format, ...)
 {
     va_list arguments, again;

@@ -19,6 +19,8 @@ __attribute__((format(printf, 2, 3))) void text_format(struct text *text, const 
 void text_add_quoted(struct text *text, const char *bytes, size_t size);
 /* As text_add_quoted, but the middle of what is longer than shown_max is left out and counted. */
 void text_add_shortened(struct text *text, const char *bytes, size_t size, size_t shown_max);
+/* So many bytes that mean nothing. */
+void text_add_filler(struct text *text, size_t size);
 /* Room for size more bytes behind text->bytes + text->size; the caller then raises text->size. */
 char *text_reserve(struct text *text, size_t size);
 /* Forgets the contents, keeps the memory. */

@@ -16,22 +16,6 @@
 
 enum { MIB = 1048576 };
 
-static void start_with(struct server *server, const char *const *arguments)
-{
-    struct server_options options = { .arguments = arguments };
-
-    server_start(server, &options);
-}
-
-static void add_filler(struct text *out, size_t size)
-{
-    char *end = text_reserve(out, size);
-
-    memset(end, 'x', size);
-    out->size += size;
-    out->bytes[out->size] = '\0';
-}
-
 /* ---- connections -------------------------------------------------------------------------------
  */
 
@@ -41,7 +25,7 @@ START_TEST(one_client_too_many_is_told_so)
     struct server server;
     struct wire *wires[10], *late;
 
-    start_with(&server, arguments);
+    server_start_with(&server, arguments);
     for (int i = 0; i < 10; i++) {
         wires[i] = wire_open(&server);
         expect_text(wires[i], "PONG", "PING");
@@ -111,7 +95,7 @@ START_TEST(running_out_of_descriptors_stops_nobody_who_is_in)
     expect_text(control, "PONG", "PING");
     for (int i = 0; i < CLIENTS; i++)
         wires[i] = wire_open_to("127.0.0.1", server.port);
-    add_filler(&filler, 500);
+    text_add_filler(&filler, 500);
     for (int i = 0; i < 3000; i++) /* spilling opens nothing that could fail now */
         wire_command(control, "RPUSH k %s", filler.bytes);
     wire_skip(control, 3000);
@@ -211,7 +195,7 @@ START_TEST(nothing_is_answered_before_auth)
     struct server server;
     struct wire *wire;
 
-    start_with(&server, with_password);
+    server_start_with(&server, with_password);
     wire = wire_open(&server);
     expect_lines(wire, lines);
     wire_command(wire, "HELLO 2 AUTH default secret");
@@ -238,7 +222,7 @@ START_TEST(a_stranger_may_say_little)
     struct server server;
     struct wire *wire;
 
-    start_with(&server, with_password);
+    server_start_with(&server, with_password);
     wire = wire_open(&server);
     (void)wire_send(wire, too_much[_i].bytes, strlen(too_much[_i].bytes));
     expect_text(wire, too_much[_i].error, "");
@@ -261,7 +245,7 @@ START_TEST(strangers_fill_no_buffers)
     struct text requests = { 0 };
     int64_t before_kib;
 
-    start_with(&server, with_password);
+    server_start_with(&server, with_password);
     control = wire_open(&server);
     expect_ok(control, "AUTH secret");
     before_kib = server_memory_kib(&server);
@@ -315,7 +299,7 @@ START_TEST(without_a_password_only_this_host_is_served)
         suite_skip("protected mode: this machine has only the loopback address");
         return;
     }
-    start_with(&server, arguments);
+    server_start_with(&server, arguments);
     wire = wire_open_to(address, server.port);
     ck_assert_ptr_nonnull(wire);
     expect_error(wire,
@@ -350,7 +334,7 @@ START_TEST(a_request_above_the_query_limit_ends_the_client)
     struct wire *wire, *control;
     struct text bytes = { 0 };
 
-    start_with(&server, arguments);
+    server_start_with(&server, arguments);
     control = wire_open(&server);
     wire = wire_open(&server);
     /* A million small arguments: none is large, all of them together are. */
@@ -364,7 +348,7 @@ START_TEST(a_request_above_the_query_limit_ends_the_client)
     /* A line that does not end. */
     wire = wire_open(&server);
     text_clear(&bytes);
-    add_filler(&bytes, 3 * MIB);
+    text_add_filler(&bytes, 3 * MIB);
     (void)wire_send(wire, bytes.bytes, bytes.size);
     expect_end(wire);
     wire_close(wire);
@@ -384,9 +368,9 @@ START_TEST(who_does_not_read_is_closed_at_the_output_limit)
     struct wire *wire, *control;
     struct text value = { 0 }, requests = { 0 };
 
-    start_with(&server, arguments);
+    server_start_with(&server, arguments);
     control = wire_open(&server);
-    add_filler(&value, 100000);
+    text_add_filler(&value, 100000);
     expect_ok(control, "SET k %s", value.bytes);
     for (int i = 0; i < 400; i++) /* 40 MB: more than the kernel buffers for a socket */
         text_add_string(&requests, "GET k\r\n");
@@ -412,7 +396,7 @@ START_TEST(monitors_that_do_not_read_stop_nobody)
     struct wire *monitors[MONITORS], *reader, *control;
     struct text packet = { 0 };
 
-    start_with(&server, arguments);
+    server_start_with(&server, arguments);
     control = wire_open(&server);
     reader = wire_open(&server);
     expect_ok(reader, "MONITOR");
@@ -448,12 +432,12 @@ START_TEST(an_element_of_the_largest_size_passes_and_one_byte_more_does_not)
     struct wire *wire;
     struct text value = { 0 }, command = { 0 };
 
-    start_with(&server, arguments);
+    server_start_with(&server, arguments);
     wire = wire_open(&server);
-    add_filler(&value, 2 * MIB);
+    text_add_filler(&value, 2 * MIB);
     expect_integer(wire, 1, "RPUSH k %b", value.bytes, value.size);
     expect_string(wire, value.bytes, "LINDEX k 0");
-    add_filler(&value, 1);
+    text_add_filler(&value, 1);
     command_begin(&command, 3);
     command_add_string(&command, "RPUSH");
     command_add_string(&command, "k");
@@ -484,7 +468,7 @@ START_TEST(an_empty_buffer_pool_slows_down_and_breaks_nothing)
 
     server_start(&server, &options);
     control = wire_open(&server);
-    add_filler(&value, 20000);
+    text_add_filler(&value, 20000);
     command_begin(&command, 3);
     command_add_string(&command, "RPUSH");
     command_add_string(&command, "k");

@@ -12,9 +12,7 @@ static struct wire *control;
 
 static void start_server(void)
 {
-    struct server_options options = { .arguments = arguments };
-
-    server_start(&server, &options);
+    server_start_with(&server, arguments);
     control = wire_open(&server);
     expect_ok(control, "CLIENT NO-EVICT ON");
 }
@@ -29,7 +27,7 @@ static void send_filler(struct wire *wire, size_t size)
 {
     struct text filler = { 0 };
 
-    memset(text_reserve(&filler, size), 'x', size);
+    text_add_filler(&filler, size);
     ck_assert_int_eq(wire_send(wire, filler.bytes, size), 0);
     text_finish(&filler);
 }
@@ -124,8 +122,7 @@ START_TEST(a_waiting_client_that_was_evicted_takes_no_element)
     struct text request = { 0 };
 
     text_add_string(&request, "BLPOP list 0\r\n*2\r\n$4\r\nECHO\r\n$900000\r\n");
-    memset(text_reserve(&request, 60000), 'x', 60000);
-    request.size += 60000; /* read with the first request, and waits behind it */
+    text_add_filler(&request, 60000); /* read with the first request, and waits behind it */
     for (int round = 0; round < ROUNDS; round++) {
         int64_t evicted = info_number(control, "evicted_clients");
 

@@ -13,9 +13,8 @@ static struct wire *control;
 static void start_server(void)
 {
     static const char *const arguments[] = { "--proto-max-bulk-len", "1mb", NULL };
-    struct server_options options = { .arguments = arguments };
 
-    server_start(&server, &options);
+    server_start_with(&server, arguments);
 }
 
 static void stop_server(void)

@@ -19,11 +19,10 @@ static bool has_ipv6(void)
 START_TEST(every_address_of_bind_is_served)
 {
     static const char *const arguments[] = { "--bind", "127.0.0.1", "127.0.0.2", "-::1", NULL };
-    struct server_options options = { .arguments = arguments };
     const char *addresses[] = { "127.0.0.1", "127.0.0.2", has_ipv6() ? "::1" : NULL };
     struct server server;
 
-    server_start(&server, &options);
+    server_start_with(&server, arguments);
     for (size_t i = 0; i < 3 && addresses[i]; i++) {
         struct wire *wire = wire_open_to(addresses[i], server.port);
         ck_assert_msg(wire != NULL, "%s is not served", addresses[i]);
@@ -37,12 +36,11 @@ END_TEST
 START_TEST(the_unix_socket_has_the_permissions_asked_for)
 {
     static const char *const arguments[] = { "--unixsocketperm", "700", NULL };
-    struct server_options options = { .arguments = arguments };
     struct server server;
     struct stat status;
     struct wire *wire;
 
-    server_start(&server, &options);
+    server_start_with(&server, arguments);
     ck_assert_int_eq(stat(server.unix_path, &status), 0);
     ck_assert_uint_eq(status.st_mode & 0777, 0700);
     wire = wire_open_unix(&server);

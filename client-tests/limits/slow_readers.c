@@ -8,22 +8,6 @@
 
 enum { MIB = 1048576 };
 
-static void start_with(struct server *server, const char *const *arguments)
-{
-    struct server_options options = { .arguments = arguments };
-
-    server_start(server, &options);
-}
-
-static void add_filler(struct text *out, size_t size)
-{
-    char *end = text_reserve(out, size);
-
-    memset(end, 'x', size);
-    out->size += size;
-    out->bytes[out->size] = '\0';
-}
-
 /* What each of them asks for, many times, and what it is about: values and elements of 1 MiB, and
  * smaller values. */
 static const struct {
@@ -56,9 +40,9 @@ START_TEST(who_does_not_read_large_values_stops_nobody)
 
     for (int sent = 0; sent < greedy[_i].replies; sent++)
         text_format(&requests, "%s\r\n", greedy[_i].commands[sent % greedy[_i].command_count]);
-    start_with(&server, arguments);
+    server_start_with(&server, arguments);
     control = wire_open(&server);
-    add_filler(&value, MIB);
+    text_add_filler(&value, MIB);
     expect_ok(control, "SET large %s", value.bytes);
     for (int i = 0; i < ELEMENTS; i++)
         expect_integer(control, i + 1, "RPUSH list %s", value.bytes);
@@ -101,9 +85,9 @@ START_TEST(who_does_not_read_what_exec_copied_is_closed)
 
     for (int i = 0; i < REQUESTS; i++)
         text_format(&requests, "MULTI\r\nLINDEX list 0\r\nEXEC\r\n");
-    start_with(&server, arguments);
+    server_start_with(&server, arguments);
     control = wire_open(&server);
-    add_filler(&value, MIB);
+    text_add_filler(&value, MIB);
     expect_integer(control, 1, "RPUSH list %s", value.bytes);
     for (int i = 0; i < CLIENTS; i++) {
         wires[i] = wire_open_unix(&server);
