@@ -2,6 +2,7 @@
  * goes on from the newest one and from the log behind it; what cannot be saved changes nothing. */
 #include "client-tests/lib/clock.h"
 #include "client-tests/lib/contents.h"
+#include "client-tests/lib/element.h"
 #include "client-tests/lib/expect.h"
 #include "client-tests/lib/observe.h"
 #include "client-tests/lib/suite.h"
@@ -67,9 +68,8 @@ static void kill_and_restart(void)
 static const char *element_of(unsigned number)
 {
     static char element[ELEMENT_BYTES + 1];
-    int head = snprintf(element, sizeof(element), "%09u:", number);
 
-    memset(element + head, 'a' + (int)(number % 26), sizeof(element) - 1 - (size_t)head);
+    element_make(element, sizeof(element), number);
     return element;
 }
 

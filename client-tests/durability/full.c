@@ -2,6 +2,7 @@
  * on, and when room has come back so does adding; nothing is lost on the way, a killed server
  * included. */
 #include "client-tests/lib/clock.h"
+#include "client-tests/lib/element.h"
 #include "client-tests/lib/expect.h"
 #include "client-tests/lib/observe.h"
 #include "client-tests/lib/suite.h"
@@ -65,9 +66,8 @@ static void restart(void)
 static const char *element_of(unsigned number)
 {
     static char element[ELEMENT_BYTES + 1];
-    int head = snprintf(element, sizeof(element), "%09u:", number);
 
-    memset(element + head, 'a' + (int)(number % 26), sizeof(element) - 1 - (size_t)head);
+    element_make(element, sizeof(element), number);
     return element;
 }
 

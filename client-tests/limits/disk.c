@@ -2,6 +2,7 @@
  * cause, what is there stays as it is, pops go on and space comes back. Without the log, so that
  * only lists take room; durability/full.c has both. */
 #include "client-tests/lib/command.h"
+#include "client-tests/lib/element.h"
 #include "client-tests/lib/expect.h"
 #include "client-tests/lib/observe.h"
 #include "client-tests/lib/suite.h"
@@ -21,9 +22,8 @@ enum { KIB = 1024, ELEMENT_BYTES = 1000, PUSHES_MAX = 200000 };
 static const char *element_of(unsigned number)
 {
     static char element[ELEMENT_BYTES + 1];
-    int head = snprintf(element, sizeof(element), "%09u:", number);
 
-    memset(element + head, 'a' + (int)(number % 26), sizeof(element) - 1 - (size_t)head);
+    element_make(element, sizeof(element), number);
     return element;
 }
 

@@ -2,6 +2,7 @@
  * it, and a reader of everything costs no more than one of little. */
 #include "client-tests/lib/command.h"
 #include "client-tests/lib/clock.h"
+#include "client-tests/lib/element.h"
 #include "client-tests/lib/expect.h"
 #include "client-tests/lib/observe.h"
 #include "client-tests/lib/suite.h"
@@ -25,18 +26,8 @@ static bool memory_counts(void)
 static void start_with_megabytes(struct server *server, const char *maxmemory)
 {
     const char *arguments[] = { "--maxmemory", maxmemory, NULL };
-    struct server_options options = { .arguments = arguments };
 
-    server_start(server, &options);
-}
-
-/* "%09u:" and filler: an element tells which it is. */
-static void make_element(char *element, size_t size, unsigned number)
-{
-    int head = snprintf(element, size, "%09u:", number);
-
-    memset(element + head, 'a' + (int)(number % 26), size - (size_t)head - 1);
-    element[size - 1] = '\0';
+    server_start_with(server, arguments);
 }
 
 /* Pushes elements first…first+count-1, a pipeline of BATCH at a time. */
@@ -50,7 +41,7 @@ static void push(struct wire *wire, const char *key, size_t size, unsigned first
         unsigned batch = count - done < BATCH ? count - done : BATCH;
         text_clear(&commands);
         for (unsigned i = 0; i < batch; i++) {
-            make_element(element, size + 1, first + done + i);
+            element_make(element, size + 1, first + done + i);
             command_begin(&commands, 3);
             command_add_string(&commands, "RPUSH");
             command_add_string(&commands, key);
@@ -77,7 +68,7 @@ static void pop(struct wire *wire, const char *key, size_t size, unsigned first,
         for (unsigned i = 0; i < batch; i++)
             wire_command(wire, "LPOP %s", key);
         for (unsigned i = 0; i < batch; i++) {
-            make_element(element, size + 1, first + done + i);
+            element_make(element, size + 1, first + done + i);
             text_clear(&reply);
             text_clear(&expected);
             text_format(&expected, "$%zu\r\n%s\r\n", size, element);
@@ -196,7 +187,7 @@ START_TEST(a_slow_reader_of_everything_costs_little_and_sees_one_moment)
     ck_assert_ptr_nonnull(element);
     at = strchr(text_string(&reply), '\n') + 1;
     for (unsigned i = 0; i < count; i++) {
-        make_element(element, 2001, i);
+        element_make(element, 2001, i);
         at = strchr(at, '\n') + 1;
         ck_assert_mem_eq(at, element, 2000);
         at += 2002;
