@@ -45,15 +45,15 @@ static void become_strace(const struct tracer *tracer, const struct server *serv
                           const char *calls, const char *inject)
 {
     char pid[16], trace[256], failing[256];
-    const char *items[16] = { "strace",     "-q", "-f", "-s", "200", "-o",
-                              tracer->path, "-p", pid,  "-e", trace };
+    const char *items[16] = { "strace", "-q",         "-f", "-y", "-s", "200",
+                              "-o",     tracer->path, "-p", pid,  "-e", trace };
 
     (void)snprintf(pid, sizeof(pid), "%d", (int)server->pid);
     (void)snprintf(trace, sizeof(trace), "trace=%s", calls);
     (void)snprintf(failing, sizeof(failing), "inject=%s", inject ? inject : "");
     if (inject) {
-        items[11] = "-e";
-        items[12] = failing;
+        items[12] = "-e";
+        items[13] = failing;
     }
     (void)execvp("strace", (char *const *)(void *)items);
     _exit(127);

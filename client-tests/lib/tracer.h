@@ -9,7 +9,8 @@ struct tracer {
     char path[PATH_MAX + 16]; /* of what it saw */
 };
 
-/* calls as behind -e trace=; inject as behind -e inject=, or NULL. Returns when all threads are
+/* calls as behind -e trace=: a line a call, which begins with the thread's id and names the file
+ * behind each descriptor; inject as behind -e inject=, or NULL. Returns when all threads are
  * traced. False: strace may not attach on this machine (the caller skips the test). */
 bool tracer_start(struct tracer *tracer, const struct server *server, const char *calls,
                   const char *inject);
