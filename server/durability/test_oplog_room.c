@@ -97,9 +97,11 @@ START_TEST(what_has_happened_is_kept_until_there_is_room)
     ck_assert_int_eq(oplog_reserve(fixture.oplog, BYTES, false), -EAGAIN);
     ticket = commit();
     ck_assert_uint_gt(ticket, 0); /* it is not in the file: answers wait */
+    ck_assert(!oplog_is_settled(fixture.oplog)); /* and so do checkpoints */
     for (int i = 0; i < 100 && info_now().kept_bytes > 0; i++)
         turn();
     ck_assert_uint_eq(info_now().kept_bytes, 0);
+    ck_assert(oplog_is_settled(fixture.oplog));
     turn();
     ck_assert_uint_ge(oplog_released(fixture.oplog), ticket);
     ck_assert_int_eq(oplog_reserve(fixture.oplog, BYTES, false), 0);
