@@ -123,7 +123,7 @@ static int make_room(struct journal_writer *writer, uint64_t end)
     if (rc == 0) {
         end = (end + WRITER_AHEAD_BYTES + 4095) / 4096 * 4096;
         if (end > segment->capacity) end = segment->capacity;
-        rc = journal_segment_make_room(writer->os, segment, end, JOURNAL_ROOM_TOUCHED);
+        rc = journal_segment_make_room(writer->os, segment, end, JOURNAL_ROOM_SHARED);
     }
     journal_meta_unlock(writer->os, &writer->meta);
     return rc < 0 ? rc : 0;
@@ -150,8 +150,8 @@ static int make_segment(struct journal_writer *writer, uint64_t number, uint64_t
     header.capacity = (uint32_t)capacity;
     header.synced = journal_live_synced(writer->meta.live, writer->meta.journal);
     header.created_ms = (uint64_t)clock_realtime_ms();
-    rc = journal_segment_create(writer->os, writer->path, &header, need, JOURNAL_ROOM_TOUCHED,
-                                &made);
+    rc =
+        journal_segment_create(writer->os, writer->path, &header, need, JOURNAL_ROOM_SHARED, &made);
     if (rc == 0) journal_segment_close(writer->os, made);
     return rc;
 }

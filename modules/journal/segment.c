@@ -44,6 +44,7 @@ static int segment_map(struct os *os, int fd, const struct journal_segment_heade
                                          .header_synced = header->synced,
                                          .fd = fd };
     rc = os->size(os, fd, &segment->size_bytes);
+    segment->fresh_from = page_ceiling(segment->size_bytes);
     if (rc == 0) {
         segment->map = os->map(os, fd, segment->capacity,
                                is_writable ? PROT_READ | PROT_WRITE : PROT_READ, 0, &rc);
@@ -167,6 +168,21 @@ void journal_segment_close(struct os *os, struct journal_segment *segment)
     free(segment);
 }
 
+/* Zeros are written before the pages are touched: a write gets them from the file system in large
+ * pieces, a fault one by one. Touching costs a third of what it does without, storing and syncing
+ * half (measured on ext4). What others may have stored into is left alone. */
+static int touch(struct os *os, struct journal_segment *segment, uint64_t from, uint64_t to,
+                 enum journal_room kind)
+{
+    static const uint8_t zeros[JOURNAL_TOUCH_BYTES];
+    uint64_t fresh = from > segment->fresh_from ? from : segment->fresh_from;
+    int rc = 0;
+
+    if (kind == JOURNAL_ROOM_TOUCHED && fresh < to)
+        rc = os_write_all(os, segment->fd, zeros, to - fresh, fresh);
+    return rc < 0 ? rc : os->populate(os, segment->map + from, to - from);
+}
+
 int journal_segment_make_room(struct os *os, struct journal_segment *segment, uint64_t end,
                               enum journal_room kind)
 {
@@ -177,7 +193,8 @@ int journal_segment_make_room(struct os *os, struct journal_segment *segment, ui
     if (kind != JOURNAL_ROOM_NONE) rc = journal_segment_reserve(os, segment, end);
     while (rc == 0 && done < end) {
         uint64_t piece = end - done < JOURNAL_TOUCH_BYTES ? end - done : JOURNAL_TOUCH_BYTES;
-        if (kind == JOURNAL_ROOM_TOUCHED) rc = os->populate(os, segment->map + done, piece);
+        if (kind == JOURNAL_ROOM_TOUCHED || kind == JOURNAL_ROOM_SHARED)
+            rc = touch(os, segment, done, done + piece, kind);
         if (rc < 0) break;
         done += piece;
         atomic_store_explicit(&segment->room_end, done, memory_order_release);
@@ -204,6 +221,7 @@ int journal_segment_cut(struct os *os, struct journal_segment *segment, uint64_t
     rc = os->truncate(os, segment->fd, end);
     if (rc < 0) return rc;
     segment->size_bytes = end;
+    segment->fresh_from = page_ceiling(end);
     atomic_store_explicit(&segment->room_end, page_floor(end), memory_order_relaxed);
     return 0;
 }

@@ -20,12 +20,19 @@ struct journal_segment {
     int fd;
     uint8_t *map;        /* [0, capacity) */
     uint64_t size_bytes; /* of the file; changed by whoever makes room, one at a time */
+    /* Nothing was ever stored at or behind this page, by this process or one before it. */
+    uint64_t fresh_from;
     /* A store below this neither faults nor meets a full disk. Whole pages. Stored with release by
      * the I/O thread that makes room, piece by piece. */
     _Atomic uint64_t room_end;
 };
 
-enum journal_room { JOURNAL_ROOM_TOUCHED, JOURNAL_ROOM_RESERVED, JOURNAL_ROOM_NONE };
+enum journal_room {
+    JOURNAL_ROOM_TOUCHED,  /* for stores of this process alone */
+    JOURNAL_ROOM_SHARED,   /* the same where other processes store too */
+    JOURNAL_ROOM_RESERVED, /* for pwrite */
+    JOURNAL_ROOM_NONE,
+};
 
 /* Makes a segment with its header and room for room_bytes in all, and makes its name durable. A
  * file of that name is replaced: opening has removed all that counted. On error no file stays.

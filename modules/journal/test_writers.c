@@ -449,6 +449,30 @@ START_TEST(every_system_call_may_fail_and_nothing_is_lost)
 }
 END_TEST
 
+/* Each makes room for more than it needs itself, a megabyte at a time, and so the other's frames
+ * lie where it has made none yet. */
+START_TEST(room_that_one_makes_leaves_the_frames_of_others_alone)
+{
+    enum { TURNS = 100, FRAMES_OF_A_TURN = 200 };
+    uint64_t small = settings.roll_bytes, number[2] = { 1, 1 };
+    struct journal_writer *writers[2];
+
+    settings.roll_bytes = 64 << 20;
+    for (unsigned i = 0; i < 2; i++)
+        ck_assert_ptr_nonnull(writers[i] = open_writer());
+    for (unsigned turn = 0; turn < TURNS; turn++) {
+        for (unsigned i = 0; i < FRAMES_OF_A_TURN; i++)
+            ck_assert_int_eq(append_as(writers[turn % 2], turn % 2, number[turn % 2]++), 0);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        ck_assert_int_eq(journal_writer_publish(writers[i]), 0);
+        journal_writer_close(writers[i]);
+    }
+    settings.roll_bytes = small;
+    ck_assert_uint_eq(read_everything().count, TURNS * FRAMES_OF_A_TURN);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("several writers of a journal");
@@ -456,6 +480,7 @@ int main(void)
 
     tcase_add_test(cases, threads_write_and_all_readers_agree);
     tcase_add_test(cases, processes_write_and_all_readers_agree);
+    tcase_add_test(cases, room_that_one_makes_leaves_the_frames_of_others_alone);
     tcase_add_test(cases, they_meet_where_there_is_no_journal_yet);
     tcase_add_loop_test(cases, a_writer_that_dies_at_any_step_keeps_nobody_waiting, 0,
                         JOURNAL_WRITER_STEP_COUNT);

@@ -24,7 +24,7 @@ static int make_segment(struct journal_writer *writer, uint64_t number)
     };
 
     return journal_segment_create(writer->os, writer->path, &header, FIRST_ROOM_BYTES,
-                                  JOURNAL_ROOM_TOUCHED, &writer->segment);
+                                  JOURNAL_ROOM_SHARED, &writer->segment);
 }
 
 static int recover(struct journal_writer *writer, uint64_t boot, struct journal_report *report)
