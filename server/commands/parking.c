@@ -173,7 +173,7 @@ void parking_finish(struct parked_call *parked)
 /* ---- before a call runs ------------------------------------------------------------------------
  */
 
-static bool must_wait_for_pause(const struct call *call)
+static inline bool must_wait_for_pause(const struct call *call)
 {
     const struct server *server = call->server;
 
@@ -225,17 +225,22 @@ int parking_take_claims(struct call *call)
     return 0;
 }
 
-bool parking_must_wait_for_claims(const struct call *call)
+/* Apart from the common case, which needs no room for names. */
+static bool would_wait_for_claims(const struct call *call)
 {
     struct call_names names;
     bool waits;
 
-    if (claims_count(call->server->claims) == 0) return false;
     if (call->parked && call->parked->has_ticket) return false;
     if (call_names_collect(call, &names) < 0) return claims_all_would_wait(call->server->claims);
     waits = names.count > 0 && claims_would_wait(call->server->claims, names.items, names.count);
     call_names_finish(&names);
     return waits;
+}
+
+bool parking_must_wait_for_claims(const struct call *call)
+{
+    return claims_count(call->server->claims) > 0 && would_wait_for_claims(call);
 }
 
 static bool wait_in(struct call *call, enum parked_state state)

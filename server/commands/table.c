@@ -95,7 +95,7 @@ static uint64_t load_upto8(const uint8_t *bytes, size_t size)
 }
 
 /* Two loads that overlap read a name of 8 to 16, or of 4 to 7 bytes, without a loop. */
-static struct short_name short_name_of(struct slice name)
+static inline struct short_name short_name_of(struct slice name)
 {
     const uint64_t case_bits = 0x2020202020202020u;
     struct short_name out = { 0, 0, name.size };
