@@ -26,11 +26,17 @@ VARIANT_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -f
 VARIANT_tsan    := -O1 -fsanitize=thread -fno-omit-frame-pointer
 VARIANT_fuzz    := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 
+# A request passes through many small files: the server is optimized as a whole. The objects hold
+# machine code too, so that tests and benches link without that.
+LTO_release      := -flto=auto -ffat-lto-objects
+LTO_LINK_release := -flto=auto
+NO_LTO_release   := -fno-lto
+
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wvla -Werror
 CFLAGS   ?= -g
 CPPFLAGS += -I. -D_GNU_SOURCE
 HARDEN_release := -fPIE -fstack-protector-strong
-ALL_CFLAGS = -std=c17 $(WARNINGS) $(CFLAGS) $(VARIANT_$(VARIANT)) $(HARDEN_$(VARIANT)) -pthread
+ALL_CFLAGS = -std=c17 $(WARNINGS) $(CFLAGS) $(VARIANT_$(VARIANT)) $(LTO) $(HARDEN_$(VARIANT)) -pthread
 LINK_release := -pie -Wl,-z,relro,-z,now
 LDFLAGS  += $(LINK_$(VARIANT)) $(filter -fsanitize=address% -fsanitize=thread,$(VARIANT_$(VARIANT))) \
             $(if $(filter fuzz,$(VARIANT)),-fsanitize=address$(comma)undefined) -pthread
@@ -95,6 +101,8 @@ $(BUILD)/%.o: %.c
 $(call objects,$(TEST_SOURCES) $(CLIENT_TEST_SOURCES) $(CLIENT_LIB_SOURCES)): \
     CPPFLAGS += -include tools/quick_check.h
 
+$(call objects,$(LIBRARY_SOURCES) server/main.c): LTO := $(LTO_$(VARIANT))
+
 # The archive is made anew so that a source that went away leaves no object behind.
 $(ARCHIVE): $(call objects,$(LIBRARY_SOURCES))
 	@rm -f $@
@@ -110,27 +118,27 @@ $(BENCH_ARCHIVE): $(call objects,$(BENCH_LIB_SOURCES))
 
 $(SERVER): $(BUILD)/server/main.o $(ARCHIVE)
 	$(if $(V),,@echo "  LINK  $@")
-	$(Q)$(CC) $^ $(LDFLAGS) $(LIBS) -o $@
+	$(Q)$(CC) $^ $(ALL_CFLAGS) $(LTO_LINK_$(VARIANT)) $(LDFLAGS) $(LIBS) -o $@
 
 $(CHECKER): $(BUILD)/server/check_main.o $(ARCHIVE)
 	$(if $(V),,@echo "  LINK  $@")
-	$(Q)$(CC) $^ $(LDFLAGS) $(LIBS) -o $@
+	$(Q)$(CC) $^ $(NO_LTO_$(VARIANT)) $(LDFLAGS) $(LIBS) -o $@
 
 $(TESTS): $(BUILD)/%: $(BUILD)/%.o $(ARCHIVE)
 	$(if $(V),,@echo "  LINK  $@")
-	$(Q)$(CC) $^ $(LDFLAGS) -lcheck_pic -lsubunit -lrt $(LIBS) -o $@
+	$(Q)$(CC) $^ $(NO_LTO_$(VARIANT)) $(LDFLAGS) -lcheck_pic -lsubunit -lrt $(LIBS) -o $@
 
 $(FUZZERS): $(BUILD)/%: $(BUILD)/%.o $(ARCHIVE)
 	$(if $(V),,@echo "  LINK  $@")
-	$(Q)$(CC) $^ $(LDFLAGS) -fsanitize=fuzzer $(LIBS) -o $@
+	$(Q)$(CC) $^ $(NO_LTO_$(VARIANT)) $(LDFLAGS) -fsanitize=fuzzer $(LIBS) -o $@
 
 $(CLIENT_TESTS): $(BUILD)/%: $(BUILD)/%.o $(CLIENT_ARCHIVE) $(ARCHIVE)
 	$(if $(V),,@echo "  LINK  $@")
-	$(Q)$(CC) $^ $(LDFLAGS) -lcheck_pic -lsubunit -lrt -lhiredis $(LIBS) -o $@
+	$(Q)$(CC) $^ $(NO_LTO_$(VARIANT)) $(LDFLAGS) -lcheck_pic -lsubunit -lrt -lhiredis $(LIBS) -o $@
 
 $(BENCHES): $(BUILD)/%: $(BUILD)/%.o $(BENCH_ARCHIVE) $(ARCHIVE)
 	$(if $(V),,@echo "  LINK  $@")
-	$(Q)$(CC) $^ $(LDFLAGS) -lhiredis $(LIBS) -o $@
+	$(Q)$(CC) $^ $(NO_LTO_$(VARIANT)) $(LDFLAGS) -lhiredis $(LIBS) -o $@
 
 # Tests compress with what Redis compresses with.
 $(BUILD)/modules/rdb/test_%: LIBS += -llzf
