@@ -271,6 +271,58 @@ START_TEST(what_had_no_effect_is_not_logged)
 }
 END_TEST
 
+/* An element that long is answered as the socket drains, or not at all when nobody is there. */
+START_TEST(long_elements_are_taken_once)
+{
+    enum { LONG_BYTES = 100 * 1024, NAME_BYTES = 200 };
+    static const char *const lines[] = {
+        "LPOP l",
+        "RPOP l",
+        "BLPOP nothing l 1",
+        "BRPOP l 1",
+        "LMPOP 1 l LEFT",
+        "BLMPOP 1 1 l RIGHT",
+        "LMOVE l m LEFT RIGHT",
+        "BLMOVE l m RIGHT LEFT 1",
+        "RPOPLPUSH l m",
+        "LPOP l 2",
+    };
+    char *element = calloc(1, LONG_BYTES), name[NAME_BYTES + 1] = "";
+
+    ck_assert(element);
+    for (unsigned i = 0; i < 20; i++) {
+        memset(element, 'a' + (int)i, LONG_BYTES);
+        wire_command(wire, "RPUSH l %b", element, (size_t)LONG_BYTES);
+        wire_skip(wire, 1);
+    }
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        wire_command_line(wire, lines[i]);
+        wire_skip(wire, 1);
+        expect_same_after_reload(lines[i]);
+    }
+    memset(name, 'n', NAME_BYTES); /* too long a name for pops that are done together */
+    expect_integer(wire, 2, "RPUSH %s %b %b", name, element, (size_t)LONG_BYTES, element,
+                   (size_t)LONG_BYTES);
+    wire_command(wire, "LPOP %s", name);
+    wire_skip(wire, 1);
+    expect_same_after_reload("a long name");
+    free(element);
+}
+END_TEST
+
+/* Pops that are done together are counted together. */
+START_TEST(pops_of_as_many_as_there_can_be)
+{
+    expect_integer(wire, 3, "RPUSH l a b c");
+    wire_command(wire, "LPOP l 1");
+    wire_command(wire, "LPOP l 9223372036854775807");
+    wire_skip(wire, 2);
+    expect_integer(wire, 1, "RPUSH l d");
+    expect_same_after_reload("pops of all");
+    expect_text(wire, "1) \"d\"", "LRANGE l 0 -1");
+}
+END_TEST
+
 /* ---- time -------------------------------------------------------------------------------------
  */
 
@@ -428,6 +480,8 @@ int main(void)
     tcase_add_test(all, each_command_does_the_same_again_in_a_transaction);
     tcase_add_test(all, each_command_that_writes_is_tried);
     tcase_add_test(all, what_had_no_effect_is_not_logged);
+    tcase_add_test(all, long_elements_are_taken_once);
+    tcase_add_test(all, pops_of_as_many_as_there_can_be);
     tcase_add_test(all, what_expired_stays_away);
     tcase_add_test(all, what_a_transaction_finds_expired_goes_in_its_place);
     tcase_add_test(all, who_was_served_took_it_away);

@@ -1,5 +1,6 @@
 #include "server/commands/effect.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -48,6 +49,7 @@ void effect_say(struct call *call, const struct slice *arguments, uint32_t argum
     struct log_frame *frame = call->frame ? call->frame : &effects->said;
 
     if (!effects->oplog || call->reply->had_error) return; /* who answers an error did nothing */
+    assert(!call->has_said);
     if (log_frame_add(frame, call->database, arguments, argument_count) < 0) fail_log(effects);
     call->has_said = true;
 }

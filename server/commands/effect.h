@@ -27,8 +27,8 @@ struct effects {
 
 /* ---- for handlers ---- */
 
-/* Instead of the call's arguments, this is what it did. Copied. Said last, when nothing can fail
- * any more. */
+/* Instead of the call's arguments, this is what it did: one command. Copied. Said once, and last,
+ * when nothing can fail any more. */
 void effect_say(struct call *call, const struct slice *arguments, uint32_t argument_count);
 /* The same of: a name of a command, a key, and a number behind it. */
 void effect_say_key(struct call *call, const char *name, struct slice key);

@@ -347,7 +347,7 @@ static int take_many(struct call *call, struct list_at *list, enum spill_end end
     }
     spill_snapshot_release(range.snapshot);
     list_removed_some(call, list);
-    say_taken(call, end, count, count);
+    if (!is_single) say_taken(call, end, count, count); /* of one the handler tells */
     return rc;
 }
 
@@ -372,10 +372,11 @@ int list_reply_taken(struct call *call, struct list_at *list, enum spill_end end
 
 /* ---- one element ---- */
 
-/* Inside EXEC a reply has no client of its own to wait for. */
+/* Inside EXEC a reply has no client of its own to wait for, and what is replayed has none at all.
+ */
 static bool is_streamed(const struct call *call, struct slice item)
 {
-    return item.size > LONG_ELEMENT_BYTES && !call->in_transaction;
+    return item.size > LONG_ELEMENT_BYTES && !call->in_transaction && !call->is_replay;
 }
 
 int list_reply_element(struct call *call, struct spill_deque *deque, uint64_t index,

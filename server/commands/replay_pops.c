@@ -33,14 +33,16 @@ static struct replay_pop *find(struct replay_pops *pops, unsigned database, stru
 
 bool replay_pops_keep(struct replay_pops *pops, const struct call *call)
 {
-    int64_t count = count_of(call);
+    int64_t count = count_of(call), sum;
     struct replay_pop *pop;
 
     if (count == 0) return false;
     pop = find(pops, call->database, call->arguments[1]);
     if (pop) {
         if (pop->command != call->command) return false; /* the other end */
-        return !__builtin_add_overflow(pop->count, count, &pop->count);
+        if (__builtin_add_overflow(pop->count, count, &sum)) return false;
+        pop->count = sum;
+        return true;
     }
     if (pops->count == REPLAY_POPS_MAX) return false;
     pop = &pops->items[pops->count++];
