@@ -221,6 +221,22 @@ START_TEST(waitaof_refuses_what_makes_no_sense)
 }
 END_TEST
 
+/* Who asks for no log but for replicas waits for the end of the time. */
+START_TEST(waitaof_without_a_log)
+{
+    static const char *const no_log[] = { "--appendonly", "no", NULL };
+    struct server_options options = { .own_arguments = no_log };
+
+    server_start(&server, &options);
+    wire = wire_open(&server);
+    expect_text(wire, "1) (integer) 0\n2) (integer) 0", "WAITAOF 0 1 10");
+    expect_text(wire, "1) (integer) 0\n2) (integer) 0", "WAITAOF 0 0 10");
+    expect_error(wire, "ERR WAITAOF cannot be used", "WAITAOF 1 0 10");
+    wire_close(wire);
+    server_stop(&server);
+}
+END_TEST
+
 /* ---- failing ----------------------------------------------------------------------------------
  */
 
@@ -335,6 +351,7 @@ int main(void)
     tcase_add_loop_test(cases, waitaof_tells_that_writes_are_on_the_device, 0, 3);
     tcase_add_test(cases, waitaof_ends_with_its_time_or_when_it_is_unblocked);
     tcase_add_test(cases, waitaof_refuses_what_makes_no_sense);
+    tcase_add_test(cases, waitaof_without_a_log);
     tcase_add_test(cases, who_waits_for_a_sync_that_fails_is_not_answered);
     tcase_add_test(cases, a_failed_sync_each_second_stops_writes);
     tcase_add_test(cases, the_mode_may_change_at_any_time);

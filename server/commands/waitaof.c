@@ -76,6 +76,6 @@ int waitaof_waitaof(struct call *call)
         waitaof_answer(call);
         return 0;
     }
-    oplog_hurry(call->server->oplog);
+    if (call->server->oplog) oplog_hurry(call->server->oplog);
     return parking_wait_for_sync(call, deadline_us);
 }
