@@ -110,11 +110,6 @@ bool parking_protects(const struct server *server, unsigned database, struct sli
 /* Of the EXEC in whose fiber we are, when it holds that key: what it has done so far; else NULL. */
 struct log_frame *parking_frame_holding(const struct parking *parking, unsigned database,
                                         struct slice name);
-/* Inside a fiber: suspends it until something was read or parking_wake was called. 0: look again,
- * or -ECANCELED: the client has gone. */
-int parking_wait(struct server *server);
-/* Calls that wait look again at the end of the turn. */
-void parking_wake(struct server *server);
 /* To be called between pieces of long work: lets others go first when the slice is used up. 0, or
  * -ECANCELED: the client has gone. */
 int parking_breathe(struct server *server);
