@@ -5,6 +5,10 @@
 #include "client-tests/lib/expect.h"
 #include "client-tests/lib/observe.h"
 #include "client-tests/lib/suite.h"
+#include "modules/base/os.h"
+#include "modules/io/io.h"
+#include "modules/journal/journal.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -154,6 +158,52 @@ START_TEST(damage_where_it_had_been_synced_is_refused_with_its_place)
 }
 END_TEST
 
+/* ---- a log that is whole and says what no server of ours does ---- */
+
+/* A frame of one command, as server/durability/log_frame.h draws it. */
+static void append_to_log(const char *command)
+{
+    static const uint8_t header[8] = { [0] = 1, [4] = 1 };
+    struct slice parts[] = { slice_of(header, sizeof(header)), slice_of_string(command) };
+    struct journal_options options_of_log = { 0 };
+    struct journal_report report;
+    struct journal *journal;
+    char path[PATH_MAX + 32];
+    uint64_t position;
+    struct io *io;
+
+    (void)snprintf(path, sizeof(path), "%s/log", server.data_path);
+    options_of_log.path = path;
+    ck_assert_int_eq(io_create(os_real(), 0, &io), 0);
+    ck_assert_int_eq(journal_open(os_real(), io, &options_of_log, &report, &journal), 0);
+    while (journal_append(journal, UINT32_MAX * 1000ull, 0, parts, 2, &position) == -EAGAIN)
+        ck_assert_int_eq(journal_wait(journal), 0);
+    ck_assert_int_eq(journal_close(journal), 0);
+    io_destroy(io);
+}
+
+START_TEST(what_no_server_has_done_is_refused)
+{
+    static const struct {
+        const char *command, *why;
+    } rows[] = {
+        { "LPOP\r\n", "'LPOP' has a wrong number of arguments" },
+        { "SWAPDB 1\r\n", "'SWAPDB' has a wrong number of arguments" },
+        { "PERSIST a b\r\n", "'PERSIST' has a wrong number of arguments" },
+        { "BLPOP l 0\r\n", "'BLPOP' is none that changes anything" },
+        { "GET k\r\n", "'GET' is none that changes anything" },
+        { "NOTHING\r\n", "'NOTHING' is none that changes anything" },
+        { "LPUSH s a\r\n", "'LPUSH' meets a value of another type" },
+        { "INCRBY s x\r\n", "'INCRBY' answers an error" },
+    };
+
+    expect_ok(wire, "SET s 1");
+    kill_server();
+    append_to_log(rows[_i].command);
+    expect_refused("The operation log cannot be replayed", rows[_i].why);
+}
+END_TEST
+
 START_TEST(another_version_is_refused)
 {
     int fd;
@@ -276,6 +326,7 @@ int main(void)
     tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_test(cases, a_torn_tail_is_cut_and_told_of);
     tcase_add_test(cases, damage_where_it_had_been_synced_is_refused_with_its_place);
+    tcase_add_loop_test(cases, what_no_server_has_done_is_refused, 0, 8);
     tcase_add_test(cases, another_version_is_refused);
     tcase_add_test(cases, a_second_server_is_refused);
     tcase_add_test(cases, without_the_log_a_server_shows_what_is_in_it_and_leaves_it_alone);

@@ -92,6 +92,12 @@ struct command {
     struct command **children; /* of a container */
     uint32_t child_count;
 };
+/* So many arguments, the name too, may be a call of it. */
+static inline bool command_takes(const struct command *command, uint32_t argument_count)
+{
+    if (command->arity > 0) return argument_count == (uint32_t)command->arity;
+    return argument_count >= (uint32_t)-command->arity;
+}
 
 /* Errors in Redis's words; each returns 0 for `return call_syntax_error(call)`. */
 int call_error(struct call *call, const char *text);

@@ -122,8 +122,7 @@ const struct command *dispatch_resolve(struct call *call)
         }
         call->command = child;
     }
-    if ((call->command->arity > 0 && (uint32_t)call->command->arity != call->argument_count) ||
-        (call->command->arity < 0 && call->argument_count < (uint32_t)-call->command->arity)) {
+    if (!command_takes(call->command, call->argument_count)) {
         if (call->command->handler == transaction_exec)
             transaction_abort(call, "wrong number of arguments for 'exec' command");
         else

@@ -183,8 +183,7 @@ static int answer_keys(struct call *call, bool with_flags)
     if (!command) return 0;
     if (key_specs_of(command, space)->begin == KEY_BEGIN_NONE)
         return call_error(call, "ERR The command has no key arguments");
-    if ((command->arity > 0 && (uint32_t)command->arity != count) ||
-        (command->arity < 0 && count < (uint32_t)-command->arity))
+    if (!command_takes(command, count))
         return call_error(call, "ERR Invalid number of arguments specified for command");
     key_count = keys_visit(command, writer.arguments, count, NULL, NULL);
     if (key_count < 0) return call_error(call, "ERR Invalid arguments specified for command");

@@ -64,6 +64,7 @@ static int run(struct loading *loading, struct call *call, char text[REPLAY_TEXT
     spill_store_use_reserve(store, true);
     rc = call->command->handler(call);
     spill_store_use_reserve(store, false);
+    if (rc == -EPROTOTYPE) return refuse(text, call->arguments[0], "meets a value of another type");
     if (rc < 0) {
         const char *why =
             rc == -EBADMSG || rc == -EIO ? spill_store_last_error(store) : strerror(-rc);
@@ -115,8 +116,11 @@ static int apply(void *context, int64_t time_ms, unsigned database, struct slice
     if (database >= keyspace_database_count(server->keyspace))
         return refuse(text, arguments[0], "is in a database that there is not (see databases)");
     call.command = command_find(server->table, arguments[0]);
-    if (!call.command || !(call.command->flags & COMMAND_WRITE))
-        return refuse(text, arguments[0], "is none that changes anything");
+    if (!call.command || !(call.command->flags & COMMAND_WRITE) ||
+        (call.command->flags & COMMAND_BLOCKING))
+        return refuse(text, arguments[0], "is none that changes anything at once");
+    if (!command_takes(call.command, argument_count))
+        return refuse(text, arguments[0], "has a wrong number of arguments");
     keyspace_set_now(server->keyspace, time_ms);
     if (replay_pops_keep(&loading->pops, &call)) return 0;
     rc = settle(loading, &call, text);
