@@ -36,8 +36,9 @@ int journal_writer_publish(struct journal_writer *writer);
 /* Seals the frame that keeps others from being published although its writer lives: it may have
  * been stopped for long. 1: sealed; its writer gets -ESTALE. 0: nothing is kept. */
 int journal_writer_seal(struct journal_writer *writer);
-/* Brings all that is published to the device. An error is final for all writers until the journal
- * is recovered. */
+/* Brings all that is published to the device, whoever wrote it. An error of the device is final for
+ * all writers until the journal is recovered, after the next start of the machine; another one
+ * (-EMFILE, -ENOMEM) leaves it to be tried again. */
 int journal_writer_sync(struct journal_writer *writer);
 
 /* Does one piece of what is due at that time (ms since 1970) to segments that have ended and are

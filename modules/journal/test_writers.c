@@ -2,9 +2,7 @@
  * same frames, each writer's in its order, and none that was answered is missing. */
 #include "modules/base/crc32c.h"
 #include "modules/base/random.h"
-#include "modules/journal/journal_writer.h"
-#include "modules/journal/test_journal_fixture.h"
-#include "modules/journal/writer_internal.h"
+#include "modules/journal/test_writers_fixture.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -13,28 +11,6 @@
 #include <sys/wait.h>
 
 enum { WRITERS = 4, FRAMES = 3000, LIVES = 60 };
-
-static struct journal_settings settings = { .roll_bytes = JOURNAL_ROLL_BYTES_MIN };
-
-static struct journal_writer *open_writer(void)
-{
-    struct journal_report report;
-    struct journal_writer *writer;
-    int rc = journal_writer_open(os_real(), fixture.path, &settings, &report, &writer);
-
-    if (rc < 0) (void)fprintf(stderr, "open: %d %s\n", rc, report.text);
-    return rc == 0 ? writer : NULL;
-}
-
-/* Frame number of writer who: its id is (number, who), its payload follows from both. */
-static int append_as(struct journal_writer *writer, uint64_t who, uint64_t number)
-{
-    uint8_t bytes[8192];
-    struct slice part = slice_of(bytes, payload_of(number * 100 + who, bytes));
-    uint64_t position;
-
-    return journal_writer_append(writer, number, who, &part, 1, &position);
-}
 
 /* What a reader of all frames has seen so far. */
 struct seen {
@@ -278,14 +254,6 @@ END_TEST
 
 /* ---- stopping ---------------------------------------------------------------------------------
  */
-
-static void wait_until_stopped(pid_t child)
-{
-    int status;
-
-    ck_assert_int_eq(waitpid(child, &status, WUNTRACED), child);
-    ck_assert_msg(WIFSTOPPED(status), "%x", (unsigned)status);
-}
 
 /* Stopped with a claim, it lives: nobody goes past it. Then it wakes and all goes on. */
 START_TEST(a_writer_that_is_stopped_is_waited_for)

@@ -1,35 +1,17 @@
 /* Segments of a journal with several writers are packed and dropped while others append, read,
  * sleep and die. */
 #include "modules/base/clock.h"
-#include "modules/journal/journal_writer.h"
-#include "modules/journal/test_journal_fixture.h"
-#include "modules/journal/writer_internal.h"
+#include "modules/journal/test_writers_fixture.h"
 
 #include <signal.h>
 
 enum { WRITERS = 3, FRAMES = 3000 };
 
-static struct journal_writer *open_writer(void)
+static void setup_packed(void)
 {
-    struct journal_settings settings = { .roll_bytes = JOURNAL_ROLL_BYTES_MIN,
-                                         .codec = JOURNAL_CODEC_LZ4 };
-    struct journal_report report;
-    struct journal_writer *writer;
-    int rc;
-
+    setup_in_memory();
+    settings.codec = JOURNAL_CODEC_LZ4;
     fixture.is_text = true;
-    rc = journal_writer_open(os_real(), fixture.path, &settings, &report, &writer);
-    return rc == 0 ? writer : NULL;
-}
-
-/* Frame number of writer who: its id is (number, who). */
-static int append_as(struct journal_writer *writer, uint64_t who, uint64_t number)
-{
-    uint8_t bytes[8192];
-    struct slice part = slice_of(bytes, payload_of(number * 100 + who, bytes));
-    uint64_t position;
-
-    return journal_writer_append(writer, number, who, &part, 1, &position);
 }
 
 /* All frames of all writers are there, each writer's in order: NULL, or what is wrong. */
@@ -68,6 +50,17 @@ static void expect_packed_below(uint64_t end)
     for (uint64_t number = 1; number < end; number++)
         ck_assert(file_exists(number, "pak") && !file_exists(number, "log"));
     ck_assert(file_exists(end, "log") && !file_exists(end, "pak"));
+}
+
+static void expect_count(uint64_t expected)
+{
+    struct journal_entry entry;
+    uint64_t count = 0;
+
+    open_reader();
+    while (journal_reader_next(fixture.reader, &entry) == 1)
+        count++;
+    ck_assert_uint_eq(count, expected);
 }
 
 /* ---- racing -----------------------------------------------------------------------------------
@@ -136,14 +129,6 @@ static void take_nap(void *context, enum journal_writer_step step)
     }
 }
 
-static void wait_until_stopped(pid_t child)
-{
-    int status;
-
-    ck_assert_int_eq(waitpid(child, &status, WUNTRACED), child);
-    ck_assert(WIFSTOPPED(status));
-}
-
 /* A process that appends so many frames as writer 1, stopped in one of them; exits with how often
  * it heard -ESTALE, or with 100 for another error. */
 static pid_t start_sleeper(struct nap nap, uint64_t frames)
@@ -192,8 +177,7 @@ START_TEST(who_slept_before_its_claim_finds_the_segment_packed_and_goes_on)
 {
     struct journal_writer *writer = open_writer();
     pid_t child = start_sleeper((struct nap){ JOURNAL_WRITER_LOOKED, 5, 2 }, 10);
-    struct journal_entry entry;
-    uint64_t number = 0, count = 0;
+    uint64_t number = 0;
 
     append_segments(writer, &number, 3);
     tend_all(writer);
@@ -205,10 +189,7 @@ START_TEST(who_slept_before_its_claim_finds_the_segment_packed_and_goes_on)
     tend_all(writer);
     expect_packed_below(7);
     ck_assert_int_eq(wake(child), 0);
-    open_reader();
-    while (journal_reader_next(fixture.reader, &entry) == 1)
-        count++;
-    ck_assert_uint_eq(count, number + 10);
+    expect_count(number + 10);
     journal_writer_close(writer);
 }
 END_TEST
@@ -217,17 +198,13 @@ START_TEST(who_slept_while_it_rolled_does_not_make_a_packed_segment_anew)
 {
     struct journal_writer *writer = open_writer();
     pid_t child = start_sleeper((struct nap){ JOURNAL_WRITER_ROLLS, 0, 1 }, 2000);
-    struct journal_entry entry;
-    uint64_t number = 0, count = 0;
+    uint64_t number = 0;
 
     append_segments(writer, &number, 3);
     tend_all(writer);
     expect_packed_below(5);
     ck_assert_int_eq(wake(child), 0);
-    open_reader();
-    while (journal_reader_next(fixture.reader, &entry) == 1)
-        count++;
-    ck_assert_uint_eq(count, number + 2000);
+    expect_count(number + 2000);
     journal_writer_close(writer);
 }
 END_TEST
@@ -236,8 +213,7 @@ START_TEST(a_segment_with_an_open_claim_is_not_packed)
 {
     struct journal_writer *writer = open_writer();
     pid_t child = start_sleeper((struct nap){ JOURNAL_WRITER_CLAIMED, 5, 1 }, 10);
-    struct journal_entry entry;
-    uint64_t number = 0, count = 0;
+    uint64_t number = 0;
 
     append_segments(writer, &number, 2);
     tend_all(writer);
@@ -246,10 +222,7 @@ START_TEST(a_segment_with_an_open_claim_is_not_packed)
     tend_all(writer);
     expect_packed_below(3);
     ck_assert_int_eq(wake(child), 1); /* it was sealed, and told */
-    open_reader();
-    while (journal_reader_next(fixture.reader, &entry) == 1)
-        count++;
-    ck_assert_uint_eq(count, number + 10);
+    expect_count(number + 10);
     journal_writer_close(writer);
 }
 END_TEST
@@ -292,7 +265,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("several writers and their tending");
-    TCase *cases = add_case(suite, "all", setup_in_memory);
+    TCase *cases = add_case(suite, "all", setup_packed);
 
     tcase_add_test(cases, processes_pack_what_others_have_written_and_nothing_is_lost);
     tcase_add_test(cases, who_slept_before_its_claim_finds_the_segment_packed_and_goes_on);

@@ -121,18 +121,29 @@ uint64_t journal_writer_synced(const struct journal_writer *writer)
 /* ---- syncing ----------------------------------------------------------------------------------
  */
 
-/* The journal is locked. */
+/* How far frames may reach in the segment that is mapped: others have perhaps made it longer. */
+static int refreshed_end(struct journal_writer *writer, uint64_t *out_end)
+{
+    struct journal_segment *segment = writer->segment;
+    int rc = journal_segment_refresh(writer->os, segment);
+
+    *out_end = segment->size_bytes < segment->capacity ? segment->size_bytes : segment->capacity;
+    return rc;
+}
+
+/* The journal is locked. Only what the device said is final; a segment that could not be opened now
+ * is still to be synced. */
 static int sync_range(struct journal_writer *writer, uint64_t from, uint64_t to)
 {
     int rc = 0;
 
     while (rc == 0 && from < to) {
-        uint64_t number = journal_segment_of(from), end;
+        uint64_t number = journal_segment_of(from), end = journal_offset_of(to);
         rc = journal_writer_need_segment(writer, number);
+        if (rc == 0 && number != journal_segment_of(to)) rc = refreshed_end(writer, &end);
         if (rc < 0) return rc == -ENOENT ? -EBADMSG : rc; /* only what is synced is packed */
-        end =
-            number == journal_segment_of(to) ? journal_offset_of(to) : writer->segment->size_bytes;
         rc = journal_segment_sync(writer->os, writer->segment, journal_offset_of(from), end);
+        if (rc < 0) atomic_store_explicit(&writer->meta.live->sync_error, rc, memory_order_relaxed);
         from = journal_segment_start(number + 1);
     }
     return rc;
@@ -149,11 +160,7 @@ int journal_writer_sync(struct journal_writer *writer)
     from = journal_writer_synced(writer);
     to = journal_writer_published(writer);
     if (rc == 0) rc = sync_range(writer, from, to);
-    if (rc < 0) {
-        atomic_store_explicit(&live->sync_error, rc, memory_order_relaxed);
-    } else if (to > from) {
-        journal_live_note_synced(live, writer->meta.journal, to);
-    }
+    if (rc == 0 && to > from) journal_live_note_synced(live, writer->meta.journal, to);
     journal_meta_unlock(writer->os, &writer->meta);
     return rc;
 }
