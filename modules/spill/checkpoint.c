@@ -17,10 +17,11 @@ int spill_checkpoint_begin(struct spill_store *store)
     int rc;
 
     if (store->checkpoint) return -EALREADY;
+    batches_leave_picture(store);
+    /* Who opens the picture would never find what is below them. */
+    if (reclaim_loaded(store)) return -EAGAIN;
     checkpoint = store_allocate_zeroed(store, sizeof(*checkpoint));
     if (!checkpoint) return -ENOMEM;
-    batches_leave_picture(store);
-    reclaim_loaded(store);
     rc = spill_file_begin(store->file);
     if (rc < 0) {
         free(checkpoint);

@@ -55,7 +55,8 @@ int spill_state_chunk_bytes(struct slice state, uint32_t *out_bytes, char out_wh
  * -EPROTONOSUPPORT: another version; -ENOMEM. */
 int spill_deque_load(struct spill_store *store, struct slice root, struct spill_deque **out_deque);
 
-/* From now on is a new picture. -EALREADY: one is under way; -ENOMEM. */
+/* From now on is a new picture. -EALREADY: one is under way; -EAGAIN: a large list that was dropped
+ * is being taken apart, so call again in the next turn (each call does a part of it); -ENOMEM. */
 int spill_checkpoint_begin(struct spill_store *store);
 bool spill_checkpoint_is_running(const struct spill_store *store);
 

@@ -72,7 +72,7 @@ void reclaim_some(struct spill_store *store)
     (void)reclaim_nodes(store, RECLAIM_SOME_NODES);
 }
 
-void reclaim_loaded(struct spill_store *store)
+bool reclaim_loaded(struct spill_store *store)
 {
     unsigned left = RECLAIM_LOADED_NODES;
 
@@ -89,6 +89,7 @@ void reclaim_loaded(struct spill_store *store)
         next = previous->next;
         left--;
     }
+    return left == 0;
 }
 
 void reclaim_all(struct spill_store *store)

@@ -305,6 +305,38 @@ START_TEST(dropped_trees_are_taken_apart_in_the_next_life)
 }
 END_TEST
 
+/* Nor is one whose nodes are in memory, which no state tells of: it is taken apart before P. */
+START_TEST(dropped_trees_in_memory_are_taken_apart_before_a_checkpoint)
+{
+    enum { COUNT = 600 * 1000, STRIDE = 1000 /* there is a chunk of each node among these */ };
+    const struct spill_options roomy = { .memory_bytes = 64 << 20, .chunk_bytes = 512 };
+    struct spill_deque *list;
+    struct slice item;
+    unsigned turns = 0;
+    int rc;
+
+    persist_open(0, &roomy);
+    list = numbers(COUNT);
+    ck_assert_int_eq(spill_store_evict_all(store), 0);
+    for (uint64_t index = 0; index < COUNT; index += STRIDE) {
+        RETRIED(rc, spill_deque_get(list, index, &item));
+        ck_assert_int_eq(rc, 1);
+    }
+    spill_deque_destroy(list);
+    while ((rc = spill_checkpoint_begin(store)) == -EAGAIN)
+        turns++;
+    ck_assert_int_eq(rc, 0);
+    ck_assert_uint_gt(turns, 0);
+    ck_assert_int_eq(wait_for_sync(), 0);
+    take_state(&saved);
+    spill_checkpoint_complete(store);
+    crash();
+    reopen(&saved);
+    saved_drop(&saved);
+    persist_close();
+}
+END_TEST
+
 START_TEST(a_second_process_is_refused)
 {
     struct spill_store *mine;
@@ -389,6 +421,7 @@ int main(void)
     tcase_add_test(tcase, pending_saves_are_told_of_an_abort);
     tcase_add_test(tcase, what_gathers_beside_the_root_is_loaded_too);
     tcase_add_test(tcase, dropped_trees_are_taken_apart_in_the_next_life);
+    tcase_add_test(tcase, dropped_trees_in_memory_are_taken_apart_before_a_checkpoint);
     tcase_add_test(tcase, a_second_process_is_refused);
     tcase_add_test(tcase, what_does_not_fit_is_refused_in_words);
     suite_add_tcase(suite, tcase);

@@ -109,6 +109,8 @@ void checkpoint_begin(struct checkpoint *checkpoint)
 {
     int rc;
     if (!checkpoint_wants_to_begin(checkpoint)) return;
+    rc = spill_checkpoint_begin(checkpoint->options.store);
+    if (rc == -EAGAIN) return; /* it is still wanted in the next turn */
     take_requests(checkpoint);
     checkpoint->info.begun_count++;
     checkpoint->last_number++;
@@ -116,8 +118,10 @@ void checkpoint_begin(struct checkpoint *checkpoint)
     checkpoint->info.began_ms = clock_realtime_ms();
     checkpoint->error = 0;
     checkpoint->is_syncing = checkpoint->has_synced = checkpoint->has_state = false;
-    rc = create_writer(checkpoint);
-    if (rc == 0) rc = spill_checkpoint_begin(checkpoint->options.store);
+    if (rc == 0) {
+        rc = create_writer(checkpoint);
+        if (rc < 0) spill_checkpoint_abort(checkpoint->options.store, false);
+    }
     if (rc < 0) {
         checkpoint_spoil(checkpoint, rc, "beginning");
         end_failed(checkpoint);

@@ -69,7 +69,8 @@ uint64_t checkpoint_request(struct checkpoint *checkpoint, enum checkpoint_kind 
 /* True: one was asked for and may begin as soon as nothing is half-way. */
 bool checkpoint_wants_to_begin(const struct checkpoint *checkpoint);
 /* Now is P: no operation has done a part of what it will do, and nobody holds a key of the
- * keyspace. Does nothing when none was asked for. */
+ * keyspace. Does nothing when none was asked for, or while a large list that was dropped is taken
+ * apart: then it is still wanted in the next turn. */
 void checkpoint_begin(struct checkpoint *checkpoint);
 /* A slice of what is under way, once a turn, at most so long. True: there is more to do at once. */
 bool checkpoint_step(struct checkpoint *checkpoint, uint64_t slice_us);
