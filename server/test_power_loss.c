@@ -4,6 +4,7 @@
  * Each client has keys of its own, so what the server holds of them is what the first so many of
  * its commands have made: with `always` all that were answered, with `everysec` all that were
  * answered before the last sync was asked for, and perhaps some that had been sent. */
+#include "modules/base/test_directory.h"
 #include "server/test_power_client.h"
 #include "server/test_power_model.h"
 
@@ -46,8 +47,7 @@ static void set_up(void)
 {
     memset(&fixture, 0, sizeof(fixture));
     fixture.plant = -1;
-    (void)snprintf(fixture.directory, sizeof(fixture.directory), "/dev/shm/sluice-power-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(fixture.directory));
+    test_directory_make(fixture.directory, sizeof(fixture.directory), "/dev/shm", "power");
     (void)snprintf(fixture.data, sizeof(fixture.data), "%s/data", fixture.directory);
     (void)snprintf(fixture.after, sizeof(fixture.after), "%s/after", fixture.directory);
     ck_assert_int_eq(mkdir(fixture.data, 0755), 0);
@@ -63,13 +63,10 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-    char command[128];
-
     process_kill(&fixture.server);
     process_kill(&fixture.recovered);
     record_destroy(fixture.record);
-    (void)snprintf(command, sizeof(command), "rm -r %s", fixture.directory);
-    ck_assert_int_eq(system(command), 0);
+    test_directory_remove(fixture.directory);
 }
 
 /* ---- clients at work --------------------------------------------------------------------------

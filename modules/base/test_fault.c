@@ -1,5 +1,6 @@
 #include "modules/base/fault.h"
 #include "modules/base/os.h"
+#include "modules/base/test_directory.h"
 
 #include <check.h>
 #include <errno.h>
@@ -21,8 +22,7 @@ static struct {
 
 static void set_up(void)
 {
-    strcpy(fixture.directory, "/tmp/sluice-fault-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(fixture.directory));
+    test_directory_make(fixture.directory, sizeof(fixture.directory), "/tmp", "fault");
     snprintf(fixture.path, sizeof(fixture.path), "%s/file", fixture.directory);
     snprintf(fixture.other, sizeof(fixture.other), "%s/other", fixture.directory);
     ck_assert_int_eq(fault_create(os_real(), &fixture.fault), 0);

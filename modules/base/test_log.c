@@ -1,4 +1,5 @@
 #include "modules/base/log.h"
+#include "modules/base/test_directory.h"
 
 #include <check.h>
 #include <errno.h>
@@ -19,8 +20,7 @@ static struct {
 
 static void set_up(void)
 {
-    strcpy(fixture.directory, "/tmp/sluice-log-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(fixture.directory));
+    test_directory_make(fixture.directory, sizeof(fixture.directory), "/tmp", "log");
     snprintf(fixture.path, sizeof(fixture.path), "%s/log", fixture.directory);
     snprintf(fixture.other, sizeof(fixture.other), "%s/other", fixture.directory);
     ck_assert_int_eq(log_create(fixture.path, LOG_NOTICE, 'M', &fixture.log), 0);

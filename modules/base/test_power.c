@@ -3,6 +3,7 @@
 #include "modules/base/power.h"
 #include "modules/base/random.h"
 #include "modules/base/record.h"
+#include "modules/base/test_directory.h"
 #include "modules/base/test_soak.h"
 
 #include <check.h>
@@ -31,8 +32,7 @@ static struct {
 static void set_up(void)
 {
     memset(&fixture, 0, sizeof(fixture));
-    (void)snprintf(fixture.directory, sizeof(fixture.directory), "/dev/shm/sluice-power-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(fixture.directory));
+    test_directory_make(fixture.directory, sizeof(fixture.directory), "/dev/shm", "power");
     (void)snprintf(fixture.work, sizeof(fixture.work), "%s/work", fixture.directory);
     (void)snprintf(fixture.after, sizeof(fixture.after), "%s/after", fixture.directory);
     ck_assert_int_eq(mkdir(fixture.work, 0755), 0);
@@ -42,11 +42,8 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-    char command[128];
-
     record_destroy(fixture.record);
-    (void)snprintf(command, sizeof(command), "rm -r %s", fixture.directory);
-    ck_assert_int_eq(system(command), 0);
+    test_directory_remove(fixture.directory);
 }
 
 /* ---- doing ------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 #define MODULES_JOURNAL_TEST_JOURNAL_FIXTURE_H
 #include "modules/base/fault.h"
 #include "modules/base/os.h"
+#include "modules/base/test_directory.h"
 #include "modules/io/io.h"
 #include "modules/journal/format.h"
 #include "modules/journal/journal.h"
@@ -50,9 +51,7 @@ static inline void remove_files(const char *path)
 static void setup_in(const char *parent, unsigned thread_count)
 {
     memset(&fixture, 0, sizeof(fixture));
-    (void)snprintf(fixture.directory, sizeof(fixture.directory), "%s/sluice-journal-XXXXXX",
-                   parent);
-    ck_assert_ptr_nonnull(mkdtemp(fixture.directory));
+    test_directory_make(fixture.directory, sizeof(fixture.directory), parent, "journal");
     (void)snprintf(fixture.path, sizeof(fixture.path), "%s/j", fixture.directory);
     ck_assert_int_eq(fault_create(os_real(), &fixture.fault), 0);
     ck_assert_int_eq(io_create(fault_os(fixture.fault), thread_count, &fixture.io), 0);

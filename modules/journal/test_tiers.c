@@ -1,5 +1,6 @@
 /* Segments that have ended move to other directories by age, and are read wherever they are. */
 #include "modules/base/clock.h"
+#include "modules/base/test_directory.h"
 #include "modules/journal/places.h"
 #include "modules/journal/test_journal_fixture.h"
 
@@ -16,9 +17,8 @@ static void setup_tiers(void)
 {
     setup_in_memory();
     (void)snprintf(tiers.cool, sizeof(tiers.cool), "%s/cool", fixture.directory);
-    (void)snprintf(tiers.cold, sizeof(tiers.cold), "/tmp/sluice-cold-XXXXXX");
     ck_assert_int_eq(mkdir(tiers.cool, 0700), 0);
-    ck_assert_ptr_nonnull(mkdtemp(tiers.cold));
+    test_directory_make(tiers.cold, sizeof(tiers.cold), "/tmp", "cold");
     fixture.options.settings.cool_path = tiers.cool;
     fixture.options.settings.cool_after_ms = COOL_AFTER_MS;
     fixture.options.settings.cold_path = tiers.cold;

@@ -2,6 +2,7 @@
  * directory of its own. */
 #include "modules/base/os.h"
 #include "modules/base/random.h"
+#include "modules/base/test_directory.h"
 #include "modules/rdb/source.h"
 #include "modules/rdb/test_rdb_fixture.h"
 
@@ -68,8 +69,7 @@ static void stop(void)
 static void setup(void)
 {
     memset(&redis, 0, sizeof(redis));
-    strcpy(redis.directory, "/tmp/sluice-redis-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(redis.directory));
+    test_directory_make(redis.directory, sizeof(redis.directory), "/tmp", "redis");
     (void)snprintf(redis.socket, sizeof(redis.socket), "%s/s", redis.directory);
 }
 

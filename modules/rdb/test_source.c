@@ -1,6 +1,7 @@
 /* What a path leads to, both passes over it, and every system call of them failed once. */
 #include "modules/base/fault.h"
 #include "modules/base/os.h"
+#include "modules/base/test_directory.h"
 #include "modules/rdb/source.h"
 #include "modules/rdb/test_rdb_fixture.h"
 
@@ -16,17 +17,13 @@ static struct {
 static void setup(void)
 {
     memset(&fixture, 0, sizeof(fixture));
-    strcpy(fixture.directory, "/tmp/sluice-source-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(fixture.directory));
+    test_directory_make(fixture.directory, sizeof(fixture.directory), "/tmp", "source");
 }
 
 static void teardown(void)
 {
-    char command[100];
-
     rdb_source_finish(&fixture.source);
-    (void)snprintf(command, sizeof(command), "rm -r %s", fixture.directory);
-    ck_assert_int_eq(system(command), 0);
+    test_directory_remove(fixture.directory);
 }
 
 static const char *path_of(const char *name)

@@ -5,6 +5,7 @@
 #include "modules/base/clock.h"
 #include "modules/base/fault.h"
 #include "modules/base/os.h"
+#include "modules/base/test_directory.h"
 #include "modules/spill/channel.h"
 
 #include <check.h>
@@ -42,8 +43,7 @@ static inline void remove_tree(const char *path, unsigned levels)
 
 static void setup(void)
 {
-    strcpy(directory, "/tmp/spill-channel-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(directory));
+    test_directory_make(directory, sizeof(directory), "/tmp", "channel");
     ck_assert_int_eq(fault_create(os_real(), &fault), 0);
     sender = NULL;
     receiver = NULL;

@@ -7,6 +7,7 @@
 #include "modules/base/fault.h"
 #include "modules/base/os.h"
 #include "modules/base/random.h"
+#include "modules/base/test_directory.h"
 #include "modules/io/io.h"
 #include "modules/spill/deque.h"
 #include "modules/spill/store.h"
@@ -62,8 +63,7 @@ static inline void store_open_with(unsigned threads, const struct spill_options 
     struct spill_options all = *options;
     struct spill_hooks hooks = test_hooks();
 
-    strcpy(directory, "/tmp/spill-deque-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(directory));
+    test_directory_make(directory, sizeof(directory), "/tmp", "deque");
     all.directory = directory;
     waiting = WAIT_BLOCKING;
     wait_count = pause_count = ready_count = 0;

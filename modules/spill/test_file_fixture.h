@@ -9,6 +9,7 @@
 #include "modules/base/fault.h"
 #include "modules/base/os.h"
 #include "modules/base/random.h"
+#include "modules/base/test_directory.h"
 #include "modules/io/io.h"
 #include "modules/spill/file.h"
 
@@ -92,8 +93,7 @@ static inline void trick_init(void)
 
 static inline void make_directory(const char *parent)
 {
-    (void)snprintf(directory, sizeof(directory), "%s/test-spill-XXXXXX", parent);
-    ck_assert_ptr_nonnull(mkdtemp(directory));
+    test_directory_make(directory, sizeof(directory), parent, "spill");
 }
 
 static inline void path_in_directory(char *path, size_t size, const char *name)

@@ -3,6 +3,7 @@
  * the last complete one, and every list is as it was at its moment. */
 #include "modules/base/power.h"
 #include "modules/base/record.h"
+#include "modules/base/test_directory.h"
 #include "modules/base/test_soak.h"
 #include "modules/spill/test_persist_fixture.h"
 
@@ -33,8 +34,7 @@ static void set_up(void)
     memset(lists, 0, sizeof(lists));
     number = complete = 0;
     is_running = completes_early = false;
-    strcpy(home, "/dev/shm/spill-power-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(home));
+    test_directory_make(home, sizeof(home), "/dev/shm", "spill-power");
     (void)snprintf(directory, sizeof(directory), "%s/data", home);
     (void)snprintf(after, sizeof(after), "%s/after", home);
     ck_assert_int_eq(mkdir(directory, 0755), 0);
@@ -45,14 +45,11 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-    char command[96];
-
     for (unsigned i = 0; i < CHECKPOINTS_MAX; i++)
         saved_drop(&made[i]);
     free(file_bytes);
     record_destroy(record);
-    (void)snprintf(command, sizeof(command), "rm -r %s", home);
-    ck_assert_int_eq(system(command), 0);
+    test_directory_remove(home);
 }
 
 /* ---- the caller's file ------------------------------------------------------------------------

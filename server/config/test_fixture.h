@@ -3,6 +3,7 @@
 #ifndef SERVER_CONFIG_TEST_FIXTURE_H
 #define SERVER_CONFIG_TEST_FIXTURE_H
 #include "modules/base/os.h"
+#include "modules/base/test_directory.h"
 #include "server/config/config.h"
 #include <check.h>
 #include <errno.h>
@@ -17,18 +18,14 @@ static struct {
 
 static inline void set_up(void)
 {
-    strcpy(fixture.directory, "/tmp/sluice-config-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(fixture.directory));
+    test_directory_make(fixture.directory, sizeof(fixture.directory), "/tmp", "config");
     ck_assert_int_eq(config_create(os_real(), &fixture.config, &fixture.error), 0);
 }
 
 static inline void tear_down(void)
 {
-    char command[128];
-
     config_destroy(fixture.config);
-    (void)snprintf(command, sizeof(command), "rm -rf %s", fixture.directory);
-    ck_assert_int_eq(system(command), 0);
+    test_directory_remove(fixture.directory);
 }
 
 static inline const char *path_of(const char *name)

@@ -1,6 +1,7 @@
 /* Checkpoints of a keyspace with strings and lists that spill, made while random changes go on. A
  * crash is a copy of the directory at any moment; what is loaded from the copy must be what there
  * was when the checkpoint in it was begun. */
+#include "modules/base/test_directory.h"
 #include "server/durability/checkpoint.h"
 #include "server/durability/checkpoint_files.h"
 #include "server/durability/checkpoint_load.h"
@@ -102,8 +103,7 @@ static void open_keyspace(struct parts *parts)
 
 static void name_directory(struct parts *parts)
 {
-    strcpy(parts->directory, "/dev/shm/sluice-ckpt-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(parts->directory));
+    test_directory_make(parts->directory, sizeof(parts->directory), "/dev/shm", "ckpt");
     (void)snprintf(parts->spill, sizeof(parts->spill), "%s/spill", parts->directory);
     ck_assert_int_eq(mkdir(parts->spill, 0700), 0);
 }

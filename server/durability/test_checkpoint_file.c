@@ -1,5 +1,6 @@
 /* Checkpoint files written, read back, damaged at every byte, and with every system call failing.
  */
+#include "modules/base/test_directory.h"
 #include "server/durability/checkpoint_files.h"
 #include "server/durability/checkpoint_reader.h"
 #include "server/durability/checkpoint_writer.h"
@@ -40,8 +41,7 @@ static struct {
 static void setup_with(unsigned thread_count)
 {
     memset(&fixture, 0, sizeof(fixture));
-    strcpy(fixture.directory, "/dev/shm/sluice-checkpoint-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(fixture.directory));
+    test_directory_make(fixture.directory, sizeof(fixture.directory), "/dev/shm", "checkpoint");
     (void)snprintf(fixture.path, sizeof(fixture.path), "%s/checkpoint-7", fixture.directory);
     ck_assert_int_eq(fault_create(os_real(), &fixture.fault), 0);
     ck_assert_int_eq(io_create(fault_os(fixture.fault), thread_count, &fixture.io), 0);

@@ -4,13 +4,13 @@
 #define SERVER_DURABILITY_TEST_OPLOG_FIXTURE_H
 #include "modules/base/fault.h"
 #include "modules/base/os.h"
+#include "modules/base/test_directory.h"
 #include "modules/io/io.h"
 #include "server/durability/log_frame.h"
 #include "server/durability/oplog.h"
 #include "server/durability/replay.h"
 
 #include <check.h>
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,8 +38,7 @@ static void count_progress(void *context)
 static void set_up(void)
 {
     memset(&fixture, 0, sizeof(fixture));
-    (void)snprintf(fixture.directory, sizeof(fixture.directory), "/tmp/sluice-oplog-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(fixture.directory));
+    test_directory_make(fixture.directory, sizeof(fixture.directory), "/tmp", "oplog");
     (void)snprintf(fixture.path, sizeof(fixture.path), "%s/log", fixture.directory);
     ck_assert_int_eq(fault_create(os_real(), &fixture.fault), 0);
     ck_assert_int_eq(io_create(fault_os(fixture.fault), 0, &fixture.io), 0);
@@ -50,22 +49,6 @@ static void set_up(void)
     fixture.now_us = 1000000000;
 }
 
-static void remove_directory(const char *path)
-{
-    char name[400];
-    struct dirent *entry;
-    DIR *dir = opendir(path);
-
-    if (!dir) return;
-    while ((entry = readdir(dir)) != NULL) {
-        (void)snprintf(name, sizeof(name), "%s/%s", path, entry->d_name);
-        if (entry->d_name[0] == '.') continue;
-        if (unlink(name) != 0) remove_directory(name);
-    }
-    closedir(dir);
-    ck_assert_int_eq(rmdir(path), 0);
-}
-
 static void tear_down(void)
 {
     fault_clear(fixture.fault);
@@ -73,7 +56,7 @@ static void tear_down(void)
     (void)oplog_close(fixture.oplog);
     io_destroy(fixture.io);
     fault_destroy(fixture.fault);
-    remove_directory(fixture.directory);
+    test_directory_remove(fixture.directory);
 }
 
 static inline int try_open(void)

@@ -1,4 +1,5 @@
 /* Who is let in, and what happens when nobody can be. */
+#include "modules/base/test_directory.h"
 #include "server/net/address.h"
 #include "server/net/testing.h"
 #include <netdb.h>
@@ -283,13 +284,12 @@ END_TEST
 
 /* ---- unix sockets ---- */
 
-static char directory[32], path[64];
+static char directory[64], path[96];
 
 static void set_up_unix(void)
 {
     testing_set_up();
-    (void)snprintf(directory, sizeof(directory), "/tmp/test_listener.XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(directory));
+    test_directory_make(directory, sizeof(directory), "/tmp", "listener");
     (void)snprintf(path, sizeof(path), "%s/socket", directory);
 }
 
@@ -314,7 +314,7 @@ static int connect_unix(void)
 START_TEST(a_unix_socket_serves_with_the_mode_asked_for)
 {
     struct stat status;
-    char text[80];
+    char text[104];
     struct client *client;
     int fd;
 

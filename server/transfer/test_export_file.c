@@ -1,6 +1,7 @@
 /* A file of an export is there as a whole, or nothing of it. */
 #include "modules/base/fault.h"
 #include "modules/base/os.h"
+#include "modules/base/test_directory.h"
 #include "modules/io/io.h"
 #include "server/transfer/export_file.h"
 
@@ -24,8 +25,7 @@ static struct {
 static void setup(void)
 {
     memset(&fixture, 0, sizeof(fixture));
-    strcpy(fixture.directory, "/tmp/sluice-export-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(fixture.directory));
+    test_directory_make(fixture.directory, sizeof(fixture.directory), "/tmp", "export");
     (void)snprintf(fixture.path, sizeof(fixture.path), "%s/x", fixture.directory);
     (void)snprintf(fixture.temporary_path, sizeof(fixture.temporary_path), "%s.tmp", fixture.path);
     ck_assert_int_eq(fault_create(os_real(), &fixture.fault), 0);

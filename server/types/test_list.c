@@ -1,3 +1,4 @@
+#include "modules/base/test_directory.h"
 #include "server/types/list.h"
 
 #include "modules/base/os.h"
@@ -18,8 +19,7 @@ static struct value *list;
 static void setup(void)
 {
     struct spill_options options = { .directory = directory, .memory_bytes = 4 << 20 };
-    (void)snprintf(directory, sizeof(directory), "/tmp/test-list-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(directory));
+    test_directory_make(directory, sizeof(directory), "/tmp", "list");
     ck_assert_int_eq(io_create(os_real(), 0, &io), 0);
     ck_assert_int_eq(
         spill_store_create(os_real(), io, &options, &(struct spill_hooks){ 0 }, &store), 0);
