@@ -163,7 +163,8 @@ static int need_cipher(struct journal_packed *packed, const struct journal_place
 {
     const struct journal_packed_header *header = &packed->header;
 
-    if (!header->is_encrypted) return 0;
+    /* A journal has a key from its first day: nobody but an intruder leaves it out. */
+    if (!header->is_encrypted) return places->key || places->key_error < 0 ? -EBADMSG : 0;
     if (!places->key) return places->key_error < 0 ? places->key_error : -EBADMSG;
     return journal_cipher_create(places->key, places->journal, header->segment.number, header->salt,
                                  &packed->cipher);

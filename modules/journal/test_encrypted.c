@@ -2,6 +2,7 @@
 #include "modules/base/crc32c.h"
 #include "modules/base/endian.h"
 #include "modules/journal/cipher.h"
+#include "modules/journal/meta.h"
 #include "modules/journal/packed.h"
 #include "modules/journal/test_journal_fixture.h"
 
@@ -284,6 +285,41 @@ static struct journal_cipher *make_cipher(uint64_t number, const uint8_t salt[JO
     return cipher;
 }
 
+/* Makes packed_file what it would be without a key: the same frames, readable by everybody. */
+static void leave_out_encryption(void)
+{
+    static uint8_t plain[JOURNAL_ROLL_BYTES_MIN];
+    struct journal_packed_header header;
+    struct journal_packed *packed;
+    struct journal_meta meta;
+    uint8_t *at = packed_file.bytes + JOURNAL_PACKED_HEADER_BYTES;
+
+    ck_assert_int_eq(journal_meta_open_reader(os_real(), fixture.path, &meta), 0);
+    ck_assert_int_eq(journal_packed_open(os_real(), open_file(1, "pak"), &meta.places, 1, &packed),
+                     0);
+    header = *journal_packed_header_of(packed);
+    ck_assert_int_eq(journal_packed_read(os_real(), packed, plain, header.raw_bytes, 0), 0);
+    journal_packed_close(os_real(), packed);
+    journal_meta_close(os_real(), &meta);
+    header.is_encrypted = false;
+    header.codec = JOURNAL_CODEC_NONE;
+    journal_packed_header_store(packed_file.bytes, &header);
+    for (uint32_t i = 0; i < journal_packed_block_count(header.raw_bytes); i++, at += 8)
+        store_u32le(at, journal_packed_block_bytes(header.raw_bytes, i));
+    memcpy(at, plain, header.raw_bytes);
+    packed_file.size = (size_t)(at - packed_file.bytes) + header.raw_bytes;
+}
+
+START_TEST(who_leaves_the_encryption_out_is_found_out)
+{
+    make_packed_file();
+    leave_out_encryption();
+    write_packed_file(packed_file.size);
+    write_corrected();
+    ck_assert_int_eq(try_open(), -EBADMSG);
+}
+END_TEST
+
 START_TEST(a_block_opens_only_as_it_was_sealed)
 {
     const uint8_t salt[JOURNAL_SALT_BYTES] = "salt", other_salt[JOURNAL_SALT_BYTES] = "pepper";
@@ -330,6 +366,7 @@ int main(void)
     tcase_add_test(cases, a_flipped_byte_never_gives_wrong_frames);
     tcase_add_test(cases, zeros_and_cuts_never_give_wrong_frames);
     tcase_add_test(cases, who_corrects_checksums_is_found_out_all_the_same);
+    tcase_add_test(cases, who_leaves_the_encryption_out_is_found_out);
     tcase_add_test(cases, a_block_opens_only_as_it_was_sealed);
     return run_suite(suite);
 }
