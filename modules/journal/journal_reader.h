@@ -64,11 +64,12 @@ int journal_reader_seek_id(struct journal_reader *reader, uint64_t time_ms, uint
 
 /* Gives the reader a name, under which its position is kept in the journal's directory, and goes
  * there. A name belongs to one reader at a time, wherever it runs, until it is closed.
- * 1: there the reader stands now. 0: the name is new; the reader stays where it is. -ESTALE: what
- * was kept has been trimmed away; the reader has its name and stands before the oldest frame.
- * -EWOULDBLOCK: another reader has the name. -EINVAL: it is empty, longer than
- * JOURNAL_READER_NAME_BYTES_MAX, begins with a dot or holds a slash, or the reader has one already.
- * -EACCES, -ENOSPC, …: of the file. */
+ * 1: there the reader stands now; when the journal has lost frames that it had seen (the power
+ * went), where the journal was synced when the position was kept. 0: the name is new; the reader
+ * stays where it is. -ESTALE: what was kept has been trimmed away; the reader has its name and
+ * stands before the oldest frame. -EWOULDBLOCK: another reader has the name. -EINVAL: it is empty,
+ * longer than JOURNAL_READER_NAME_BYTES_MAX, begins with a dot or holds a slash, or the reader has
+ * one already. -EACCES, -ENOSPC, …: of the file. */
 int journal_reader_take_name(struct journal_reader *reader, const char *name);
 /* Keeps the reader's position under its name. That survives the process at once, and a loss of
  * power if is_durable (which waits for the device); else an older one may come back, so that frames

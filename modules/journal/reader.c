@@ -136,6 +136,8 @@ int journal_reader_next(struct journal_reader *reader, struct journal_entry *out
         if (rc <= 0) return rc;
         step_over(reader, &frame);
         if (frame.state != JOURNAL_DATA) continue;
+        reader->last_position = position;
+        reader->last_crc = frame.crc32c;
         *out_entry = (struct journal_entry){
             .position = position,
             .time_ms = frame.time_ms,
@@ -208,6 +210,7 @@ int journal_reader_seek_start(struct journal_reader *reader)
     uint64_t first, last;
     int rc;
 
+    reader->last_position = 0;
     if (reader->async) {
         reader->position = journal_async_start(reader->async);
         return 0;
@@ -220,6 +223,7 @@ int journal_reader_seek_start(struct journal_reader *reader)
 
 int journal_reader_seek_end(struct journal_reader *reader)
 {
+    reader->last_position = 0;
     reader->position = journal_reader_end(reader);
     return 0;
 }
@@ -235,6 +239,7 @@ int journal_reader_seek_position(struct journal_reader *reader, uint64_t positio
         journal_offset_of(position) < JOURNAL_SEGMENT_HEADER_BYTES) {
         return -EINVAL;
     }
+    reader->last_position = 0;
     reader->position = position;
     rc = frame_here(reader, &frame, &bytes);
     if (rc >= 0) return 0;
@@ -341,6 +346,7 @@ int journal_reader_seek_id(struct journal_reader *reader, uint64_t time_ms, uint
         return journal_async_seek_id(reader->async, time_ms, seq, &reader->position);
     }
     rc = seek_id(reader, time_ms, seq);
+    reader->last_position = 0;
     if (rc < 0) reader->position = before;
     return rc;
 }

@@ -17,6 +17,8 @@ struct journal_reader {
     uint64_t found_end; /* as recovery found it on opening, for when it does not */
     uint64_t position;
     struct journal_source *source; /* of position, or NULL */
+    uint64_t last_position;        /* of the frame that was given last; 0: none since a seek */
+    uint32_t last_crc;             /* its checksum */
     int name_fd;                   /* of the file of its name, locked; -1: it has none */
     uint64_t name_count;           /* of the slot that was written last */
 };

@@ -90,27 +90,77 @@ START_TEST(what_was_trimmed_under_a_name_is_told_of)
 }
 END_TEST
 
-START_TEST(a_name_beyond_the_end_waits_there)
+/* Frames up to 39 are synced, those up to 99 were seen, and from 60 on they are lost. */
+static void lose_what_was_seen(void)
 {
     uint64_t position;
 
-    make_published(100);
+    make_published(40);
+    sync_all();
+    append_many(60);
+    publish();
     ck_assert_int_eq(journal_reader_take_name(fixture.reader, "bills"), 0);
-    ck_assert_int_eq(journal_reader_seek_id(fixture.reader, 60, 0), 0);
+    expect_frames(1, 60);
     position = journal_reader_position(fixture.reader);
     expect_frames(60, 100);
     ck_assert_int_eq(journal_reader_keep(fixture.reader, true), 0);
     close_journal();
-    flip_byte(1, "log", journal_offset_of(position) + 25); /* a tail is lost */
+    flip_byte(1, "log", journal_offset_of(position) + 25);
     open_journal();
     ck_assert_uint_eq(fixture.report.end, position);
+    fixture.next = 1060;
+}
+
+/* _i frames come instead: none, fewer than were lost, or more. */
+START_TEST(frames_that_come_after_a_loss_are_not_missed)
+{
+    static const uint64_t counts[] = { 0, 10, 90 };
+
+    lose_what_was_seen();
+    append_many(counts[_i]);
+    publish();
+    open_reader();
+    ck_assert_int_eq(journal_reader_take_name(fixture.reader, "bills"), 1);
+    expect_frames(40, 60); /* again: nobody knows where the loss began */
+    expect_frames(1060, 1060 + counts[_i]);
+    expect_end();
+    ck_assert_int_eq(journal_reader_keep(fixture.reader, true), 0);
     open_reader();
     ck_assert_int_eq(journal_reader_take_name(fixture.reader, "bills"), 1);
     expect_end();
-    fixture.next = 60;
-    append_many(1);
+}
+END_TEST
+
+/* The new frames are as long as the lost ones, so one begins where the reader was. */
+START_TEST(a_frame_in_the_place_of_a_lost_one_is_another)
+{
+    uint64_t position;
+
+    lose_what_was_seen();
+    open_reader();
+    position = journal_appended(fixture.journal);
+    for (uint64_t number = 60; number < 120; number++) {
+        uint8_t bytes[8192];
+        struct slice part = slice_of(bytes, payload_of(number, bytes));
+        ck_assert_int_eq(append_slices(1000 + number, &part, 1), 0);
+    }
     publish();
-    expect_frames(60, 61);
+    ck_assert_int_eq(journal_reader_take_name(fixture.reader, "bills"), 1);
+    ck_assert_uint_lt(journal_reader_position(fixture.reader), position);
+    expect_frames(40, 60);
+}
+END_TEST
+
+START_TEST(a_position_that_was_sought_is_kept_too)
+{
+    make_published(100);
+    ck_assert_int_eq(journal_reader_take_name(fixture.reader, "bills"), 0);
+    expect_frames(1, 100);
+    ck_assert_int_eq(journal_reader_seek_id(fixture.reader, 50, 0), 0);
+    ck_assert_int_eq(journal_reader_keep(fixture.reader, false), 0);
+    open_reader();
+    ck_assert_int_eq(journal_reader_take_name(fixture.reader, "bills"), 1);
+    expect_frames(50, 51);
 }
 END_TEST
 
@@ -123,6 +173,8 @@ int main(void)
     tcase_add_test(cases, a_name_belongs_to_one_reader);
     tcase_add_test(cases, a_torn_slot_leaves_the_one_before);
     tcase_add_test(cases, what_was_trimmed_under_a_name_is_told_of);
-    tcase_add_test(cases, a_name_beyond_the_end_waits_there);
+    tcase_add_loop_test(cases, frames_that_come_after_a_loss_are_not_missed, 0, 3);
+    tcase_add_test(cases, a_frame_in_the_place_of_a_lost_one_is_another);
+    tcase_add_test(cases, a_position_that_was_sought_is_kept_too);
     return run_suite(suite);
 }
