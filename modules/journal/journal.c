@@ -226,8 +226,7 @@ int journal_open(struct os *os, struct io *io, const struct journal_options *opt
     journal->first_segment = journal_segment_of(options->starts_above) + 1;
     journal->path = strdup(options->path);
     if (!journal->path) goto out;
-    rc = options->starts_in_memory && options->starts_above > 0 ? -EINVAL : 0;
-    if (rc == 0) rc = random_entropy(&number, sizeof(number));
+    rc = random_entropy(&number, sizeof(number));
     if (rc == 0 && options->starts_in_memory) rc = is_missing(journal);
     if (rc < 0) goto out;
     if (rc > 0) {
@@ -335,6 +334,11 @@ int journal_close(struct journal *journal)
     if (journal->jobs) journal_tender_finish(&journal->jobs->tend.tender);
     release(journal);
     return rc;
+}
+
+bool journal_is_busy(const struct journal *journal)
+{
+    return is_busy(journal);
 }
 
 int journal_wait(struct journal *journal)

@@ -86,8 +86,7 @@ struct journal_options {
      */
     bool starts_in_memory;
     /* A journal that has no segment yet begins in the one after this position's, so that all its
-     * positions are greater: for going on beside one whose sync has failed. 0: at the first. Not
-     * with starts_in_memory. */
+     * positions are greater: for going on beside one whose sync has failed. 0: at the first. */
     uint64_t starts_above;
     /* A position up to which the caller knows that the journal was synced (a checkpoint says so);
      * 0: none. Damage below it is corruption even if the journal itself does not know. */
@@ -151,6 +150,8 @@ void journal_sync(struct journal *journal);
 /* Waits until something that is under way has ended (io_wait), for callers without a loop. -EAGAIN:
  * nothing is. */
 int journal_wait(struct journal *journal);
+/* True: I/O threads work for it, and journal_close would wait for them. */
+bool journal_is_busy(const struct journal *journal);
 
 /* Starts moving a journal that is in memory to its directory; nothing to do for others. Appending
  * goes on meanwhile. on_progress follows; whether it has come to an end is told by

@@ -82,6 +82,7 @@ struct move_job {
     bool is_running;
     const char *path;
     uint64_t number; /* of the journal */
+    uint64_t first_segment;
     struct journal_settings settings;
     enum journal_room kind;
     uint64_t boot;
@@ -190,6 +191,7 @@ void journal_room_plan(struct journal *journal);
 /* memory.c */
 /* Before a journal has files. -ENOMEM. */
 int journal_need_jobs(struct journal *journal);
+/* With first_segment, which is set. */
 int journal_memory_open(struct journal *journal, const struct journal_settings *settings,
                         uint64_t number);
 /* 0: memory for frames up to that end; -EAGAIN: it must move to a file first, and does. */

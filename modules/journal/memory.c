@@ -19,10 +19,9 @@ enum { MEMORY_BYTES_MIN = 512, MOVE_ROOM_BYTES = 2 * JOURNAL_MEMORY_BYTES_MAX };
 int journal_memory_open(struct journal *journal, const struct journal_settings *settings,
                         uint64_t number)
 {
+    struct journal_settings checked = *settings;
     struct journal_segment *segment;
     int rc;
-
-    struct journal_settings checked = *settings;
 
     rc = journal_settings_check(&checked);
     if (rc == 0) rc = journal_settings_keep(&checked);
@@ -31,14 +30,13 @@ int journal_memory_open(struct journal *journal, const struct journal_settings *
     segment = calloc(1, sizeof(*segment));
     if (!segment) return -ENOMEM;
     *segment = (struct journal_segment){ .journal = number,
-                                         .number = 1,
-                                         .seed = journal_seed(number, 1),
+                                         .number = journal->first_segment,
+                                         .seed = journal_seed(number, journal->first_segment),
                                          .capacity = JOURNAL_MEMORY_BYTES_MAX,
                                          .fd = -1 };
     journal->meta.journal = number;
     journal->is_in_memory = true;
     journal->active = segment;
-    journal->first_segment = 1;
     journal->offset = JOURNAL_SEGMENT_HEADER_BYTES;
     journal->written = journal->published = journal->synced = journal->noted =
         journal_here(journal);
@@ -80,7 +78,7 @@ int journal_memory_grow(struct journal *journal, uint64_t end)
 static int make_segment(struct move_job *move, struct os *os)
 {
     struct journal_segment_header header = { .journal = move->number,
-                                             .number = 1,
+                                             .number = move->first_segment,
                                              .created_ms = (uint64_t)clock_realtime_ms(),
                                              .capacity = (uint32_t)move->settings.roll_bytes };
     uint64_t room = MOVE_ROOM_BYTES < header.capacity ? MOVE_ROOM_BYTES : header.capacity;
@@ -117,10 +115,10 @@ static int copy_frames(struct journal *journal, struct journal_segment *from)
     journal->is_in_memory = false;
     if (move->kind == JOURNAL_ROOM_TOUCHED) {
         memcpy(move->segment->map + begin, from->map + begin, end - begin);
-    } else if (end > begin) {
+    } else {
         journal->way = JOURNAL_BUFFERED;
         journal->offset = begin; /* where the buffer begins */
-        rc = journal_buffer_put(journal, from->map + begin, end - begin);
+        if (end > begin) rc = journal_buffer_put(journal, from->map + begin, end - begin);
         journal->offset = end;
     }
     if (rc == 0) return 0;
@@ -131,10 +129,11 @@ static int copy_frames(struct journal *journal, struct journal_segment *from)
 
 static int take_move(struct journal *journal)
 {
-    const struct journal_survey first = {
-        .first = 1, .packed_end = 1, .cool_end = 1, .cold_end = 1
-    };
     struct move_job *move = &journal->jobs->move;
+    const struct journal_survey first = { .first = move->first_segment,
+                                          .packed_end = move->first_segment,
+                                          .cool_end = move->first_segment,
+                                          .cold_end = move->first_segment };
     struct journal_segment *from = journal->active;
     int rc = copy_frames(journal, from);
 
@@ -196,6 +195,7 @@ void journal_move_to_file(struct journal *journal)
         .is_running = true,
         .path = journal->path,
         .number = journal->meta.journal,
+        .first_segment = journal->first_segment,
         .settings = journal->meta.settings,
         .kind = journal->way == JOURNAL_MAPPED ? JOURNAL_ROOM_TOUCHED : JOURNAL_ROOM_RESERVED,
         .meta = { .fd = -1 },

@@ -168,6 +168,21 @@ START_TEST(without_reserve_it_moves_into_buffers)
 }
 END_TEST
 
+/* Stores into a mapping without reserved blocks could meet a full disk there: a signal. */
+START_TEST(without_reserve_it_is_buffered_though_it_moves_empty)
+{
+    open_in_memory(JOURNAL_MAPPED);
+    fault_fail(fixture.fault, FAULT_ALLOCATE, 1, EOPNOTSUPP, FAULT_FROM_THEN_ON);
+    journal_move_to_file(fixture.journal);
+    settle();
+    ck_assert(!journal_is_in_memory(fixture.journal));
+    ck_assert_int_eq(info_now().way, JOURNAL_BUFFERED);
+    append_many(10);
+    publish();
+    expect_all(1, 11);
+}
+END_TEST
+
 START_TEST(another_journal_in_its_place_is_not_touched)
 {
     struct journal *ours;
@@ -202,6 +217,7 @@ int main(void)
     tcase_add_loop_test(cases, every_system_call_of_moving_may_fail, 0, 2);
     tcase_add_loop_test(cases, a_full_disk_stops_it_at_the_limit_and_not_before, 0, 2);
     tcase_add_loop_test(cases, without_reserve_it_moves_into_buffers, 0, 2);
+    tcase_add_test(cases, without_reserve_it_is_buffered_though_it_moves_empty);
     tcase_add_loop_test(cases, another_journal_in_its_place_is_not_touched, 0, 2);
     return run_suite(suite);
 }

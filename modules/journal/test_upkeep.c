@@ -138,15 +138,26 @@ START_TEST(after_a_failed_sync_another_journal_goes_on_with_greater_positions)
 }
 END_TEST
 
-START_TEST(memory_begins_at_the_first_position)
+START_TEST(what_begins_in_memory_may_begin_above_a_position_too)
 {
+    const uint64_t above = journal_segment_start(7) + 100;
+
     fixture.options.starts_in_memory = true;
-    fixture.options.starts_above = journal_segment_start(7);
-    ck_assert_int_eq(try_open(), -EINVAL);
-    fixture.options.starts_above = 0;
+    fixture.options.starts_above = above;
     open_journal();
+    ck_assert_uint_eq(info_now().start, journal_segment_start(8));
+    append_many(3);
     journal_move_to_file(fixture.journal);
     settle();
+    ck_assert(!journal_is_in_memory(fixture.journal));
+    ck_assert(!journal_is_busy(fixture.journal));
+    fill_segments(2);
+    close_journal();
+    fixture.options.starts_above = 0;
+    open_journal();
+    ck_assert_uint_eq(fixture.report.start, journal_segment_start(8));
+    expect_all(1, fixture.next);
+    close_journal();
 }
 END_TEST
 
@@ -240,7 +251,7 @@ int main(void)
     tcase_add_loop_test(cases, an_index_that_is_not_whole_is_made_anew, 0, 8);
     tcase_add_test(cases, an_index_that_could_not_be_written_is_made_up_for);
     tcase_add_test(cases, after_a_failed_sync_another_journal_goes_on_with_greater_positions);
-    tcase_add_test(cases, memory_begins_at_the_first_position);
+    tcase_add_test(cases, what_begins_in_memory_may_begin_above_a_position_too);
     tcase_add_test(cases, removing_leaves_nothing);
     tcase_add_test(cases, removing_that_was_broken_off_is_ended_by_the_next);
     return run_suite(suite);
