@@ -26,6 +26,7 @@
 #include "server/commands/effect.h"
 #include "server/commands/importing.h"
 #include "server/commands/loading.h"
+#include "server/commands/log_replacing.h"
 #include "server/commands/memory_command_allocator.h"
 #include "server/commands/monitor.h"
 #include "server/commands/parking.h"
@@ -59,6 +60,7 @@ struct house {
     struct monitors monitors;
     struct effects effects;
     struct checkpointing checkpointing;
+    struct log_replacing replacing;
     struct boot_directory directory;
     struct loop_timer *sample_timer;
     struct io_job purge;
@@ -273,6 +275,8 @@ static int make_house(struct house *house)
     server->monitors = &house->monitors;
     server->effects = &house->effects;
     server->checkpointing = &house->checkpointing;
+    server->replacing = &house->replacing;
+    server->replacing->server = server;
     server->spill_path = house->directory.spill_path;
     list_init(&house->monitors.sessions);
     ticks_init(&house->statistics.ticks);
@@ -308,6 +312,7 @@ static void take_apart(struct house *house)
     parking_destroy(server->parking);
     importing_abandon(server);
     server->parking = NULL; /* a read may still end, and tell nobody */
+    log_replacing_finish(server);
     checkpointing_finish(server);
     boot_log_close(server);
     effects_finish(server->effects);

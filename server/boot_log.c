@@ -1,7 +1,6 @@
 #include "server/boot_log.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +12,7 @@
 #include "server/commands/server.h"
 #include "server/config/config.h"
 #include "server/durability/checkpoint_load.h"
+#include "server/durability/log_directory.h"
 #include "server/durability/oplog.h"
 
 static enum oplog_fsync fsync_of(const struct config *config)
@@ -38,16 +38,6 @@ static uint64_t roll_bytes(const struct server *server, struct os *os)
     bytes = bytes / PARTS / GRAIN * GRAIN;
     if (bytes >= JOURNAL_ROLL_BYTES_DEFAULT) return 0;
     return bytes > LEAST ? bytes : LEAST;
-}
-
-static char *log_path(const char *dir)
-{
-    static const char name[] = "log";
-    size_t size = strlen(dir) + 1 + sizeof(name);
-    char *path = malloc(size);
-
-    if (path) (void)snprintf(path, size, "%s/%s", dir, name);
-    return path;
 }
 
 static const char *reason(int rc, const struct journal_report *report)
@@ -85,9 +75,10 @@ static uint64_t checkpoint_position(const struct server *server)
     return load ? checkpoint_load_head(load)->log_position : 0;
 }
 
-static int open_log(struct server *server, struct os *os, const char *path)
+static int open_log(struct server *server, struct os *os, uint64_t first_segment, const char *path)
 {
-    struct oplog_options options = { .path = path,
+    struct oplog_options options = { .directory = server->config->dir,
+                                     .first_segment = first_segment,
                                      .fsync = fsync_of(server->config),
                                      .roll_bytes = roll_bytes(server, os),
                                      .synced_position = checkpoint_position(server),
@@ -102,27 +93,53 @@ static int open_log(struct server *server, struct os *os, const char *path)
     return 0;
 }
 
-static int see_entry(void *context, const char *name)
+static void tell_of_search(const struct server *server, int rc)
 {
-    (void)context;
-    (void)name;
-    return 0;
+    log_write(server->log, LOG_WARNING,
+              "The operation log in %s cannot be used: %s. The server does not start without it",
+              server->config->dir,
+              rc == -ESTALE ? "the checkpoint that it goes on from is missing" : strerror(-rc));
+}
+
+/* Those before it were superseded by a checkpoint, which is on the device (boot_checkpoint_find);
+ * those after it were begun when it had failed, and no checkpoint of their time was completed. */
+static void remove_others(const struct server *server, struct os *os, uint64_t first_segment)
+{
+    const char *dir = server->config->dir;
+    int rc = log_directory_remove(os, dir, 0, first_segment);
+
+    if (rc == 0) rc = log_directory_remove(os, dir, first_segment + 1, UINT64_MAX);
+    if (rc < 0)
+        log_write(server->log, LOG_WARNING,
+                  "An operation log in %s that does not count any more cannot be removed: %s", dir,
+                  strerror(-rc));
 }
 
 /* What was answered while there was a log is not forgotten because appendonly is no by now: it is
  * replayed once more, and then the log is let go (loading.c). */
-static bool has_log(const struct server *server, struct os *os, const char *path)
+static int find_and_open(struct server *server, struct os *os)
 {
-    return server->config->appendonly || os->list(os, path, see_entry, NULL) != -ENOENT;
+    uint64_t first_segment = 0;
+    int rc =
+        log_directory_find(os, server->config->dir, checkpoint_position(server), &first_segment);
+    char *path;
+
+    if (rc == -ENOENT && !server->config->appendonly) return 0;
+    if (rc < 0 && rc != -ENOENT) {
+        tell_of_search(server, rc);
+        return rc;
+    }
+    remove_others(server, os, first_segment);
+    path = log_directory_path(server->config->dir, first_segment);
+    rc = path ? open_log(server, os, first_segment, path) : -ENOMEM;
+    free(path);
+    return rc;
 }
 
 int boot_log_open(struct server *server, struct os *os)
 {
-    char *path = log_path(server->config->dir);
-    int rc = path ? 0 : -ENOMEM;
+    int rc = find_and_open(server, os);
 
-    if (rc == 0 && has_log(server, os, path)) rc = open_log(server, os, path);
-    free(path);
     if (rc == 0 && (server->oplog || server->checkpointing->load)) rc = loading_begin(server);
     return rc;
 }
@@ -144,7 +161,9 @@ static int apply_fsync(void *context, const struct config *config, struct config
     struct server *server = context;
 
     (void)out_error;
-    if (server->oplog) oplog_set_fsync(server->oplog, fsync_of(config));
+    if (!server->oplog) return 0;
+    oplog_set_fsync(server->oplog, fsync_of(config));
+    effect_log_moved(server); /* whom it makes wait, and whom not */
     return 0;
 }
 

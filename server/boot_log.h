@@ -5,7 +5,8 @@
 struct os;
 struct server;
 
-/* Opens DIR/log when appendonly says so and begins to replay it. Errors were logged. */
+/* Opens the log in DIR (log_directory.h) when appendonly says so and begins to replay it; others
+ * are removed. Errors were logged. */
 int boot_log_open(struct server *server, struct os *os);
 /* Syncs and closes it. */
 void boot_log_close(struct server *server);

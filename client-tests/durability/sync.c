@@ -248,7 +248,6 @@ static void expect_refused_writes(struct wire *other)
     expect_error(other, "MISCONF", "SET k 3");
     expect_error(other, "EXECABORT", "EXEC");
     expect_text(other, "PONG", "PING");
-    expect_integer(other, 0, "EXISTS nothing");
     server_wait_log(&server, "The operation log cannot be written any more: Input/output error");
 }
 
@@ -271,7 +270,7 @@ START_TEST(who_waits_for_a_sync_that_fails_is_not_answered)
     start("always");
     other = wire_open(&server);
     expect_ok(wire, "SET before value");
-    if (!trace(&tracer, "fdatasync", "fdatasync:error=EIO")) {
+    if (!trace(&tracer, "fdatasync,fsync", "fdatasync,fsync:error=EIO")) {
         wire_close(wire);
         wire_close(other);
         server_stop(&server);
@@ -279,9 +278,8 @@ START_TEST(who_waits_for_a_sync_that_fails_is_not_answered)
     }
     wire_command(wire, "SET k 1");
     expect_end(wire);
-    tracer_stop(&tracer, NULL);
     expect_refused_writes(other);
-    expect_string(other, "value", "GET before");
+    tracer_stop(&tracer, NULL);
     wire_close(wire);
     wire_close(other);
     expect_recovery();
@@ -296,18 +294,18 @@ START_TEST(a_failed_sync_each_second_stops_writes)
     start("everysec");
     expect_ok(wire, "SET before value");
     expect_text(wire, "1) (integer) 1\n2) (integer) 0", "WAITAOF 1 0 0");
-    if (!trace(&tracer, "msync", "msync:error=EIO")) {
+    if (!trace(&tracer, "msync,fsync", "msync,fsync:error=EIO")) {
         wire_close(wire);
         server_stop(&server);
         return;
     }
     expect_ok(wire, "SET k 1");
     server_wait_log(&server, "The operation log cannot be written any more");
-    tracer_stop(&tracer, NULL);
     expect_refused_writes(wire);
     expect_string(wire, "1", "GET k"); /* who reads is told what there is */
     ck_assert(info_text(wire, "aof_last_write_status", &status));
     ck_assert_str_eq(text_string(&status), "err");
+    tracer_stop(&tracer, NULL);
     text_finish(&status);
     wire_close(wire);
     expect_recovery();

@@ -76,14 +76,30 @@ static int sync_above(struct os *os, const char *path)
     return rc;
 }
 
-static int remove_meta(struct os *os, const char *path)
+/* 0 also when it is not there. */
+static int remove_file(struct os *os, const char *path, const char *name)
 {
-    char *file = journal_join_path(path, "meta");
+    char *file = journal_join_path(path, name);
     int rc = file ? os->unlink(os, file) : -ENOMEM;
 
     free(file);
-    if (rc == 0 || rc == -ENOENT) rc = os->rmdir(os, path);
+    return rc == -ENOENT ? 0 : rc;
+}
+
+static int remove_meta(struct os *os, const char *path)
+{
+    int rc = remove_file(os, path, "meta");
+
+    if (rc == 0) rc = os->rmdir(os, path);
     return rc < 0 ? rc : sync_above(os, path);
+}
+
+/* Removing or making it was broken off there. */
+static int remove_rest(struct os *os, const char *path)
+{
+    int rc = remove_file(os, path, "meta.new");
+
+    return rc < 0 ? rc : remove_meta(os, path);
 }
 
 int journal_remove(struct os *os, const char *path)
@@ -91,7 +107,7 @@ int journal_remove(struct os *os, const char *path)
     struct journal_meta meta;
     int rc = journal_meta_open_alone(os, path, &meta);
 
-    if (rc == -ENOENT) return remove_meta(os, path); /* it was broken off there */
+    if (rc == -ENOENT) return remove_rest(os, path);
     if (rc < 0) return rc;
     rc = remove_segments(os, &meta.places);
     if (rc == 0) rc = remove_entries(os, path);

@@ -9,6 +9,7 @@
 #include "modules/io/io.h"
 #include "modules/journal/check.h"
 #include "server/check/check.h"
+#include "server/durability/log_directory.h"
 #include "server/durability/log_frame.h"
 
 enum { LOST_LINES_MAX = 100, SHOWN_BYTES = 60 };
@@ -169,13 +170,29 @@ static int check_path(struct check *check, const char *path, struct walk *walk)
     return 0;
 }
 
+static int find_path(struct check *check, char **out_path)
+{
+    uint64_t first_segment;
+    int rc = log_directory_find(os_real(), check->directory, check->log_position, &first_segment);
+
+    *out_path = NULL;
+    if (rc == 0 || rc == -ENOENT) {
+        *out_path = log_directory_path(check->directory, first_segment);
+        return *out_path ? 0 : -ENOMEM;
+    }
+    if (rc == -ENOMEM) return rc;
+    check_error(check, "log: %s",
+                rc == -ESTALE ? "the checkpoint that it goes on from is missing" : strerror(-rc));
+    return 0;
+}
+
 int check_log(struct check *check)
 {
     struct walk walk = { .check = check };
     char *path;
-    int rc;
+    int rc = find_path(check, &path);
 
-    if (asprintf(&path, "%s/log", check->directory) < 0) return -ENOMEM;
+    if (rc < 0 || !path) return rc;
     rc = log_frame_reader_create(&walk.reader);
     if (rc == 0) rc = check_path(check, path, &walk);
     log_frame_reader_destroy(walk.reader);

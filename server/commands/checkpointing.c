@@ -5,6 +5,7 @@
 #include "modules/base/number.h"
 #include "modules/spill/persist.h"
 #include "server/commands/effect.h"
+#include "server/commands/log_replacing.h"
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
 #include "server/config/config.h"
@@ -41,7 +42,7 @@ static uint64_t log_position(void *context)
 static int log_sync(void *context, uint64_t position)
 {
     struct server *server = context;
-    int rc = server->oplog ? oplog_error(server->oplog) : 0;
+    int rc = server->oplog ? oplog_journal_error(server->oplog) : 0;
 
     if (rc < 0) return rc;
     if (!server->oplog) return 1;
@@ -98,9 +99,10 @@ static void begin(struct server *server)
 }
 
 /* What is not in the log yet has no position: P would lie before it. */
-static bool log_is_settled(const struct server *server)
+static bool log_is_ready(const struct server *server)
 {
-    return !server->oplog || oplog_is_settled(server->oplog);
+    if (!server->oplog) return true;
+    return !log_replacing_holds_checkpoints(server) && oplog_is_settled(server->oplog);
 }
 
 /* True: calls that queued behind our claim may go on. */
@@ -109,7 +111,7 @@ static bool use_ticket(struct server *server)
     struct checkpointing *state = server->checkpointing;
 
     if (!state->has_ticket || !state->ticket.is_granted) return false;
-    if (checkpoint_wants_to_begin(state->checkpoint) && log_is_settled(server)) begin(server);
+    if (checkpoint_wants_to_begin(state->checkpoint) && log_is_ready(server)) begin(server);
     state->has_ticket = false;
     claims_release(server->claims, &state->ticket);
     blocked_resume(server->blocked); /* who waits for a key that was signalled meanwhile */
@@ -121,7 +123,7 @@ static void try_to_begin(struct server *server)
     struct checkpointing *state = server->checkpointing;
     uint64_t now_us = loop_now_us(server->loop);
 
-    if (!checkpoint_wants_to_begin(state->checkpoint) || !log_is_settled(server)) return;
+    if (!checkpoint_wants_to_begin(state->checkpoint) || !log_is_ready(server)) return;
     if (claims_count(server->claims) == 0) {
         begin(server);
         return;
@@ -283,6 +285,8 @@ void checkpointing_look(struct server *server)
 
     if (state->completed_us == 0) state->completed_us = now_us;
     if (server->loading) return;
+    /* One is made with the log that takes its place. */
+    if (server->effects->oplog && oplog_error(server->oplog)) return;
     checkpoint_get_info(state->checkpoint, &info);
     is_full = server->effects->oplog && disk_is_full(server, &info);
     was_read = much_was_read(server);

@@ -226,6 +226,7 @@ int dispatch_run(struct call *call)
     }
     if ((call->command->flags & COMMAND_WRITE) && call->server->effects->oplog)
         effect_log(call, rc, changes);
+    if (call->server->effects->is_refusing) effect_look_at_reader(call);
     if (rc < 0) call_engine_error(call, rc);
     if (rc == CALL_BLOCKED && call->served_key.bytes) return rc; /* counted when it first ran */
     count_call(call, ended_at(call) - begin - (parking_away_ticks(call) - away), was_counted,

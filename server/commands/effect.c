@@ -9,6 +9,7 @@
 #include "modules/spill/store.h"
 #include "server/commands/call_keys.h"
 #include "server/commands/dispatch.h"
+#include "server/commands/log_replacing.h"
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
 #include "server/commands/session.h"
@@ -77,7 +78,8 @@ void effect_say_number(struct call *call, const char *name, struct slice key, in
 static void take_result(struct call *call, int rc)
 {
     if (!call->session) return;
-    if (rc < 0)
+    if (rc < 0 ||
+        oplog_error(effects_of(call)->oplog)) /* the checkpoint that counts may not come */
         client_close(call->session->client);
     else
         call->session->log_frame = oplog_frame_number(effects_of(call)->oplog);
@@ -199,6 +201,35 @@ static void answer_refusal(struct call *call, int rc)
     (void)call_errorf(call, "%s%s", text, rc == -EMSGSIZE ? "" : strerror(-rc));
 }
 
+/* What is in a transaction is looked at when it is executed. */
+static bool reads_data(const struct call *call)
+{
+    return (call->command->flags & COMMAND_READONLY) || transaction_is_exec(call);
+}
+
+static bool reads_uncertain(const struct call *call)
+{
+    const struct oplog *oplog = effects_of(call)->oplog;
+
+    return oplog && oplog_is_uncertain(oplog) && reads_data(call);
+}
+
+int effect_settle_reader(struct call *call)
+{
+    int rc;
+
+    if (!reads_uncertain(call)) return 0;
+    if (!call->server->replacing->has_attempt_failed) return -EAGAIN;
+    rc = oplog_error(effects_of(call)->oplog);
+    answer_refusal(call, rc);
+    return rc == -EAGAIN ? -EIO : rc;
+}
+
+void effect_look_at_reader(struct call *call)
+{
+    if (call->session && reads_uncertain(call)) client_close(call->session->client);
+}
+
 bool effect_is_refused(struct call *call)
 {
     const struct oplog *oplog = effects_of(call)->oplog;
@@ -295,8 +326,8 @@ static void tell_failure(struct server *server)
     if (rc == 0 || effects->failure_was_logged) return;
     effects->failure_was_logged = true;
     log_write(server->log, LOG_WARNING,
-              "The operation log cannot be written any more: %s. Writes are refused from now on, "
-              "reads go on; %s",
+              "The operation log cannot be written any more: %s. Writes are refused until another "
+              "one has taken its place, reads go on; %s",
               strerror(-rc), "what was answered before is in the log, up to its appendfsync");
     net_close_held(server->net);
 }

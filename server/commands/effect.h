@@ -42,6 +42,12 @@ bool effect_is_refused(struct call *call);
 /* Room for what a call may do that writes, or for an EXEC. 0: go on. -EAGAIN: the log will move.
  * Else it was answered. */
 int effect_reserve(struct call *call);
+/* The log is refusing, with `always`, and call reads what power loss might take back. 0: it does
+ * not. -EAGAIN: the log will move. Else it was answered. */
+int effect_settle_reader(struct call *call);
+/* The handler has returned while the log is refusing: what call has read that might be taken back
+ * does not leave. */
+void effect_look_at_reader(struct call *call);
 /* The handler has returned rc; changes: keyspace_change_count before it. */
 void effect_log(struct call *call, int rc, uint64_t changes);
 /* The end of an EXEC, with what its commands did. Frees the frame. */

@@ -9,6 +9,7 @@
 #include "server/commands/importing.h"
 #include "server/commands/info_text.h"
 #include "server/commands/loading.h"
+#include "server/commands/log_replacing.h"
 #include "server/commands/server.h"
 #include "server/config/config.h"
 #include "server/durability/oplog.h"
@@ -64,10 +65,12 @@ static void log_fields(struct server *server, struct info_text *text)
     info_add(text,
              "log_position:%llu\r\nlog_synced_position:%llu\r\nlog_unsynced_bytes:%llu\r\n"
              "log_frames:%llu\r\nlog_syncs:%llu\r\nlog_stalls:%llu\r\nlog_reserve_bytes:%llu\r\n"
-             "log_cut_bytes:%llu\r\nlog_clients_waiting:%llu\r\nlog_last_error:%s\r\n",
+             "log_cut_bytes:%llu\r\nlog_clients_waiting:%llu\r\nlog_state:%s\r\n"
+             "log_replaced:%llu\r\nlog_replace_attempts:%llu\r\nlog_last_error:%s\r\n",
              (ull)info.appended, (ull)info.synced, (ull)info.unsynced_bytes, (ull)info.frame_count,
              (ull)info.sync_count, (ull)info.stall_count, (ull)info.reserve_bytes,
-             (ull)server->log_cut_bytes, (ull)net.held_clients,
+             (ull)server->log_cut_bytes, (ull)net.held_clients, log_replacing_state(server),
+             (ull)info.replaced_count, (ull)server->replacing->attempt_count,
              info.error        ? strerror(-info.error)
              : info.room_error ? strerror(-info.room_error)
                                : "");

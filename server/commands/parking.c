@@ -261,9 +261,10 @@ static bool must_wait_for_log(struct call *call)
 {
     int rc;
 
+    rc = call->server->effects->is_refusing ? effect_settle_reader(call) : 0;
     /* EXEC is among those that run at once. */
-    if (!(call->command->flags & (COMMAND_WRITE | COMMAND_IMMEDIATE))) return false;
-    rc = effect_reserve(call);
+    if (rc == 0 && (call->command->flags & (COMMAND_WRITE | COMMAND_IMMEDIATE)))
+        rc = effect_reserve(call);
     if (rc == 0) return false;
     if (rc == -EAGAIN) return wait_in(call, PARKED_LOGGING);
     dispatch_rejected(call);

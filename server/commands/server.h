@@ -32,6 +32,7 @@ struct server {
     struct effects *effects;             /* effect.h: what calls leave in the operation log */
     struct oplog *oplog;                 /* durability/oplog.h; NULL: appendonly no */
     struct checkpointing *checkpointing; /* checkpointing.h */
+    struct log_replacing *replacing;     /* log_replacing.h */
     struct loading *loading;             /* loading.h; NULL: nothing is being loaded */
     struct importing *importing;         /* importing.h; NULL: no import is under way */
     bool is_exporting;                   /* sl_export.c: snapshots of lists are held */

@@ -7,6 +7,7 @@
 #include "server/commands/effect.h"
 #include "server/commands/importing.h"
 #include "server/commands/loading.h"
+#include "server/commands/log_replacing.h"
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
 #include "server/commands/statistics.h"
@@ -70,6 +71,7 @@ bool turn_end(void *context)
     has_more = keyspace_expire_due(server->keyspace, EXPIRE_KEYS_A_TURN) == EXPIRE_KEYS_A_TURN;
     server->statistics->expiry_caps += has_more;
     if (parking_run(server)) has_more = true;
+    if (log_replacing_turn(server)) has_more = true;
     if (checkpointing_turn(server)) has_more = true;
     if (spill_store_tick(server->store, SPILL_SLICE_US)) has_more = true;
     if (keyspace_rehash_step(server->keyspace, REHASH_BUCKETS_A_TURN)) has_more = true;
@@ -107,5 +109,6 @@ int64_t turn_before_wait(void *context)
     if (server->effects->has_lost) return 0; /* the next turn closes whom it must */
     if (server->oplog)
         sleep_us = sooner(sleep_us, oplog_wait_us(server->oplog, loop_now_us(server->loop)));
+    sleep_us = sooner(sleep_us, log_replacing_wait_us(server));
     return sooner(sooner(sleep_us, expiry_us), spill_us);
 }

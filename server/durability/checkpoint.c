@@ -19,6 +19,8 @@ enum {
     STATE_PIECES_A_TURN = 16,
 };
 
+static const char looking_at_log[] = "looking at the log";
+
 typedef unsigned long long ull;
 
 static const struct checkpoint_options *options_of(const struct checkpoint *checkpoint)
@@ -205,6 +207,7 @@ static void end_complete(struct checkpoint *checkpoint)
     info->took_ms[info->kind] = info->completed_ms - info->began_ms;
     info->has_failed[info->kind] = false;
     info->error = 0;
+    info->has_strayed = false;
     info->failed_step = "";
     info->complete_counts[info->kind]++;
     info->failed_in_a_row = 0;
@@ -288,8 +291,9 @@ static bool step_aborting(struct checkpoint *checkpoint, uint64_t slice_us)
     if (state == CHECKPOINT_WRITER_DONE) { /* it was too late to give up */
         end_complete(checkpoint);
     } else if (state == CHECKPOINT_WRITER_FAILED) {
-        spill_checkpoint_abort(checkpoint->options.store,
-                               checkpoint_writer_has_strayed(checkpoint->writer));
+        bool has_strayed = checkpoint_writer_has_strayed(checkpoint->writer);
+        if (has_strayed) checkpoint->info.has_strayed = true;
+        spill_checkpoint_abort(checkpoint->options.store, has_strayed);
         end_failed(checkpoint);
     }
     return false;
@@ -347,6 +351,22 @@ void checkpoint_abort(struct checkpoint *checkpoint, int error)
 {
     memset(checkpoint->info.is_requested, 0, sizeof(checkpoint->info.is_requested));
     if (is_under_way(checkpoint)) checkpoint_spoil(checkpoint, error, "it was given up");
+}
+
+void checkpoint_lose_log(struct checkpoint *checkpoint, int error)
+{
+    if (is_under_way(checkpoint)) checkpoint_spoil(checkpoint, error, looking_at_log);
+}
+
+void checkpoint_refuse(struct checkpoint *checkpoint, int error)
+{
+    if (checkpoint->info.step != CHECKPOINT_IDLE || !is_requested(checkpoint)) return;
+    take_requests(checkpoint);
+    checkpoint->info.begun_count++;
+    checkpoint->info.began_ms = clock_realtime_ms();
+    checkpoint->last_number++;
+    checkpoint_spoil(checkpoint, error, looking_at_log);
+    end_failed(checkpoint);
 }
 
 /* Waits for whatever comes first; at most a little while, as the store may do something then. */

@@ -76,6 +76,10 @@ void checkpoint_begin(struct checkpoint *checkpoint);
 bool checkpoint_step(struct checkpoint *checkpoint, uint64_t slice_us);
 /* Gives up what is under way or asked for, with that error. */
 void checkpoint_abort(struct checkpoint *checkpoint, int error);
+/* The log has failed with that error: what is under way is given up, as no log goes on from it. */
+void checkpoint_lose_log(struct checkpoint *checkpoint, int error);
+/* What is asked for, while nothing is under way, fails at once: no log could go on from it. */
+void checkpoint_refuse(struct checkpoint *checkpoint, int error);
 /* Waits until nothing is under way: for a server that does nothing else meanwhile. Nothing may be
  * half-way. 0, or why the last one failed. */
 int checkpoint_wait(struct checkpoint *checkpoint);
@@ -103,6 +107,9 @@ struct checkpoint_info {
     int64_t took_ms[CHECKPOINT_KIND_COUNT]; /* the last of that kind; -1: none */
     int64_t failed_ms;                      /* when one last failed; 0: never */
     bool has_failed[CHECKPOINT_KIND_COUNT]; /* the last of that kind */
+    /* Since the last complete one, one has failed of which nobody knows whether a start finds it.
+     */
+    bool has_strayed;
     uint64_t changes; /* keyspace_info.changes when the last complete one was begun */
     uint64_t keys_saved, keys_total;
     uint64_t file_bytes;    /* of the last complete one */

@@ -159,7 +159,11 @@ uint64_t oplog_commit(struct oplog *oplog, uint64_t now_us)
         oplog->is_lost = false;
         return OPLOG_LOST;
     }
-    if (oplog_error(oplog)) return 0;
+    if (oplog_error(oplog)) {
+        /* What there is no room for keeps the checkpoint from beginning that all wait for. */
+        if (oplog->is_being_replaced && oplog->kept_head) retry(oplog, now_us);
+        return 0;
+    }
     take_times(oplog, now_us);
     if (oplog->kept_head || oplog->is_under_way || oplog->sync_goal) retry(oplog, now_us);
     if (oplog->fsync == OPLOG_FSYNC_EVERYSEC) sync_each_second(oplog, now_us);
@@ -181,7 +185,7 @@ int64_t oplog_wait_us(const struct oplog *oplog, uint64_t now_us)
 {
     uint64_t passed_us = now_us - oplog->synced_us;
 
-    if (oplog_error(oplog)) return -1;
+    if (oplog_error(oplog)) return oplog->is_being_replaced && oplog->kept_head ? RETRY_US : -1;
     if (oplog->has_waiting && !oplog->is_under_way && !oplog->kept_head)
         return (int64_t)quiet_us(oplog) + 1;
     if (oplog->room_error || oplog->kept_head || oplog->is_under_way) return RETRY_US;
@@ -212,7 +216,8 @@ void oplog_hurry(struct oplog *oplog)
 
 void oplog_start_sync(struct oplog *oplog)
 {
-    if (oplog->sync_goal == 0 && has_unsynced(oplog) && !oplog_error(oplog)) start_sync(oplog);
+    if (oplog->sync_goal == 0 && has_unsynced(oplog) && !oplog_journal_error(oplog))
+        start_sync(oplog);
 }
 
 bool oplog_is_settled(struct oplog *oplog)
@@ -240,6 +245,7 @@ int oplog_sync_now(struct oplog *oplog)
 {
     int rc = oplog_end_batch(oplog);
 
+    if (oplog_error(oplog)) return oplog_error(oplog); /* also while another journal is there */
     while (rc == 0 && oplog->kept_head) {
         rc = oplog_append_kept(oplog);
         if (rc == -EAGAIN) rc = wait_for_progress(oplog);

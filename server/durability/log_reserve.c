@@ -103,14 +103,14 @@ void log_reserve_mend(struct oplog *oplog, uint64_t now_us)
 
 int log_reserve_open(struct oplog *oplog)
 {
-    static const char suffix[] = ".reserve";
+    static const char name[] = "/log.reserve";
     struct log_reserve *reserve = &oplog->reserve;
-    size_t size = strlen(oplog->path) + sizeof(suffix);
+    size_t size = strlen(oplog->directory) + sizeof(name);
     int rc;
 
     reserve->path = malloc(size);
     if (!reserve->path) return -ENOMEM;
-    (void)snprintf(reserve->path, size, "%s%s", oplog->path, suffix);
+    (void)snprintf(reserve->path, size, "%s%s", oplog->directory, name);
     reserve->fd = oplog->os->open(oplog->os, reserve->path, O_RDWR | O_CREAT, 0600);
     if (reserve->fd < 0) return reserve->fd;
     rc = oplog->os->allocate(oplog->os, reserve->fd, 0, RESERVE_BYTES);

@@ -6,6 +6,7 @@
 
 #include "modules/base/os.h"
 #include "modules/journal/format.h"
+#include "server/durability/log_directory.h"
 
 /* ---- frames -----------------------------------------------------------------------------------
  */
@@ -55,7 +56,7 @@ static int keep(struct oplog *oplog, int64_t now_ms, unsigned database, struct s
     return 0;
 }
 
-static void drop_kept(struct oplog *oplog)
+static void drop_first_kept(struct oplog *oplog)
 {
     struct kept_frame *kept = oplog->kept_head;
 
@@ -63,6 +64,12 @@ static void drop_kept(struct oplog *oplog)
     if (!kept->next) oplog->kept_tail = &oplog->kept_head;
     oplog->kept_bytes -= kept->size;
     free(kept);
+}
+
+void oplog_drop_kept(struct oplog *oplog)
+{
+    while (oplog->kept_head)
+        drop_first_kept(oplog);
 }
 
 int oplog_append_kept(struct oplog *oplog)
@@ -78,7 +85,7 @@ int oplog_append_kept(struct oplog *oplog)
             (void)log_reserve_give(oplog); /* nothing left: room must come from elsewhere */
         }
         if (rc < 0) return rc;
-        drop_kept(oplog);
+        drop_first_kept(oplog);
     }
     return 0;
 }
@@ -92,7 +99,7 @@ static bool is_for_want_of_room(int rc)
 static int append_or_keep(struct oplog *oplog, int64_t now_ms, unsigned database,
                           struct slice commands, uint32_t count)
 {
-    int rc = oplog_error(oplog);
+    int rc = oplog_journal_error(oplog);
 
     if (rc < 0) return rc;
     if (!oplog->kept_head) rc = append(oplog, now_ms, database, commands, count);
@@ -139,7 +146,7 @@ int oplog_append(struct oplog *oplog, int64_t now_ms, unsigned database, struct 
         oplog->batch_ms = now_ms;
         oplog->batch_database = database;
     }
-    if (oplog->error) return oplog->error;
+    if (oplog_journal_error(oplog)) return oplog_journal_error(oplog);
     memcpy(oplog->batch + oplog->batch_size, command.bytes, command.size);
     oplog->batch_size += command.size;
     oplog->batch_count++;
@@ -194,37 +201,59 @@ int oplog_reserve(struct oplog *oplog, uint64_t bytes, bool adds)
 /* ---- life -------------------------------------------------------------------------------------
  */
 
+/* With `always`, answers of this turn may tell of what was not on the device yet. */
+static void take_error(struct oplog *oplog)
+{
+    if (oplog->error) return;
+    oplog->error = journal_error(oplog->journal);
+    if (oplog_is_uncertain(oplog)) oplog->is_lost = true;
+}
+
 static void journal_moved(void *context)
 {
     struct oplog *oplog = context;
 
     if (!oplog->journal) return; /* it is being opened */
-    if (!oplog->error) oplog->error = journal_error(oplog->journal);
+    take_error(oplog);
     (void)oplog_append_kept(oplog); /* what is left is tried again with the next progress */
     oplog_commit_progress(oplog);
     oplog->on_progress(oplog->context);
 }
 
+int oplog_open_journal(struct oplog *oplog, const struct journal_options *options,
+                       struct journal_report *out_report, struct journal **out_journal)
+{
+    struct journal_options all = *options;
+
+    all.settings.roll_bytes = oplog->roll_bytes;
+    all.way = oplog->fsync == OPLOG_FSYNC_ALWAYS ? JOURNAL_BUFFERED : JOURNAL_MAPPED;
+    all.on_progress = journal_moved;
+    all.context = oplog;
+    return journal_open(oplog->os, oplog->io, &all, out_report, out_journal);
+}
+
+void oplog_take_way(struct oplog *oplog)
+{
+    struct journal_info info;
+
+    journal_get_info(oplog->journal, &info);
+    oplog->is_buffered = info.way == JOURNAL_BUFFERED;
+    oplog->roll_bytes = info.settings.roll_bytes;
+}
+
 static int open_journal(struct oplog *oplog, const struct oplog_options *options,
                         struct journal_report *out_report)
 {
-    struct journal_options journal = { .path = options->path,
-                                       .settings = { .roll_bytes = options->roll_bytes },
-                                       .way = options->fsync == OPLOG_FSYNC_ALWAYS
-                                                  ? JOURNAL_BUFFERED
-                                                  : JOURNAL_MAPPED,
-                                       .synced_position = options->synced_position,
-                                       .on_progress = journal_moved,
-                                       .context = oplog };
+    struct journal_options journal = { .path = oplog->path,
+                                       .synced_position = options->synced_position };
     struct journal_info info;
-    int rc = journal_open(oplog->os, oplog->io, &journal, out_report, &oplog->journal);
+    int rc = oplog_open_journal(oplog, &journal, out_report, &oplog->journal);
 
     if (rc < 0) return rc;
     journal_get_info(oplog->journal, &info);
     oplog->last_ms = info.last_time_ms;
     oplog->last_seq = info.last_seq;
-    oplog->is_buffered = info.way == JOURNAL_BUFFERED;
-    oplog->roll_bytes = info.settings.roll_bytes;
+    oplog_take_way(oplog);
     return 0;
 }
 
@@ -233,6 +262,7 @@ static void destroy(struct oplog *oplog)
     log_reserve_close(oplog);
     free(oplog->batch);
     free(oplog->path);
+    free(oplog->directory);
     free(oplog);
 }
 
@@ -256,9 +286,12 @@ int oplog_open(struct os *os, struct io *io, const struct oplog_options *options
     oplog->context = options->context;
     oplog->kept_tail = &oplog->kept_head;
     oplog->reserve.fd = -1;
-    oplog->path = strdup(options->path);
+    oplog->roll_bytes = options->roll_bytes;
+    oplog->first_segment = options->first_segment;
+    oplog->directory = strdup(options->directory);
+    oplog->path = log_directory_path(options->directory, options->first_segment);
     oplog->batch = malloc(OPLOG_BATCH_BYTES);
-    if (oplog->path && oplog->batch) rc = log_reserve_open(oplog);
+    if (oplog->directory && oplog->path && oplog->batch) rc = log_reserve_open(oplog);
     if (rc == 0) rc = open_journal(oplog, options, out_report);
     if ((rc == -ENOSPC || rc == -EDQUOT) && log_reserve_give_all(oplog) == 0)
         rc = open_journal(oplog, options, out_report);
@@ -278,8 +311,7 @@ int oplog_close(struct oplog *oplog)
     if (!oplog) return 0;
     oplog->on_progress = nothing;
     rc = oplog_sync_now(oplog);
-    while (oplog->kept_head) /* lost with the process; what they did was not answered */
-        drop_kept(oplog);
+    oplog_drop_kept(oplog); /* lost with the process; what they did was not answered */
     closed = journal_close(oplog->journal);
     destroy(oplog);
     return rc < 0 ? rc : closed;
@@ -319,6 +351,21 @@ int oplog_error(const struct oplog *oplog)
     return oplog->error ? oplog->error : journal_error(oplog->journal);
 }
 
+int oplog_journal_error(const struct oplog *oplog)
+{
+    return oplog->is_being_replaced ? journal_error(oplog->journal) : oplog_error(oplog);
+}
+
+bool oplog_is_uncertain(const struct oplog *oplog)
+{
+    return oplog->fsync == OPLOG_FSYNC_ALWAYS && oplog_error(oplog) != 0;
+}
+
+uint64_t oplog_first_segment(const struct oplog *oplog)
+{
+    return oplog->first_segment;
+}
+
 int oplog_room_error(const struct oplog *oplog)
 {
     return oplog->room_error;
@@ -356,6 +403,8 @@ void oplog_get_info(const struct oplog *oplog, struct oplog_info *out_info)
         .reserve_bytes = oplog->reserve.bytes,
         .is_syncing = oplog->sync_goal > 0,
         .is_late = oplog->is_late,
+        .is_being_replaced = oplog->is_being_replaced,
+        .replaced_count = oplog->replaced_count,
         .error = oplog_error(oplog),
         .room_error = oplog->room_error,
     };

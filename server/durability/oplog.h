@@ -12,9 +12,10 @@
  *
  * Failure. No room: what adds is refused (-ENOSPC), what removes uses a reserve that is kept on the
  * disk for it; when there is room again the reserve is made again, and then adding goes on. A
- * failed write or sync is final (oplog_error): nothing is appended after it, and the answers that
- * waited are neither true nor false. Loop thread only; no call but open, sync_now and close waits.
- */
+ * failed write or sync is final for its journal (oplog_error): nothing is appended after it, and
+ * the answers that waited are neither true nor false. Another journal may go on beside it
+ * (oplog_replace_begin), and takes its place when a checkpoint of its time is complete. Loop thread
+ * only; no call but open, sync_now and close waits. */
 #ifndef SERVER_DURABILITY_OPLOG_H
 #define SERVER_DURABILITY_OPLOG_H
 #include "modules/base/slice.h"
@@ -28,7 +29,8 @@ struct oplog;
 enum oplog_fsync { OPLOG_FSYNC_NO, OPLOG_FSYNC_EVERYSEC, OPLOG_FSYNC_ALWAYS };
 
 struct oplog_options {
-    const char *path; /* of its directory; the one above it exists */
+    const char *directory;  /* the data directory */
+    uint64_t first_segment; /* which log in it (log_directory.h) */
     enum oplog_fsync fsync;
     uint64_t synced_position; /* known by a checkpoint; 0: none */
     uint64_t roll_bytes;      /* of a log that is not there yet; 0: the journal's default */
@@ -93,11 +95,33 @@ uint64_t oplog_position(struct oplog *oplog);
 uint64_t oplog_synced_position(const struct oplog *oplog);
 /* A checkpoint holds all that lies before position: it goes. */
 void oplog_trim(struct oplog *oplog, uint64_t position);
-/* 0, or why nothing can be written any more. */
+/* 0, or why writes are refused: the log has failed, and no other has taken its place. */
 int oplog_error(const struct oplog *oplog);
+/* 0, or why what is appended does not reach the device: of the journal that there is now. */
+int oplog_journal_error(const struct oplog *oplog);
+/* True: with `always`, memory holds what a loss of power may take back, and nobody knows whether.
+ */
+bool oplog_is_uncertain(const struct oplog *oplog);
 /* Why what adds is refused now: 0, -ENOSPC, … */
 int oplog_room_error(const struct oplog *oplog);
 const char *oplog_path(const struct oplog *oplog);
+
+/* ---- going on after a failure (oplog_replace.c) ---- */
+
+/* The log has failed: its journal is given up, and another one is made beside it by I/O threads,
+ * unless one is there that has not failed itself. What happens without being asked for is appended
+ * to it (expired keys, the end of an EXEC); oplog_error stays. Who waited for answers was told. No
+ * checkpoint at a position of the old one is under way. 0: see oplog_replace_step. -EAGAIN: I/O
+ * threads still work for the old one; on_progress follows. -ENOMEM, …: nothing has changed. */
+int oplog_replace_begin(struct oplog *oplog);
+/* 0: the other journal is on the device, and a checkpoint may begin. 1: not yet; on_progress
+ * follows. Negative: that has failed; it may be begun again. */
+int oplog_replace_step(struct oplog *oplog);
+/* A checkpoint at that position is complete: if it is one of the other journal, that is the log
+ * from now on, and all is as if nothing had failed. False: it is not, or has failed as well. */
+bool oplog_replace_end(struct oplog *oplog, uint64_t position);
+/* Which log in the data directory there is now. */
+uint64_t oplog_first_segment(const struct oplog *oplog);
 
 struct oplog_info {
     uint64_t start, appended, synced; /* positions */
@@ -106,7 +130,9 @@ struct oplog_info {
     uint64_t delayed_sync_count; /* a second was over, and the sync before was still running */
     uint64_t kept_bytes;         /* frames in memory for which there was no room */
     uint64_t reserve_bytes;      /* kept on the disk for what removes */
+    uint64_t replaced_count;     /* since opening, oplog_replace_end */
     bool is_syncing, is_late;    /* late: writes wait for a sync that takes long */
+    bool is_being_replaced;      /* from oplog_replace_begin to _end */
     int error, room_error;
 };
 void oplog_get_info(const struct oplog *oplog, struct oplog_info *out_info);

@@ -2,6 +2,7 @@
  *
  *   oplog.c        opening and closing, appending, room
  *   commit.c       tickets and syncs
+ *   oplog_replace.c  another journal after a failure
  *   log_reserve.c  the room on the disk that is kept for what removes */
 #ifndef SERVER_DURABILITY_OPLOG_INTERNAL_H
 #define SERVER_DURABILITY_OPLOG_INTERNAL_H
@@ -35,8 +36,14 @@ struct log_reserve {
 struct oplog {
     struct os *os;
     struct io *io;
-    char *path;
+    char *directory, *path;
+    uint64_t first_segment;
     struct journal *journal;
+    /* journal is another one than that which has failed, and no checkpoint goes on from it yet:
+     * error is still the other's. */
+    bool is_being_replaced;
+    uint64_t replaced_count;
+    uint64_t replaced_frame_number; /* frame_number when it began */
     enum oplog_fsync fsync;
     void (*on_progress)(void *context);
     void *context;
@@ -87,7 +94,13 @@ struct oplog {
 
 enum { OPLOG_BATCH_BYTES = 32 << 10 };
 
-/* oplog.c: frames that were kept go first. 0: none is left. */
+/* oplog.c: a log's journal, in memory until journal_move_to_file. */
+int oplog_open_journal(struct oplog *oplog, const struct journal_options *options,
+                       struct journal_report *out_report, struct journal **out_journal);
+void oplog_drop_kept(struct oplog *oplog);
+/* What the journal turned out to be. */
+void oplog_take_way(struct oplog *oplog);
+/* frames that were kept go first. 0: none is left. */
 int oplog_append_kept(struct oplog *oplog);
 /* Appends the frame that is being filled. Negative: the log has failed, and it is lost. */
 int oplog_end_batch(struct oplog *oplog);

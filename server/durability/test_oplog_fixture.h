@@ -42,7 +42,7 @@ static void set_up(void)
     (void)snprintf(fixture.path, sizeof(fixture.path), "%s/log", fixture.directory);
     ck_assert_int_eq(fault_create(os_real(), &fixture.fault), 0);
     ck_assert_int_eq(io_create(fault_os(fixture.fault), 0, &fixture.io), 0);
-    fixture.options = (struct oplog_options){ .path = fixture.path,
+    fixture.options = (struct oplog_options){ .directory = fixture.directory,
                                               .fsync = OPLOG_FSYNC_ALWAYS,
                                               .roll_bytes = 256 << 10,
                                               .on_progress = count_progress };

@@ -1,0 +1,23 @@
+/* log_directory.h - which directory of the data directory the operation log is in.
+ *
+ * It begins as DIR/log. When it has failed another one goes on beside it (oplog_replace.c), as
+ * DIR/log-N, where N is the number of its first segment, greater than all that the failed one has.
+ * Which of them counts follows from the checkpoint that there is: the last one that begins no later
+ * than its position. So a replacement counts as soon as a checkpoint of its time is there, and no
+ * sooner. Calls wait for the disk. */
+#ifndef SERVER_DURABILITY_LOG_DIRECTORY_H
+#define SERVER_DURABILITY_LOG_DIRECTORY_H
+#include <stdint.h>
+
+struct os;
+
+/* Allocated; NULL: no memory. first_segment 0: DIR/log. */
+char *log_directory_path(const char *directory, uint64_t first_segment);
+/* The one that goes on from a checkpoint's position (0: there is no checkpoint). 0 or -errno;
+ * -ENOENT: there is none at all. -ESTALE: all there are begin later, so it is the checkpoint they
+ * go on from that is missing. */
+int log_directory_find(struct os *os, const char *directory, uint64_t position,
+                       uint64_t *out_first_segment);
+/* Removes the logs whose number is in [from, to), which nobody writes. The first error ends it. */
+int log_directory_remove(struct os *os, const char *directory, uint64_t from, uint64_t to);
+#endif
