@@ -50,7 +50,7 @@ void journal_reader_close(struct journal_reader *reader);
 int journal_reader_next(struct journal_reader *reader, struct journal_entry *out_entry);
 /* Waits for at most timeout_us microseconds, or JOURNAL_FOREVER, until something is published
  * behind the reader. 1: there is. 0: the time is over. -EINTR: a signal came. A busy reader that
- * never gets here makes no system call; one that sleeps costs nobody anything. */
+ * never gets here makes no system call; one that sleeps looks once a second. */
 int journal_reader_wait(struct journal_reader *reader, int64_t timeout_us);
 
 /* Before the oldest frame there is; behind the newest that is published. */

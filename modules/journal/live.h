@@ -5,8 +5,9 @@
  * after a loss of power it may be older or newer than the frames, so `published` counts only under
  * the boot of the kernel that it was stored under, and each synced note carries its checksum.
  *
- * `waiters` is a file of its own that every reader may write: whoever falls asleep leaves a flag
- * there. The worst that a hostile reader can do with it is a wasted wake-up. */
+ * `waiters` is a file of its own: whoever falls asleep leaves a flag there. What stands in it can
+ * cost others a wake-up and no more; but who may write it can cut it, and a touch beyond its end is
+ * a signal. So it is writable for the writer's user only, and other readers poll. */
 #ifndef MODULES_JOURNAL_LIVE_H
 #define MODULES_JOURNAL_LIVE_H
 #include <assert.h>

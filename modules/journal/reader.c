@@ -9,13 +9,17 @@
 #include <time.h>
 
 #include "modules/base/clock.h"
-#include "modules/base/futex.h"
 #include "modules/base/os.h"
 #include "modules/journal/index.h"
 #include "modules/journal/journal.h"
 #include "modules/journal/recover.h"
 
-enum { POLL_US = 1000 }; /* how often one looks who may not sleep on `waiters` */
+enum {
+    POLL_US = 1000, /* how often one looks who may not sleep on `waiters` */
+    /* How often one looks who does: a writer that is killed when it has taken the flag and not
+     * woken anybody yet leaves sleepers of whom nobody knows. */
+    LOOK_US = 1000 * 1000,
+};
 
 /* ---- the end ----------------------------------------------------------------------------------
  */
@@ -159,6 +163,7 @@ static int sleep_once(struct journal_reader *reader, int64_t timeout_us)
     struct timespec pause = { .tv_nsec = POLL_US * 1000L };
 
     if (reader->position < journal_reader_end(reader)) return 0;
+    if (timeout_us < 0 || timeout_us > LOOK_US) timeout_us = LOOK_US;
     if (reader->meta.waiters) {
         return journal_live_wait(live, reader->meta.waiters, boot, seen, timeout_us);
     }
@@ -177,7 +182,7 @@ int journal_reader_wait(struct journal_reader *reader, int64_t timeout_us)
             now = clock_monotonic_us();
             if (now >= deadline) return 0;
         }
-        rc = sleep_once(reader, timeout_us > 0 ? (int64_t)(deadline - now) : FUTEX_FOREVER);
+        rc = sleep_once(reader, timeout_us > 0 ? (int64_t)(deadline - now) : JOURNAL_FOREVER);
         if (rc < 0 && rc != -ETIMEDOUT) return rc;
     }
     return 1;

@@ -109,7 +109,7 @@ static int find_last(struct journal_reader *reader, const struct slot *slot)
     rc = journal_reader_seek_position(reader, slot->last_position);
     if (rc == 0) rc = journal_reader_next(reader, &entry);
     if (rc < 0) return rc == -EINVAL || rc == -EBADMSG ? 0 : rc;
-    return rc == 1 && entry.position == slot->last_position && reader->last_crc == slot->last_crc;
+    return reader->last_position == slot->last_position && reader->last_crc == slot->last_crc;
 }
 
 /* Where nothing is missed that the journal has now. */

@@ -1,8 +1,10 @@
 /* What readers are promised, in this process and in others, while a writer goes on. */
 #include "modules/base/clock.h"
+#include "modules/journal/journal_internal.h"
 #include "modules/journal/test_journal_fixture.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/wait.h>
 
 static void make_published(uint64_t next)
@@ -148,6 +150,54 @@ START_TEST(waiting_ends_with_time_and_takes_nothing)
 }
 END_TEST
 
+/* A thread that waits for as long as it takes. */
+static struct {
+    _Atomic pid_t id;
+    int rc;
+} sleeper;
+
+static void *sleep_in_thread(void *reader)
+{
+    sleeper.id = gettid();
+    sleeper.rc = journal_reader_wait(reader, JOURNAL_FOREVER);
+    return NULL;
+}
+
+static bool is_asleep(pid_t thread)
+{
+    char file[64], state = '?';
+    FILE *stat;
+
+    (void)snprintf(file, sizeof(file), "/proc/self/task/%d/stat", (int)thread);
+    stat = fopen(file, "r");
+    if (stat) {
+        if (fscanf(stat, "%*d (%*[^)]) %c", &state) != 1) state = '?';
+        (void)fclose(stat);
+    }
+    return state == 'S';
+}
+
+/* As by a writer that is killed between taking the sleepers' flag and waking them. */
+START_TEST(a_writer_that_dies_before_it_wakes_leaves_nobody_asleep)
+{
+    struct journal_meta *meta;
+    pthread_t thread;
+
+    open_journal();
+    open_reader();
+    meta = &fixture.journal->meta;
+    ck_assert_int_eq(pthread_create(&thread, NULL, sleep_in_thread, fixture.reader), 0);
+    while (atomic_load(&meta->waiters->is_waiting) == 0 || !is_asleep(sleeper.id))
+        (void)sched_yield();
+    append_many(1);
+    atomic_store(&meta->waiters->is_waiting, 0);
+    atomic_store(&meta->live->published, journal_appended(fixture.journal));
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    ck_assert_int_eq(sleeper.rc, 1);
+    expect_frames(1, 2);
+}
+END_TEST
+
 START_TEST(there_is_no_reader_without_a_journal)
 {
     ck_assert_int_eq(journal_reader_open(os_real(), fixture.path, &fixture.reader), -ENOENT);
@@ -248,6 +298,7 @@ int main(void)
     tcase_add_test(cases, damage_is_told_of_and_never_delivered);
     tcase_add_test(cases, a_file_that_is_too_short_is_an_error_and_not_a_signal);
     tcase_add_test(cases, waiting_ends_with_time_and_takes_nothing);
+    tcase_add_test(cases, a_writer_that_dies_before_it_wakes_leaves_nobody_asleep);
     tcase_add_test(cases, there_is_no_reader_without_a_journal);
     tcase_add_loop_test(raced, threads_read_along, 0, 2);
     tcase_add_loop_test(raced, processes_read_along, 0, 2);
