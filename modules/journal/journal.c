@@ -45,6 +45,7 @@ static int open_active_with(struct journal *journal, const struct journal_extent
     rc = journal_segment_open(journal->os, journal->path, journal->meta.journal, number, true,
                               &journal->active);
     if (rc < 0) return rc;
+    journal_segment_begin_room(journal->active, offset);
     room -= room % JOURNAL_PAGE_BYTES;
     if (room > journal->active->capacity) room = journal->active->capacity;
     rc = journal_segment_make_room(journal->os, journal->active, room, journal->room_kind);

@@ -119,7 +119,7 @@ struct rest_job {
     uint64_t id, number;
     enum journal_room kind;
     int meta_fd;
-    uint64_t end;                           /* to cut at; or of the room to make */
+    uint64_t offset, end;                   /* to cut at; or room to make: from, to */
     struct journal_segment *segment, *next; /* to close; or what was opened */
     struct journal_live *live;
     struct journal_waiters *waiters;

@@ -18,7 +18,7 @@
 #include "modules/journal/reader_internal.h"
 #include "modules/journal/stored.h"
 
-enum { WINDOW_BYTES = 256 << 10, COPY_BYTES = 64 << 10, WARM_BYTES = 1 << 20 };
+enum { WINDOW_BYTES = 256 << 10, COPY_BYTES = 64 << 10 };
 
 struct journal_async {
     struct io_job job; /* first */
@@ -168,7 +168,7 @@ static bool is_warm(const struct journal *journal, uint64_t number, uint64_t off
 {
     if (number != journal->active->number || journal->is_resting) return false;
     if (journal->is_in_memory) return true;
-    return journal->way == JOURNAL_MAPPED && offset + WARM_BYTES >= journal->offset;
+    return journal->way == JOURNAL_MAPPED && offset + JOURNAL_WARM_BYTES >= journal->offset;
 }
 
 static bool has_window(const struct journal_async *async, uint64_t number, uint64_t offset,

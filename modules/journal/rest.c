@@ -112,7 +112,7 @@ static void run_rest(struct io_job *job, struct os *os)
         (void)journal_segment_remove(os, rest->path, number);
     }
     /* All that counts is on the device: a cut that fails only leaves zeros behind the end. */
-    (void)journal_segment_cut(os, rest->segment, rest->end);
+    (void)journal_segment_cut(os, rest->segment, rest->offset);
     journal_segment_close(os, rest->segment);
     journal_meta_unmap(os, rest->live, rest->waiters);
     job->rc = 0;
@@ -142,7 +142,7 @@ static void start_rest(struct journal *journal)
                                              .path = journal->path,
                                              .segment = journal->active,
                                              .next = journal->next,
-                                             .end = journal->offset,
+                                             .offset = journal->offset,
                                              .live = journal->meta.live,
                                              .waiters = journal->meta.waiters };
     journal->active = stub;
@@ -192,6 +192,7 @@ static int open_segment(struct rest_job *rest, struct os *os)
     int rc = journal_segment_open(os, rest->path, rest->id, rest->number, true, &rest->segment);
 
     if (rc < 0) return rc == -ENOENT ? -EBADMSG : rc;
+    journal_segment_begin_room(rest->segment, rest->offset);
     if (end > rest->segment->capacity) end = rest->segment->capacity;
     rc = journal_segment_make_room(os, rest->segment, end, rest->kind);
     if (rc < 0) {
@@ -243,6 +244,7 @@ int journal_wake(struct journal *journal, uint64_t frame_bytes)
                                                  .path = journal->path,
                                                  .id = journal->meta.journal,
                                                  .number = journal->active->number,
+                                                 .offset = journal->offset,
                                                  .end = end,
                                                  .kind = journal->room_kind,
                                                  .meta_fd = journal->meta.fd };

@@ -183,6 +183,13 @@ static int touch(struct os *os, struct journal_segment *segment, uint64_t from, 
     return rc < 0 ? rc : os->populate(os, segment->map + from, to - from);
 }
 
+void journal_segment_begin_room(struct journal_segment *segment, uint64_t offset)
+{
+    uint64_t begin = offset > JOURNAL_WARM_BYTES ? page_floor(offset - JOURNAL_WARM_BYTES) : 0;
+
+    atomic_store_explicit(&segment->room_end, begin, memory_order_relaxed);
+}
+
 int journal_segment_make_room(struct os *os, struct journal_segment *segment, uint64_t end,
                               enum journal_room kind)
 {

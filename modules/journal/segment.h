@@ -27,6 +27,9 @@ struct journal_segment {
     _Atomic uint64_t room_end;
 };
 
+/* Before the writer's place: its pages are in memory, and stay for a while. */
+enum { JOURNAL_WARM_BYTES = 1 << 20 };
+
 enum journal_room {
     JOURNAL_ROOM_TOUCHED,  /* for stores of this process alone */
     JOURNAL_ROOM_SHARED,   /* the same where other processes store too */
@@ -60,6 +63,9 @@ int journal_segment_reserve(struct os *os, struct journal_segment *segment, uint
  * error counts. */
 int journal_segment_make_room(struct os *os, struct journal_segment *segment, uint64_t end,
                               enum journal_room kind);
+/* Nothing will be stored below offset, in a segment that was opened: room begins there, but for
+ * what readers on the writer's thread want to find in memory (JOURNAL_WARM_BYTES). */
+void journal_segment_begin_room(struct journal_segment *segment, uint64_t offset);
 /* Writes what was stored in the mapping at [from, to) to the device, with no more than its pages.
  */
 int journal_segment_sync(struct os *os, struct journal_segment *segment, uint64_t from,

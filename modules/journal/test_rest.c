@@ -1,6 +1,7 @@
 /* Journals that give their files back while nobody appends to them, and a bound on how many have
  * theirs open. */
 #include "modules/journal/journal_set.h"
+#include "modules/journal/segment.h"
 #include "modules/journal/test_journal_fixture.h"
 
 static unsigned count_entries(const char *path)
@@ -214,6 +215,30 @@ START_TEST(a_set_keeps_few_of_many_journals_open)
 }
 END_TEST
 
+/* What was written before is not made dirty again, neither by waking nor by opening. */
+START_TEST(only_the_end_of_a_segment_is_touched_when_it_is_opened)
+{
+    enum { SEGMENT_BYTES = 16 << 20, PIECES_MAX = (JOURNAL_WARM_BYTES >> 18) + 2 };
+    uint64_t before;
+
+    fixture.options.settings.roll_bytes = SEGMENT_BYTES;
+    open_journal();
+    while (journal_offset_of(journal_appended(fixture.journal)) < SEGMENT_BYTES / 2)
+        append_many(100);
+    journal_rest(fixture.journal);
+    settle();
+    ck_assert(info_now().is_resting);
+    before = fault_count(fixture.fault, FAULT_POPULATE);
+    ck_assert_int_eq(append_next(), 0);
+    ck_assert_uint_le(fault_count(fixture.fault, FAULT_POPULATE) - before, PIECES_MAX);
+    close_journal();
+    before = fault_count(fixture.fault, FAULT_POPULATE);
+    open_journal();
+    ck_assert_uint_le(fault_count(fixture.fault, FAULT_POPULATE) - before, PIECES_MAX);
+    expect_all(1, fixture.next);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("resting journals");
@@ -225,5 +250,6 @@ int main(void)
     tcase_add_test(cases, a_period_that_ended_meanwhile_ends_the_segment);
     tcase_add_test(cases, waking_that_fails_is_told_and_tried_again);
     tcase_add_test(cases, a_set_keeps_few_of_many_journals_open);
+    tcase_add_test(cases, only_the_end_of_a_segment_is_touched_when_it_is_opened);
     return run_suite(suite);
 }
