@@ -13,7 +13,7 @@
 
 #include <errno.h>
 
-enum { SECOND_US = 1000000, LATE_US = 2 * SECOND_US, RETRY_US = 100000, QUIET_US = 60 };
+enum { SECOND_US = 1000000, LATE_US = 2 * SECOND_US, RETRY_US = 100000, QUIET_US = 200 };
 
 static uint64_t safe_position(const struct oplog *oplog)
 {
@@ -62,6 +62,7 @@ static void settle_tickets(struct oplog *oplog)
         oplog->released = oplog->ticket;
         oplog->is_under_way = false;
         oplog->has_settled = true;
+        oplog->expected_count = oplog->command_count + oplog->batch_count + oplog->group_commands;
     }
     if (oplog->is_under_way || !oplog->has_waiting || !is_safe(oplog)) return;
     oplog->has_waiting = false; /* somebody else has synced it */
@@ -141,12 +142,14 @@ static uint64_t quiet_us(const struct oplog *oplog)
 }
 
 /* Whose answers the last sync has let go write again soon, and one sync can serve them together
- * with those who have waited meanwhile. So it begins when for a moment nobody came, but no later
- * than a part of what it takes itself. Who writes alone waits for nobody. */
+ * with those who have waited meanwhile. So it begins when as many have come as were let go, or for
+ * a moment nobody came, but no later than a part of what it takes itself. Who writes alone waits
+ * for nobody. */
 static bool may_begin(const struct oplog *oplog)
 {
     if (oplog->kept_head) return false;
     if (oplog->fsync != OPLOG_FSYNC_ALWAYS || oplog->group_commands <= 1) return true;
+    if (oplog->command_count >= oplog->expected_count) return true;
     return oplog->now_us - oplog->appended_us >= quiet_us(oplog) ||
            oplog->now_us - oplog->waiting_us >= oplog->sync_us / 2;
 }

@@ -65,11 +65,12 @@ struct oplog {
     int error;    /* our own: a frame could not even be kept */
     bool is_lost; /* and the next commit has to say so */
 
-    uint64_t ticket;                            /* the last one given out */
-    uint64_t released;                          /* up to this they are through */
-    uint64_t command_count;                     /* appended or kept, in all */
-    uint64_t begun_count;                       /* of these, when the last ticket was begun */
-    uint64_t group_commands;                    /* that the last ticket was begun for */
+    uint64_t ticket;         /* the last one given out */
+    uint64_t released;       /* up to this they are through */
+    uint64_t command_count;  /* appended or kept, in all */
+    uint64_t begun_count;    /* of these, when the last ticket was begun */
+    uint64_t group_commands; /* that the last ticket was begun for */
+    uint64_t expected_count; /* command_count when all whom it let go have written again */
     uint64_t begun_us, appended_us, waiting_us; /* when that was; of the last command; of the first
                                                    one since */
     uint64_t sync_us;                           /* how long the last ticket took */
