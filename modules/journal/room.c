@@ -9,6 +9,8 @@
 
 #include "modules/base/clock.h"
 
+enum { LITTLE_SYNC_BYTES = 32 << 10 };
+
 static uint64_t page_ceiling(uint64_t offset)
 {
     return (offset + JOURNAL_PAGE_BYTES - 1) & ~(uint64_t)(JOURNAL_PAGE_BYTES - 1);
@@ -21,6 +23,26 @@ static uint64_t ahead_bytes(const struct journal *journal)
 
     if (ahead < AHEAD_BYTES_MIN) return AHEAD_BYTES_MIN;
     return ahead < JOURNAL_AHEAD_BYTES_MAX ? ahead : JOURNAL_AHEAD_BYTES_MAX;
+}
+
+/* Where little is synced at a time, half of a sync would be the file system's journal telling that
+ * reserved blocks have been written: they are written before. Where much is, that would be the
+ * larger cost, for every byte goes to the device twice. */
+static enum journal_room kind_of_room(const struct journal *journal)
+{
+    bool is_little = journal->sync_count > 0 && journal->sync_bytes < LITTLE_SYNC_BYTES;
+
+    return journal->room_kind == JOURNAL_ROOM_RESERVED && is_little ? JOURNAL_ROOM_ZEROED
+                                                                    : journal->room_kind;
+}
+
+/* So much of it is made ready. Zeros go to the device with somebody's sync: few at a time. */
+static uint64_t ready_bytes(const struct journal *journal)
+{
+    uint64_t ahead = ahead_bytes(journal);
+
+    if (kind_of_room(journal) != JOURNAL_ROOM_ZEROED) return ahead;
+    return ahead < JOURNAL_TOUCH_BYTES ? ahead : JOURNAL_TOUCH_BYTES;
 }
 
 /* The next segment is made some windows before this one is full, for it takes syncs. */
@@ -71,7 +93,7 @@ static void submit(struct journal *journal)
 {
     journal->jobs->room.journal = journal;
     journal->jobs->room.path = journal->path;
-    journal->jobs->room.kind = journal->room_kind;
+    journal->jobs->room.kind = kind_of_room(journal);
     journal->jobs->room.is_running = true;
     journal->jobs->room.job.run = run_room;
     journal->jobs->room.job.done = room_done;
@@ -97,7 +119,7 @@ void journal_room_ask_segment(struct journal *journal, uint64_t frame_bytes)
 {
     uint64_t need = JOURNAL_SEGMENT_HEADER_BYTES + frame_bytes + ROOM_TAIL_BYTES;
     uint64_t capacity = journal->meta.settings.roll_bytes;
-    uint64_t room = need + ahead_bytes(journal);
+    uint64_t room = need + ready_bytes(journal);
 
     if (journal->jobs->room.is_running) return;
     journal->jobs->room.unwanted = journal->next; /* too small: its file is made anew */
@@ -118,7 +140,7 @@ void journal_room_ask_segment(struct journal *journal, uint64_t frame_bytes)
 void journal_room_plan(struct journal *journal)
 {
     struct journal_segment *active = journal->active;
-    uint64_t ahead = ahead_bytes(journal), end = journal->offset + ROOM_TAIL_BYTES + ahead;
+    uint64_t ahead = ready_bytes(journal), end = journal->offset + ROOM_TAIL_BYTES + ahead;
 
     journal->room_end = atomic_load_explicit(&active->room_end, memory_order_acquire);
     if (journal->is_in_memory) {

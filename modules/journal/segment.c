@@ -168,19 +168,28 @@ void journal_segment_close(struct os *os, struct journal_segment *segment)
     free(segment);
 }
 
-/* Zeros are written before the pages are touched: a write gets them from the file system in large
- * pieces, a fault one by one. Touching costs a third of what it does without, storing and syncing
- * half (measured on ext4). What others may have stored into is left alone. */
-static int touch(struct os *os, struct journal_segment *segment, uint64_t from, uint64_t to,
-                 enum journal_room kind)
+/* What others may have stored into is left alone. */
+static int fill(struct os *os, struct journal_segment *segment, uint64_t from, uint64_t to)
 {
     static const uint8_t zeros[JOURNAL_TOUCH_BYTES];
-    uint64_t fresh = from > segment->fresh_from ? from : segment->fresh_from;
+
+    if (from < segment->fresh_from) from = segment->fresh_from;
+    return from < to ? os_write_all(os, segment->fd, zeros, to - from, from) : 0;
+}
+
+/* Zeros are written before pages are touched: a write gets them from the file system in large
+ * pieces, a fault one by one. Touching costs a third of what it does without, storing and syncing
+ * half (measured on ext4). */
+static int make_ready(struct os *os, struct journal_segment *segment, uint64_t from, uint64_t to,
+                      enum journal_room kind)
+{
     int rc = 0;
 
-    if (kind == JOURNAL_ROOM_TOUCHED && fresh < to)
-        rc = os_write_all(os, segment->fd, zeros, to - fresh, fresh);
-    return rc < 0 ? rc : os->populate(os, segment->map + from, to - from);
+    if (kind == JOURNAL_ROOM_TOUCHED || kind == JOURNAL_ROOM_ZEROED)
+        rc = fill(os, segment, from, to);
+    if (rc == 0 && (kind == JOURNAL_ROOM_TOUCHED || kind == JOURNAL_ROOM_SHARED))
+        rc = os->populate(os, segment->map + from, to - from);
+    return rc;
 }
 
 void journal_segment_begin_room(struct journal_segment *segment, uint64_t offset)
@@ -200,8 +209,7 @@ int journal_segment_make_room(struct os *os, struct journal_segment *segment, ui
     if (kind != JOURNAL_ROOM_NONE) rc = journal_segment_reserve(os, segment, end);
     while (rc == 0 && done < end) {
         uint64_t piece = end - done < JOURNAL_TOUCH_BYTES ? end - done : JOURNAL_TOUCH_BYTES;
-        if (kind == JOURNAL_ROOM_TOUCHED || kind == JOURNAL_ROOM_SHARED)
-            rc = touch(os, segment, done, done + piece, kind);
+        rc = make_ready(os, segment, done, done + piece, kind);
         if (rc < 0) break;
         done += piece;
         atomic_store_explicit(&segment->room_end, done, memory_order_release);

@@ -34,6 +34,9 @@ enum journal_room {
     JOURNAL_ROOM_TOUCHED,  /* for stores of this process alone */
     JOURNAL_ROOM_SHARED,   /* the same where other processes store too */
     JOURNAL_ROOM_RESERVED, /* for pwrite */
+    /* The same, and written with zeros: the first write to reserved blocks changes what the file
+     * system knows of them, and a sync has to wait for its journal too. */
+    JOURNAL_ROOM_ZEROED,
     JOURNAL_ROOM_NONE,
 };
 

@@ -143,6 +143,15 @@ static void close_retired(struct journal *journal)
     journal_index_clear(&journal->jobs->step.index);
 }
 
+static void note_sync(struct journal *journal)
+{
+    uint64_t bytes = journal->append_bytes - journal->sync_seen_bytes;
+
+    journal->sync_bytes = journal->sync_count == 0 ? bytes : (3 * journal->sync_bytes + bytes) / 4;
+    journal->sync_seen_bytes = journal->append_bytes;
+    journal->sync_count++;
+}
+
 static void take_result(struct journal *journal)
 {
     const struct step_job *step = &journal->jobs->step;
@@ -152,7 +161,7 @@ static void take_result(struct journal *journal)
         journal_publish_position(journal, journal->written);
     }
     if (!step->is_sync) return;
-    journal->sync_count++;
+    note_sync(journal);
     journal->synced = step->reached;
     journal_live_note_synced(journal->meta.live, journal->meta.journal, journal->synced);
     journal_publish_position(journal, journal->synced);

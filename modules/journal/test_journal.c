@@ -285,10 +285,62 @@ START_TEST(a_small_journal_reserves_little)
 }
 END_TEST
 
+static uint64_t zero_bytes; /* that were written in pieces of nothing else */
+
+static ssize_t pwrite_counting_zeros(struct os *os, int fd, const void *bytes, size_t size,
+                                     uint64_t offset)
+{
+    const uint8_t *b = bytes;
+
+    if (size > 0 && b[0] == 0 && memcmp(b, b + 1, size - 1) == 0) zero_bytes += size;
+    return os_real()->pwrite(os, fd, bytes, size, offset);
+}
+
+/* Frames of a buffered journal over several windows, and a sync for so many of them at a time. */
+static uint64_t zeros_of(uint64_t frames_a_sync)
+{
+    enum { FRAMES = 8000 };
+    struct os os = *os_real();
+
+    os.pwrite = pwrite_counting_zeros;
+    io_destroy(fixture.io);
+    ck_assert_int_eq(io_create(&os, 0, &fixture.io), 0);
+    fixture.options.way = JOURNAL_BUFFERED;
+    fixture.options.settings.roll_bytes = 16 << 20;
+    ck_assert_int_eq(
+        journal_open(&os, fixture.io, &fixture.options, &fixture.report, &fixture.journal), 0);
+    append_many(1);
+    sync_all();
+    zero_bytes = 0;
+    for (uint64_t i = 0; i < FRAMES / frames_a_sync; i++) {
+        append_many(frames_a_sync);
+        sync_all();
+    }
+    close_journal();
+    io_destroy(fixture.io);
+    ck_assert_int_eq(io_create(fault_os(fixture.fault), 0, &fixture.io), 0);
+    open_reader();
+    expect_frames(1, FRAMES + 1);
+    return zero_bytes;
+}
+
+START_TEST(room_is_written_ahead_where_little_is_synced_at_a_time)
+{
+    ck_assert_uint_gt(zeros_of(10), 1 << 20);
+}
+END_TEST
+
+START_TEST(room_is_not_written_twice_where_much_is_synced_at_a_time)
+{
+    ck_assert_uint_lt(zeros_of(1000), 512 << 10); /* before it was known that it is much */
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("journal");
     TCase *cases = add_case(suite, "all", setup);
+    TCase *quick = add_case(suite, "without a device", setup_in_memory);
 
     tcase_add_loop_test(cases, frames_come_back_in_order_and_whole, 0, 2);
     tcase_add_loop_test(cases, nothing_is_seen_before_it_is_published, 0, 2);
@@ -307,5 +359,7 @@ int main(void)
     tcase_add_loop_test(cases, syncs_that_queue_behind_one_are_one, 0, 2);
     tcase_add_loop_test(cases, trimming_drops_whole_segments_below, 0, 2);
     tcase_add_loop_test(cases, a_small_journal_reserves_little, 0, 2);
+    tcase_add_test(quick, room_is_written_ahead_where_little_is_synced_at_a_time);
+    tcase_add_test(quick, room_is_not_written_twice_where_much_is_synced_at_a_time);
     return run_suite(suite);
 }
