@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bench/lib/argument.h"
 #include "bench/lib/guard.h"
 #include "bench/lib/peer.h"
 #include "bench/lib/process.h"
@@ -27,7 +28,6 @@ static const char usage[] =
     "  --dir       where the servers get their directories ($TMPDIR or /var/tmp)\n";
 
 enum {
-    ROUND_MAX = 31,
     PIPELINE_MAX = 8,
     CLIENTS = 50,
     VALUE_BYTES = 64,
@@ -270,14 +270,14 @@ static void parse_options(struct options *options, int argc, char **argv)
 
     *options = (struct options){ .rounds = 5, .requests = 1000000 };
     parse_pipelines(options, "1,16,64");
-    options->base = getenv("TMPDIR") ? getenv("TMPDIR") : "/var/tmp";
+    options->base = argument_base();
     while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
         switch (option) {
         case 'r':
-            options->rounds = atoi(optarg);
+            options->rounds = argument_rounds(optarg);
             break;
         case 'n':
-            options->requests = atol(optarg);
+            options->requests = argument_requests(optarg);
             break;
         case 'P':
             parse_pipelines(options, optarg);
@@ -296,9 +296,6 @@ static void parse_options(struct options *options, int argc, char **argv)
             exit(2);
         }
     }
-    if (options->rounds < 1 || options->rounds > ROUND_MAX)
-        bench_fail("--rounds: 1 to %d", ROUND_MAX);
-    if (options->requests < 1 || options->requests > 100000000) bench_fail("--requests: 1 to 10^8");
     for (int w = 0; w < WORKLOADS; w++)
         options->is_wanted[w] = !commands || list_has(commands, workloads[w].name);
     for (int kind = 0; kind < PEER_KIND_COUNT; kind++)

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/lib/argument.h"
 #include "bench/lib/guard.h"
 #include "bench/lib/info.h"
 #include "bench/lib/peer.h"
@@ -28,7 +29,7 @@ static const char usage[] =
     "              where each answer waits for a sync (1,000,000)\n"
     "  --dir       where the servers get their directories ($TMPDIR or /var/tmp): a real disk\n";
 
-enum { ROUND_MAX = 31, CLIENTS = 50, VALUE_BYTES = 64, REQUEST_GRAIN = 6400 };
+enum { CLIENTS = 50, VALUE_BYTES = 64, REQUEST_GRAIN = 6400 };
 
 /* The limits of the issue. */
 static const double above_floor_ns_max = 200, always_ratio_min = 1.5;
@@ -210,14 +211,14 @@ static void parse_options(struct options *options, int argc, char **argv)
     int option;
 
     *options = (struct options){ .rounds = 5, .requests = 1000000 };
-    options->base = getenv("TMPDIR") ? getenv("TMPDIR") : "/var/tmp";
+    options->base = argument_base();
     while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
         switch (option) {
         case 'r':
-            options->rounds = atoi(optarg);
+            options->rounds = argument_rounds(optarg);
             break;
         case 'n':
-            options->requests = atol(optarg);
+            options->requests = argument_requests(optarg);
             break;
         case 'd':
             options->base = optarg;
@@ -227,9 +228,6 @@ static void parse_options(struct options *options, int argc, char **argv)
             exit(2);
         }
     }
-    if (options->rounds < 1 || options->rounds > ROUND_MAX)
-        bench_fail("--rounds: 1 to %d", ROUND_MAX);
-    if (options->requests < 1 || options->requests > 100000000) bench_fail("--requests: 1 to 10^8");
 }
 
 static int body(int argc, char **argv)

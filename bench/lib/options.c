@@ -1,5 +1,7 @@
 #include "bench/lib/options.h"
 
+#include "bench/lib/argument.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -91,12 +93,11 @@ void options_parse(struct options *options, int argc, char **argv, const char *a
                                            { "quick", no_argument, NULL, 'q' },
                                            { "large", no_argument, NULL, 'l' },
                                            { 0 } };
-    const char *temporary = getenv("TMPDIR");
     struct options defaults;
     int option;
 
     options->kind = PEER_SLUICE;
-    options->base = temporary && *temporary ? temporary : "/var/tmp";
+    options->base = argument_base();
     if (options->maxmemory_bytes == 0) options->maxmemory_bytes = 64u << 20;
     if (options->rounds == 0) options->rounds = 1;
     defaults = *options;
