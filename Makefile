@@ -87,11 +87,13 @@ fuzzers: $(FUZZERS)
 deps:
 	@tools/deps
 
-# Serves 127.0.0.1:6379 with its files in data/ (make run DATA=/somewhere/else).
+# Serves 127.0.0.1:6379 with its files in data/ (make run DATA=/somewhere/else). OPTIONS are more
+# directives: make run OPTIONS='--appendonly yes'.
 DATA ?= data
+OPTIONS ?=
 run: all
 	@mkdir -p $(DATA)
-	build/sluice-server conf/sluice.conf --dir $(DATA)
+	build/sluice-server conf/sluice.conf --dir $(DATA) $(OPTIONS)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
