@@ -160,12 +160,17 @@ static const char *const every[] = {
 
 static void run_every(void)
 {
-    for (size_t i = 0; i < sizeof(every) / sizeof(every[0]); i++) {
+    int64_t frames = info_number(wire, "log_frames"), before = frames;
+
+    for (size_t i = 0; i < sizeof(every) / sizeof(every[0]); i++, before = frames) {
         struct text reply = { 0 };
 
         wire_command_line(wire, every[i]);
         ck_assert_int_eq(wire_read(wire, &reply), 1);
         ck_assert_msg(text_string(&reply)[0] != '-', "%s: %s", every[i], reply.bytes);
+        frames = info_number(wire, "log_frames");
+        ck_assert_msg(frames > before || strncmp(every[i], "SELECT ", 7) == 0, "%s: has no effect",
+                      every[i]);
         text_finish(&reply);
     }
 }
