@@ -315,6 +315,33 @@ START_TEST(long_elements_are_taken_once)
 }
 END_TEST
 
+/* They are not copied on their way to the log. */
+START_TEST(long_arguments_of_a_transaction)
+{
+    enum { LONG_BYTES = 20 * 1024 };
+    char *value = calloc(1, LONG_BYTES);
+
+    ck_assert(value);
+    memset(value, 'v', LONG_BYTES);
+    expect_ok(wire, "MULTI");
+    wire_command(wire, "SET a %b PX 1000000", value, (size_t)LONG_BYTES);
+    wire_command(wire, "SET a x KEEPTTL");
+    wire_command(wire, "RPUSH l 1 %b 2 %b", value, (size_t)LONG_BYTES, value, (size_t)LONG_BYTES);
+    wire_command(wire, "SET %b y PXAT 1", value, (size_t)LONG_BYTES);
+    wire_command(wire, "GET %b", value, (size_t)LONG_BYTES); /* finds it expired */
+    wire_command(wire, "SELECT 1");
+    wire_command(wire, "MSET b %b c 3", value, (size_t)LONG_BYTES);
+    wire_command(wire, "GETSET b %b", value, (size_t)LONG_BYTES / 2);
+    wire_command(wire, "SELECT 0");
+    wire_skip(wire, 9);
+    wire_command(wire, "EXEC");
+    wire_skip(wire, 1);
+    expect_same_after_reload("long arguments");
+    expect_same_after_kill("long arguments, killed");
+    free(value);
+}
+END_TEST
+
 /* Pops that are done together are counted together. */
 START_TEST(pops_of_as_many_as_there_can_be)
 {
@@ -486,6 +513,7 @@ int main(void)
     tcase_add_test(all, each_command_that_writes_is_tried);
     tcase_add_test(all, what_had_no_effect_is_not_logged);
     tcase_add_test(all, long_elements_are_taken_once);
+    tcase_add_test(all, long_arguments_of_a_transaction);
     tcase_add_test(all, pops_of_as_many_as_there_can_be);
     tcase_add_test(all, what_expired_stays_away);
     tcase_add_test(all, what_a_transaction_finds_expired_goes_in_its_place);

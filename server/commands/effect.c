@@ -51,7 +51,7 @@ void effect_say(struct call *call, const struct slice *arguments, uint32_t argum
 
     if (!effects->oplog || call->reply->had_error) return; /* who answers an error did nothing */
     assert(!call->has_said);
-    if (log_frame_add(frame, call->database, arguments, argument_count) < 0) fail_log(effects);
+    if (log_frame_lend(frame, call->database, arguments, argument_count) < 0) fail_log(effects);
     call->has_said = true;
 }
 
@@ -93,12 +93,22 @@ static void append(struct call *call, struct slice command)
     take_result(call, oplog_append(oplog, now_ms, call->database, command));
 }
 
+static void append_frame(struct call *call, struct log_frame *frame)
+{
+    int64_t now_ms = keyspace_now(call->server->keyspace);
+
+    take_result(call, oplog_append_frame(effects_of(call)->oplog, now_ms, frame));
+}
+
 /* One command that a handler has said. */
 static void append_said(struct call *call)
 {
     struct log_frame *said = &effects_of(call)->said;
 
-    append(call, slice_of(said->bytes, said->size));
+    if (said->loan_count > 0)
+        append_frame(call, said);
+    else
+        append(call, slice_of(said->bytes, said->size));
     log_frame_clear(said);
 }
 
@@ -117,7 +127,7 @@ static void append_as_sent(struct call *call)
         append(call, client_request(call->session->client));
         return;
     }
-    if (log_frame_add(frame, call->database, call->arguments, call->argument_count) < 0)
+    if (log_frame_lend(frame, call->database, call->arguments, call->argument_count) < 0)
         fail_log(effects);
     else if (frame == &effects->said)
         append_said(call);
@@ -139,10 +149,7 @@ void effect_log(struct call *call, int rc, uint64_t changes)
 
 void effect_log_exec(struct call *exec, struct log_frame *frame)
 {
-    struct oplog *oplog = effects_of(exec)->oplog;
-
-    if (frame->count > 0 && oplog)
-        take_result(exec, oplog_append_frame(oplog, keyspace_now(exec->server->keyspace), frame));
+    if (frame->count > 0 && effects_of(exec)->oplog) append_frame(exec, frame);
     log_frame_finish(frame);
 }
 

@@ -27,8 +27,9 @@ struct effects {
 
 /* ---- for handlers ---- */
 
-/* Instead of the call's arguments, this is what it did: one command. Copied. Said once, and last,
- * when nothing can fail any more. */
+/* Instead of the call's arguments, this is what it did: one command. Said once, and last, when
+ * nothing can fail any more. What is long must be an argument of the call, as it is not copied; the
+ * rest is. */
 void effect_say(struct call *call, const struct slice *arguments, uint32_t argument_count);
 /* The same of: a name of a command, a key, and a number behind it. */
 void effect_say_key(struct call *call, const char *name, struct slice key);
@@ -50,7 +51,8 @@ int effect_settle_reader(struct call *call);
 void effect_look_at_reader(struct call *call);
 /* The handler has returned rc; changes: keyspace_change_count before it. */
 void effect_log(struct call *call, int rc, uint64_t changes);
-/* The end of an EXEC, with what its commands did. Frees the frame. */
+/* The end of an EXEC, with what its commands did, whose arguments are still there. Frees the frame.
+ */
 void effect_log_exec(struct call *exec, struct log_frame *frame);
 
 /* ---- for boot ---- */

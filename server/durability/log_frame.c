@@ -1,6 +1,8 @@
 #include "server/durability/log_frame.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "modules/base/endian.h"
@@ -10,25 +12,35 @@
 enum {
     LINE_BYTES_MAX = 1 + NUMBER_INT64_BYTES_MAX + 2, /* "$12\r\n" */
     KEPT_BYTES_MAX = 64 * 1024,
+    KEPT_LOANS_MAX = 1024,
 };
 
 /* ---- building ---------------------------------------------------------------------------------
  */
 
+struct log_frame_loan {
+    size_t at; /* of the frame's own bytes, so many lie before it */
+    struct slice bytes;
+};
+
 void log_frame_finish(struct log_frame *frame)
 {
     free(frame->bytes);
+    free(frame->loans);
+    free(frame->parts);
     *frame = (struct log_frame){ 0 };
 }
 
 void log_frame_clear(struct log_frame *frame)
 {
-    if (frame->capacity > KEPT_BYTES_MAX) {
+    if (frame->capacity > KEPT_BYTES_MAX || frame->loan_capacity > KEPT_LOANS_MAX) {
         log_frame_finish(frame);
         return;
     }
     frame->size = 0;
     frame->count = 0;
+    frame->loan_count = 0;
+    frame->lent_bytes = 0;
 }
 
 static int make_room(struct log_frame *frame, size_t size)
@@ -45,6 +57,24 @@ static int make_room(struct log_frame *frame, size_t size)
     return 0;
 }
 
+/* Room for so many loans more, and for the parts that they make. */
+static int make_room_for_loans(struct log_frame *frame, size_t count)
+{
+    size_t capacity = 2 * (frame->loan_count + count) + 1;
+    struct log_frame_loan *loans;
+    struct slice *parts;
+
+    if (frame->parts && frame->loan_capacity - frame->loan_count >= count) return 0;
+    loans = realloc(frame->loans, capacity * sizeof(*loans));
+    if (!loans) return -ENOMEM;
+    frame->loans = loans;
+    parts = realloc(frame->parts, (2 * capacity + 2) * sizeof(*parts));
+    if (!parts) return -ENOMEM;
+    frame->parts = parts;
+    frame->loan_capacity = capacity;
+    return 0;
+}
+
 static uint8_t *put_line(uint8_t *at, char type, uint64_t number)
 {
     *at++ = (uint8_t)type;
@@ -54,32 +84,57 @@ static uint8_t *put_line(uint8_t *at, char type, uint64_t number)
     return at;
 }
 
-static uint8_t *put_command(uint8_t *at, const struct slice *arguments, uint32_t argument_count)
+static bool is_lent(struct slice argument, bool lends)
 {
-    at = put_line(at, '*', argument_count);
+    return lends && argument.size >= LOG_FRAME_LENT_BYTES_MIN;
+}
+
+static void lend(struct log_frame *frame, struct slice argument, const uint8_t *at)
+{
+    frame->loans[frame->loan_count++] =
+        (struct log_frame_loan){ (size_t)(at - frame->bytes), argument };
+    frame->lent_bytes += argument.size;
+}
+
+/* There is room for all of it. */
+static void put_command(struct log_frame *frame, const struct slice *arguments,
+                        uint32_t argument_count, bool lends)
+{
+    uint8_t *at = put_line(frame->bytes + frame->size, '*', argument_count);
+
     for (uint32_t i = 0; i < argument_count; i++) {
-        at = put_line(at, '$', arguments[i].size);
-        if (arguments[i].size > 0) memcpy(at, arguments[i].bytes, arguments[i].size);
-        at += arguments[i].size;
+        struct slice argument = arguments[i];
+
+        at = put_line(at, '$', argument.size);
+        if (is_lent(argument, lends)) {
+            lend(frame, argument, at);
+        } else if (argument.size > 0) {
+            memcpy(at, argument.bytes, argument.size);
+            at += argument.size;
+        }
         *at++ = '\r';
         *at++ = '\n';
     }
-    return at;
+    frame->size = (size_t)(at - frame->bytes);
+    frame->count++;
 }
 
-static int add(struct log_frame *frame, const struct slice *arguments, uint32_t argument_count)
+static int add(struct log_frame *frame, const struct slice *arguments, uint32_t argument_count,
+               bool lends)
 {
-    size_t size = LINE_BYTES_MAX;
+    size_t size = LINE_BYTES_MAX, loans = 0;
     int rc;
 
-    for (uint32_t i = 0; i < argument_count; i++)
-        size += LINE_BYTES_MAX + arguments[i].size + 2;
+    for (uint32_t i = 0; i < argument_count; i++) {
+        bool stays = is_lent(arguments[i], lends);
+
+        size += LINE_BYTES_MAX + 2 + (stays ? 0 : arguments[i].size);
+        loans += stays;
+    }
     rc = make_room(frame, size);
-    if (rc < 0) return rc;
-    frame->size =
-        (size_t)(put_command(frame->bytes + frame->size, arguments, argument_count) - frame->bytes);
-    frame->count++;
-    return 0;
+    if (rc == 0) rc = make_room_for_loans(frame, loans);
+    if (rc == 0) put_command(frame, arguments, argument_count, lends);
+    return rc;
 }
 
 static int add_select(struct log_frame *frame, unsigned database)
@@ -88,18 +143,18 @@ static int add_select(struct log_frame *frame, unsigned database)
     struct slice arguments[2] = { SLICE_LITERAL("SELECT") };
 
     arguments[1] = slice_of(digits, number_format_uint64(digits, database));
-    return add(frame, arguments, 2);
+    return add(frame, arguments, 2, false);
 }
 
-int log_frame_add(struct log_frame *frame, unsigned database, const struct slice *arguments,
-                  uint32_t argument_count)
+static int add_in(struct log_frame *frame, unsigned database, const struct slice *arguments,
+                  uint32_t argument_count, bool lends)
 {
     size_t size = frame->size;
     uint32_t count = frame->count;
     int rc = 0;
 
     if (count > 0 && frame->last_database != database) rc = add_select(frame, database);
-    if (rc == 0) rc = add(frame, arguments, argument_count);
+    if (rc == 0) rc = add(frame, arguments, argument_count, lends);
     if (rc < 0) {
         frame->size = size;
         frame->count = count;
@@ -108,6 +163,37 @@ int log_frame_add(struct log_frame *frame, unsigned database, const struct slice
     if (count == 0) frame->database = database;
     frame->last_database = database;
     return 0;
+}
+
+int log_frame_add(struct log_frame *frame, unsigned database, const struct slice *arguments,
+                  uint32_t argument_count)
+{
+    return add_in(frame, database, arguments, argument_count, false);
+}
+
+int log_frame_lend(struct log_frame *frame, unsigned database, const struct slice *arguments,
+                   uint32_t argument_count)
+{
+    return add_in(frame, database, arguments, argument_count, true);
+}
+
+struct slice *log_frame_parts(struct log_frame *frame, size_t *out_count)
+{
+    struct slice *part = frame->parts;
+    size_t at = 0;
+
+    assert(frame->count > 0);
+    *part++ = (struct slice){ 0 };
+    for (size_t i = 0; i < frame->loan_count; i++) {
+        const struct log_frame_loan *loan = &frame->loans[i];
+
+        *part++ = slice_of(frame->bytes + at, loan->at - at);
+        *part++ = loan->bytes;
+        at = loan->at;
+    }
+    *part++ = slice_of(frame->bytes + at, frame->size - at);
+    *out_count = (size_t)(part - frame->parts);
+    return frame->parts;
 }
 
 void log_frame_header(uint8_t bytes[LOG_FRAME_HEADER_BYTES], unsigned database, uint32_t count)

@@ -16,12 +16,18 @@ enum { LOG_FRAME_HEADER_BYTES = 8, LOG_FRAME_COMMANDS = 1 /* the one kind there 
 
 /* Commands on their way into a frame; zeroed: none. */
 struct log_frame {
-    uint8_t *bytes;
+    uint8_t *bytes; /* of the commands, but for what was lent */
     size_t size, capacity;
     uint32_t count;
     unsigned database;      /* in which the first command runs */
     unsigned last_database; /* in which the next one would */
+    struct log_frame_loan *loans;
+    struct slice *parts; /* room for log_frame_parts */
+    size_t loan_count, loan_capacity, lent_bytes;
 };
+
+/* Arguments from this size on are lent by log_frame_lend. */
+enum { LOG_FRAME_LENT_BYTES_MIN = 4096 };
 
 /* Frees the memory; the frame is empty again. */
 void log_frame_finish(struct log_frame *frame);
@@ -30,6 +36,13 @@ void log_frame_clear(struct log_frame *frame);
 /* Adds a command. -ENOMEM: the frame is as before. */
 int log_frame_add(struct log_frame *frame, unsigned database, const struct slice *arguments,
                   uint32_t argument_count);
+/* The same, but long arguments are not copied: they must stay as they are until the frame is
+ * cleared or finished. A transaction of many megabytes would be there twice. */
+int log_frame_lend(struct log_frame *frame, unsigned database, const struct slice *arguments,
+                   uint32_t argument_count);
+/* All that was added, in order; good until the frame changes. The first part is empty: it is the
+ * caller's, for the header. */
+struct slice *log_frame_parts(struct log_frame *frame, size_t *out_count);
 
 void log_frame_header(uint8_t bytes[LOG_FRAME_HEADER_BYTES], unsigned database, uint32_t count);
 

@@ -20,17 +20,26 @@ static void next_id(const struct oplog *oplog, int64_t now_ms, uint64_t *out_ms,
     *out_seq = *out_ms > oplog->last_ms ? 0 : oplog->last_seq + 1;
 }
 
-static int append(struct oplog *oplog, int64_t now_ms, unsigned database, struct slice commands,
-                  uint32_t count)
+/* Commands on their way: parts as log_frame_parts gives them. */
+struct load {
+    int64_t now_ms;
+    unsigned database;
+    uint32_t count;
+    struct slice *parts;
+    size_t part_count;
+};
+
+static int append(struct oplog *oplog, const struct load *load)
 {
     uint8_t header[LOG_FRAME_HEADER_BYTES];
-    struct slice parts[2] = { slice_of(header, sizeof(header)), commands };
     uint64_t ms, seq, position;
     int rc;
 
-    log_frame_header(header, database, count);
-    next_id(oplog, now_ms, &ms, &seq);
-    rc = journal_append(oplog->journal, ms, seq, parts, 2, &position);
+    log_frame_header(header, load->database, load->count);
+    load->parts[0] = slice_of(header, sizeof(header));
+    next_id(oplog, load->now_ms, &ms, &seq);
+    rc = journal_append(oplog->journal, ms, seq, load->parts, load->part_count, &position);
+    load->parts[0] = (struct slice){ 0 };
     if (rc < 0) return rc;
     oplog->last_ms = ms;
     oplog->last_seq = seq;
@@ -40,19 +49,33 @@ static int append(struct oplog *oplog, int64_t now_ms, unsigned database, struct
 /* ---- frames without room ----------------------------------------------------------------------
  */
 
-static int keep(struct oplog *oplog, int64_t now_ms, unsigned database, struct slice commands,
-                uint32_t count)
+static size_t bytes_of(const struct load *load)
 {
-    struct kept_frame *kept = malloc(sizeof(*kept) + commands.size);
+    size_t bytes = 0;
+
+    for (size_t i = 1; i < load->part_count; i++)
+        bytes += load->parts[i].size;
+    return bytes;
+}
+
+static int keep(struct oplog *oplog, const struct load *load)
+{
+    size_t size = bytes_of(load);
+    struct kept_frame *kept = malloc(sizeof(*kept) + size);
+    uint8_t *at;
 
     if (!kept) return -ENOMEM;
     *kept = (struct kept_frame){
-        .now_ms = now_ms, .database = database, .count = count, .size = commands.size
+        .now_ms = load->now_ms, .database = load->database, .count = load->count, .size = size
     };
-    memcpy(kept->bytes, commands.bytes, commands.size);
+    at = kept->bytes;
+    for (size_t i = 1; i < load->part_count; i++) {
+        if (load->parts[i].size > 0) memcpy(at, load->parts[i].bytes, load->parts[i].size);
+        at += load->parts[i].size;
+    }
     *oplog->kept_tail = kept;
     oplog->kept_tail = &kept->next;
-    oplog->kept_bytes += commands.size;
+    oplog->kept_bytes += size;
     return 0;
 }
 
@@ -77,8 +100,9 @@ int oplog_append_kept(struct oplog *oplog)
     struct kept_frame *kept;
 
     while ((kept = oplog->kept_head)) {
-        int rc = append(oplog, kept->now_ms, kept->database, slice_of(kept->bytes, kept->size),
-                        kept->count);
+        struct slice parts[2] = { { 0 }, slice_of(kept->bytes, kept->size) };
+        int rc =
+            append(oplog, &(struct load){ kept->now_ms, kept->database, kept->count, parts, 2 });
 
         if (rc == -ENOSPC || rc == -EDQUOT) {
             oplog->room_error = rc;
@@ -96,22 +120,28 @@ static bool is_for_want_of_room(int rc)
            rc == -ENOMEM;
 }
 
-static int append_or_keep(struct oplog *oplog, int64_t now_ms, unsigned database,
-                          struct slice commands, uint32_t count)
+static int append_or_keep(struct oplog *oplog, const struct load *load)
 {
     int rc = oplog_journal_error(oplog);
 
     if (rc < 0) return rc;
-    if (!oplog->kept_head) rc = append(oplog, now_ms, database, commands, count);
-    if (oplog->kept_head || is_for_want_of_room(rc))
-        rc = keep(oplog, now_ms, database, commands, count);
+    if (!oplog->kept_head) rc = append(oplog, load);
+    if (oplog->kept_head || is_for_want_of_room(rc)) rc = keep(oplog, load);
     if (rc < 0)
         oplog->error = rc;
     else {
         oplog->frame_number++;
-        oplog->command_count += count;
+        oplog->command_count += load->count;
     }
     return rc;
+}
+
+static int append_slice(struct oplog *oplog, int64_t now_ms, unsigned database,
+                        struct slice commands, uint32_t count)
+{
+    struct slice parts[2] = { { 0 }, commands };
+
+    return append_or_keep(oplog, &(struct load){ now_ms, database, count, parts, 2 });
 }
 
 int oplog_end_batch(struct oplog *oplog)
@@ -123,7 +153,7 @@ int oplog_end_batch(struct oplog *oplog)
     if (count == 0) return 0;
     oplog->batch_count = 0;
     oplog->batch_size = 0;
-    rc = append_or_keep(oplog, oplog->batch_ms, oplog->batch_database, commands, count);
+    rc = append_slice(oplog, oplog->batch_ms, oplog->batch_database, commands, count);
     if (rc < 0) oplog->is_lost = true;
     return rc;
 }
@@ -142,7 +172,7 @@ int oplog_append(struct oplog *oplog, int64_t now_ms, unsigned database, struct 
 
         if (rc < 0) return rc;
         if (command.size > OPLOG_BATCH_BYTES)
-            return append_or_keep(oplog, now_ms, database, command, 1);
+            return append_slice(oplog, now_ms, database, command, 1);
         oplog->batch_ms = now_ms;
         oplog->batch_database = database;
     }
@@ -153,13 +183,14 @@ int oplog_append(struct oplog *oplog, int64_t now_ms, unsigned database, struct 
     return 0;
 }
 
-int oplog_append_frame(struct oplog *oplog, int64_t now_ms, const struct log_frame *frame)
+int oplog_append_frame(struct oplog *oplog, int64_t now_ms, struct log_frame *frame)
 {
+    struct load load = { .now_ms = now_ms, .database = frame->database, .count = frame->count };
     int rc = oplog_end_batch(oplog);
 
     if (rc < 0) return rc;
-    return append_or_keep(oplog, now_ms, frame->database, slice_of(frame->bytes, frame->size),
-                          frame->count);
+    load.parts = log_frame_parts(frame, &load.part_count);
+    return append_or_keep(oplog, &load);
 }
 
 void oplog_fail(struct oplog *oplog, int error)

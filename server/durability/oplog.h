@@ -57,7 +57,7 @@ int oplog_reserve(struct oplog *oplog, uint64_t bytes, bool adds);
  * that all is well. */
 int oplog_append(struct oplog *oplog, int64_t now_ms, unsigned database, struct slice command);
 /* Appends several as a frame of their own: all of them are replayed, or none. */
-int oplog_append_frame(struct oplog *oplog, int64_t now_ms, const struct log_frame *frame);
+int oplog_append_frame(struct oplog *oplog, int64_t now_ms, struct log_frame *frame);
 
 /* A checkpoint could not be written for want of room, and without it no room comes back: a piece of
  * the reserve goes to the file system. */

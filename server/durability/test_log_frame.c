@@ -93,6 +93,42 @@ START_TEST(a_line_is_a_command_too)
 }
 END_TEST
 
+/* What is long stays where it is, and the parts are the same as one piece. */
+START_TEST(what_is_lent_comes_in_its_place)
+{
+    static uint8_t lent[LOG_FRAME_LENT_BYTES_MIN], copied[LOG_FRAME_LENT_BYTES_MIN - 1];
+    struct slice arguments[] = { SLICE_LITERAL("RPUSH"), slice_of(copied, sizeof(copied)),
+                                 slice_of(lent, sizeof(lent)), SLICE_LITERAL("x"),
+                                 slice_of(lent, sizeof(lent)) };
+    struct log_frame copy = { 0 };
+    size_t part_count, at = 0, lent_count = 0;
+    struct slice *parts;
+
+    memset(lent, 'l', sizeof(lent));
+    memset(copied, 'c', sizeof(copied));
+    for (unsigned i = 0; i < 3; i++) { /* the frame's own bytes move as they grow */
+        ck_assert_int_eq(log_frame_lend(&fixture.frame, i % 2, arguments, 5), 0);
+        ck_assert_int_eq(log_frame_add(&copy, i % 2, arguments, 5), 0);
+    }
+    ck_assert_uint_eq(fixture.frame.count, copy.count);
+    parts = log_frame_parts(&fixture.frame, &part_count);
+    ck_assert_uint_eq(parts[0].size, 0);
+    for (size_t i = 1; i < part_count; i++) {
+        ck_assert_uint_le(parts[i].size, copy.size - at);
+        ck_assert_int_eq(memcmp(parts[i].bytes, copy.bytes + at, parts[i].size), 0);
+        at += parts[i].size;
+        lent_count += parts[i].bytes == lent;
+    }
+    ck_assert_uint_eq(at, copy.size);
+    ck_assert_uint_eq(lent_count, 6);
+    log_frame_clear(&fixture.frame);
+    add(1, "INCR", "a");
+    (void)log_frame_parts(&fixture.frame, &part_count);
+    ck_assert_uint_eq(part_count, 2);
+    log_frame_finish(&copy);
+}
+END_TEST
+
 START_TEST(a_cleared_frame_begins_anew)
 {
     add(1, "INCR", "a");
@@ -192,6 +228,7 @@ int main(void)
     tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_test(cases, commands_come_back_in_order_and_in_their_databases);
     tcase_add_test(cases, a_line_is_a_command_too);
+    tcase_add_test(cases, what_is_lent_comes_in_its_place);
     tcase_add_test(cases, a_cleared_frame_begins_anew);
     tcase_add_test(cases, a_frame_that_is_cut_is_noticed);
     tcase_add_test(cases, a_count_that_is_wrong_is_noticed);
