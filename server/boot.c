@@ -36,6 +36,7 @@
 #include "server/commands/table.h"
 #include "server/commands/turn.h"
 #include "server/config/config.h"
+#include "server/durability/oplog.h"
 #include "server/config/limits.h"
 #include "server/keyspace/blocked.h"
 #include "server/keyspace/claims.h"
@@ -87,6 +88,16 @@ static bool key_is_held(void *context, unsigned database, struct slice name)
 static uint64_t parked_bytes(void *context)
 {
     return parking_memory_bytes(((struct server *)context)->parking);
+}
+
+static uint64_t log_bytes(void *context)
+{
+    const struct server *server = context;
+    struct checkpoint_info info = { 0 };
+
+    if (server->checkpointing->checkpoint)
+        checkpoint_get_info(server->checkpointing->checkpoint, &info);
+    return info.memory_bytes + (server->oplog ? oplog_memory_bytes(server->oplog) : 0);
 }
 
 static void run_purge(struct io_job *job, struct os *os)
@@ -218,6 +229,7 @@ static int make_memory(struct house *house)
                                     .store = server->store,
                                     .fibers = server->fibers,
                                     .parked_bytes = parked_bytes,
+                                    .log_bytes = log_bytes,
                                     .purge = purge_free_pages,
                                     .context = server,
                                     .purge_context = house };

@@ -124,6 +124,39 @@ START_TEST(elements_of_megabytes_spill_like_small_ones)
 }
 END_TEST
 
+/* What goes to the log is not in memory once more, however much of it goes as one. */
+START_TEST(long_transactions_into_the_log_fit_too)
+{
+    enum { PUSHES = 18, ROUNDS = 8 };
+    static const char *const arguments[] = { "--maxmemory", "128mb", "--appendonly", "yes", NULL };
+    unsigned backlog = suite_scaled(200000), rounds = suite_scaled(ROUNDS);
+    struct server server;
+    struct memory_watch *watch;
+    struct wire *wire;
+    char *element = calloc(1, MIB);
+    int64_t largest_kib;
+
+    ck_assert_ptr_nonnull(element);
+    server_start_with(&server, arguments);
+    wire = wire_open(&server);
+    push(wire, "k", 1000, 0, backlog);
+    watch = memory_watch_start(&server);
+    for (unsigned i = 0; i < rounds; i++) {
+        wire_command(wire, "MULTI");
+        for (unsigned k = 0; k < PUSHES; k++)
+            wire_command(wire, "RPUSH l:%u %b", i % 2, element, (size_t)MIB);
+        wire_command(wire, "EXEC");
+        wire_skip(wire, PUSHES + 2);
+    }
+    largest_kib = memory_watch_stop(watch);
+    expect_integer(wire, (long long)PUSHES * ((rounds + 1) / 2), "LLEN l:0");
+    if (memory_counts()) ck_assert_int_le(largest_kib, (128 + SLACK_MIB) * 1024);
+    free(element);
+    wire_close(wire);
+    server_stop(&server);
+}
+END_TEST
+
 START_TEST(many_cold_lists_fit_too)
 {
     enum { PER_LIST = 20 };
@@ -404,6 +437,7 @@ int main(void)
 
     tcase_add_test(tcase, a_backlog_far_above_maxmemory_comes_back_in_order);
     tcase_add_test(tcase, elements_of_megabytes_spill_like_small_ones);
+    tcase_add_test(tcase, long_transactions_into_the_log_fit_too);
     tcase_add_test(tcase, many_cold_lists_fit_too);
     tcase_add_test(tcase, a_slow_reader_of_everything_costs_little_and_sees_one_moment);
     tcase_add_test(tcase, a_reader_that_vanishes_in_the_middle_of_a_reply_leaves_nothing_behind);

@@ -20,7 +20,6 @@ const char info_constant_memory[] =
     "mem_total_replication_buffers:0\r\n"
     "mem_clients_slaves:0\r\n"
     "mem_cluster_links:0\r\n"
-    "mem_aof_buffer:0\r\n"
     "active_defrag_running:0\r\n";
 
 const char info_constant_persistence[] =

@@ -415,6 +415,14 @@ uint64_t oplog_distance(const struct oplog *oplog, uint64_t from, uint64_t to)
     return segments * oplog->roll_bytes + journal_offset_of(to) - journal_offset_of(from);
 }
 
+uint64_t oplog_memory_bytes(const struct oplog *oplog)
+{
+    struct journal_info info;
+
+    journal_get_info(oplog->journal, &info);
+    return OPLOG_BATCH_BYTES + oplog->kept_bytes + info.buffered_bytes;
+}
+
 void oplog_get_info(const struct oplog *oplog, struct oplog_info *out_info)
 {
     struct journal_info info;

@@ -136,6 +136,8 @@ struct oplog_info {
     int error, room_error;
 };
 void oplog_get_info(const struct oplog *oplog, struct oplog_info *out_info);
+/* Memory held for what was appended and is not in the file yet. */
+uint64_t oplog_memory_bytes(const struct oplog *oplog);
 /* How many bytes of log lie between two positions. */
 uint64_t oplog_distance(const struct oplog *oplog, uint64_t from, uint64_t to);
 #endif

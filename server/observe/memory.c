@@ -128,7 +128,8 @@ static struct counts count(const struct memory *memory)
     counts.for_good = both + spill.deque_count * LIST_ROOT_BYTES;
     counts.beside_spill = both + net.pool_bytes + net.heap_output_bytes + net.heap_input_bytes +
                           fiber_memory_bytes(owners->fibers) +
-                          owners->parked_bytes(owners->context);
+                          owners->parked_bytes(owners->context) +
+                          owners->log_bytes(owners->context);
     counts.spill = spill.memory_bytes;
     counts.to_come = net.clients_connected * INPUT_A_CLIENT_BYTES;
     if (counts.to_come > memory->limit_bytes / INPUT_PART)
@@ -239,6 +240,7 @@ void memory_info(const struct memory *memory, struct memory_info *out_info)
         .clients_bytes = net.clients_bytes,
         .buffers_bytes = net.pool_bytes + net.heap_output_bytes + net.heap_input_bytes,
         .parked_bytes = owners->parked_bytes(owners->context),
+        .log_bytes = owners->log_bytes(owners->context),
         .fibers_bytes = fiber_memory_bytes(owners->fibers),
         .blocked_bytes = blocked_memory_bytes(owners->blocked),
         .sessions_bytes = (uint64_t)(memory->session_bytes > 0 ? memory->session_bytes : 0),

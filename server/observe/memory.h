@@ -1,7 +1,7 @@
 /* memory.h - who holds how much memory, and what follows for the spill budget and for growing
  * commands.
  *
- * Owners tell their sums (keyspace, clients, buffers, parked calls, fibers, spill); the kernel
+ * Owners tell their sums (keyspace, clients, buffers, parked calls, fibers, log, spill); the kernel
  * tells RssAnon. The larger of the two, less what spill holds, is what cannot be spilled; spill's
  * budget is what maxmemory leaves beside it. When keys, values, list roots and clients, as counted,
  * leave too little, commands that need memory that cannot spill are refused: never because of pages
@@ -25,6 +25,8 @@ struct memory_owners {
     struct spill_store *store;
     struct fiber_pool *fibers;
     uint64_t (*parked_bytes)(void *context); /* parked calls and their arguments */
+    uint64_t (*log_bytes)(
+        void *context); /* of the log and a checkpoint, on their way to the disk */
     /* Starts giving the allocator's free pages back to the kernel; must not wait for it. */
     void (*purge)(void *purge_context);
     void *context, *purge_context;
@@ -57,7 +59,7 @@ struct memory_info {
     uint64_t rss_anon_bytes, rss_bytes, peak_rss_anon_bytes;
     uint64_t startup_bytes; /* RssAnon before the first client */
     uint64_t keyspace_bytes, values_bytes, clients_bytes, buffers_bytes, parked_bytes, fibers_bytes;
-    uint64_t blocked_bytes, sessions_bytes;
+    uint64_t blocked_bytes, sessions_bytes, log_bytes;
     uint64_t spill_bytes, spill_budget_bytes, spill_index_bytes;
     uint64_t unspillable_bytes;
 };
