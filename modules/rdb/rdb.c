@@ -202,12 +202,18 @@ void rdb_forget_key(struct rdb_reader *reader)
     reader->key.frequency = -1;
 }
 
+/* A negative one is long past, as 0 is: -1 would mean never. */
+static void set_expiry(struct rdb_reader *reader, int64_t at_ms)
+{
+    reader->key.expires_at_ms = at_ms < 0 ? 0 : at_ms;
+}
+
 static int read_expiry_s(struct rdb_reader *reader)
 {
     uint8_t bytes[4];
     int rc = rdb_input_read(reader->input, bytes, sizeof(bytes));
 
-    if (rc == 0) reader->key.expires_at_ms = (int64_t)(int32_t)load_u32le(bytes) * 1000;
+    if (rc == 0) set_expiry(reader, (int64_t)(int32_t)load_u32le(bytes) * 1000);
     return rc;
 }
 
@@ -217,9 +223,7 @@ static int read_expiry_ms(struct rdb_reader *reader)
     uint8_t bytes[8];
     int rc = rdb_input_read(reader->input, bytes, sizeof(bytes));
 
-    if (rc == 0) reader->key.expires_at_ms = (int64_t)load_u64le(bytes);
-    /* A negative one is long past, as 0 is: -1 would mean never. */
-    if (rc == 0 && reader->key.expires_at_ms < 0) reader->key.expires_at_ms = 0;
+    if (rc == 0) set_expiry(reader, (int64_t)load_u64le(bytes));
     return rc;
 }
 

@@ -289,7 +289,8 @@ static int read_input(struct pass *pass, struct aof_end *out_end)
     if (rc < 0) return rc;
     if (rc == 1) {
         rc = rdb_read(input, &rdb, pass);
-        next = rc < 0 ? rc : rdb_input_peek(input);
+        if (rc < 0) return rc;
+        next = rdb_input_peek(input);
         if (next < 0) return next == -ENODATA ? 0 : next;
         if (next != '*' && next != '#') return 0;
     }

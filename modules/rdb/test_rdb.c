@@ -127,12 +127,17 @@ START_TEST(expiry_database_and_use_belong_to_the_key_behind_them)
     put_number((uint64_t)-5, 8);
     put_key(TYPE_STRING, "long past");
     put_string("5");
+    put_byte(OPCODE_EXPIRY_S);
+    put_number((uint32_t)-5, 4);
+    put_key(TYPE_STRING, "past");
+    put_string("6");
     end_file();
     expect_made("0 a string @1700000000000 \"1\"\n"
                 "0 b string @1700000000123 idle 100 \"2\"\n"
                 "15 c string frequency 7 \"3\"\n"
                 "15 d string \"4\"\n"
-                "15 long past string @0 \"5\"\n");
+                "15 long past string @0 \"5\"\n"
+                "15 past string @0 \"6\"\n");
 }
 END_TEST
 

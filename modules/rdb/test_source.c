@@ -201,6 +201,25 @@ START_TEST(a_directory_must_not_leave_it_open)
 }
 END_TEST
 
+static int refuse_key(void *context, const struct rdb_key *key)
+{
+    (void)context;
+    (void)key;
+    return -ENODATA;
+}
+
+/* Also when the error is one that reading has a use for itself. */
+START_TEST(what_a_visitor_answers_is_the_result)
+{
+    const struct rdb_source_visitor visitor = { .rdb = { .key = refuse_key } };
+
+    write_rdb("dump.rdb", "1");
+    ck_assert_int_eq(rdb_source_find(os_real(), path_of("dump.rdb"), &fixture.source), 0);
+    ck_assert_int_eq(rdb_source_check(&fixture.source, NULL, NULL), 0);
+    ck_assert_int_eq(rdb_source_read(&fixture.source, &visitor, NULL), -ENODATA);
+}
+END_TEST
+
 START_TEST(what_is_not_there_is_told_by_its_path)
 {
     expect_error("nothing", -ENOENT, "/nothing: No such file");
@@ -307,6 +326,7 @@ int main(void)
     tcase_add_test(cases, a_manifest_or_its_directory_or_the_one_above_lead_to_the_parts);
     tcase_add_test(cases, a_manifest_without_a_directory_is_in_this_one);
     tcase_add_test(cases, a_directory_must_not_leave_it_open);
+    tcase_add_test(cases, what_a_visitor_answers_is_the_result);
     tcase_add_test(cases, what_is_not_there_is_told_by_its_path);
     tcase_add_test(cases, only_the_last_end_may_be_torn);
     tcase_add_test(cases, damage_anywhere_refuses_all);
