@@ -124,7 +124,8 @@ static inline uint32_t store_acting_epoch(const struct spill_store *store)
     return store->epoch - store->acts_before;
 }
 
-/* A store around its file, which becomes the store's. NULL: out of memory, the file is closed. */
+/* A store around its file, which becomes the store's. NULL: out of memory, and the file stays the
+ * caller's. */
 struct spill_store *store_of_file(struct io *io, const struct spill_options *options,
                                   const struct spill_hooks *hooks, struct spill_file *file);
 /* A full chunk with its header, of a store with such options. */

@@ -86,12 +86,26 @@ START_TEST(measuring_and_validating_agree)
 }
 END_TEST
 
+/* Whether one of the lengths around an element, or their forms, may be there. */
+static bool is_near_border(uint32_t offset)
+{
+    enum { NEAR_BYTES = 16 };
+    uint32_t border = 0;
+
+    for (unsigned i = 0; i <= SIZE_COUNT; i++) {
+        if (offset + NEAR_BYTES > border && offset < border + NEAR_BYTES) return true;
+        if (i < SIZE_COUNT) border += chunk_encoded_bytes(sizes[i]);
+    }
+    return false;
+}
+
+/* At each near an element's border, and at some of those within one, which are all alike. */
 START_TEST(a_run_that_was_cut_is_refused_at_every_length)
 {
     uint64_t sum;
 
     fill();
-    for (uint32_t size = 0; size < run_bytes; size++) {
+    for (uint32_t size = 0; size < run_bytes; size += is_near_border(size) ? 1 : 7) {
         /* A copy of just that size: the sanitizer sees a read behind it. */
         uint8_t *cut = malloc(size + !size);
         ck_assert_ptr_nonnull(cut);
