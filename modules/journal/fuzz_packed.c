@@ -3,23 +3,10 @@
  * that what is behind them is reached; or the plain bytes of a segment, which are packed here with
  * one codec or another, encrypted or not. Whatever comes: it is refused, or what is read is whole,
  * stays so when a frame is added, and is found again. */
-#include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include "modules/journal/fuzz_fixture.h"
 
-#include "modules/base/crc32c.h"
-#include "modules/base/endian.h"
-#include "modules/base/os.h"
-#include "modules/io/io.h"
 #include "modules/journal/codec.h"
-#include "modules/journal/journal_reader.h"
 #include "modules/journal/packed.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum {
     SEGMENT_BYTES = 2 * JOURNAL_ROLL_BYTES_MIN, /* two blocks */
@@ -43,45 +30,18 @@ static void name_file(char file[160], const char *name)
     (void)snprintf(file, 160, "%s/%s", fuzz.path[fuzz.which], name);
 }
 
-static void remove_file(const char *name)
-{
-    char file[160];
-
-    name_file(file, name);
-    if (unlink(file) < 0) assert(errno == ENOENT);
-}
-
-static void remove_segments(void)
-{
-    static const char *const names[] = { "0000000001.log", "0000000001.pak", "0000000001.idx",
-                                         "0000000002.log", "0000000002.pak", "0000000002.idx",
-                                         "0000000003.log", "0000000003.pak", "0000000003.idx" };
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-        remove_file(names[i]);
-}
-
 static void clean_up(void)
 {
     for (fuzz.which = 0; fuzz.which < 2; fuzz.which++) {
-        remove_segments();
-        remove_file("meta");
-        remove_file("waiters");
+        remove_segments(fuzz.path[fuzz.which]);
+        remove_below(fuzz.path[fuzz.which], "meta");
+        remove_below(fuzz.path[fuzz.which], "waiters");
         (void)rmdir(fuzz.path[fuzz.which]);
     }
     (void)unlink(fuzz.key);
     (void)rmdir(fuzz.directory);
     journal_key_destroy(fuzz.secret);
     io_destroy(fuzz.io);
-}
-
-static void write_file(const char *file, const void *bytes, size_t size)
-{
-    int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-
-    assert(fd >= 0);
-    assert(write(fd, bytes, size) == (ssize_t)size);
-    (void)close(fd);
 }
 
 static int open_journal(struct journal **out_journal)
@@ -95,17 +55,11 @@ static int open_journal(struct journal **out_journal)
     return journal_open(os_real(), fuzz.io, &options, &report, out_journal);
 }
 
-static void make_journal(unsigned which)
+static void make_one(unsigned which)
 {
-    struct journal_info info;
-    struct journal *journal;
-
     fuzz.which = which;
     (void)snprintf(fuzz.path[which], sizeof(fuzz.path[which]), "%s/j%u", fuzz.directory, which);
-    if (open_journal(&journal) < 0) abort();
-    journal_get_info(journal, &info);
-    fuzz.journal[which] = info.id;
-    if (journal_close(journal) < 0) abort();
+    fuzz.journal[which] = make_journal(open_journal);
 }
 
 static void set_up(void)
@@ -118,8 +72,8 @@ static void set_up(void)
     write_file(fuzz.key, key, sizeof(key) - 1);
     if (journal_key_load(os_real(), fuzz.key, &fuzz.secret) < 0) abort();
     if (io_create(os_real(), 0, &fuzz.io) < 0) abort();
-    make_journal(0);
-    make_journal(1);
+    make_one(0);
+    make_one(1);
     (void)atexit(clean_up);
 }
 
@@ -191,27 +145,6 @@ static void write_blocks(uint8_t flags, const uint8_t *data, size_t size)
     write_packed(&header, stored_bytes);
 }
 
-static void correct_frames(uint8_t *bytes, uint64_t size)
-{
-    uint32_t seed = journal_seed(fuzz.journal[fuzz.which], 1);
-    uint64_t offset = JOURNAL_SEGMENT_HEADER_BYTES;
-
-    while (offset + JOURNAL_FRAME_HEADER_BYTES <= size) {
-        struct journal_frame frame;
-        uint64_t end;
-        if (journal_frame_load(bytes + offset, &frame) < 0) return;
-        end = offset + journal_frame_bytes(frame.payload_bytes);
-        if (frame.state == JOURNAL_UNWRITTEN || end > size) return;
-        frame.crc32c = journal_frame_crc(seed, offset, &frame);
-        if (journal_frame_has_payload_crc(&frame)) {
-            frame.crc32c = crc32c(frame.crc32c, bytes + offset + JOURNAL_FRAME_HEADER_BYTES,
-                                  frame.payload_bytes);
-        }
-        store_u32le(bytes + offset + 4, frame.crc32c);
-        offset = end;
-    }
-}
-
 static uint32_t pack_block(const struct journal_packed_header *header, uint32_t block, uint8_t *out)
 {
     static uint8_t packed[JOURNAL_PACKED_BLOCK_BYTES];
@@ -251,7 +184,7 @@ static void write_plain(uint8_t flags, const uint8_t *data, size_t size)
     end = (JOURNAL_SEGMENT_HEADER_BYTES + size + 7) / 8 * 8;
     store_u32le(fuzz.plain + end, journal_word(JOURNAL_END, 0));
     end += JOURNAL_FRAME_HEADER_BYTES;
-    if (flags & CORRECTS) correct_frames(fuzz.plain, end);
+    if (flags & CORRECTS) correct_frames(fuzz.journal[fuzz.which], 1, fuzz.plain, end);
     header = make_header((uint32_t)end, flags);
     journal_segment_header_store(fuzz.plain, &header.segment);
     at = journal_packed_start(header.raw_bytes);
@@ -262,75 +195,18 @@ static void write_plain(uint8_t flags, const uint8_t *data, size_t size)
     write_packed(&header, stored_bytes);
 }
 
-/* ---- looking at it ----------------------------------------------------------------------------
- */
-
-/* A number for all that a reader sees. */
-static uint32_t read_all(void)
-{
-    struct journal_reader *reader;
-    struct journal_entry entry;
-    uint32_t sum = 0;
-    int rc = journal_reader_open(os_real(), fuzz.path[fuzz.which], &reader);
-
-    assert(rc == 0);
-    while ((rc = journal_reader_next(reader, &entry)) == 1) {
-        sum = crc32c(sum, &entry.time_ms, sizeof(entry.time_ms));
-        sum = crc32c(sum, &entry.seq, sizeof(entry.seq));
-        sum = crc32c(sum, entry.payload.bytes, entry.payload.size);
-    }
-    assert(rc == 0); /* opening has looked at all of it */
-    journal_reader_close(reader);
-    return sum;
-}
-
-/* One frame more, behind what is read; unless no greater id is left. */
-static void add_frame(struct journal *journal)
-{
-    struct slice part = SLICE_LITERAL("added");
-    struct journal_info info;
-    uint64_t position;
-    uint32_t before = read_all();
-    int rc;
-
-    journal_get_info(journal, &info);
-    if (info.last_time_ms == UINT64_MAX) return;
-    do {
-        rc = journal_append(journal, info.last_time_ms + 1, 0, &part, 1, &position);
-    } while (rc == -EAGAIN && journal_wait(journal) == 0);
-    assert(rc == 0 && position >= info.appended);
-    journal_publish(journal);
-    assert(read_all() != before);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct journal *journal;
-    uint32_t before;
-    int rc;
-
     if (!fuzz.io) set_up();
     if (size < 1) return 0;
     fuzz.which = data[0] & ENCRYPTED ? 1 : 0;
-    remove_segments();
+    remove_segments(fuzz.path[fuzz.which]);
     forget_published();
     if (data[0] & PLAIN) {
         write_plain(data[0], data + 1, size - 1);
     } else {
         write_blocks(data[0], data + 1, size - 1);
     }
-    rc = open_journal(&journal);
-    if (rc < 0) {
-        assert(rc == -EBADMSG);
-        return 0;
-    }
-    add_frame(journal);
-    before = read_all();
-    rc = journal_close(journal);
-    assert(rc == 0);
-    rc = open_journal(&journal);
-    assert(rc == 0 && read_all() == before);
-    rc = journal_close(journal);
-    assert(rc == 0);
+    check_journal(open_journal, fuzz.path[fuzz.which]);
     return 0;
 }
