@@ -277,7 +277,7 @@ START_TEST(who_waits_for_a_sync_that_fails_is_not_answered)
         return;
     }
     wire_command(wire, "SET k 1");
-    expect_end(wire);
+    expect_no_answer(wire);
     expect_refused_writes(other);
     tracer_stop(&tracer, NULL);
     wire_close(wire);

@@ -147,6 +147,16 @@ void expect_end_at(struct place place, struct wire *wire)
     wire_wait_end(wire);
 }
 
+void expect_no_answer_at(struct place place, struct wire *wire)
+{
+    struct text reply = { 0 };
+
+    if (wire_read(wire, &reply) == 1)
+        ck_abort_msg("%s:%d: no answer should have come, but: %s", place.file, place.line,
+                     text_string(&reply));
+    text_finish(&reply);
+}
+
 void expect_silence_at(struct place place, struct wire *wire, struct wire *other)
 {
     struct text reply = { 0 };

@@ -32,6 +32,8 @@ struct place {
 #define expect_lines(wire, lines) expect_lines_at(EXPECT_HERE, wire, lines)
 /* The server closes the connection; replies before that are dropped. */
 #define expect_end(wire) expect_end_at(EXPECT_HERE, wire)
+/* The server closes the connection, and no reply came before that. */
+#define expect_no_answer(wire) expect_no_answer_at(EXPECT_HERE, wire)
 /* No reply is there, after the server has answered on another connection what was sent later. */
 #define expect_silence(wire, other) expect_silence_at(EXPECT_HERE, wire, other)
 
@@ -46,5 +48,6 @@ void expect_error_at(struct place place, struct wire *wire, const char *prefix, 
 long long ask_integer_at(struct place place, struct wire *wire, const char *format, ...);
 void expect_lines_at(struct place place, struct wire *wire, const char *const *lines);
 void expect_end_at(struct place place, struct wire *wire);
+void expect_no_answer_at(struct place place, struct wire *wire);
 void expect_silence_at(struct place place, struct wire *wire, struct wire *other);
 #endif
