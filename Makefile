@@ -41,8 +41,9 @@ LINK_release := -pie -Wl,-z,relro,-z,now
 LDFLAGS  += $(LINK_$(VARIANT)) $(filter -fsanitize=address% -fsanitize=thread,$(VARIANT_$(VARIANT))) \
             $(if $(filter fuzz,$(VARIANT)),-fsanitize=address$(comma)undefined) -pthread
 comma    := ,
-# Sanitizers bring their own allocator.
-LIBS_release := -ljemalloc
+# Sanitizers bring their own allocator. When the server is optimized as a whole its calls of malloc
+# come too late for the linker to find that this library is needed.
+LIBS_release := -Wl,--push-state,--no-as-needed -ljemalloc -Wl,--pop-state
 LIBS     := -levent_core -lcrypto -lxxhash -llz4 -lzstd -lm $(LIBS_$(VARIANT))
 
 LIBRARY_SOURCES := $(filter-out server/main.c server/check_main.c %/client/node/%, \
@@ -103,7 +104,7 @@ $(BUILD)/%.o: %.c
 $(call objects,$(TEST_SOURCES) $(CLIENT_TEST_SOURCES) $(CLIENT_LIB_SOURCES)): \
     CPPFLAGS += -include tools/quick_check.h
 
-$(call objects,$(LIBRARY_SOURCES) server/main.c): LTO := $(LTO_$(VARIANT))
+$(call objects,$(LIBRARY_SOURCES)): LTO := $(LTO_$(VARIANT))
 
 # The archive is made anew so that a source that went away leaves no object behind.
 $(ARCHIVE): $(call objects,$(LIBRARY_SOURCES))
