@@ -1,4 +1,5 @@
 #include "server/keyspace/keyspace.h"
+#include "server/keyspace/test_value.h"
 
 #include "modules/base/random.h"
 #include "modules/base/test_soak.h"
@@ -9,53 +10,13 @@
 
 enum { DATABASES = 4, NAMES = 300 };
 
-struct test_value {
-    struct value value;
-    int number;
-};
-
 static struct keyspace *keyspace;
-static int values_alive;
 static uint64_t changes, expirations;
 static bool holds_all;
 
-static void test_value_destroy(struct value *value)
-{
-    values_alive--;
-    free(value);
-}
-
-static const char *test_value_encoding(const struct value *value)
-{
-    (void)value;
-    return "test";
-}
-
-static uint64_t test_value_bytes(const struct value *value)
-{
-    return 100 + (uint64_t)((const struct test_value *)(const void *)value)->number % 7;
-}
-
-static const struct value_type test_type = {
-    .kind = VALUE_STRING,
-    .name = "test",
-    .destroy = test_value_destroy,
-    .encoding = test_value_encoding,
-    .counted_bytes = test_value_bytes,
-};
-
-static struct value *value_of(int number)
-{
-    struct test_value *value = malloc(sizeof(*value));
-    ck_assert_ptr_nonnull(value);
-    *value = (struct test_value){ { &test_type }, number };
-    values_alive++;
-    return &value->value;
-}
-
 static int number_of(const struct key *key)
 {
-    return ((struct test_value *)(void *)key_value(key))->number;
+    return *number_in(key_value(key));
 }
 
 static void on_change(void *context, unsigned database, struct slice name)

@@ -2,6 +2,7 @@
  * when it was begun, key by key, once each. */
 #include "server/keyspace/keyspace.h"
 #include "server/keyspace/picture.h"
+#include "server/keyspace/test_value.h"
 
 #include "modules/base/random.h"
 #include "modules/base/test_soak.h"
@@ -13,11 +14,6 @@
 
 enum { DATABASES = 3, NAMES = 4000, NAME_BYTES = 16 };
 
-struct test_value {
-    struct value value;
-    int number;
-};
-
 /* What a key holds; number 0: it is not there. */
 struct entry {
     int number;
@@ -25,51 +21,11 @@ struct entry {
 };
 
 static struct keyspace *keyspace;
-static int values_alive, last_number;
+static int last_number;
 static int64_t now_ms;
 static struct random prng;
 static struct entry model[DATABASES][NAMES], expected[DATABASES][NAMES], seen[DATABASES][NAMES];
 static uint64_t save_count;
-
-static void test_value_destroy(struct value *value)
-{
-    values_alive--;
-    free(value);
-}
-
-static const char *test_value_encoding(const struct value *value)
-{
-    (void)value;
-    return "test";
-}
-
-static uint64_t test_value_bytes(const struct value *value)
-{
-    (void)value;
-    return 10;
-}
-
-static const struct value_type test_type = {
-    .kind = VALUE_STRING,
-    .name = "test",
-    .destroy = test_value_destroy,
-    .encoding = test_value_encoding,
-    .counted_bytes = test_value_bytes,
-};
-
-static struct value *value_of(int number)
-{
-    struct test_value *value = malloc(sizeof(*value));
-    ck_assert_ptr_nonnull(value);
-    *value = (struct test_value){ { &test_type }, number };
-    values_alive++;
-    return &value->value;
-}
-
-static int *number_in(struct value *value)
-{
-    return &((struct test_value *)(void *)value)->number;
-}
 
 static struct slice name_of(unsigned index, char text[NAME_BYTES])
 {
