@@ -14,31 +14,6 @@ static void open_tiny(void)
     persist_open(0, &tiny);
 }
 
-static struct spill_persist_info persist_info(void)
-{
-    struct spill_persist_info info;
-
-    spill_persist_info(store, &info);
-    return info;
-}
-
-/* Everything goes, but what the file holds for the last checkpoint. */
-static void close_all(struct spill_deque **lists, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++)
-        spill_deque_destroy(lists[i]);
-    saved_drop(&saved);
-    persist_close();
-}
-
-static struct spill_deque *numbers(uint32_t count)
-{
-    struct spill_deque *list = deque_open();
-
-    push_numbers(list, 0, count, 20);
-    return list;
-}
-
 static void die_and_reopen(struct spill_deque **list)
 {
     spill_deque_destroy(*list);
@@ -55,7 +30,7 @@ START_TEST(a_list_is_there_again_with_all_its_elements)
     die_and_reopen(&list);
     ck_assert_uint_eq(spill_deque_count(list), 5000);
     expect_numbers(list, 0, 5000, 20);
-    close_all(&list, 1);
+    close_all(&saved, &list, 1);
 }
 END_TEST
 
@@ -69,7 +44,7 @@ START_TEST(what_came_after_the_checkpoint_is_gone)
     ck_assert_int_eq(spill_store_evict_all(store), 0);
     die_and_reopen(&list);
     expect_numbers(list, 0, 1000, 20);
-    close_all(&list, 1);
+    close_all(&saved, &list, 1);
 }
 END_TEST
 
@@ -91,7 +66,7 @@ START_TEST(opening_and_loading_read_nothing_of_the_lists)
     ck_assert_uint_eq(wait_count, 0);
     expect_pop(list, SPILL_HEAD, (struct element){ 7, 20 });
     expect_numbers(list, 0, 5000, 20);
-    close_all(&list, 1);
+    close_all(&saved, &list, 1);
 }
 END_TEST
 
@@ -105,7 +80,7 @@ START_TEST(an_unchanged_list_costs_the_next_checkpoint_nothing)
     saved_drop(&saved);
     checkpoint_all(&saved, &list, 1);
     ck_assert_uint_eq(persist_info().saved_bytes, bytes);
-    close_all(&list, 1);
+    close_all(&saved, &list, 1);
 }
 END_TEST
 
@@ -122,7 +97,7 @@ START_TEST(a_push_costs_the_next_checkpoint_a_chunk_and_the_path_to_it)
     writes = store_info().evicted_bytes + persist_info().saved_bytes - writes;
     ck_assert_uint_gt(writes, 0);
     ck_assert_uint_le(writes, 2 * 512 + 4 * 4096);
-    close_all(&list, 1);
+    close_all(&saved, &list, 1);
 }
 END_TEST
 
@@ -144,7 +119,7 @@ START_TEST(short_lists_are_saved_as_their_elements)
     ck_assert_uint_eq(spill_deque_count(lists[0]), 0);
     ck_assert_uint_eq(spill_deque_number(lists[1]), 0); /* still small */
     expect_numbers(lists[1], 0, 3, 20);
-    close_all(lists, 2);
+    close_all(&saved, lists, 2);
 }
 END_TEST
 
@@ -155,7 +130,7 @@ START_TEST(a_save_drops_nothing_from_memory)
     uint64_t loaded = store_info().chunks_in_memory;
     checkpoint_all(&saved, &list, 1);
     ck_assert_uint_ge(store_info().chunks_in_memory, loaded);
-    close_all(&list, 1);
+    close_all(&saved, &list, 1);
 }
 END_TEST
 
@@ -180,7 +155,7 @@ START_TEST(eviction_goes_on_and_the_budget_holds_while_lists_are_saved)
     spill_checkpoint_complete(store);
     expect_numbers(lists[0], 0, 8000, 20);
     expect_numbers(lists[1], 0, 40000, 20);
-    close_all(lists, 2);
+    close_all(&saved, lists, 2);
 }
 END_TEST
 
@@ -216,7 +191,7 @@ START_TEST(an_aborted_checkpoint_leaves_the_older_one)
     ck_assert_int_eq(spill_store_evict_all(store), 0);
     die_and_reopen(&list);
     expect_numbers(list, 0, 2000, 20);
-    close_all(&list, 1);
+    close_all(&saved, &list, 1);
 }
 END_TEST
 
@@ -241,7 +216,7 @@ START_TEST(a_checkpoint_that_may_exist_is_kept_as_well_as_the_older_one)
         die_and_reopen(&list);
         expect_numbers(list, which * 1000, 2000 - which * 1000, 20);
         saved_drop(&second);
-        close_all(&list, 1);
+        close_all(&saved, &list, 1);
     }
 }
 END_TEST
@@ -259,7 +234,7 @@ START_TEST(pending_saves_are_told_of_an_abort)
     ck_assert(saved.lists[0].is_there);
     ck_assert_int_eq(saved.lists[0].rc, -ECANCELED);
     ck_assert_int_eq(spill_checkpoint_save(list, root_came, &saved.lists[1]), -EINVAL);
-    close_all(&list, 1);
+    close_all(&saved, &list, 1);
 }
 END_TEST
 
@@ -281,7 +256,7 @@ START_TEST(what_gathers_beside_the_root_is_loaded_too)
     for (uint32_t i = 500; i-- > 0;)
         expect_pop(list, SPILL_HEAD, (struct element){ i, 20 });
     expect_numbers(list, 0, 20500, 20);
-    close_all(&list, 1);
+    close_all(&saved, &list, 1);
 }
 END_TEST
 
@@ -349,7 +324,7 @@ START_TEST(a_second_process_is_refused)
     ck_assert_int_eq(reopen_with(slice_of(saved.state, saved.state_size), why), -EWOULDBLOCK);
     ck_assert_str_eq(why, "another process has the spill file");
     store = mine;
-    close_all(&list, 1);
+    close_all(&saved, &list, 1);
 }
 END_TEST
 

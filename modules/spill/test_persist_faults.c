@@ -17,30 +17,6 @@ static void open_tiny(void)
     persist_open(0, &tiny);
 }
 
-static struct spill_persist_info persist_info(void)
-{
-    struct spill_persist_info info;
-
-    spill_persist_info(store, &info);
-    return info;
-}
-
-static void close_all(struct spill_deque **lists, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++)
-        spill_deque_destroy(lists[i]);
-    saved_drop(&saved);
-    persist_close();
-}
-
-static struct spill_deque *numbers(uint32_t count)
-{
-    struct spill_deque *list = deque_open();
-
-    push_numbers(list, 0, count, 20);
-    return list;
-}
-
 /* Up to and with the sync: 0, or what failed. */
 static int try_checkpoint(struct spill_deque *list)
 {
@@ -90,7 +66,7 @@ START_TEST(what_a_failed_sync_left_is_written_again_before_the_next)
     ck_assert_uint_eq(persist_info().suspect_bytes, 0);
     ck_assert_uint_eq(persist_info().unsynced_bytes, 0);
     expect_after_crash(&list, 20000);
-    close_all(&list, 1);
+    close_all(&saved, &list, 1);
 }
 END_TEST
 
@@ -107,7 +83,7 @@ START_TEST(a_directory_that_cannot_be_synced_fails_the_checkpoint)
     saved_drop(&saved);
     ck_assert_int_eq(try_checkpoint(list), 0);
     ck_assert_uint_eq(fault_count(fault, FAULT_FSYNC_DIRECTORY), count);
-    close_all(&list, 1);
+    close_all(&saved, &list, 1);
 }
 END_TEST
 
@@ -158,7 +134,7 @@ START_TEST(what_is_freed_needs_no_repair)
     ck_assert_int_eq(try_checkpoint(other), 0);
     ck_assert_uint_eq(fault_count(fault, FAULT_PWRITE), writes);
     ck_assert_uint_eq(store_info().disk_used_bytes, 0);
-    close_all(&other, 1);
+    close_all(&saved, &other, 1);
 }
 END_TEST
 
@@ -177,7 +153,7 @@ START_TEST(a_repair_that_fails_is_tried_again)
     }
     ck_assert_int_eq(try_checkpoint(list), 0);
     expect_after_crash(&list, 5000);
-    close_all(&list, 1);
+    close_all(&saved, &list, 1);
 }
 END_TEST
 
@@ -205,7 +181,7 @@ START_TEST(each_call_may_fail_and_the_next_checkpoint_is_whole)
     }
     ck_assert_int_eq(try_checkpoint(list), 0);
     expect_after_crash(&list, count);
-    close_all(&list, 1);
+    close_all(&saved, &list, 1);
 }
 END_TEST
 
@@ -229,7 +205,7 @@ START_TEST(each_allocation_may_fail_and_nothing_is_lost)
     }
     ck_assert_int_eq(try_checkpoint(list), 0);
     expect_after_crash(&list, 3000);
-    close_all(&list, 1);
+    close_all(&saved, &list, 1);
 }
 END_TEST
 
@@ -252,7 +228,7 @@ START_TEST(each_call_of_opening_may_fail_and_the_next_succeeds)
     reopen(&saved);
     list = load_one(&saved.lists[0]);
     expect_numbers(list, 0, 3000, 20);
-    close_all(&list, 1);
+    close_all(&saved, &list, 1);
 }
 END_TEST
 
@@ -273,7 +249,7 @@ static void end_damage(void)
     reopen(&saved);
     struct spill_deque *list = load_one(&saved.lists[0]);
     expect_numbers(list, 0, 2000, 20);
-    close_all(&list, 1);
+    close_all(&saved, &list, 1);
 }
 
 START_TEST(a_state_with_any_byte_changed_or_cut_is_refused)

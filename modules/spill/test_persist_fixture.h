@@ -159,6 +159,22 @@ static inline struct spill_deque *load_one(const struct saved_list *list)
     return loaded;
 }
 
+static inline struct spill_persist_info persist_info(void)
+{
+    struct spill_persist_info info;
+
+    spill_persist_info(store, &info);
+    return info;
+}
+
+static inline struct spill_deque *numbers(uint32_t count)
+{
+    struct spill_deque *list = deque_open();
+
+    push_numbers(list, 0, count, 20);
+    return list;
+}
+
 /* With all deques gone, and their memory in the last checkpoint too, nothing of the file is used:
  * no extent was lost on the way. */
 static inline void persist_close(void)
@@ -169,5 +185,14 @@ static inline void persist_close(void)
     checkpoint_all(&empty, NULL, 0);
     saved_drop(&empty);
     store_close();
+}
+
+/* Everything goes, but what the file holds for the last checkpoint. */
+static inline void close_all(struct saved *saved, struct spill_deque **lists, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        spill_deque_destroy(lists[i]);
+    saved_drop(saved);
+    persist_close();
 }
 #endif
