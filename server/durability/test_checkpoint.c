@@ -317,6 +317,32 @@ START_TEST(requests_are_told_apart)
 }
 END_TEST
 
+/* A large list that was dropped is taken apart in several turns, and only then is P. */
+START_TEST(one_begins_when_a_dropped_list_was_taken_apart)
+{
+    enum { ELEMENTS = 600 * 1000 };
+    const struct slice item = SLICE_LITERAL("01234567890123456789");
+    struct checkpoint_info info;
+    struct spill_deque *list;
+    unsigned turns = 0;
+
+    spill_store_set_memory(fixture.own.store, 64 << 20);
+    ck_assert_int_eq(spill_deque_create(fixture.own.store, &list), 0);
+    for (unsigned i = 0; i < ELEMENTS; i++)
+        ck_assert_int_eq(spill_deque_push(list, SPILL_TAIL, &item, 1), 0);
+    spill_deque_destroy(list);
+    (void)checkpoint_request(fixture.checkpoint, CHECKPOINT_AS_SAVE);
+    for (checkpoint_begin(fixture.checkpoint); step_now() == CHECKPOINT_WANTED; turns++)
+        checkpoint_begin(fixture.checkpoint);
+    ck_assert_uint_gt(turns, 0);
+    ck_assert_int_eq(checkpoint_wait(fixture.checkpoint), 0);
+    checkpoint_get_info(fixture.checkpoint, &info);
+    ck_assert_uint_eq(info.begun_count, 1);
+    ck_assert_uint_eq(info.failed_count, 0);
+    ck_assert_uint_eq(info.complete_counts[CHECKPOINT_AS_SAVE], 1);
+}
+END_TEST
+
 START_TEST(a_key_in_a_database_that_there_is_not_is_refused)
 {
     struct checkpoint_load *load;
@@ -360,6 +386,7 @@ int main(void)
     tcase_add_test(tests, a_log_that_cannot_be_synced_lets_none_complete);
     tcase_add_test(tests, every_system_call_may_fail);
     tcase_add_test(tests, requests_are_told_apart);
+    tcase_add_test(tests, one_begins_when_a_dropped_list_was_taken_apart);
     tcase_add_test(tests, a_key_in_a_database_that_there_is_not_is_refused);
     tcase_add_test(tests, a_directory_without_a_checkpoint_has_none);
     suite_add_tcase(suite, tests);
