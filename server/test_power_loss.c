@@ -3,11 +3,15 @@
  *
  * Each client has keys of its own, so what the server holds of them is what the first so many of
  * its commands have made: with `always` all that were answered, with `everysec` all that were
- * answered before the last sync was asked for, and perhaps some that had been sent. */
+ * answered before the last sync was asked for, and perhaps some that had been sent.
+ *
+ * Some servers meet syncs that fail: the log is replaced, clients are closed and refused, and what
+ * a client reads then is promised as well. */
 #include "modules/base/test_directory.h"
 #include "server/test_power_client.h"
 #include "server/test_power_model.h"
 
+#include "modules/base/fault.h"
 #include "modules/base/power.h"
 #include "modules/base/record.h"
 #include "modules/base/test_soak.h"
@@ -19,6 +23,8 @@ enum {
     WINDOW = 3, /* sent and not answered */
     LIVES = 3,  /* of the server that is recorded; each ends with kill -9 */
     CHECKPOINT_COMMANDS = 24,
+    FAILURES = 3, /* of calls, in each life with faults */
+    SYNCS = 60,   /* among so many syncs, about */
     EVENTS_MAX = 100000,
     RECORD_BYTES = 512 << 20,
 };
@@ -27,6 +33,7 @@ struct client {
     struct connection connection;
     unsigned number, sent, answered, most; /* most: that were ever sent */
     unsigned replies_left[WINDOW];         /* of those that were sent, oldest first */
+    bool is_refused;                       /* or closed: it has to look what is there */
     struct model model;                    /* after all that were sent */
     size_t answered_at[COMMANDS + 1];      /* events there were when that many had been answered */
 };
@@ -38,7 +45,8 @@ static struct {
     struct client clients[CLIENTS];
     const char *fsync;
     uint64_t seed;
-    int plant; /* -1: none */
+    int plant;           /* -1: none */
+    struct fault *fault; /* NULL: no sync fails */
     /* With everysec: behind so many events, the one before which answers promise. */
     size_t synced_at[EVENTS_MAX];
 } fixture;
@@ -65,6 +73,7 @@ static void tear_down(void)
 {
     process_kill(&fixture.server);
     process_kill(&fixture.recovered);
+    fault_destroy(fixture.fault);
     record_destroy(fixture.record);
     test_directory_remove(fixture.directory);
 }
@@ -87,9 +96,15 @@ static void take_answers(struct client *client, int timeout_ms)
 {
     const char *reply;
 
-    if (!connection_receive(&client->connection, timeout_ms)) return;
+    if (!connection_receive(&client->connection, timeout_ms)) {
+        client->is_refused = client->connection.is_closed;
+        ck_assert(!client->is_refused || fixture.fault);
+        return;
+    }
     while ((reply = connection_next(&client->connection)) != NULL) {
-        ck_assert_msg(*reply != '-', "%.80s", reply);
+        ck_assert_msg(*reply != '-' || fixture.fault, "%.80s", reply);
+        client->is_refused = *reply == '-';
+        if (client->is_refused) return;
         ck_assert_uint_lt(client->answered, client->sent);
         if (--client->replies_left[client->answered % WINDOW] > 0) continue;
         client->answered++;
@@ -97,14 +112,64 @@ static void take_answers(struct client *client, int timeout_ms)
     }
 }
 
+/* What follows what was refused must not be taken. */
+static unsigned window(void)
+{
+    return fixture.fault ? 1 : WINDOW;
+}
+
 static bool work_a_little(struct client *client, unsigned until)
 {
     if (client->answered >= until) return false;
-    while (client->sent < COMMANDS && client->sent - client->answered < WINDOW)
+    while (client->sent < COMMANDS && client->sent - client->answered < window())
         send_next(client);
     if (client->sent > client->most) client->most = client->sent;
     take_answers(client, client->answered == client->sent ? 0 : 2);
     return true;
+}
+
+/* False: not now. */
+static bool try_to_learn(struct client *client, struct model *out_found)
+{
+    const char *reply;
+
+    ck_assert(connection_open(&client->connection, &fixture.server));
+    for (;;) {
+        reply = connection_ask(&client->connection, "EXISTS a0");
+        if (*reply == ':') return read_model(&client->connection, client->number, out_found);
+        if (strncmp(reply, "-LOADING", 8) != 0) return false;
+        usleep(1000);
+    }
+}
+
+/* How far a client came before the server was killed, or its log failed; it was asked, so that is
+ * promised now. */
+static void learn_client(struct client *client)
+{
+    static struct model found;
+    long count;
+
+    for (unsigned i = 0; !try_to_learn(client, &found); i++) {
+        ck_assert(fixture.fault && i < WAIT_MS);
+        connection_close(&client->connection);
+        usleep(1000);
+    }
+    count = commands_for(fixture.seed, client->number, &found, client->answered, client->sent);
+    ck_assert_msg(count >= 0, "what was answered is lost, or what was refused was done");
+    while (client->answered < (unsigned)count)
+        client->answered_at[++client->answered] = record_count(fixture.record);
+    client->sent = client->answered;
+    client->model = found;
+    client->is_refused = false;
+}
+
+static void ask_for_checkpoint(struct connection *admin)
+{
+    (void)connection_ask(admin, "BGSAVE"); /* or one is under way */
+    if (!admin->is_closed) return;
+    ck_assert_ptr_nonnull(fixture.fault);
+    connection_close(admin);
+    ck_assert(connection_open(admin, &fixture.server));
 }
 
 /* Until each of them has so many answers. */
@@ -118,12 +183,17 @@ static void run_clients(unsigned until, unsigned pause_us)
     if (fixture.plant >= 0) record_plant(fixture.record, (enum record_plant)fixture.plant);
     while (is_working) {
         is_working = false;
-        for (unsigned i = 0; i < CLIENTS; i++)
-            is_working |= work_a_little(&fixture.clients[i], until);
+        for (unsigned i = 0; i < CLIENTS; i++) {
+            struct client *client = &fixture.clients[i];
+            is_working |= work_a_little(client, until);
+            if (!client->is_refused) continue;
+            connection_close(&client->connection);
+            learn_client(client);
+        }
         if (pause_us > 0) usleep(pause_us);
         if (fixture.clients[0].answered / CHECKPOINT_COMMANDS == asked) continue;
         asked = fixture.clients[0].answered / CHECKPOINT_COMMANDS;
-        (void)connection_ask(&admin, "BGSAVE"); /* or one is under way */
+        ask_for_checkpoint(&admin);
     }
     connection_close(&admin);
 }
@@ -131,25 +201,6 @@ static void run_clients(unsigned until, unsigned pause_us)
 static bool is_loading(struct connection *connection)
 {
     return strncmp(connection_ask(connection, "EXISTS a0"), "-LOADING", 8) == 0;
-}
-
-/* How far a client came before the server was killed; it was asked, so that is promised now. */
-static void learn_client(struct client *client, unsigned number)
-{
-    static struct model found;
-    long count;
-
-    client->number = number;
-    ck_assert(connection_open(&client->connection, &fixture.server));
-    while (is_loading(&client->connection))
-        usleep(1000);
-    ck_assert(read_model(&client->connection, number, &found));
-    count = commands_for(fixture.seed, number, &found, client->answered, client->sent);
-    ck_assert_msg(count >= 0, "kill -9 has lost what was answered");
-    while (client->answered < (unsigned)count)
-        client->answered_at[++client->answered] = record_count(fixture.record);
-    client->sent = client->answered;
-    client->model = found;
 }
 
 /* Until a checkpoint has got its name, if that is soon; it is not durable yet, as syncs take long.
@@ -181,14 +232,32 @@ static void kill_while_it_saves(struct random *random)
     connection_close(&admin);
 }
 
+/* Some follow each other closely: then the log that takes the place of the failed one, or its
+ * checkpoint, fails too. */
+static void plan_failures(struct random *random)
+{
+    uint64_t nth = 8 + random_below(random, SYNCS / 2);
+
+    fault_clear(fixture.fault);
+    for (unsigned i = 0; i < FAILURES; i++) {
+        fault_fail(fixture.fault, FAULT_FDATASYNC, nth, EIO, FAULT_ONCE);
+        nth += 1 + random_below(random, random_below(random, 2) ? 4 : SYNCS / FAILURES);
+    }
+}
+
 static void live_and_die(const char *fsync, unsigned until)
 {
     struct random random;
 
     random_init(&random, fixture.seed * 101 + until);
-    process_start(&fixture.server, record_os(fixture.record), fixture.data, fsync);
-    for (unsigned i = 0; i < CLIENTS; i++)
-        learn_client(&fixture.clients[i], i);
+    if (fixture.fault) plan_failures(&random);
+    process_start(&fixture.server,
+                  fixture.fault ? fault_os(fixture.fault) : record_os(fixture.record), fixture.data,
+                  fsync);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        fixture.clients[i].number = i;
+        learn_client(&fixture.clients[i]);
+    }
     /* Long enough for some syncs of everysec. */
     run_clients(until, strcmp(fsync, "everysec") == 0 ? 100000 : 0);
     if (random_below(&random, 2)) kill_while_it_saves(&random);
@@ -327,6 +396,37 @@ START_TEST(whatever_the_disk_holds_a_server_finds_what_it_had_promised)
 }
 END_TEST
 
+static unsigned count_in_log(const char *words)
+{
+    static char line[1024];
+    FILE *file = fopen(fixture.server.log_path, "r");
+    unsigned count = 0;
+
+    ck_assert_ptr_nonnull(file);
+    while (fgets(line, sizeof(line), file))
+        count += strstr(line, words) != NULL;
+    (void)fclose(file);
+    return count;
+}
+
+START_TEST(a_log_that_is_replaced_loses_nothing_at_any_moment)
+{
+    struct power_figures figures;
+    unsigned replaced;
+
+    fixture.seed = soak_seed() + 7000 + (uint64_t)_i;
+    ck_assert_int_eq(fault_create(record_os(fixture.record), &fixture.fault), 0);
+    record_a_server("always");
+    replaced = count_in_log("Another operation log has taken the place");
+    ck_assert_uint_gt(replaced, 0);
+    ck_assert_msg(walk(soak_is_full() ? 1000 : 150, soak_is_full() ? 8 : 3, &figures) == 0,
+                  "seed %llu", (unsigned long long)soak_seed());
+    (void)printf("replaced %u times: %llu states of %llu events\n", replaced,
+                 (unsigned long long)figures.checked_count,
+                 (unsigned long long)figures.event_count);
+}
+END_TEST
+
 /* The test would find a server that answers too early, or forgets a directory. */
 START_TEST(a_planted_bug_is_found)
 {
@@ -350,6 +450,8 @@ int main(void)
     tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_loop_test(cases, whatever_the_disk_holds_a_server_finds_what_it_had_promised, 0,
                         soak_is_full() ? 10 : 2);
+    tcase_add_loop_test(cases, a_log_that_is_replaced_loses_nothing_at_any_moment, 0,
+                        soak_is_full() ? 10 : 1);
     tcase_add_loop_test(cases, a_planted_bug_is_found, RECORD_DIRECTORY_SYNCS_LEFT_OUT,
                         RECORD_SYNCS_LATE + 1);
     suite_add_tcase(suite, cases);

@@ -208,6 +208,7 @@ static inline bool read_model(struct connection *connection, unsigned client, st
     (void)snprintf(command, sizeof(command), "GET s%u", client);
     reply = connection_ask(connection, command);
     if (strncmp(reply, "$-1", 3) == 0) return true;
+    if (*reply != '$') return false;
     out->string = take_value(&reply, client);
     return out->string > 0;
 }
