@@ -361,6 +361,44 @@ START_TEST(what_cannot_be_saved_is_told_and_changes_nothing)
 }
 END_TEST
 
+/* As Redis does; but where there is a log, which has it all. */
+START_TEST(writes_stop_while_saves_fail)
+{
+    static const char *const saving[] = { "--save", "3600 1", "--appendonly", "no", NULL };
+    struct server_options options = { .own_arguments = saving };
+    char path[PATH_MAX + 32];
+
+    server_start(&server, &options);
+    wire = wire_open(&server);
+    (void)snprintf(path, sizeof(path), "%s/checkpoint-1.tmp", server.data_path);
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+    expect_ok(wire, "SET k 1");
+    expect_error(wire, "ERR The checkpoint failed while creating the file", "SAVE");
+    expect_error(wire,
+                 "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to "
+                 "persist to disk. Commands that may modify the data set are disabled,",
+                 "SET k 2");
+    expect_error(wire, "MISCONF", "DEL k");
+    expect_string(wire, "1", "GET k");
+    expect_ok(wire, "MULTI");
+    expect_error(wire, "MISCONF", "SET k 2");
+    expect_error(wire, "EXECABORT", "EXEC");
+    expect_ok(wire, "CONFIG SET stop-writes-on-bgsave-error no");
+    expect_ok(wire, "SET k 2");
+    expect_ok(wire, "CONFIG SET stop-writes-on-bgsave-error yes");
+    expect_error(wire, "MISCONF", "SET k 3");
+    expect_ok(wire, "CONFIG SET save %s", "");
+    expect_ok(wire, "SET k 3");
+    expect_ok(wire, "CONFIG SET save %s", "3600 1");
+    expect_error(wire, "MISCONF", "SET k 4");
+    expect_ok(wire, "SAVE"); /* into checkpoint-2 */
+    expect_ok(wire, "SET k 4");
+    ck_assert_int_eq(rmdir(path), 0);
+    wire_close(wire);
+    server_stop(&server);
+}
+END_TEST
+
 START_TEST(a_damaged_checkpoint_is_refused_by_name_and_place)
 {
     char path[PATH_MAX + 32], data[PATH_MAX];
@@ -512,6 +550,7 @@ int main(void)
     tcase_add_test(logged, pops_of_the_log_are_done_together);
     tcase_add_test(logged, kills_in_the_middle_leave_nothing_behind);
     tcase_add_test(logged, what_cannot_be_saved_is_told_and_changes_nothing);
+    tcase_add_test(others, writes_stop_while_saves_fail);
     tcase_add_test(others, a_damaged_checkpoint_is_refused_by_name_and_place);
     tcase_add_test(others, the_log_is_shortened_by_itself);
     tcase_add_test(others, the_save_rule_saves);

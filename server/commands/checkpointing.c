@@ -153,6 +153,8 @@ bool checkpointing_turn(struct server *server)
         state->ended_count = info.ended_count;
         state->ended_us = loop_now_us(server->loop);
         if (info.error == 0) state->completed_us = state->ended_us;
+        if (info.error == 0 || info.has_failed[CHECKPOINT_AS_SAVE])
+            effect_save_ended(server, info.error);
         parking_wake(server);
         has_more = true;
     }

@@ -14,6 +14,7 @@
 #include "server/commands/server.h"
 #include "server/commands/session.h"
 #include "server/commands/transaction.h"
+#include "server/config/config.h"
 #include "server/durability/effects.h"
 #include "server/durability/oplog.h"
 #include "server/keyspace/keyspace.h"
@@ -237,12 +238,40 @@ void effect_look_at_reader(struct call *call)
     if (call->session && reads_uncertain(call)) client_close(call->session->client);
 }
 
+static const char saves_fail[] =
+    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to "
+    "disk. Commands that may modify the data set are disabled, because this instance is configured "
+    "to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error "
+    "option). Please check the Redis logs for details about the RDB error.";
+
+static bool is_for_want_of_room(int rc)
+{
+    return rc == -ENOSPC || rc == -EDQUOT;
+}
+
+/* As in Redis, but where there is a log: it has what could not be saved. On a full disk what
+ * removes goes on, as room would come from nowhere else. */
+static bool is_refused_for_saves(struct call *call)
+{
+    const struct config *config = call->server->config;
+    int rc = effects_of(call)->save_error;
+
+    if (rc == 0 || !config->stop_writes_on_bgsave_error || config->save.count < 2) return false;
+    if (!call_writes(call) || (is_for_want_of_room(rc) && !adds(call))) return false;
+    if (transaction_is_exec(call))
+        transaction_abort_because(call, saves_fail, "");
+    else
+        (void)call_error(call, saves_fail);
+    return true;
+}
+
 bool effect_is_refused(struct call *call)
 {
     const struct oplog *oplog = effects_of(call)->oplog;
     int rc;
 
-    if (!oplog || !call_writes(call)) return false;
+    if (!oplog) return is_refused_for_saves(call);
+    if (!call_writes(call)) return false;
     rc = oplog_error(oplog);
     if (rc == 0 && adds(call)) rc = oplog_room_error(oplog);
     if (rc == 0) return false;
@@ -357,6 +386,15 @@ static void look_at_log(struct server *server)
     spill_store_give_all(server->store, oplog_room_error(effects->oplog) != 0);
     tell_failure(server);
     release(server);
+}
+
+void effect_save_ended(struct server *server, int error)
+{
+    struct effects *effects = server->effects;
+
+    if (effects->oplog) return;
+    effects->save_error = error;
+    effects->is_refusing = error != 0;
 }
 
 void effect_log_moved(void *context)

@@ -18,7 +18,8 @@ struct effects {
     struct log_frame expired; /* likewise a DEL */
     struct log_frame *exec;   /* of an EXEC that runs at once; else NULL */
     uint64_t granted_bytes;   /* room for commands that was reserved, and not given out yet */
-    bool is_refusing;         /* the log has failed, or has no room for what adds */
+    bool is_refusing;         /* the log has failed, or has no room for what adds; or save_error */
+    int save_error;           /* why the last save failed, where there is no log; 0: it did not */
     bool has_lost;            /* answers are held that must not leave: their clients go */
     bool has_moved;           /* the log has: who waits for it looks again */
     bool failure_was_logged;
@@ -59,6 +60,8 @@ void effect_log_exec(struct call *exec, struct log_frame *frame);
 
 /* keyspace's on_expire; context is the server. */
 void effect_expired(void *context, unsigned database, struct slice name);
+/* The last checkpoint that was made as a save has failed with that error, or 0. */
+void effect_save_ended(struct server *server, int error);
 /* The log's on_progress; context is the server. */
 void effect_log_moved(void *context);
 /* net's on_flush; context is the server. */
