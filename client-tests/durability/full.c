@@ -7,6 +7,7 @@
 #include "client-tests/lib/observe.h"
 #include "client-tests/lib/suite.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,17 +18,17 @@
 
 enum { ELEMENT_BYTES = 1000, PUSHES_MAX = 100000, BATCH = 100, ROUNDS = 6 };
 
-static const char *const arguments[] = { "--appendonly",
-                                         "yes",
-                                         "--appendfsync",
-                                         "everysec",
-                                         "--list-memory-max",
-                                         "1mb",
-                                         "--maxdisk",
-                                         "1gb",
-                                         "--maxmemory",
-                                         "64mb",
-                                         NULL };
+static const char *arguments[] = { "--appendonly",
+                                   "yes",
+                                   "--appendfsync",
+                                   "everysec",
+                                   "--list-memory-max",
+                                   "1mb",
+                                   "--maxdisk",
+                                   "1gb",
+                                   "--maxmemory",
+                                   "64mb",
+                                   NULL };
 static struct server_options options = { .own_arguments = arguments };
 static struct server server;
 static struct wire *wire;
@@ -193,6 +194,42 @@ START_TEST(a_server_killed_on_a_full_disk_starts_again)
 }
 END_TEST
 
+/* Takes all room that is left, as another program may. */
+static void take_room(const char *path)
+{
+    static const char bytes[65536];
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+
+    ck_assert_int_ge(fd, 0);
+    while (write(fd, bytes, sizeof(bytes)) > 0) {}
+    ck_assert_int_eq(errno, ENOSPC);
+    ck_assert_int_eq(close(fd), 0);
+}
+
+/* It is no failure of the log: it is not replaced, and nothing has to be started again. */
+START_TEST(room_that_others_took_and_gave_back_is_used)
+{
+    static const char *const modes[] = { "always", "everysec", "no" };
+    char path[sizeof(mount_point) + 16];
+    unsigned end = 0;
+
+    arguments[3] = modes[_i]; /* which decides how it is written */
+    if (!start_on_a_small_disk()) return;
+    (void)snprintf(path, sizeof(path), "%s/foreign", mount_point);
+    for (unsigned round = 0; round < 3; round++) {
+        take_room(path);
+        end = fill(end);
+        expect_contents(0, end);
+        ck_assert_int_eq(unlink(path), 0);
+        wait_for_room(end++);
+    }
+    ck_assert_int_eq(info_number(wire, "log_replaced"), 0);
+    restart();
+    expect_contents(0, end);
+    finish();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("full disk");
@@ -201,5 +238,6 @@ int main(void)
     tcase_add_test(cases, filled_and_half_emptied_it_goes_on);
     tcase_add_test(cases, a_full_disk_is_emptied_by_whatever_removes);
     tcase_add_test(cases, a_server_killed_on_a_full_disk_starts_again);
+    tcase_add_loop_test(cases, room_that_others_took_and_gave_back_is_used, 0, 3);
     return suite_run(suite);
 }
