@@ -228,6 +228,16 @@ int journal_segment_sync(struct os *os, struct journal_segment *segment, uint64_
     return os->sync_map(os, segment->map + begin, end - begin);
 }
 
+void journal_segment_touch_again(struct os *os, struct journal_segment *segment, uint64_t offset)
+{
+    uint64_t begin = page_floor(offset), end = page_ceiling(offset) + JOURNAL_TOUCH_BYTES;
+    uint64_t room_end = atomic_load_explicit(&segment->room_end, memory_order_acquire);
+
+    if (end > room_end) end = room_end;
+    if (begin < end)
+        (void)os->populate(os, segment->map + begin, end - begin); /* else they fault */
+}
+
 int journal_segment_cut(struct os *os, struct journal_segment *segment, uint64_t end)
 {
     int rc;

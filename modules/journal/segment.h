@@ -73,6 +73,9 @@ void journal_segment_begin_room(struct journal_segment *segment, uint64_t offset
  */
 int journal_segment_sync(struct os *os, struct journal_segment *segment, uint64_t from,
                          uint64_t to);
+/* A sync has protected the page in which offset lies, and all that the kernel holds together with
+ * it: the next stores would fault. */
+void journal_segment_touch_again(struct os *os, struct journal_segment *segment, uint64_t offset);
 /* Cuts the file behind end: gives back what was reserved, and what comes there is zero again. */
 int journal_segment_cut(struct os *os, struct journal_segment *segment, uint64_t end);
 /* Sees how long the file is now: for readers, when the writer has made room since. */

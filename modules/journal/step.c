@@ -55,6 +55,8 @@ static void run_step(struct io_job *job, struct os *os)
     job->rc = step->is_mapped ? journal_segment_sync(os, step->segment, step->from, step->to)
                               : os->fdatasync(os, step->segment->fd);
     if (job->rc < 0) return;
+    if (step->is_mapped && !step->is_retiring)
+        journal_segment_touch_again(os, step->segment, step->to);
     write_index(step, os);
     /* All that counts is on the device: a cut that fails only leaves zeros behind the end. */
     if (!step->is_retiring) return;

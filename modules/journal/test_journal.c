@@ -336,6 +336,25 @@ START_TEST(room_is_not_written_twice_where_much_is_synced_at_a_time)
 }
 END_TEST
 
+/* A sync write-protects what it writes, and what the kernel holds in one piece with it. */
+START_TEST(room_is_touched_again_behind_a_sync)
+{
+    uint64_t before;
+
+    open_way(JOURNAL_MAPPED);
+    append_many(10);
+    settle();
+    before = fault_count(fixture.fault, FAULT_POPULATE);
+    fault_fail(fixture.fault, FAULT_POPULATE, 1, ENOMEM, FAULT_ONCE); /* it is for speed only */
+    sync_all();
+    ck_assert_uint_eq(fault_count(fixture.fault, FAULT_POPULATE), before + 1);
+    append_many(10);
+    sync_all();
+    close_journal();
+    expect_all(1, 21);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("journal");
@@ -359,6 +378,7 @@ int main(void)
     tcase_add_loop_test(cases, syncs_that_queue_behind_one_are_one, 0, 2);
     tcase_add_loop_test(cases, trimming_drops_whole_segments_below, 0, 2);
     tcase_add_loop_test(cases, a_small_journal_reserves_little, 0, 2);
+    tcase_add_test(quick, room_is_touched_again_behind_a_sync);
     tcase_add_test(quick, room_is_written_ahead_where_little_is_synced_at_a_time);
     tcase_add_test(quick, room_is_not_written_twice_where_much_is_synced_at_a_time);
     return run_suite(suite);
