@@ -24,7 +24,6 @@ void checkpoint_head_write(const struct checkpoint_head *head, uint8_t bytes[CHE
     memcpy(bytes, magic, sizeof(magic));
     store_u32le(bytes + 8, CHECKPOINT_VERSION);
     store_u64le(bytes + 16, head->number);
-    store_u64le(bytes + 24, head->log_id);
     store_u64le(bytes + 32, head->log_position);
     store_u64le(bytes + 40, head->time_ms);
     store_u32le(bytes + HEAD_CRC_OFFSET, head_crc(bytes));
@@ -41,7 +40,6 @@ int checkpoint_head_read(const uint8_t bytes[CHECKPOINT_HEAD_BYTES],
     if (*out_version != CHECKPOINT_VERSION) return -EPROTONOSUPPORT;
     *out_head = (struct checkpoint_head){
         .number = load_u64le(bytes + 16),
-        .log_id = load_u64le(bytes + 24),
         .log_position = load_u64le(bytes + 32),
         .time_ms = load_u64le(bytes + 40),
     };

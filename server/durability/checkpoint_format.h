@@ -7,7 +7,7 @@
  *   head
  *   0        8         12       16       24       32        40        48       64
  *   +--------+---------+--------+--------+--------+---------+---------+--------+
- *   | magic  | version | crc32c | number | log id | log pos | time ms | zeros  |
+ *   | magic  | version | crc32c | number | zeros  | log pos | time ms | zeros  |
  *   +--------+---------+--------+--------+--------+---------+---------+--------+
  *    crc32c: of the head with zero in its place
  *
@@ -44,8 +44,7 @@ enum {
 
 struct checkpoint_head {
     uint64_t number;       /* the N of its name */
-    uint64_t log_id;       /* of the journal that goes on from here; 0: none */
-    uint64_t log_position; /* where it does */
+    uint64_t log_position; /* where the log goes on; no two logs of a store share one */
     uint64_t time_ms;      /* since 1970, when the picture was begun */
 };
 

@@ -46,7 +46,7 @@ static void setup_with(unsigned thread_count)
     ck_assert_int_eq(fault_create(os_real(), &fixture.fault), 0);
     ck_assert_int_eq(io_create(fault_os(fixture.fault), thread_count, &fixture.io), 0);
     random_init(&fixture.random, 3);
-    fixture.head = (struct checkpoint_head){ 7, 11, 123456, 1700000000000 };
+    fixture.head = (struct checkpoint_head){ 7, 123456, 1700000000000 };
 }
 
 static void setup(void)
