@@ -1,14 +1,14 @@
 /* parking.h - calls that cannot finish at once, and what lets them go on.
  *
- *   THROTTLED  it would grow, and eviction has to make room first      until the store's pressure
- * is gone QUEUED     an older call holds one of its keys                     until claims grant its
- * ticket NO_FIBER   it needs a fiber, and all are in use                    until one ends RUNNING
- * in a fiber, suspended for the disk or between slices    until the disk answers, or its turn
- *   LOGGING    the log has no room for it yet, or a sync is late   until the log has moved
- *   SYNCING    its client wants to know its writes on the device  until they are, or timeout
- *   BLOCKED    in the queues of empty keys (BLPOP)                     until served, timeout,
- * UNBLOCK PAUSED     CLIENT PAUSE is in force                                until it ends
- *   STREAMING  its reply is written as the socket drains               until the last piece
+ *   THROTTLED  it would grow, and eviction has to make room     until the store's pressure is gone
+ *   QUEUED     an older call holds one of its keys              until claims grant its ticket
+ *   NO_FIBER   it needs a fiber, and all are in use             until one ends
+ *   RUNNING    in a fiber, suspended for the disk or others     until the disk answers, or its turn
+ *   LOGGING    the log has no room yet, or a sync is late       until the log has moved
+ *   SYNCING    it wants to know its writes on the device        until they are, or timeout
+ *   BLOCKED    in the queues of empty keys (BLPOP)              until served, timeout, UNBLOCK
+ *   PAUSED     CLIENT PAUSE is in force                         until it ends
+ *   STREAMING  its reply is written as the socket drains        until the last piece
  *
  * A parked call owns a copy of its arguments; its client is parked with it. When the client goes, a
  * call that has not begun is dropped, one that runs is told at its next wait (-ECANCELED) and

@@ -1,7 +1,7 @@
 /* checkpoint_internal.h - what the files of checkpointing share.
  *
- *   checkpoint.c       from a request to the end: which step is next, and what follows from
- * failures checkpoint_save.c  a key of the picture becomes a record */
+ *   checkpoint.c       from a request to the end: the next step, and what follows from failures
+ *   checkpoint_save.c  a key of the picture becomes a record */
 #ifndef SERVER_DURABILITY_CHECKPOINT_INTERNAL_H
 #define SERVER_DURABILITY_CHECKPOINT_INTERNAL_H
 #include "modules/io/io.h"
