@@ -399,6 +399,28 @@ START_TEST(writes_stop_while_saves_fail)
 }
 END_TEST
 
+/* It ends by itself, and says why. */
+START_TEST(a_reload_that_finds_no_file_of_lists_ends_the_server)
+{
+    char path[PATH_MAX + 32], away[PATH_MAX + 32];
+    struct text before = { 0 };
+
+    fill();
+    expect_ok(wire, "SAVE");
+    contents_add(&before, wire);
+    (void)snprintf(path, sizeof(path), "%s/spill", server.data_path);
+    (void)snprintf(away, sizeof(away), "%s/away", server.data_path);
+    ck_assert_int_eq(rename(path, away), 0);
+    wire_command(wire, "DEBUG RELOAD");
+    wire_wait_end(wire);
+    server_wait_log(&server, "There are no lists without their file");
+    ck_assert_int_eq(rename(away, path), 0);
+    kill_and_restart();
+    expect_same(&before, "after a reload without the file");
+    text_finish(&before);
+}
+END_TEST
+
 START_TEST(a_damaged_checkpoint_is_refused_by_name_and_place)
 {
     char path[PATH_MAX + 32], data[PATH_MAX];
@@ -551,6 +573,7 @@ int main(void)
     tcase_add_test(logged, kills_in_the_middle_leave_nothing_behind);
     tcase_add_test(logged, what_cannot_be_saved_is_told_and_changes_nothing);
     tcase_add_test(others, writes_stop_while_saves_fail);
+    tcase_add_test(logged, a_reload_that_finds_no_file_of_lists_ends_the_server);
     tcase_add_test(others, a_damaged_checkpoint_is_refused_by_name_and_place);
     tcase_add_test(others, the_log_is_shortened_by_itself);
     tcase_add_test(others, the_save_rule_saves);

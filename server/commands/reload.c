@@ -5,8 +5,11 @@
 #include "server/commands/reload.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "modules/base/log.h"
 #include "server/commands/checkpointing.h"
 #include "server/commands/handlers.h"
 #include "server/commands/loading.h"
@@ -32,6 +35,15 @@ static void drop_keys(struct server *server)
         ;
 }
 
+/* Not even the rest of the turn can do without it. The log was synced a moment ago. */
+static void end_without_store(struct server *server)
+{
+    log_write(server->log, LOG_WARNING,
+              "There are no lists without their file: the server ends. What was answered is in the "
+              "checkpoint and the log");
+    _exit(EXIT_FAILURE); /* the house cannot be taken apart from within a fiber */
+}
+
 /* From here on an error leaves nothing to go on with. */
 static int start_anew(struct server *server)
 {
@@ -41,6 +53,7 @@ static int start_anew(struct server *server)
     drop_keys(server);
     rc = checkpoint_load_open(server->os, server->config->dir, &state->load);
     if (rc >= 0) rc = state->reopen_store(server);
+    if (!server->store) end_without_store(server);
     if (rc == 0 && (server->oplog || state->load)) {
         rc = loading_begin(server);
         if (rc == 0) rc = loading_run(server);
