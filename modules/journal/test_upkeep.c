@@ -243,6 +243,22 @@ START_TEST(removing_that_was_broken_off_is_ended_by_the_next)
 }
 END_TEST
 
+/* A crash while the journal was made: its settings have no name yet. */
+START_TEST(what_was_not_made_to_its_end_is_removed)
+{
+    char path[160];
+    FILE *file;
+
+    ck_assert_int_eq(mkdir(fixture.path, 0700), 0);
+    (void)snprintf(path, sizeof(path), "%s/meta.new", fixture.path);
+    file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_eq(fclose(file), 0);
+    ck_assert_int_eq(journal_remove(os_real(), fixture.path), 0);
+    ck_assert_int_eq(access(fixture.path, F_OK), -1);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("upkeep of journals");
@@ -254,5 +270,6 @@ int main(void)
     tcase_add_test(cases, what_begins_in_memory_may_begin_above_a_position_too);
     tcase_add_test(cases, removing_leaves_nothing);
     tcase_add_test(cases, removing_that_was_broken_off_is_ended_by_the_next);
+    tcase_add_test(cases, what_was_not_made_to_its_end_is_removed);
     return run_suite(suite);
 }
