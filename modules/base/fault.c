@@ -332,6 +332,14 @@ static int faulty_punch(struct os *os, int fd, uint64_t offset, uint64_t size_by
     return rc;
 }
 
+static int faulty_clone(struct os *os, int from_fd, int to_fd, uint64_t offset, uint64_t size_bytes)
+{
+    struct fault *fault = fault_of(os);
+    int rc = admit(fault, FAULT_CLONE);
+    if (rc < 0) return rc;
+    return fault->below->clone(fault->below, from_fd, to_fd, offset, size_bytes);
+}
+
 static int faulty_size(struct os *os, int fd, uint64_t *out_size_bytes)
 {
     struct fault *fault = fault_of(os);
@@ -467,6 +475,7 @@ int fault_create(struct os *below, struct fault **out_fault)
         .truncate = faulty_truncate,
         .allocate = faulty_allocate,
         .punch = faulty_punch,
+        .clone = faulty_clone,
         .unlink = faulty_unlink,
         .rename = faulty_rename,
         .mkdir = faulty_mkdir,

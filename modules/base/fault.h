@@ -35,6 +35,7 @@ enum fault_call {
     FAULT_TRUNCATE,
     FAULT_ALLOCATE,
     FAULT_PUNCH,
+    FAULT_CLONE,
     FAULT_UNLINK,
     FAULT_RENAME,
     FAULT_MKDIR,
@@ -87,7 +88,8 @@ uint64_t fault_fired(struct fault *fault);
  * 4 KiB, overwriting counts nothing, and punch, truncate, unlink and rename onto a file give back.
  * What was there before a file is first opened counts when it is. When the disk is full, pwrite
  * transfers what fits and then returns -ENOSPC, allocate does nothing and returns -ENOSPC. May be
- * raised and lowered at any time. UINT64_MAX, the start: no limit but the real disk's. */
+ * raised and lowered at any time. Blocks that are shared (clone) count nothing. UINT64_MAX, the
+ * start: no limit but the real disk's. */
 void fault_set_disk(struct fault *fault, uint64_t disk_bytes);
 uint64_t fault_disk_used(struct fault *fault);
 #endif

@@ -6,10 +6,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/magic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -140,6 +142,24 @@ static int real_punch(struct os *os, int fd, uint64_t offset, uint64_t size_byte
 {
     (void)os;
     return change_blocks(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, size_bytes);
+}
+
+/* What file systems answer that have no shared blocks, or not between these two files. */
+static bool is_unsupported(int rc)
+{
+    return rc == -ENOTTY || rc == -EXDEV || rc == -EINVAL || rc == -ENOSYS || rc == -EOPNOTSUPP;
+}
+
+static int real_clone(struct os *os, int from_fd, int to_fd, uint64_t offset, uint64_t size_bytes)
+{
+    struct file_clone_range range = {
+        .src_fd = from_fd, .src_offset = offset, .src_length = size_bytes, .dest_offset = offset
+    };
+    int rc;
+
+    (void)os;
+    RETRIED(rc, ioctl(to_fd, FICLONERANGE, &range));
+    return is_unsupported(rc) ? -EOPNOTSUPP : rc;
 }
 
 static int real_unlink(struct os *os, const char *path)
@@ -282,6 +302,7 @@ struct os *os_real(void)
         .truncate = real_truncate,
         .allocate = real_allocate,
         .punch = real_punch,
+        .clone = real_clone,
         .unlink = real_unlink,
         .rename = real_rename,
         .mkdir = real_mkdir,

@@ -34,6 +34,9 @@ struct os {
     int (*allocate)(struct os *os, int fd, uint64_t offset, uint64_t size_bytes);
     /* Gives the blocks of a range back to the file system; the file keeps its size. */
     int (*punch)(struct os *os, int fd, uint64_t offset, uint64_t size_bytes);
+    /* Lets a range of whole blocks of to_fd share those at the same place of from_fd, until one of
+     * the two is written. -EOPNOTSUPP: the file systems cannot, and the bytes are to be copied. */
+    int (*clone)(struct os *os, int from_fd, int to_fd, uint64_t offset, uint64_t size_bytes);
     int (*unlink)(struct os *os, const char *path);
     int (*rename)(struct os *os, const char *from, const char *to);
     int (*mkdir)(struct os *os, const char *path, mode_t mode);

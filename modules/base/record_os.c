@@ -162,6 +162,18 @@ static int recorded_punch(struct os *os, int fd, uint64_t offset, uint64_t size_
     return rc;
 }
 
+/* What two files share would be in neither's record: the bytes are written instead. */
+static int refused_clone(struct os *os, int from_fd, int to_fd, uint64_t offset,
+                         uint64_t size_bytes)
+{
+    (void)os;
+    (void)from_fd;
+    (void)to_fd;
+    (void)offset;
+    (void)size_bytes;
+    return -EOPNOTSUPP;
+}
+
 static int recorded_size(struct os *os, int fd, uint64_t *out_size_bytes)
 {
     struct record *record = (struct record *)(void *)os;
@@ -422,6 +434,7 @@ void record_fill_table(struct os *table)
         .truncate = recorded_truncate,
         .allocate = recorded_allocate,
         .punch = recorded_punch,
+        .clone = refused_clone,
         .unlink = recorded_unlink,
         .rename = recorded_rename,
         .mkdir = recorded_mkdir,

@@ -82,6 +82,9 @@ static int call_of_file(struct os *os, enum fault_call call)
         return os->allocate(os, fixture.fd, 0, 8192);
     case FAULT_PUNCH:
         return os->punch(os, fixture.fd, 0, 4096);
+    case FAULT_CLONE:
+        rc = os->clone(os, fixture.fd, fixture.fd, 0, 4096);
+        return rc == -EOPNOTSUPP ? 0 : rc; /* as this file system likes */
     case FAULT_SIZE:
         return os->size(os, fixture.fd, &size);
     default:
@@ -164,6 +167,7 @@ static int call_each(enum fault_call call)
     case FAULT_TRUNCATE:
     case FAULT_ALLOCATE:
     case FAULT_PUNCH:
+    case FAULT_CLONE:
     case FAULT_SIZE:
     case FAULT_LOCK:
         return call_of_file(os, call);

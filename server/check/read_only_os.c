@@ -40,6 +40,16 @@ static int refuse_range(struct os *os, int fd, uint64_t offset, uint64_t size_by
     return -EROFS;
 }
 
+static int refuse_clone(struct os *os, int from_fd, int to_fd, uint64_t offset, uint64_t size_bytes)
+{
+    (void)os;
+    (void)from_fd;
+    (void)to_fd;
+    (void)offset;
+    (void)size_bytes;
+    return -EROFS;
+}
+
 static int refuse_path(struct os *os, const char *path)
 {
     (void)os;
@@ -88,6 +98,7 @@ struct os *os_read_only(void)
     os.truncate = refuse_truncate;
     os.allocate = refuse_range;
     os.punch = refuse_range;
+    os.clone = refuse_clone;
     os.unlink = refuse_path;
     os.rmdir = refuse_path;
     os.rename = refuse_rename;
