@@ -77,6 +77,21 @@ void spill_file_abort(struct spill_file *file, bool may_exist)
     spill_space_abort(file->space, may_exist);
 }
 
+int spill_file_pin(struct spill_file *file)
+{
+    return spill_space_pin(file->space);
+}
+
+void spill_file_unpin(struct spill_file *file)
+{
+    spill_space_unpin(file->space);
+}
+
+const char *spill_file_path(const struct spill_file *file)
+{
+    return file->path;
+}
+
 bool spill_file_may_hold(const struct spill_file *file, const struct spill_ref *ref)
 {
     uint64_t bytes = spill_extent_bytes(ref->size_bytes), at = ref->position_bytes;

@@ -24,6 +24,10 @@ uint64_t spill_file_reserved_bytes(const struct spill_file *file);
 /* Whether an extent may lie there: whole blocks or within one, all of them in use. */
 bool spill_file_may_hold(const struct spill_file *file, const struct spill_ref *ref);
 uint64_t spill_file_deferred_bytes(const struct spill_file *file);
+/* As space_kept.h has it. */
+int spill_file_pin(struct spill_file *file);
+void spill_file_unpin(struct spill_file *file);
+const char *spill_file_path(const struct spill_file *file);
 const struct spill_space *spill_file_space(const struct spill_file *file);
 
 /* Brings to the device all whose write has ended, and the file's name; done comes from io_poll. One

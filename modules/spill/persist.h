@@ -91,6 +91,28 @@ void spill_checkpoint_complete(struct spill_store *store);
  * until a later one is complete. Saves that are pending end with -ECANCELED. */
 void spill_checkpoint_abort(struct spill_store *store, bool may_exist);
 
+/* For copying the last complete checkpoint: its extents stay what they are until it is unpinned,
+ * whatever becomes complete meanwhile; room that is freed comes back the later. One at a time.
+ * -EALREADY: one is pinned. -EINVAL: none has become complete in this life, nor was the store
+ * opened from one. -ENOMEM. */
+int spill_checkpoint_pin(struct spill_store *store);
+/* Does nothing when none is pinned. */
+void spill_checkpoint_unpin(struct spill_store *store);
+bool spill_checkpoint_is_pinned(const struct spill_store *store);
+struct spill_range {
+    uint64_t offset_bytes, size_bytes; /* whole blocks */
+};
+/* The first range of the spill file that the pinned checkpoint refers to from that offset on, at
+ * most size_max bytes of it. False: there is none. */
+bool spill_checkpoint_pinned(const struct spill_store *store, uint64_t from_bytes,
+                             uint64_t size_max, struct spill_range *out_range);
+/* Of all these ranges: how many bytes, which takes a while for a large file; and where the last one
+ * ends. */
+void spill_checkpoint_pinned_size(const struct spill_store *store, uint64_t *out_bytes,
+                                  uint64_t *out_end);
+/* Of the spill file; lives as long as the store. The name in its directory is always the same. */
+const char *spill_store_path(const struct spill_store *store);
+
 struct spill_persist_info {
     uint64_t checkpoints;    /* complete ones since the store was made or opened */
     uint64_t pending_saves;  /* as spill_checkpoint_pending */

@@ -386,7 +386,8 @@ size_t spill_space_memory_bytes(const struct spill_space *space)
 {
     return sizeof(*space) + space->region_capacity * sizeof(*space->regions) +
            space->region_count * sizeof(struct region_bits) + space->shared_bytes +
-           (space->has_kept ? space->region_count * sizeof(struct region_kept) : 0);
+           (space->has_kept ? space->region_count * sizeof(struct region_kept) : 0) +
+           space->pinned_tables * SPILL_REGION_BLOCKS / 8;
 }
 
 static void check_region(const struct spill_space *space, size_t index, uint64_t *punched_count)

@@ -25,7 +25,8 @@ struct region_kept {
     uint64_t saved[REGION_WORDS];    /* 1: the last complete checkpoint refers to the block */
     uint64_t next[REGION_WORDS];     /* 1: the running one does */
     uint64_t suspect[REGION_WORDS];  /* 1: written before a sync that failed, to be repaired */
-    uint64_t deferred[REGION_WORDS]; /* 1: no extent is left, only one of the three above */
+    uint64_t deferred[REGION_WORDS]; /* 1: no extent is left, only one of these four */
+    uint64_t *pinned;                /* 1: somebody copies it; NULL: nobody does here */
     struct spill_shared next_shared; /* how many extents the running one has in shared blocks */
 };
 
@@ -49,7 +50,8 @@ struct spill_space {
     size_t may_punch_count; /* regions with may_punch */
     size_t shared_bytes;    /* of all tables of shared blocks */
     uint64_t deferred_count;
-    bool has_kept; /* every region has its kept */
+    size_t pinned_tables; /* regions that have one */
+    bool has_kept;        /* every region has its kept */
 };
 
 /* A part of a run that lies in one word of one region. */
@@ -59,6 +61,15 @@ struct space_piece {
     uint64_t mask;
     unsigned count;
 };
+/* The first block from `from` on whose bit in a region's words is as wanted, or
+ * SPILL_REGION_BLOCKS. */
+uint32_t region_next_block(const uint64_t *words, uint32_t from, bool wanted);
+/* Behind the last block whose bit is set, in the file, when the words (NULL: all 0) are of that
+ * region; 0: there is none. */
+uint64_t region_end(const uint64_t *words, size_t index);
+/* Deferred blocks that nothing refers to any more are free: of a word, of all. */
+void space_release_word(struct spill_space *space, size_t index, unsigned word);
+void space_release_all(struct spill_space *space);
 struct space_piece space_piece_at(const struct spill_space *space, uint64_t first, uint64_t count);
 /* Blocks that are in use become free. */
 void space_set_free(struct spill_space *space, struct spill_run run);

@@ -16,13 +16,17 @@ void region_finish_kept(struct spill_space *space, struct region *region)
     for (unsigned word = 0; word < REGION_WORDS; word++)
         space->deferred_count -= (unsigned)__builtin_popcountll(region->kept->deferred[word]);
     spill_shared_finish(&region->kept->next_shared);
+    if (region->kept->pinned) space->pinned_tables--;
+    free(region->kept->pinned);
     free(region->kept);
     region->kept = NULL;
 }
 
 static uint64_t kept_blocks(const struct region_kept *kept, unsigned word)
 {
-    return kept->saved[word] | kept->next[word] | kept->suspect[word];
+    uint64_t blocks = kept->saved[word] | kept->next[word] | kept->suspect[word];
+
+    return kept->pinned ? blocks | kept->pinned[word] : blocks;
 }
 
 uint64_t region_defer(struct spill_space *space, struct region *region, unsigned word,
@@ -36,8 +40,7 @@ uint64_t region_defer(struct spill_space *space, struct region *region, unsigned
     return deferred;
 }
 
-/* Deferred blocks of a word that nothing refers to any more are free. */
-static void release_word(struct spill_space *space, size_t index, unsigned word)
+void space_release_word(struct spill_space *space, size_t index, unsigned word)
 {
     struct region *region = &space->regions[index];
     struct region_kept *kept = region->kept;
@@ -149,11 +152,11 @@ void spill_space_unkeep_shared(struct spill_space *space, uint64_t block)
     kept->next[piece.word] &= ~piece.mask;
 }
 
-static void release_all(struct spill_space *space)
+void space_release_all(struct spill_space *space)
 {
     for (size_t i = 0; i < space->region_count; i++) {
         for (unsigned word = 0; word < REGION_WORDS; word++)
-            release_word(space, i, word);
+            space_release_word(space, i, word);
     }
 }
 
@@ -164,7 +167,7 @@ void spill_space_complete(struct spill_space *space)
         memcpy(kept->saved, kept->next, sizeof(kept->saved));
     }
     drop_next(space);
-    release_all(space);
+    space_release_all(space);
 }
 
 void spill_space_abort(struct spill_space *space, bool may_exist)
@@ -175,7 +178,7 @@ void spill_space_abort(struct spill_space *space, bool may_exist)
             kept->saved[word] |= kept->next[word];
     }
     drop_next(space);
-    release_all(space);
+    space_release_all(space);
 }
 
 void spill_space_suspect(struct spill_space *space, struct spill_run run)
@@ -194,7 +197,7 @@ void spill_space_repaired(struct spill_space *space, struct spill_run run)
     while (run.count > 0) {
         struct space_piece piece = space_piece_at(space, run.first, run.count);
         piece.region->kept->suspect[piece.word] &= ~piece.mask;
-        release_word(space, (size_t)(run.first / SPILL_REGION_BLOCKS), piece.word);
+        space_release_word(space, (size_t)(run.first / SPILL_REGION_BLOCKS), piece.word);
         run.first += piece.count;
         run.count -= piece.count;
     }

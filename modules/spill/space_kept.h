@@ -1,10 +1,10 @@
 /* space_kept.h - blocks that checkpoints refer to.
  *
  * What is given back of them (spill_space_free, _unshare) is deferred: it is no extent's any more,
- * but not free before no checkpoint refers to it. Three kinds: what the last complete checkpoint
- * refers to, what the running one does, and what is suspect after a failed sync. Of shared blocks
- * the running checkpoint's own extents are counted, so that those of nobody are known when the file
- * is opened from it.
+ * but not free before no checkpoint refers to it. Four kinds: what the last complete checkpoint
+ * refers to, what the running one does, what one does that is being copied (pinned), and what is
+ * suspect after a failed sync. Of shared blocks the running checkpoint's own extents are counted,
+ * so that those of nobody are known when the file is opened from it.
  *
  * One thread. After an error nothing has changed. */
 #ifndef MODULES_SPILL_SPACE_KEPT_H
@@ -34,6 +34,16 @@ void spill_space_repaired(struct spill_space *space, struct spill_run run);
 /* Whether any of them is. */
 bool spill_space_is_suspect(const struct spill_space *space, struct spill_run run);
 bool spill_space_is_deferred(const struct spill_space *space, uint64_t block);
+
+/* What the last complete checkpoint refers to now is kept until it is unpinned, whatever completes
+ * meanwhile. Nothing is pinned yet. -ENOMEM. */
+int spill_space_pin(struct spill_space *space);
+void spill_space_unpin(struct spill_space *space);
+/* The first run of pinned blocks from that block on, at most count_max of it. False: none. */
+bool spill_space_pinned_run(const struct spill_space *space, uint64_t from, uint64_t count_max,
+                            struct spill_run *out_run);
+uint64_t spill_space_pinned(const struct spill_space *space);     /* blocks */
+uint64_t spill_space_pinned_end(const struct spill_space *space); /* behind the last one */
 
 uint64_t spill_space_deferred(const struct spill_space *space); /* blocks */
 

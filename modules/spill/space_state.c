@@ -29,8 +29,7 @@ static bool bit_at(const uint64_t *words, uint32_t block)
     return (words[block / WORD_BLOCKS] >> block % WORD_BLOCKS & 1) != 0;
 }
 
-/* The first block from `from` on whose bit is as wanted, or SPILL_REGION_BLOCKS. */
-static uint32_t next_block(const uint64_t *words, uint32_t from, bool wanted)
+uint32_t region_next_block(const uint64_t *words, uint32_t from, bool wanted)
 {
     while (from < SPILL_REGION_BLOCKS) {
         uint64_t word = words[from / WORD_BLOCKS];
@@ -50,13 +49,13 @@ static size_t write_runs(const uint64_t *words, uint8_t *bytes)
     uint8_t *at = bytes + 2;
     unsigned count = 0;
 
-    for (uint32_t first = next_block(words, 0, true); first < SPILL_REGION_BLOCKS;) {
-        uint32_t end = next_block(words, first, false);
+    for (uint32_t first = region_next_block(words, 0, true); first < SPILL_REGION_BLOCKS;) {
+        uint32_t end = region_next_block(words, first, false);
         if (count++ == RUNS_MAX) return 0;
         store_u16le(at, (uint16_t)first);
         store_u16le(at + 2, (uint16_t)(end - first - 1));
         at += RUN_BYTES;
-        first = next_block(words, end, true);
+        first = region_next_block(words, end, true);
     }
     store_u16le(bytes, (uint16_t)count);
     return (size_t)(at - bytes);
@@ -84,17 +83,23 @@ static size_t write_shared(const struct spill_shared *shared, uint8_t *bytes)
     return (size_t)(at - bytes);
 }
 
-uint64_t spill_space_kept_end(const struct spill_space *space)
+uint64_t region_end(const uint64_t *words, size_t index)
 {
-    for (size_t i = space->region_count; i-- > 0;) {
-        const uint64_t *words = space->regions[i].kept->next;
-        for (unsigned word = REGION_WORDS; word-- > 0;) {
-            if (words[word] == 0) continue;
-            return (uint64_t)i * SPILL_REGION_BLOCKS + word * WORD_BLOCKS + WORD_BLOCKS -
-                   (unsigned)__builtin_clzll(words[word]);
-        }
+    for (unsigned word = REGION_WORDS; words && word-- > 0;) {
+        if (words[word] == 0) continue;
+        return (uint64_t)index * SPILL_REGION_BLOCKS + word * WORD_BLOCKS + WORD_BLOCKS -
+               (unsigned)__builtin_clzll(words[word]);
     }
     return 0;
+}
+
+uint64_t spill_space_kept_end(const struct spill_space *space)
+{
+    uint64_t end = 0;
+
+    for (size_t i = space->region_count; i-- > 0 && end == 0;)
+        end = region_end(space->regions[i].kept->next, i);
+    return end;
 }
 
 size_t spill_space_region_state(const struct spill_space *space, size_t index, uint8_t *bytes)
@@ -105,7 +110,7 @@ size_t spill_space_region_state(const struct spill_space *space, size_t index, u
     bytes[0] = KIND_NONE;
     if (index >= space->region_count) return 1;
     kept = space->regions[index].kept;
-    if (next_block(kept->next, 0, true) == SPILL_REGION_BLOCKS) return 1;
+    if (region_next_block(kept->next, 0, true) == SPILL_REGION_BLOCKS) return 1;
     bytes[0] = KIND_RUNS;
     size = write_runs(kept->next, bytes + 1);
     if (size == 0) {
@@ -191,7 +196,7 @@ static int read_region(struct spill_space *space, struct region *region, uint64_
         if (rc < 0) return rc;
     }
     behind = blocks < SPILL_REGION_BLOCKS ? (uint32_t)blocks : SPILL_REGION_BLOCKS;
-    if (next_block(used, behind, true) < SPILL_REGION_BLOCKS) return -EBADMSG;
+    if (region_next_block(used, behind, true) < SPILL_REGION_BLOCKS) return -EBADMSG;
     for (uint32_t block = 0; block < behind; block++) {
         if (bit_at(used, block)) continue;
         region->bits->free[block / WORD_BLOCKS] |= UINT64_C(1) << block % WORD_BLOCKS;

@@ -275,6 +275,7 @@ int spill_store_open(struct os *os, struct io *io, const struct spill_options *o
         return explain(out_why, -ENOMEM);
     }
     store->is_persistent = true;
+    store->was_opened = true;
     store->next_list = header.last_list;
     store->next_generation = header.last_generation;
     rc = read_dead(store, state, header.dead_count);

@@ -53,6 +53,8 @@ struct spill_store {
     bool acts_before;              /* what changes now is of a deque that it has not seen yet */
     struct checkpoint *checkpoint; /* the running one, or NULL: checkpoint.h */
     uint64_t checkpoints, saved_bytes;
+    bool was_opened; /* from an earlier life's checkpoint */
+    bool is_pinned;  /* the last complete checkpoint is being copied */
 
     struct io *io;
     struct spill_file *file;

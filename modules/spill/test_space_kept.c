@@ -203,6 +203,62 @@ static void fill(uint64_t blocks, uint64_t of, uint64_t seed)
     }
 }
 
+START_TEST(what_is_pinned_is_kept_until_it_is_unpinned)
+{
+    struct spill_run found;
+
+    open_space();
+    struct spill_run run = take(100);
+    begin();
+    spill_space_complete(space);
+    ck_assert_int_eq(spill_space_pin(space), 0);
+    ck_assert_uint_eq(spill_space_pinned(space), 100);
+    ck_assert_uint_eq(spill_space_pinned_end(space), run.first + 100);
+    spill_space_free(space, (struct spill_run){ run.first + 10, 50 });
+    for (unsigned i = 0; i < 2; i++) { /* neither refers to them any more */
+        begin();
+        spill_space_complete(space);
+        ck_assert_uint_eq(spill_space_deferred(space), 50);
+    }
+    struct spill_run other = take(50);
+    ck_assert_uint_ge(other.first, run.first + 100);
+    /* What was taken since is none of it. */
+    ck_assert(spill_space_pinned_run(space, 0, 70, &found));
+    ck_assert(found.first == run.first && found.count == 70);
+    ck_assert(spill_space_pinned_run(space, run.first + 70, 1000, &found));
+    ck_assert(found.first == run.first + 70 && found.count == 30);
+    ck_assert(!spill_space_pinned_run(space, run.first + 100, 1000, &found));
+    spill_space_check(space);
+    spill_space_unpin(space);
+    ck_assert_uint_eq(spill_space_deferred(space), 0);
+    ck_assert(!spill_space_pinned_run(space, 0, 1000, &found));
+    close_space();
+}
+END_TEST
+
+START_TEST(pinned_runs_of_several_regions_are_found)
+{
+    struct spill_run found = { 0 };
+    uint64_t count = 0;
+
+    open_space();
+    struct spill_run low = take(SPILL_REGION_BLOCKS + 7);
+    struct spill_run high = take(3 * SPILL_REGION_BLOCKS);
+    spill_space_free(space, (struct spill_run){ low.first + 100, 5 });
+    begin();
+    spill_space_complete(space);
+    ck_assert_int_eq(spill_space_pin(space), 0);
+    while (spill_space_pinned_run(space, found.first + found.count, UINT64_MAX, &found)) {
+        ck_assert(found.first + found.count <= low.first + 100 || found.first >= low.first + 105);
+        count += found.count;
+    }
+    ck_assert_uint_eq(count, low.count + high.count - 5);
+    ck_assert_uint_eq(spill_space_pinned(space), count);
+    ck_assert_uint_eq(spill_space_pinned_end(space), high.first + high.count);
+    close_space(); /* with its tables */
+}
+END_TEST
+
 START_TEST(regions_are_the_same_after_loading)
 {
     static const struct {
@@ -294,6 +350,8 @@ int main(void)
     tcase_add_test(tcase, an_aborted_checkpoint_defers_no_longer);
     tcase_add_test(tcase, a_shared_block_is_kept_while_the_checkpoint_has_an_extent_in_it);
     tcase_add_test(tcase, suspect_blocks_are_kept_until_they_are_repaired);
+    tcase_add_test(tcase, what_is_pinned_is_kept_until_it_is_unpinned);
+    tcase_add_test(tcase, pinned_runs_of_several_regions_are_found);
     tcase_add_test(tcase, regions_are_the_same_after_loading);
     tcase_add_test(tcase, an_empty_space_is_nothing);
     tcase_add_test(tcase, a_state_that_was_cut_is_refused_at_every_length);
