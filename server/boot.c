@@ -21,6 +21,7 @@
 #include "server/boot_config.h"
 #include "server/boot_directory.h"
 #include "server/boot_log.h"
+#include "server/commands/backing_up.h"
 #include "server/commands/checkpointing.h"
 #include "server/commands/dispatch.h"
 #include "server/commands/effect.h"
@@ -62,6 +63,7 @@ struct house {
     struct effects effects;
     struct checkpointing checkpointing;
     struct log_replacing replacing;
+    struct backing_up backing_up;
     struct boot_directory directory;
     struct loop_timer *sample_timer;
     struct io_job purge;
@@ -289,6 +291,8 @@ static int make_house(struct house *house)
     server->checkpointing = &house->checkpointing;
     server->replacing = &house->replacing;
     server->replacing->server = server;
+    server->backing_up = &house->backing_up;
+    house->backing_up.took_ms = -1;
     server->spill_path = house->directory.spill_path;
     list_init(&house->monitors.sessions);
     ticks_init(&house->statistics.ticks);

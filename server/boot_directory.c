@@ -9,6 +9,7 @@
 
 #include "modules/base/log.h"
 #include "modules/base/os.h"
+#include "server/durability/backup_target.h"
 
 static char *join(const char *dir, const char *name)
 {
@@ -63,11 +64,30 @@ static int make_spill_directory(struct os *os, struct log *log, const char *path
     return rc < 0 ? rc : 0;
 }
 
+/* Nobody knows what is missing. */
+static int refuse_incomplete(struct os *os, struct log *log, const char *dir)
+{
+    char *path = join(dir, BACKUP_MARK);
+    int fd;
+
+    if (!path) return -ENOMEM;
+    fd = os->open(os, path, O_RDONLY, 0);
+    free(path);
+    if (fd == -ENOENT) return 0;
+    if (fd >= 0) (void)os->close(os, fd); /* nothing was done with it */
+    log_write(log, LOG_WARNING,
+              "The data directory %s holds a backup that was not completed (%s is there): make it "
+              "again, elsewhere",
+              dir, BACKUP_MARK);
+    return -EUCLEAN;
+}
+
 int boot_directory_open(struct os *os, struct log *log, const char *dir,
                         struct boot_directory *out_directory)
 {
     int rc = take_lock(os, log, dir, &out_directory->lock_fd);
 
+    if (rc == 0) rc = refuse_incomplete(os, log, dir);
     if (rc < 0) return rc;
     out_directory->spill_path = join(dir, "spill");
     if (!out_directory->spill_path) return -ENOMEM;

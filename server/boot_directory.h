@@ -12,7 +12,8 @@ struct boot_directory {
 };
 
 /* Takes the lock DIR/sluice.lock and makes DIR/spill; names foreign files there in the log.
- * -EWOULDBLOCK: another server works in dir. Errors were logged. */
+ * -EWOULDBLOCK: another server works in dir. -EUCLEAN: it holds half a backup. Errors were logged.
+ */
 int boot_directory_open(struct os *os, struct log *log, const char *dir,
                         struct boot_directory *out_directory);
 void boot_directory_close(struct os *os, struct boot_directory *directory);

@@ -37,7 +37,8 @@ static int check_directory(struct check *check)
         check_error(check, "%s/sluice.lock: %s (is this a data directory?)", check->directory,
                     strerror(-lock));
     if (lock < 0) return 0;
-    rc = check_checkpoint(check);
+    rc = check_mark(check);
+    if (rc == 0) rc = check_checkpoint(check);
     if (rc == 0) rc = check_log(check);
     if (rc == 0) rc = check_lists(check);
     (void)os_real()->close(os_real(), lock); /* nothing was written to it */

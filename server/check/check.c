@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "modules/base/os.h"
+#include "server/durability/backup_target.h"
 
 int check_lock(const char *directory)
 {
@@ -21,6 +22,22 @@ int check_lock(const char *directory)
     if (rc == 0) return fd;
     (void)os->close(os, fd); /* nothing was written */
     return rc;
+}
+
+int check_mark(struct check *check)
+{
+    struct os *os = os_real();
+    char *path;
+    int fd;
+
+    if (asprintf(&path, "%s/" BACKUP_MARK, check->directory) < 0) return -ENOMEM;
+    fd = os->open(os, path, O_RDONLY, 0);
+    if (fd >= 0) (void)os->close(os, fd); /* nothing was done with it */
+    if (fd != -ENOENT)
+        check_damage(check, "%s is there: a backup that was not completed. No server starts on it",
+                     path);
+    free(path);
+    return 0;
 }
 
 void check_finish(struct check *check)

@@ -27,6 +27,7 @@ int check_lock(const char *directory);
 void check_finish(struct check *check);
 
 /* In this order. Each tells what it has found; a negative errno: no memory. */
+int check_mark(struct check *check);
 int check_checkpoint(struct check *check);
 int check_log(struct check *check);
 int check_lists(struct check *check);

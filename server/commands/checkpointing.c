@@ -253,6 +253,7 @@ static bool much_is_deferred(const struct server *server)
     if (persist.deferred_bytes == 0) return false;
     if (spill_store_pressure(server->store) == SPILL_FULL) return true;
     if (persist.deferred_bytes < DEFERRED_BYTES_MIN) return false;
+    if (spill_checkpoint_is_pinned(server->store)) return false; /* a backup keeps it */
     spill_store_info(server->store, &store);
     return persist.deferred_bytes >= store.disk_used_bytes / DEFERRED_SHARE;
 }

@@ -4,6 +4,7 @@
 
 #include "modules/base/clock.h"
 #include "modules/spill/persist.h"
+#include "server/commands/backing_up.h"
 #include "server/commands/checkpointing.h"
 #include "server/commands/info_constant.h"
 #include "server/commands/importing.h"
@@ -164,5 +165,6 @@ void info_persistence_section(struct server *server, struct info_text *text)
     importing_info(server, text);
     log_fields(server, text);
     checkpoint_fields(server, &info, text);
+    backing_up_info(server, text);
     loading_fields(server, text);
 }

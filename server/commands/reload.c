@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "modules/base/log.h"
+#include "server/commands/backing_up.h"
 #include "server/commands/checkpointing.h"
 #include "server/commands/handlers.h"
 #include "server/commands/loading.h"
@@ -91,6 +92,8 @@ static bool may_reload(struct call *call)
         (void)call_error(call, "ERR Large answers are being sent: try again");
     else if (call->server->is_exporting)
         (void)call_error(call, "ERR An export is in progress: try again");
+    else if (call->server->backing_up->is_running)
+        (void)call_error(call, "ERR A backup is in progress: try again");
     else
         return true;
     return false;

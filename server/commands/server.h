@@ -35,6 +35,7 @@ struct server {
     struct log_replacing *replacing;     /* log_replacing.h */
     struct loading *loading;             /* loading.h; NULL: nothing is being loaded */
     struct importing *importing;         /* importing.h; NULL: no import is under way */
+    struct backing_up *backing_up;       /* backing_up.h */
     bool is_exporting;                   /* sl_export.c: snapshots of lists are held */
     const char *import_path;             /* --import, until it begins; NULL: none */
 

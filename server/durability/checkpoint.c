@@ -61,11 +61,28 @@ uint64_t checkpoint_request(struct checkpoint *checkpoint, enum checkpoint_kind 
     return checkpoint->info.begun_count + 1;
 }
 
+uint64_t checkpoint_request_held(struct checkpoint *checkpoint, enum checkpoint_kind kind)
+{
+    assert(checkpoint->held_turn == 0);
+    checkpoint->held_turn = checkpoint_request(checkpoint, kind);
+    return checkpoint->held_turn;
+}
+
+void checkpoint_let_go(struct checkpoint *checkpoint)
+{
+    checkpoint->held_turn = 0;
+}
+
+static bool is_held_back(const struct checkpoint *checkpoint)
+{
+    return checkpoint->held_turn > 0 && checkpoint->info.begun_count >= checkpoint->held_turn;
+}
+
 bool checkpoint_wants_to_begin(const struct checkpoint *checkpoint)
 {
     /* Somebody else's picture (an export's) comes to its end first. */
     return checkpoint->info.step == CHECKPOINT_IDLE && is_requested(checkpoint) &&
-           !keyspace_picture_is_running(checkpoint->options.keyspace);
+           !is_held_back(checkpoint) && !keyspace_picture_is_running(checkpoint->options.keyspace);
 }
 
 static uint64_t log_position(const struct checkpoint *checkpoint)

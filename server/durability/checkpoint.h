@@ -66,6 +66,11 @@ void checkpoint_destroy(struct checkpoint *checkpoint);
 /* Asks for one; one that is under way is of an earlier moment, so another follows it. When
  * checkpoint_info.ended_count has reached the number that is returned, that one has ended. */
 uint64_t checkpoint_request(struct checkpoint *checkpoint, enum checkpoint_kind kind);
+/* As checkpoint_request, for who copies it: once it has begun, none begins behind it before
+ * checkpoint_let_go, so that it stays the last one and its file where it is. One at a time. */
+uint64_t checkpoint_request_held(struct checkpoint *checkpoint, enum checkpoint_kind kind);
+/* Does nothing when none is held. */
+void checkpoint_let_go(struct checkpoint *checkpoint);
 /* True: one was asked for and may begin as soon as nothing is half-way. */
 bool checkpoint_wants_to_begin(const struct checkpoint *checkpoint);
 /* Now is P: no operation has done a part of what it will do, and nobody holds a key of the

@@ -15,6 +15,7 @@ struct checkpoint {
     struct checkpoint_info info;      /* but what is asked of others */
     struct checkpoint_writer *writer; /* while SAVING to WRITING */
     uint64_t last_number;             /* tried */
+    uint64_t held_turn;               /* begun_count of the one that is held; 0: none is */
     uint64_t position;                /* P */
     uint64_t changes;                 /* at P */
     int error;                        /* of the one under way: it is to be aborted */

@@ -1,0 +1,53 @@
+/* backup.h - the last complete checkpoint copied to another directory, on which a server starts.
+ *
+ *   OPENING ─▶ the target is made (backup_target.h), the checkpoint's files are opened
+ *   NAMING  ─▶ the checkpoint file is copied, a few blocks a job
+ *   COPYING ─▶ the extents that it refers to, a few megabytes a job: shared blocks where the file
+ *              systems have them (reflinks), else read and written
+ *   ENDING  ─▶ all of it is synced, then it is a backup                              DONE
+ *      an error, or backup_cancel:  DISCARDING, nothing of it stays                  FAILED
+ *
+ * The store's checkpoint is pinned by the caller meanwhile, and no other one begins before
+ * backup_has_opened. One job is under way at a time, and what waits for disks is in jobs. One
+ * thread, io's owner. */
+#ifndef SERVER_DURABILITY_BACKUP_H
+#define SERVER_DURABILITY_BACKUP_H
+#include <stdbool.h>
+#include <stdint.h>
+
+struct backup;
+struct io;
+struct spill_store;
+
+struct backup_options {
+    struct io *io;
+    struct spill_store *store; /* its checkpoint is pinned */
+    const char *directory;     /* of the server's data */
+    const char *target;
+    uint64_t number;                    /* of the checkpoint */
+    void (*on_progress)(void *context); /* from io_poll, after each job */
+    void *context;
+};
+
+/* Begins. -ENOMEM. */
+int backup_create(const struct backup_options *options, struct backup **out_backup);
+/* Waits for what is under way; of what is not DONE nothing stays. Accepts NULL. */
+void backup_destroy(struct backup *backup);
+/* Ends as FAILED, unless it is DONE by then. */
+void backup_cancel(struct backup *backup, int error);
+
+/* The checkpoint's files are open, or will not be. */
+bool backup_has_opened(const struct backup *backup);
+/* DONE or FAILED. */
+bool backup_has_ended(const struct backup *backup);
+
+struct backup_progress {
+    uint64_t total_bytes, copied_bytes; /* total 0: not known yet */
+    uint64_t cloned_bytes;              /* of copied_bytes: shared with the original */
+    int error;                          /* 0, or why it has failed or is about to */
+    const char *step;                   /* in words: what is being done, or has failed */
+    const char *why;                    /* error in words */
+    bool is_left; /* it has failed, and what is left of it in the target could not be removed */
+};
+void backup_get_progress(const struct backup *backup, struct backup_progress *out_progress);
+#endif
