@@ -16,20 +16,23 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { ELEMENT_BYTES = 1000, PUSHES_MAX = 100000, BATCH = 100, ROUNDS = 6 };
+enum {
+    ELEMENT_BYTES = 1000,
+    PUSHES_MAX = 100000,
+    BATCH = 100,
+    ROUNDS = 6,
+    CHECKPOINTS_MAX = 3, /* until there is room: one may be of an earlier moment, or fail for want
+                          * of some */
+};
 
-static const char *arguments[] = { "--appendonly",
-                                   "yes",
-                                   "--appendfsync",
-                                   "everysec",
-                                   "--list-memory-max",
-                                   "1mb",
-                                   "--maxdisk",
-                                   "1gb",
-                                   "--maxmemory",
-                                   "64mb",
-                                   NULL };
-static struct server_options options = { .own_arguments = arguments };
+#define SMALL                                                                                      \
+    "--appendonly", "yes", "--appendfsync", "everysec", "--list-memory-max", "1mb", "--maxmemory", \
+        "64mb", "--maxdisk"
+
+static const char *full_disk[] = { SMALL, "1gb", NULL };
+static const char *const at_limit[] = { SMALL, "16mb", NULL };
+static const char *refusal;
+static struct server_options options;
 static struct server server;
 static struct wire *wire;
 static char mount_point[512];
@@ -44,10 +47,19 @@ static bool start_on_a_small_disk(void)
         suite_skip("a full disk: mounting a tmpfs needs root");
         return false;
     }
-    options.data_directory = mount_point;
+    refusal = "No space left on device";
+    options = (struct server_options){ .own_arguments = full_disk, .data_directory = mount_point };
     server_start(&server, &options);
     wire = wire_open(&server);
     return true;
+}
+
+static void start_with_small_maxdisk(void)
+{
+    refusal = "maxdisk is reached";
+    options = (struct server_options){ .own_arguments = at_limit };
+    server_start(&server, &options);
+    wire = wire_open(&server);
 }
 
 static void finish(void)
@@ -64,10 +76,14 @@ static void restart(void)
     wire = wire_open(&server);
 }
 
+/* All different, but each so-manieth when mark_every says so. */
+static unsigned mark_every;
+
 static const char *element_of(unsigned number)
 {
     static char element[ELEMENT_BYTES + 1];
 
+    if (mark_every > 0 && number % mark_every == 0) number = 0;
     element_make(element, sizeof(element), number);
     return element;
 }
@@ -85,9 +101,8 @@ static unsigned fill(unsigned first)
         if (reply.bytes[0] == '-') break;
         ck_assert_uint_lt(number - first, PUSHES_MAX);
     }
-    ck_assert_msg(strncmp(reply.bytes, "-MISCONF ", 9) == 0 &&
-                      strstr(reply.bytes, "No space left on device"),
-                  "%s", reply.bytes);
+    ck_assert_msg(strncmp(reply.bytes, "-MISCONF ", 9) == 0 && strstr(reply.bytes, refusal), "%s",
+                  reply.bytes);
     text_finish(&reply);
     return number;
 }
@@ -106,19 +121,27 @@ static void pop(unsigned first, unsigned end)
     }
 }
 
-/* Until a push is taken again. */
+static int64_t ended_checkpoints(void)
+{
+    return info_number(wire, "aof_rewrites") +
+           info_number(wire, "aof_rewrites_consecutive_failures");
+}
+
+/* Until a push is taken again: that is a matter of checkpoints, however long they take. */
 static void wait_for_room(unsigned number)
 {
-    int64_t deadline_ms = clock_ms() + WAIT_MS;
+    int64_t began = ended_checkpoints(), deadline_ms = clock_ms() + WAIT_MS, ended;
     struct text reply = { 0 };
 
     do {
+        ended = ended_checkpoints();
         text_clear(&reply);
         wire_command(wire, "RPUSH k %s", element_of(number));
         ck_assert_int_eq(wire_read(wire, &reply), 1);
         if (reply.bytes[0] == ':') break;
-    } while (clock_probe(deadline_ms));
-    ck_assert_msg(reply.bytes[0] == ':', "%s", reply.bytes);
+    } while (ended - began <= CHECKPOINTS_MAX && clock_probe(deadline_ms));
+    ck_assert_msg(reply.bytes[0] == ':', "%s after %lld checkpoints", reply.bytes,
+                  (long long)(ended - began));
     text_finish(&reply);
 }
 
@@ -132,13 +155,12 @@ static void expect_contents(unsigned first, unsigned end)
     }
 }
 
-START_TEST(filled_and_half_emptied_it_goes_on)
+static void fill_and_half_empty(unsigned rounds)
 {
     unsigned first = 0, end = 0;
 
-    if (!start_on_a_small_disk()) return;
     expect_ok(wire, "SET small value");
-    for (unsigned round = 0; round < suite_scaled(ROUNDS); round++) {
+    for (unsigned round = 0; round < rounds; round++) {
         unsigned before = end;
 
         end = fill(end);
@@ -151,6 +173,88 @@ START_TEST(filled_and_half_emptied_it_goes_on)
     }
     restart();
     expect_contents(first, end);
+    finish();
+}
+
+START_TEST(filled_and_half_emptied_it_goes_on)
+{
+    if (start_on_a_small_disk()) fill_and_half_empty(suite_scaled(ROUNDS));
+}
+END_TEST
+
+START_TEST(at_maxdisk_it_goes_on_as_well)
+{
+    start_with_small_maxdisk();
+    fill_and_half_empty(ROUNDS / 2);
+}
+END_TEST
+
+/* Elements [0, end) in order, from the head to the tail. */
+static void turn(unsigned end)
+{
+    for (unsigned done = 0; done < end;) {
+        unsigned count = end - done < BATCH ? end - done : BATCH;
+
+        for (unsigned i = 0; i < count; i++)
+            wire_command(wire, "BLMOVE k k LEFT RIGHT 0");
+        for (unsigned i = 0; i < count; i++)
+            expect_string(wire, element_of(done + i), "");
+        done += count;
+    }
+}
+
+/* What a move frees is kept for the last checkpoint, and it takes as much: it waits for the next
+ * one, which always finds room. */
+static void turn_while_full(unsigned most)
+{
+    unsigned end = fill(0), moved;
+
+    expect_ok(wire, "SAVE");
+    end = fill(end);
+    moved = end < most ? end : most;
+    turn(moved);
+    expect_integer(wire, end, "LLEN k");
+    expect_string(wire, element_of(moved % end), "LINDEX k 0");
+    expect_string(wire, element_of(moved - 1), "LINDEX k -1");
+    ck_assert_int_eq(info_number(wire, "aof_rewrites_consecutive_failures"), 0);
+    expect_ok(wire, "LTRIM k 0 %u", end / 2);
+    wait_for_room(0);
+    finish();
+}
+
+START_TEST(a_list_on_a_full_disk_is_moved_as_a_whole)
+{
+    if (start_on_a_small_disk()) turn_while_full(PUSHES_MAX);
+}
+END_TEST
+
+START_TEST(a_list_at_maxdisk_is_moved)
+{
+    start_with_small_maxdisk();
+    turn_while_full(2000);
+}
+END_TEST
+
+/* What is left of each chunk takes room beside what was there, until the next checkpoint: all of it
+ * finds none, a few at a time do. */
+START_TEST(lrem_removes_what_finds_room_or_nothing)
+{
+    unsigned end, marks;
+
+    start_with_small_maxdisk();
+    mark_every = 200;
+    end = fill(0);
+    marks = (end + mark_every - 1) / mark_every;
+    expect_ok(wire, "SAVE");
+    expect_error(wire, "MISCONF maxdisk is reached", "LREM k 0 %s", element_of(0));
+    expect_contents(0, end);
+    for (unsigned removed = 0; removed + 2 <= marks; removed += 2)
+        expect_integer(wire, 2, "LREM k -2 %s", element_of(0));
+    expect_integer(wire, marks % 2, "LREM k 0 %s", element_of(0));
+    expect_integer(wire, end - marks, "LLEN k");
+    ck_assert(!server_log_has(&server, "failed while"));
+    expect_ok(wire, "LTRIM k 0 %u", end / 2);
+    wait_for_room(end);
     finish();
 }
 END_TEST
@@ -213,7 +317,7 @@ START_TEST(room_that_others_took_and_gave_back_is_used)
     char path[sizeof(mount_point) + 16];
     unsigned end = 0;
 
-    arguments[3] = modes[_i]; /* which decides how it is written */
+    full_disk[3] = modes[_i]; /* which decides how it is written */
     if (!start_on_a_small_disk()) return;
     (void)snprintf(path, sizeof(path), "%s/foreign", mount_point);
     for (unsigned round = 0; round < 3; round++) {
@@ -236,6 +340,10 @@ int main(void)
     TCase *cases = suite_case(suite, "full disk");
 
     tcase_add_test(cases, filled_and_half_emptied_it_goes_on);
+    tcase_add_test(cases, at_maxdisk_it_goes_on_as_well);
+    tcase_add_test(cases, a_list_on_a_full_disk_is_moved_as_a_whole);
+    tcase_add_test(cases, a_list_at_maxdisk_is_moved);
+    tcase_add_test(cases, lrem_removes_what_finds_room_or_nothing);
     tcase_add_test(cases, a_full_disk_is_emptied_by_whatever_removes);
     tcase_add_test(cases, a_server_killed_on_a_full_disk_starts_again);
     tcase_add_loop_test(cases, room_that_others_took_and_gave_back_is_used, 0, 3);

@@ -33,6 +33,7 @@ int spill_checkpoint_begin(struct spill_store *store)
     store->is_persistent = true;
     store->is_picturing = true;
     store->epoch++;
+    store->checkpoint_rewritten_bytes = store->rewritten_bytes;
     fetches_leave_picture(store);
     return 0;
 }
@@ -117,6 +118,9 @@ void spill_checkpoint_complete(struct spill_store *store)
     assert(store->checkpoint && store->checkpoint->stage == CHECKPOINT_STATED);
     spill_file_complete(store->file);
     finish(store);
+    store->rewritten_bytes -= store->rewritten_bytes < store->checkpoint_rewritten_bytes
+                                  ? store->rewritten_bytes
+                                  : store->checkpoint_rewritten_bytes;
     store->checkpoints++;
 }
 

@@ -100,7 +100,8 @@ bool spill_cursor_ready(const struct spill_cursor *cursor);
 
 /* Removes elements that match accepts, walking from an end, at most limit of them (0: no limit).
  * Reads the whole list if it must, calls the store's pause hook between chunks; on error nothing
- * has changed. The number removed. */
+ * has changed. The number removed. -ENOSPC: memory and disk have no room for what is left of so
+ * many chunks, beside what was there; fewer may find some. */
 int64_t spill_deque_remove_matching(struct spill_deque *deque, enum spill_end from, uint64_t limit,
                                     bool (*accepts)(void *context, struct slice item),
                                     void *context);

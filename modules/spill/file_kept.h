@@ -21,6 +21,8 @@ void spill_file_reserve(struct spill_file *file, uint64_t bytes);
 enum spill_reserve { SPILL_RESERVED, SPILL_RESERVE_ABOVE_LIMIT, SPILL_RESERVE_NOT_ON_DISK };
 enum spill_reserve spill_file_reserve_state(const struct spill_file *file);
 uint64_t spill_file_reserved_bytes(const struct spill_file *file);
+/* Whether that much, or more than has been allocated by now, would find room. */
+bool spill_file_has_reserved(const struct spill_file *file, uint64_t bytes);
 /* Whether an extent may lie there: whole blocks or within one, all of them in use. */
 bool spill_file_may_hold(const struct spill_file *file, const struct spill_ref *ref);
 uint64_t spill_file_deferred_bytes(const struct spill_file *file);

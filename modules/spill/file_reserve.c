@@ -118,6 +118,15 @@ enum spill_reserve spill_file_reserve_state(const struct spill_file *file)
     return file->reserve.is_refused ? SPILL_RESERVE_NOT_ON_DISK : SPILL_RESERVED;
 }
 
+bool spill_file_has_reserved(const struct spill_file *file, uint64_t bytes)
+{
+    uint64_t used = spill_space_used(file->space) * SPILL_BLOCK_BYTES;
+    uint64_t max = file->disk_bytes_max;
+
+    if (max > 0 && used + bytes > max) return false;
+    return file->reserve.cannot_be_had || inside_bytes(file) + behind_bytes(file) >= bytes;
+}
+
 uint64_t spill_file_reserved_bytes(const struct spill_file *file)
 {
     uint64_t there = inside_bytes(file) + behind_bytes(file);

@@ -14,6 +14,7 @@
 static const uint64_t NOWHERE = UINT64_MAX;
 /* More blocks than any file can have; leaves room to add to it. */
 static const uint64_t NO_LIMIT_BLOCKS = UINT64_C(1) << 50;
+enum { PIECES_SHARE = 8 };
 
 /* ---- the order on disk ----------------------------------------------------------------------- */
 
@@ -160,7 +161,9 @@ uint64_t file_write_end(const struct spill_write *write)
     return (end + SPILL_BLOCK_BYTES - 1) / SPILL_BLOCK_BYTES * SPILL_BLOCK_BYTES;
 }
 
-/* What was punched takes no room on the disk, so the file may be longer by that. */
+/* What was punched takes no room on the disk, so the file may be longer by that. And by a little,
+ * when there are checkpoints: what is free inside may lie in pieces that are too small, and without
+ * the next checkpoint no larger ones would ever come. */
 static int place_all(struct spill_file *file, struct spill_write *write)
 {
     uint64_t max =
@@ -170,6 +173,7 @@ static int place_all(struct spill_file *file, struct spill_write *write)
     int rc = -ENOSPC;
 
     room.end_max = max + spill_space_punched(file->space);
+    if (file->is_persistent) room.end_max += max / PIECES_SHARE;
     if (used <= max && room.missing_blocks <= max - used) {
         rc = place_large(&room, write);
         if (rc == 0) rc = place_shared(&room, write);

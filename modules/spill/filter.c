@@ -16,7 +16,8 @@ struct filter {
     struct deque *deque;
     enum spill_end from;
     struct prefetch_pace ahead;
-    uint64_t limit; /* still to be removed at most */
+    uint64_t limit;      /* still to be removed at most */
+    uint64_t made_bytes; /* of chunks that took the place of others */
     bool (*accepts)(void *context, struct slice item);
     void *context;
 };
@@ -111,6 +112,7 @@ static int64_t filter_next(struct filter *filter, uint64_t *passed)
     rc = filter_leaf(filter, leaf, again, &edit.leaf, &removed);
     block_unpin(deque->store, leaf);
     if (rc < 0) return rc;
+    if (edit.leaf) filter->made_bytes += block_loaded_bytes(edit.leaf);
     if (removed > 0) rc = deque_edit(deque, first, &edit);
     block_unref(deque->store, edit.leaf);
     if (rc < 0) return rc;
@@ -140,6 +142,8 @@ static int64_t filter_all(struct filter *filter)
     while (passed < deque->element_count && filter->limit > 0) {
         int64_t removed = filter_next(filter, &passed);
         if (removed < 0) return removed;
+        /* What is removed keeps its place on disk until the end, beside what takes its place. */
+        if (removed > 0 && store_is_overfull(store, filter->made_bytes)) return -ENOSPC;
         removed_sum += (uint64_t)removed;
         filter->limit -= (uint64_t)removed;
         if (store->hooks.pause) {
@@ -170,9 +174,11 @@ int64_t deque_remove_matching(struct deque *deque, enum spill_end from, uint64_t
     deque->busy_count++;
     removed = filter_all(&filter);
     deque->busy_count--;
-    if (removed < 0)
+    if (removed < 0) {
         deque_restore(deque, before);
-    else
-        spill_snapshot_release(before);
+        return removed;
+    }
+    spill_snapshot_release(before);
+    spill_store_rewrote(deque->store, filter.made_bytes);
     return removed;
 }

@@ -27,6 +27,8 @@ enum {
     RECLAIM_STEP_NODES = 8, /* between two looks at the clock */
     RESERVE_SHARE = 8,      /* an eighth at most, of the budget and of the disk */
     RESERVE_BYTES_MIN = 64 << 10,
+    RESERVE_CHUNKS = 8,
+    OVERFULL_BYTES_MIN = 256 << 10, /* what removals may take above the budget, at least */
 };
 
 /* The largest of the allocator's classes that is not above what was asked for. */
@@ -200,20 +202,32 @@ static uint64_t pops_may_need(const struct spill_store *store)
 /* All that is in memory may have to be written by the next checkpoint, or a full disk could not be
  * drained. On disk a chunk takes a block more at most, and small ones, which share blocks, half as
  * much again. */
+static uint64_t unsaved_may_need(const struct spill_store *store)
+{
+    uint64_t memory = store->memory_bytes, more = store->chunks_loaded * SPILL_BLOCK_BYTES;
+
+    return memory + (more < memory / 2 ? more : memory / 2);
+}
+
+static uint64_t reserve_margin(const struct spill_store *store)
+{
+    uint64_t margin = store->budget_bytes / RESERVE_SHARE;
+
+    if (margin > store->memory_bytes / 4) margin = store->memory_bytes / 4;
+    return margin + RESERVE_BYTES_MIN + RESERVE_CHUNKS * (uint64_t)store->chunk_bytes;
+}
+
 static void update_reserve(struct spill_store *store)
 {
     static const enum spill_disk causes[] = { [SPILL_RESERVED] = SPILL_DISK_HAS_ROOM,
                                               [SPILL_RESERVE_ABOVE_LIMIT] = SPILL_DISK_AT_LIMIT,
                                               [SPILL_RESERVE_NOT_ON_DISK] = SPILL_DISK_FULL };
-    uint64_t memory = store->memory_bytes, more = store->chunks_loaded * SPILL_BLOCK_BYTES;
-    uint64_t margin = store->budget_bytes / RESERVE_SHARE;
+    uint64_t wanted = unsaved_may_need(store) + reserve_margin(store) + pops_may_need(store);
 
-    if (more > memory / 2) more = memory / 2;
-    if (margin > memory / 4) margin = memory / 4;
-    spill_file_reserve(store->file,
-                       memory + more + margin + pops_may_need(store) + RESERVE_BYTES_MIN);
+    spill_file_reserve(store->file, wanted);
     store->reserve = causes[spill_file_reserve_state(store->file)];
     if (store->reserve != SPILL_DISK_HAS_ROOM) store->is_full = true;
+    if (spill_file_has_reserved(store->file, wanted)) store->rewritten_bytes = 0;
 }
 
 void store_update_pressure(struct spill_store *store)
@@ -243,6 +257,45 @@ enum spill_pressure spill_store_pressure(const struct spill_store *store)
         return SPILL_SLOW;
     }
     return SPILL_OK;
+}
+
+/* What is there now may be more than what the reserve was made for: some of it clean, as nobody
+ * counts that, but what was rewritten is not. */
+static bool is_beyond_reserve(const struct spill_store *store)
+{
+    return store->is_persistent && store->reserve != SPILL_DISK_HAS_ROOM &&
+           !spill_file_has_reserved(store->file, unsaved_may_need(store));
+}
+
+enum spill_room spill_store_room(const struct spill_store *store)
+{
+    uint64_t margin = reserve_margin(store);
+
+    if (!store->is_persistent) return SPILL_HAS_ROOM;
+    if (store->reserve == SPILL_DISK_HAS_ROOM)
+        return spill_file_has_reserved(store->file, unsaved_may_need(store)) ? SPILL_HAS_ROOM
+                                                                             : SPILL_ROOM_COMING;
+    if (store->rewritten_bytes <= margin / 2) return SPILL_HAS_ROOM;
+    return store->rewritten_bytes > margin && is_beyond_reserve(store) ? SPILL_ROOM_NONE
+                                                                       : SPILL_ROOM_SHORT;
+}
+
+/* Where nothing is kept for a checkpoint, as much is freed at once. */
+void spill_store_rewrote(struct spill_store *store, uint64_t bytes)
+{
+    if (!store->is_persistent) return;
+    if (store->checkpoint || spill_file_deferred_bytes(store->file) > 0)
+        store->rewritten_bytes += bytes;
+}
+
+bool store_is_overfull(const struct spill_store *store, uint64_t made_bytes)
+{
+    uint64_t most = store->budget_bytes + store->budget_bytes / RESERVE_SHARE + OVERFULL_BYTES_MIN;
+
+    if (store->uses_reserve) return false;
+    if (store->rewritten_bytes + made_bytes > reserve_margin(store) && is_beyond_reserve(store))
+        return true;
+    return store->disk != SPILL_DISK_HAS_ROOM && store->memory_bytes - store->writing_bytes > most;
 }
 
 void store_set_error(struct spill_store *store, uint64_t list, uint64_t first_index,

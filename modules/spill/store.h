@@ -85,6 +85,18 @@ void spill_store_give_all(struct spill_store *store, bool is_on);
 enum spill_pressure { SPILL_OK, SPILL_SLOW, SPILL_FULL };
 enum spill_pressure spill_store_pressure(const struct spill_store *store);
 
+/* Who changes what is there without adding (moves between deques, removals inside) is never FULL,
+ * but makes chunks dirty, and a checkpoint keeps what they were on disk until the next one.
+ *   HAS_ROOM     go on
+ *   COMING       more room is being allocated: wait for it
+ *   SHORT        wait for a checkpoint that gives deferred extents free, if there are any
+ *   NONE         not even what is dirty now is sure to find room: refuse
+ * A store without checkpoints always has room. */
+enum spill_room { SPILL_HAS_ROOM, SPILL_ROOM_COMING, SPILL_ROOM_SHORT, SPILL_ROOM_NONE };
+enum spill_room spill_store_room(const struct spill_store *store);
+/* So many bytes of elements were moved (removals tell themselves). */
+void spill_store_rewrote(struct spill_store *store, uint64_t bytes);
+
 /* What the last write was stopped by, and so why a store is FULL. */
 enum spill_disk { SPILL_DISK_HAS_ROOM, SPILL_DISK_AT_LIMIT /* disk_bytes_max */, SPILL_DISK_FULL };
 enum spill_disk spill_store_disk(const struct spill_store *store);

@@ -32,8 +32,11 @@ struct spill_store {
     enum spill_disk disk;    /* what the last write found */
     bool is_persistent;      /* checkpoints are made, and room is kept for them */
     enum spill_disk reserve; /* what keeps that room from being there */
-    bool is_closing;         /* dropped trees on disk need not be read any more */
-    uint32_t turn;           /* counts ticks */
+    /* Made dirty by what adds nothing, since there was room for all, or the last checkpoint. */
+    uint64_t rewritten_bytes;
+    uint64_t checkpoint_rewritten_bytes; /* of which the running one saves */
+    bool is_closing;                     /* dropped trees on disk need not be read any more */
+    uint32_t turn;                       /* counts ticks */
     uint32_t prefetch_bytes;
     uint32_t batch_bytes; /* of one write: about 1 MiB, less for small budgets */
     uint64_t budget_bytes;
@@ -134,6 +137,9 @@ struct spill_store *store_of_file(struct io *io, const struct spill_options *opt
 uint32_t store_chunk_class(uint32_t wanted);
 /* Brings is_slow and is_full up to date: after anything that moves memory by a chunk or more. */
 void store_update_pressure(struct spill_store *store);
+/* What an operation holds until its end finds room neither on disk nor in memory: it had better
+ * give up. made_bytes: of chunks that it has made. */
+bool store_is_overfull(const struct spill_store *store, uint64_t made_bytes);
 /* Remembers an error in words: "list 7, elements 100 to 199: text". */
 void store_set_error(struct spill_store *store, uint64_t list, uint64_t first_index,
                      uint64_t element_count, const char *what, int rc);

@@ -110,6 +110,85 @@ START_TEST(what_was_taken_can_be_saved_on_any_disk)
 }
 END_TEST
 
+/* ---- what changes without growing --------------------------------------------------------------
+ */
+
+static void move_one(struct spill_deque *list)
+{
+    expect_pop(list, SPILL_HEAD, (struct element){ first++, ELEMENT_BYTES });
+    spill_store_use_reserve(store, true);
+    ck_assert_int_eq(push_element(list, SPILL_TAIL, (struct element){ next++, ELEMENT_BYTES }), 0);
+    spill_store_use_reserve(store, false);
+    spill_store_rewrote(store, ELEMENT_BYTES);
+}
+
+/* Each chunk that moves keeps its old place until the next checkpoint: who is told to wait for that
+ * finds it possible. */
+static void turn_the_list(void)
+{
+    struct spill_deque *list = deque_open();
+    unsigned waits = 0;
+
+    first = next = 0;
+    (void)push_until_full(list, 100000);
+    checkpoint(&list);
+    for (uint32_t moves = 2 * next; moves > 0; moves--) {
+        if (spill_store_room(store) == SPILL_ROOM_COMING) settle();
+        if (spill_store_room(store) >= SPILL_ROOM_SHORT) {
+            ck_assert_int_eq(spill_store_room(store), SPILL_ROOM_SHORT);
+            checkpoint(&list);
+            waits++;
+        }
+        move_one(list);
+        if (moves % 16 == 0) settle();
+    }
+    ck_assert_uint_gt(waits, 1);
+    checkpoint(&list);
+    end(&list);
+}
+
+START_TEST(a_list_at_the_limit_is_turned)
+{
+    options.disk_bytes_max = 4 << 20;
+    persist_open(0, &options);
+    turn_the_list();
+}
+END_TEST
+
+static bool accepts_some(void *context, struct slice item)
+{
+    unsigned *left = context;
+
+    (void)item;
+    return --*left % 100 == 0;
+}
+
+/* Without checkpoints, too: what an operation holds until its end has a bound. */
+START_TEST(what_would_take_too_much_room_removes_nothing)
+{
+    struct spill_deque *list;
+    unsigned asked = 100000;
+
+    options.is_persistent = _i == 0;
+    options.disk_bytes_max = 4 << 20;
+    persist_open(0, &options);
+    list = deque_open();
+    first = next = 0;
+    (void)push_until_full(list, 100000);
+    settle();
+    ck_assert_int_eq(spill_deque_remove_matching(list, SPILL_HEAD, 0, accepts_some, &asked),
+                     -ENOSPC);
+    ck_assert_uint_eq(spill_deque_count(list), next);
+    settle();
+    asked = 100000;
+    ck_assert_int_eq(spill_deque_remove_matching(list, SPILL_HEAD, 1, accepts_some, &asked), 1);
+    spill_deque_destroy(list);
+    settle();
+    store_close();
+    options.is_persistent = true;
+}
+END_TEST
+
 enum { LISTS = 60, POPS_A_CHECKPOINT = 8 };
 
 static struct spill_deque *lists[LISTS];
@@ -172,6 +251,8 @@ int main(void)
     tcase_add_test(tcase, a_store_at_its_limit_is_drained_and_filled_again_and_again);
     tcase_add_test(tcase, a_full_disk_is_drained_and_filled_again_and_again);
     tcase_add_test(tcase, what_was_taken_can_be_saved_on_any_disk);
+    tcase_add_test(tcase, a_list_at_the_limit_is_turned);
+    tcase_add_loop_test(tcase, what_would_take_too_much_room_removes_nothing, 0, 2);
     tcase_add_test(tcase, lists_on_a_full_disk_are_drained_evenly);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);

@@ -122,6 +122,11 @@ bool call_may_grow(const struct call *call)
     return (flags & COMMAND_MAY_GROW) && !(flags & COMMAND_SPILLS);
 }
 
+bool call_rewrites(const struct call *call)
+{
+    return flags_of(call) & COMMAND_REWRITES;
+}
+
 bool call_spills(const struct call *call)
 {
     if (transaction_is_exec(call)) return call->session->transaction->has_spilling;

@@ -22,4 +22,5 @@ void call_names_finish(struct call_names *names);
 bool call_writes(const struct call *call);   /* it, or a command of its transaction */
 bool call_may_grow(const struct call *call); /* needs memory that a full server refuses */
 bool call_spills(const struct call *call);   /* adds to what can go to disk */
+bool call_rewrites(const struct call *call); /* moves, or removes inside lists */
 #endif

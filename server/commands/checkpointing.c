@@ -24,6 +24,8 @@ enum {
     PAUSE_TIMES_TOOK = 4,     /* and so many times what the last one took */
     DEFERRED_SHARE = 4,       /* of what the spill file holds: kept only for the last checkpoint */
     DEFERRED_BYTES_MIN = 64 * 1024 * 1024,
+    NEEDED_BYTES_MIN = 1024 * 1024,   /* less than that is not worth one of its own */
+    PAUSE_WAITED_US = SECOND_US / 10, /* then, when calls wait for what it gives back */
     REPLAY_READ_BYTES_MAX =
         128 * 1024 * 1024,            /* read by commands: about half a second of a start */
     PAUSE_READING_US = SECOND_US / 4, /* then, as a drain reads a gigabyte a second */
@@ -243,6 +245,16 @@ static bool disk_is_full(const struct server *server, const struct checkpoint_in
     return info->log_bytes > 0 || persist.deferred_bytes > 0;
 }
 
+/* What is deferred is more than what is left of maxdisk: before anybody is refused. */
+static bool is_needed_soon(const struct spill_store_info *store,
+                           const struct spill_persist_info *persist)
+{
+    uint64_t taken = store->disk_used_bytes + persist->reserved_bytes;
+
+    if (store->disk_max_bytes == 0 || persist->deferred_bytes < NEEDED_BYTES_MIN) return false;
+    return taken + persist->deferred_bytes > store->disk_max_bytes;
+}
+
 /* Room on the disk that would be free if the last checkpoint were newer. */
 static bool much_is_deferred(const struct server *server)
 {
@@ -252,10 +264,51 @@ static bool much_is_deferred(const struct server *server)
     spill_persist_info(server->store, &persist);
     if (persist.deferred_bytes == 0) return false;
     if (spill_store_pressure(server->store) == SPILL_FULL) return true;
-    if (persist.deferred_bytes < DEFERRED_BYTES_MIN) return false;
     if (spill_checkpoint_is_pinned(server->store)) return false; /* a backup keeps it */
     spill_store_info(server->store, &store);
-    return persist.deferred_bytes >= store.disk_used_bytes / DEFERRED_SHARE;
+    if (is_needed_soon(&store, &persist)) return true;
+    return persist.deferred_bytes >= DEFERRED_BYTES_MIN &&
+           persist.deferred_bytes >= store.disk_used_bytes / DEFERRED_SHARE;
+}
+
+static uint64_t deferred_bytes(const struct server *server)
+{
+    struct spill_persist_info persist;
+
+    spill_persist_info(server->store, &persist);
+    return persist.deferred_bytes;
+}
+
+uint64_t checkpointing_next_turn(const struct server *server)
+{
+    struct checkpoint_info info;
+
+    checkpoint_get_info(server->checkpointing->checkpoint, &info);
+    return info.begun_count + 1;
+}
+
+bool checkpointing_has_ended(const struct server *server, uint64_t turn)
+{
+    struct checkpoint_info info;
+
+    checkpoint_get_info(server->checkpointing->checkpoint, &info);
+    return info.ended_count >= turn;
+}
+
+bool checkpointing_brings_room(const struct server *server)
+{
+    struct checkpoint_info info;
+
+    checkpoint_get_info(server->checkpointing->checkpoint, &info);
+    if (info.error) return false;
+    if (deferred_bytes(server) > 0 && !spill_checkpoint_is_pinned(server->store)) return true;
+    return server->effects->oplog && info.log_bytes > 0 &&
+           spill_store_disk(server->store) == SPILL_DISK_FULL;
+}
+
+bool checkpointing_is_out_of_room(const struct server *server)
+{
+    return spill_store_room(server->store) == SPILL_ROOM_NONE && deferred_bytes(server) > 0;
 }
 
 /* What commands have read from the disk, a start that replays them reads again, and it waits for
@@ -279,6 +332,14 @@ static bool may_ask_now(const struct checkpointing *state, const struct checkpoi
            passed_us / PAUSE_TIMES_TOOK >= (uint64_t)info->took_ms[info->kind] * 1000;
 }
 
+static uint64_t pause_us(const struct server *server, bool was_read)
+{
+    if (spill_store_room(server->store) >= SPILL_ROOM_SHORT &&
+        parking_count(server->parking, PARKED_THROTTLED) > 0)
+        return PAUSE_WAITED_US;
+    return was_read ? PAUSE_READING_US : PAUSE_US;
+}
+
 void checkpointing_look(struct server *server)
 {
     struct checkpointing *state = server->checkpointing;
@@ -293,7 +354,7 @@ void checkpointing_look(struct server *server)
     checkpoint_get_info(state->checkpoint, &info);
     is_full = server->effects->oplog && disk_is_full(server, &info);
     was_read = much_was_read(server);
-    if (!may_ask_now(state, &info, now_us, is_full, was_read ? PAUSE_READING_US : PAUSE_US)) return;
+    if (!may_ask_now(state, &info, now_us, is_full, pause_us(server, was_read))) return;
     if (is_full && info.error) oplog_give_way(server->oplog);
     if (save_is_due(server->config, keyspace_change_count(server->keyspace) - info.changes,
                     now_us - state->completed_us))

@@ -37,6 +37,15 @@ bool checkpointing_turn(struct server *server);
 bool checkpointing_waits_for_claims(const struct server *server);
 /* A few times a second: asks for one when a rule says so. */
 void checkpointing_look(struct server *server);
+/* True: room on the disk comes back with the next checkpoint, and nothing has kept the last one
+ * from being made. */
+bool checkpointing_brings_room(const struct server *server);
+/* True: what changes more of what the last checkpoint refers to could keep the next one from being
+ * made, for want of room. */
+bool checkpointing_is_out_of_room(const struct server *server);
+/* The one that begins next, by number, and whether a one has ended. */
+uint64_t checkpointing_next_turn(const struct server *server);
+bool checkpointing_has_ended(const struct server *server, uint64_t turn);
 /* What the log is to a checkpoint. */
 struct checkpoint_log checkpointing_log(struct server *server);
 /* In a fiber: asks for one of that kind and suspends it until that has ended. 0, -ECANCELED: the

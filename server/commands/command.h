@@ -38,6 +38,7 @@ enum command_flag {
     COMMAND_DANGEROUS = 1u << 18,    /* only for the ACL category */
     COMMAND_IMMEDIATE = 1u << 19, /* MULTI, EXEC and others: run at once, never queued by MULTI */
     COMMAND_OTHER_DATABASE = 1u << 20, /* an argument behind the keys names another database */
+    COMMAND_REWRITES = 1u << 21,       /* adds nothing, but takes room on disk until a checkpoint */
 };
 
 /* What a command does with its keys: COMMAND INFO's key specifications. */

@@ -138,12 +138,13 @@ static void checkpoint_fields(struct server *server, const struct checkpoint_inf
              "checkpoint_file_bytes:%llu\r\ncheckpoint_log_bytes:%llu\r\n"
              "checkpoint_written_bytes:%llu\r\ncheckpoint_memory:%llu\r\n"
              "checkpoint_lists_pending:%llu\r\ncheckpoint_lists_written_bytes:%llu\r\n"
-             "checkpoint_deferred_bytes:%llu\r\ncheckpoint_suspect_bytes:%llu\r\n"
+             "checkpoint_deferred_bytes:%llu\r\ncheckpoint_reserved_bytes:%llu\r\n"
+             "checkpoint_suspect_bytes:%llu\r\n"
              "checkpoint_last_error:%s%s%s\r\n",
              steps[info->step], (ull)info->number, (ull)info->position, (ull)info->file_bytes,
              (ull)info->log_bytes, (ull)info->written_bytes, (ull)info->memory_bytes,
              (ull)store.pending_saves, (ull)store.saved_bytes, (ull)store.deferred_bytes,
-             (ull)store.suspect_bytes, info->failed_step, info->error ? ": " : "",
+             (ull)store.reserved_bytes, (ull)store.suspect_bytes, info->failed_step, info->error ? ": " : "",
              info->error ? strerror(-info->error) : "");
 }
 

@@ -4,6 +4,7 @@
 
 #include "modules/base/number.h"
 #include "modules/spill/store.h"
+#include "server/commands/checkpointing.h"
 #include "server/commands/effect.h"
 #include "server/commands/handlers.h"
 #include "server/commands/list_common.h"
@@ -43,9 +44,13 @@ static int push_moved(struct call *call, const struct move *move, const struct s
     struct spill_store *store = call->server->store;
     int rc;
 
+    /* Unless no checkpoint could be made any more: then nothing would ever be moved. */
+    if (!call->is_replay && checkpointing_is_out_of_room(call->server)) return -ENOSPC;
     spill_store_use_reserve(store, true);
     rc = list_push_items(call, move->destination, move->to, items, item_count, out_destination);
     spill_store_use_reserve(store, false);
+    for (uint32_t i = 0; i < item_count && rc >= 0; i++)
+        spill_store_rewrote(store, items[i].size);
     return rc;
 }
 

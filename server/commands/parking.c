@@ -6,6 +6,7 @@
 
 #include "modules/spill/store.h"
 #include "server/commands/call_keys.h"
+#include "server/commands/checkpointing.h"
 #include "server/commands/dispatch.h"
 #include "server/commands/effect.h"
 #include "server/commands/server.h"
@@ -184,15 +185,36 @@ static inline bool must_wait_for_pause(const struct call *call)
 }
 
 /* Producers stop here when eviction cannot keep pace; first come, first served. */
-static bool must_wait_for_room(const struct call *call, bool is_first)
+static bool must_wait_for_eviction(const struct call *call, bool is_first)
 {
     const struct server *server = call->server;
 
     if (!call_spills(call)) return false;
-    /* Whose turn has come on its keys holds them: it must not keep those waiting who take away. */
-    if (call->parked && call->parked->has_ticket) return false;
     if (!is_first && server->parking->counts[PARKED_THROTTLED] > 0) return true;
     return spill_store_pressure(server->store) == SPILL_SLOW;
+}
+
+/* What moves and removes is not refused on a full disk: it waits for the checkpoint that gives room
+ * back, as long as one may come. */
+static bool must_wait_for_checkpoint(const struct call *call)
+{
+    const struct server *server = call->server;
+    enum spill_room room;
+
+    if (!call_rewrites(call)) return false;
+    room = spill_store_room(server->store);
+    if (room == SPILL_HAS_ROOM || room == SPILL_ROOM_COMING) return room == SPILL_ROOM_COMING;
+    if (call->parked && call->parked->checkpoint_turn > 0 &&
+        checkpointing_has_ended(server, call->parked->checkpoint_turn))
+        return false; /* others have taken what came, or there was none */
+    return checkpointing_brings_room(server);
+}
+
+bool parking_must_wait_for_room(const struct call *call, bool is_first)
+{
+    /* Whose turn has come on its keys holds them: it must not keep those waiting who take away. */
+    if (call->parked && call->parked->has_ticket) return false;
+    return must_wait_for_eviction(call, is_first) || must_wait_for_checkpoint(call);
 }
 
 /* 1: the claims are this call's; 0: it was parked until they are; negative: answered. */
@@ -272,13 +294,24 @@ static bool must_wait_for_log(struct call *call)
     return true;
 }
 
+/* The next one to begin is the one that gives free what was deferred until now. */
+static void note_checkpoint(const struct call *call)
+{
+    struct parked_call *parked = call->session->parked;
+
+    if (parked && parked->checkpoint_turn == 0 && call_rewrites(call))
+        parked->checkpoint_turn = checkpointing_next_turn(call->server);
+}
+
 static bool before(struct call *call, bool is_first)
 {
     if (must_wait_for_pause(call)) return wait_in(call, PARKED_PAUSED);
     if (call->server->effects->oplog && must_wait_for_log(call)) return true;
-    if (must_wait_for_room(call, is_first)) {
+    if (parking_must_wait_for_room(call, is_first)) {
         call->server->statistics->throttled_commands++;
-        return wait_in(call, PARKED_THROTTLED);
+        (void)wait_in(call, PARKED_THROTTLED);
+        note_checkpoint(call);
+        return true;
     }
     if (parking_must_wait_for_claims(call)) return parking_take_claims(call) <= 0;
     return false;

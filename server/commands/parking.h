@@ -1,6 +1,7 @@
 /* parking.h - calls that cannot finish at once, and what lets them go on.
  *
  *   THROTTLED  it would grow, and eviction has to make room     until the store's pressure is gone
+ *              it moves or removes, and the disk is full      until a checkpoint has made room
  *   QUEUED     an older call holds one of its keys              until claims grant its ticket
  *   NO_FIBER   it needs a fiber, and all are in use             until one ends
  *   RUNNING    in a fiber, suspended for the disk or others     until the disk answers, or its turn
@@ -42,7 +43,9 @@ struct parked_call {
     struct call call; /* its arguments are this call's own */
     enum parked_state state;
     uint64_t client_id;
-    struct list_link link; /* in the queue of its state */
+    struct list_link link;    /* in the queue of its state */
+    uint64_t checkpoint_turn; /* it waits until that one has ended (checkpoint_request); 0: it has
+                               * not waited for any */
     struct claim_ticket ticket;
     bool has_ticket;
     struct waiter waiter; /* while BLOCKED */

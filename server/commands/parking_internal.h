@@ -48,6 +48,8 @@ void parking_settle(struct parked_call *parked, int rc);
 int parking_take_claims(struct call *call);
 /* True: somebody holds one of its keys, or was there before. */
 bool parking_must_wait_for_claims(const struct call *call);
+/* Until eviction, or a checkpoint, has made room. is_first: nobody stands before it. */
+bool parking_must_wait_for_room(const struct call *call, bool is_first);
 /* Its turn has come: runs it, or parks it again. */
 void parking_attempt(struct parked_call *parked, bool is_first);
 /* Something was read: producers that wait for the disk look again. */

@@ -12,7 +12,7 @@
 /* ---- end of a turn
  * ---------------------------------------------------------------------------------- */
 
-static struct parked_call *first_of(struct parking *parking, enum parked_state state)
+static struct parked_call *first_of(const struct parking *parking, enum parked_state state)
 {
     struct list_link *link = list_front(&parking->queues[state]);
 
@@ -74,7 +74,7 @@ static void run_throttled(struct server *server)
     struct parked_call *parked;
 
     while ((parked = first_of(parking, PARKED_THROTTLED)) &&
-           spill_store_pressure(server->store) != SPILL_SLOW) {
+           !parking_must_wait_for_room(&parked->call, true)) {
         parking_dequeue(parking, parked);
         parking_attempt(parked, true);
     }
@@ -141,6 +141,13 @@ static void expire_blocked(struct server *server)
     }
 }
 
+static bool has_room_for_throttled(const struct server *server)
+{
+    const struct parked_call *parked = first_of(server->parking, PARKED_THROTTLED);
+
+    return parked && !parking_must_wait_for_room(&parked->call, true);
+}
+
 /* A call's turn has come, and it was not run yet. */
 static bool has_granted(const struct server *server)
 {
@@ -158,8 +165,7 @@ static bool has_work(const struct server *server)
            !list_is_empty(&parking->between_slices) ||
            (parking->counts[PARKED_PAUSED] > 0 && server->paused_until_us == 0) ||
            (parking->counts[PARKED_LOGGING] > 0 && server->effects->has_moved) ||
-           (parking->counts[PARKED_THROTTLED] > 0 &&
-            spill_store_pressure(server->store) != SPILL_SLOW);
+           has_room_for_throttled(server);
 }
 
 /* No call waits for anything, as at the end of most turns. */

@@ -45,6 +45,7 @@ struct row {
 #define DANGEROUS                      COMMAND_DANGEROUS
 #define IMMEDIATE                      COMMAND_IMMEDIATE
 #define OTHER_DATABASE                 COMMAND_OTHER_DATABASE
+#define REWRITES                       COMMAND_REWRITES
 #define KEYS(first, last, step, flags) first, last, step, (flags)
 #define NO_KEYS                        0, 0, 0, 0
 
