@@ -1,28 +1,9 @@
 /* Checkpoints of a keyspace with strings and lists that spill, made while random changes go on. A
  * crash is a copy of the directory at any moment; what is loaded from the copy must be what there
  * was when the checkpoint in it was begun. */
-#include "server/durability/checkpoint.h"
-#include "server/durability/checkpoint_files.h"
-#include "server/durability/checkpoint_load.h"
-#include "server/durability/test_checkpoint_changes.h"
+#include "server/durability/test_checkpoint_run.h"
 
-#include "modules/base/fault.h"
-#include "modules/base/log.h"
-#include "modules/base/os.h"
-#include "modules/base/test_soak.h"
-#include "modules/io/io.h"
-#include "modules/pool/pool.h"
-#include "modules/spill/persist.h"
-#include "server/keyspace/keyspace.h"
-
-#include <check.h>
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 /* ---- crashes ---- */
 
@@ -54,140 +35,48 @@ static void copy_directory(const char *from, const char *to)
     (void)closedir(dir);
 }
 
-/* Loads what the directory of parts holds, in small steps. Its number. */
-static uint64_t load(struct parts *parts)
+static void expect_contents(const struct contents *got, const struct contents *want)
 {
-    struct spill_options options = store_options(parts);
-    struct spill_hooks hooks = { .wait = wait_for_disk, .context = parts };
-    struct checkpoint_load *load;
-    char why[SPILL_WHY_BYTES];
-    uint64_t number;
-    int rc = checkpoint_load_open(os_real(), parts->directory, &load);
-    if (rc != 1)
-        ck_abort_msg("%d: %s", rc, load ? checkpoint_load_error(load) : "nothing is there");
-    number = checkpoint_load_head(load)->number;
-    rc = spill_store_open(os_real(), parts->io, &options, &hooks, checkpoint_load_state(load),
-                          &parts->store, why);
-    if (rc < 0) ck_abort_msg("the store cannot be opened: %s", why);
-    open_keyspace(parts);
-    do {
-        rc = checkpoint_load_step(load, parts->keyspace, parts->store, 1);
-    } while (rc == 1);
-    if (rc < 0) ck_abort_msg("%d: %s", rc, checkpoint_load_error(load));
-    checkpoint_load_close(load);
-    return number;
+    const struct entry *a, *b;
+    unsigned d, i;
+    if (!find_difference(got, want, &d, &i)) return;
+    a = &got->entries[d][i];
+    b = &want->entries[d][i];
+    ck_abort_msg("database %u key %u: there %d kind %d size %llu, not %d %d %llu", d, i,
+                 a->is_there, (int)a->kind, (unsigned long long)a->size, b->is_there, (int)b->kind,
+                 (unsigned long long)b->size);
 }
 
 /* What would be there after a crash now. */
 static void expect_after_crash(void)
 {
     static struct contents got;
+    char why[CHECKPOINT_ERROR_BYTES];
     struct checkpoint_info info;
+    struct checkpoint_head head;
     struct parts copy;
-    uint64_t number;
+    int rc;
     name_directory(&copy);
-    ck_assert_int_eq(io_create(os_real(), 0, &copy.io), 0);
     copy_directory(fixture.own.directory, copy.directory);
     copy_directory(fixture.own.spill, copy.spill);
-    number = load(&copy);
+    rc = load(&copy, &head, why);
+    ck_assert_msg(rc == 1, "%d: %s", rc, rc < 0 ? why : "nothing is there");
     checkpoint_get_info(fixture.checkpoint, &info);
     read_contents(&copy, &got);
-    expect_contents(&got, number == info.number ? &fixture.last : &fixture.next);
-    keyspace_destroy(copy.keyspace);
-    spill_store_close(copy.store);
-    io_destroy(copy.io);
+    expect_contents(&got, head.number == info.number ? &fixture.last : &fixture.next);
+    unload(&copy);
     remove_directory(&copy);
-}
-
-/* ---- checkpoints ---- */
-
-static enum checkpoint_step step_now(void)
-{
-    struct checkpoint_info info;
-    checkpoint_get_info(fixture.checkpoint, &info);
-    return info.step;
-}
-
-static void begin_known(void)
-{
-    (void)checkpoint_request(fixture.checkpoint, CHECKPOINT_AS_SAVE);
-    ck_assert(checkpoint_wants_to_begin(fixture.checkpoint));
-    checkpoint_begin(fixture.checkpoint);
-}
-
-static void begin(void)
-{
-    read_contents(&fixture.own, &fixture.next);
-    begin_known();
-}
-
-/* A turn, with up to changes between. */
-static void turn(unsigned changes)
-{
-    (void)checkpoint_step(fixture.checkpoint, 1);
-    (void)spill_store_tick(fixture.own.store, 0);
-    (void)io_poll(fixture.own.io);
-    if (changes > 0) change_much((unsigned)below(changes));
-}
-
-/* To the end of the one under way. 0, or why it failed. */
-static int run(unsigned changes)
-{
-    struct checkpoint_info before, after;
-    checkpoint_get_info(fixture.checkpoint, &before);
-    for (;;) {
-        turn(changes);
-        checkpoint_get_info(fixture.checkpoint, &after);
-        if (after.ended_count != before.ended_count) break;
-    }
-    while (step_now() != CHECKPOINT_IDLE)
-        turn(changes);
-    checkpoint_get_info(fixture.checkpoint, &after);
-    if (after.error == 0) fixture.last = fixture.next;
-    return after.error;
 }
 
 static void setup(void)
 {
-    struct spill_options options;
-    struct spill_hooks hooks = { .wait = wait_for_disk, .context = &fixture.own };
-    struct checkpoint_options checkpoint;
-    memset(&fixture, 0, sizeof(fixture));
-    random_init(&fixture.random, 5 + soak_seed());
-    name_directory(&fixture.own);
-    ck_assert_int_eq(fault_create(os_real(), &fixture.fault), 0);
-    ck_assert_int_eq(io_create(fault_os(fixture.fault), 0, &fixture.own.io), 0);
-    ck_assert_int_eq(log_create("/dev/null", LOG_NOTICE, 'T', &fixture.log), 0);
-    ck_assert_int_eq(pool_create(1 << 20, &fixture.pool), 0);
-    options = store_options(&fixture.own);
-    ck_assert_int_eq(spill_store_create(fault_os(fixture.fault), fixture.own.io, &options, &hooks,
-                                        &fixture.own.store),
-                     0);
-    open_keyspace(&fixture.own);
-    checkpoint = (struct checkpoint_options){
-        .os = fault_os(fixture.fault),
-        .io = fixture.own.io,
-        .log_file = fixture.log,
-        .directory = fixture.own.directory,
-        .keyspace = fixture.own.keyspace,
-        .store = fixture.own.store,
-        .pool = fixture.pool,
-        .log = { log_position, log_sync, log_trim, log_distance, &fixture },
-    };
-    ck_assert_int_eq(checkpoint_create(&checkpoint, &fixture.checkpoint), 0);
+    name_parts();
+    make_parts(os_real());
 }
 
 static void teardown(void)
 {
-    fault_clear(fixture.fault);
-    checkpoint_destroy(fixture.checkpoint);
-    keyspace_destroy(fixture.own.keyspace);
-    spill_store_destroy(fixture.own.store);
-    pool_destroy(fixture.pool);
-    log_destroy(fixture.log);
-    io_destroy(fixture.own.io);
-    fault_destroy(fixture.fault);
-    remove_directory(&fixture.own);
+    destroy_parts();
 }
 
 START_TEST(what_is_loaded_is_what_there_was_at_the_beginning)

@@ -63,6 +63,7 @@ static struct {
     struct contents last, next; /* of the last complete checkpoint; of the one under way */
     uint64_t log_position, log_synced, log_trimmed;
     int log_error;
+    void (*on_trim)(uint64_t position); /* NULL: nobody looks */
 } fixture;
 
 /* ---- parts ---- */
@@ -145,6 +146,7 @@ static void log_trim(void *context, uint64_t position)
     (void)context;
     ck_assert_uint_le(position, fixture.log_synced);
     fixture.log_trimmed = position;
+    if (fixture.on_trim) fixture.on_trim(position);
 }
 
 static uint64_t log_distance(void *context, uint64_t position)
@@ -210,7 +212,9 @@ static void read_contents(const struct parts *parts, struct contents *out_conten
             read_entry(parts, d, i, &out_contents->entries[d][i]);
 }
 
-static void expect_contents(const struct contents *got, const struct contents *want)
+/* The first key that is another; false: none is. */
+static bool find_difference(const struct contents *got, const struct contents *want,
+                            unsigned *out_database, unsigned *out_index)
 {
     for (unsigned d = 0; d < DATABASES; d++) {
         for (unsigned i = 0; i < NAMES; i++) {
@@ -218,10 +222,11 @@ static void expect_contents(const struct contents *got, const struct contents *w
             if (a->is_there == b->is_there && a->kind == b->kind && a->size == b->size &&
                 a->sum == b->sum && a->expires_at_ms == b->expires_at_ms)
                 continue;
-            ck_abort_msg("database %u key %u: there %d kind %d size %llu, not %d %d %llu", d, i,
-                         a->is_there, (int)a->kind, (unsigned long long)a->size, b->is_there,
-                         (int)b->kind, (unsigned long long)b->size);
+            *out_database = d;
+            *out_index = i;
+            return true;
         }
     }
+    return false;
 }
 #endif
