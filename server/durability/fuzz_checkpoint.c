@@ -56,7 +56,7 @@ static void add_block(const uint8_t *data, uint32_t size, enum checkpoint_block_
 
 static void wrap(const uint8_t *data, size_t size, size_t block_max, uint64_t count)
 {
-    const struct checkpoint_head head = { 1, 2, 3, 4 };
+    const struct checkpoint_head head = { .number = 1, .log_position = 2, .time_ms = 3 };
     const struct checkpoint_end end = { size, count & 15, count >> 4 };
     uint8_t end_bytes[CHECKPOINT_END_BYTES];
     uint32_t seed;
