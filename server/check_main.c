@@ -6,6 +6,7 @@
 
 #include "modules/base/os.h"
 #include "server/check/check.h"
+#include "server/commands/table.h"
 
 enum { EXIT_WHOLE = 0, EXIT_DAMAGED = 1, EXIT_UNKNOWN = 2 };
 
@@ -15,10 +16,10 @@ static int usage(FILE *out)
         "Usage: sluice-check [--repair] DIR\n"
         "\n"
         "Looks through the data directory of a server that is not running: the newest checkpoint,\n"
-        "the operation log behind it, and every list on disk, checksum by checksum. Each line "
-        "says\n"
-        "what is whole (ok), what is not and where (DAMAGE), what would be lost (lost), and what\n"
-        "could not be looked at (ERROR). Nothing is changed.\n"
+        "the operation log behind it, command by command, and every list on disk, checksum by\n"
+        "checksum. Each line says what is whole (ok), what is not and where (DAMAGE), what would\n"
+        "be lost (lost), what was not checked (note), and what could not be looked at (ERROR).\n"
+        "Nothing is changed.\n"
         "\n"
         "  --repair   cuts the torn tail of a log, and says what is lost by that\n"
         "\n"
@@ -27,8 +28,30 @@ static int usage(FILE *out)
     return out == stdout ? EXIT_WHOLE : EXIT_UNKNOWN;
 }
 
+/* As loading refuses it (server/commands/loading.c). */
+static const char *judge(void *context, const struct slice *arguments, uint32_t count)
+{
+    const struct command *command = command_find(context, arguments[0]);
+
+    if (!command || !(command->flags & COMMAND_WRITE) || (command->flags & COMMAND_BLOCKING))
+        return "holds a command that is none that changes anything at once";
+    return command_takes(command, count) ? NULL
+                                         : "holds a command with a wrong number of arguments";
+}
+
+static int check_all(struct check *check)
+{
+    int rc = check_mark(check);
+
+    if (rc == 0) rc = check_checkpoint(check);
+    if (rc == 0) rc = check_log(check);
+    if (rc == 0) rc = check_lists(check);
+    return rc == 0 ? check_rest(check) : rc;
+}
+
 static int check_directory(struct check *check)
 {
+    struct command_table *table;
     int lock = check_lock(check->directory), rc;
 
     if (lock == -EWOULDBLOCK)
@@ -37,10 +60,13 @@ static int check_directory(struct check *check)
         check_error(check, "%s/sluice.lock: %s (is this a data directory?)", check->directory,
                     strerror(-lock));
     if (lock < 0) return 0;
-    rc = check_mark(check);
-    if (rc == 0) rc = check_checkpoint(check);
-    if (rc == 0) rc = check_log(check);
-    if (rc == 0) rc = check_lists(check);
+    rc = command_table_create(&table);
+    if (rc == 0) {
+        check->judge = judge;
+        check->judge_context = table;
+        rc = check_all(check);
+        command_table_destroy(table);
+    }
     (void)os_real()->close(os_real(), lock); /* nothing was written to it */
     return rc;
 }

@@ -129,6 +129,9 @@ START_TEST(what_a_killed_server_leaves_is_whole)
     kill_it();
     expect_check("", 0, "checkpoint-1 is whole: 1 strings, 1 lists\n");
     expect_check("", 0, "with 3002 commands are whole, up to 0000000001.log offset ");
+    expect_check("", 0, "; 1 with 1 are done again behind the checkpoint\n");
+    expect_check("", 0,
+                 "note   not checked: whether the commands of the log do today what they did");
     expect_check("", 0, "lists: 1 lists with 3000 elements, ");
 }
 END_TEST
@@ -185,7 +188,7 @@ START_TEST(what_goes_with_a_tail_is_told)
     expect_check("", 1, "1 whole frames with 1 commands are in it");
     ck_assert_ptr_nonnull(strstr(text_string(&output), "log: 1 frames with 1 commands are whole"));
     ck_assert_ptr_nonnull(
-        strstr(text_string(&output), "Z database 3: SET third\\x0a (3 arguments)\n"));
+        strstr(text_string(&output), "Z database 3: SET third\\x0a (3 arguments), at "));
     expect_check("--repair", 0, "were cut off");
     server_restart(&server);
     wire = wire_open(&server);
@@ -277,6 +280,82 @@ START_TEST(each_byte_of_log_and_checkpoint_counts)
 }
 END_TEST
 
+/* ---- what no checksum says --------------------------------------------------------------------
+ */
+
+/* In the data directory. */
+static void shell(const char *words)
+{
+    char command[2 * PATH_MAX];
+
+    ck_assert_int_lt(snprintf(command, sizeof(command), "cd %s && %s", server.data_path, words),
+                     (int)sizeof(command));
+    ck_assert_int_eq(system(command), 0);
+}
+
+START_TEST(a_log_that_is_gone_is_missed)
+{
+    start("everysec");
+    expect_ok(wire, "SET a 1");
+    expect_ok(wire, "SAVE");
+    kill_it();
+    expect_check("", 0, "ok     log: ");
+    shell("rm -r log");
+    expect_check("", 1, "/log, which is not there\n");
+}
+END_TEST
+
+START_TEST(a_log_without_its_checkpoint_is_told)
+{
+    start("everysec");
+    expect_ok(wire, "SET a 1");
+    expect_ok(wire, "SAVE");
+    kill_it();
+    shell("mv log log-7");
+    expect_check("", 1, "log: the checkpoint that it goes on from is missing in ");
+}
+END_TEST
+
+/* Every frame of it is whole, but it is not the one that the checkpoint was made of. */
+START_TEST(the_log_of_another_life_is_none_of_the_checkpoint)
+{
+    static char value[64 * 1024];
+
+    memset(value, 'v', sizeof(value) - 1);
+    start("always");
+    expect_ok(wire, "MSET a some-value b another c the-third");
+    expect_ok(wire, "SAVE");
+    kill_it();
+    shell("mkdir aside && mv checkpoint-1 aside && rm -r log");
+    server_restart(&server);
+    wire = wire_open(&server);
+    expect_ok(wire, "SET large %s", value);
+    kill_it();
+    expect_check("", 0, "log: 1 frames with 1 commands are whole");
+    shell("mv aside/checkpoint-1 .");
+    expect_check("", 1, "DAMAGE log: the checkpoint goes on at ");
+    ck_assert_ptr_nonnull(strstr(text_string(&output), ", where no frame begins\n"));
+}
+END_TEST
+
+START_TEST(what_was_not_checked_is_said)
+{
+    start("everysec");
+    fill_list();
+    expect_ok(wire, "SAVE");
+    kill_it();
+    shell("touch checkpoint-0 notes && mkdir log-99");
+    expect_check("", 0, "/checkpoint-0, a checkpoint that does not count: ");
+    expect_check("", 0, "/log-99, a log that does not count: ");
+    expect_check("", 0, "/notes, none of the files that this program knows\n");
+    ck_assert_ptr_null(strstr(text_string(&output), "/spill, "));
+    write_at("checkpoint-1", 3, "#", 1);
+    expect_check("", 1,
+                 "note   not checked: the log, as the checkpoint should say which one counts");
+    expect_check("", 1, "note   not checked: lists on disk, as no whole checkpoint leads to them");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("checking");
@@ -290,5 +369,9 @@ int main(void)
     tcase_add_test(tcase, damage_of_a_checkpoint_is_found);
     tcase_add_test(tcase, each_byte_of_log_and_checkpoint_counts);
     tcase_add_test(tcase, damage_of_a_list_on_disk_is_found_by_its_key);
+    tcase_add_test(tcase, a_log_that_is_gone_is_missed);
+    tcase_add_test(tcase, a_log_without_its_checkpoint_is_told);
+    tcase_add_test(tcase, the_log_of_another_life_is_none_of_the_checkpoint);
+    tcase_add_test(tcase, what_was_not_checked_is_said);
     return suite_run(suite);
 }

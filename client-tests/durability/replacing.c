@@ -6,6 +6,8 @@
 #include "client-tests/lib/suite.h"
 #include "client-tests/lib/tracer.h"
 #include <dirent.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,10 +121,20 @@ static void expect_writable(void)
     expect_string(wire, "new", "LPOP queue");
 }
 
+static void expect_whole_on_disk(void)
+{
+    char command[2 * PATH_MAX];
+
+    (void)snprintf(command, sizeof(command), "%s/sluice-check %s", suite_build_directory(),
+                   server.data_path);
+    ck_assert_int_eq(system(command), 0);
+}
+
 static void expect_all_after_kill(const char *k)
 {
     server_kill(&server);
     wire_close(wire);
+    expect_whole_on_disk();
     server_restart(&server);
     wire = wire_open(&server);
     expect_string(wire, "value", "GET before");

@@ -22,7 +22,9 @@ struct checker {
     struct journal_check *check;
     journal_check_frame each;
     void *context;
-    uint64_t last_time_ms; /* of the last frame before the end; 0: there was none */
+    uint64_t synced_position; /* the caller's */
+    uint64_t last_time_ms;    /* of the last frame before the end; 0: there was none */
+    uint64_t last_seq;
     uint8_t *payload;
     size_t capacity;
 };
@@ -59,6 +61,24 @@ static int give(struct checker *checker, struct journal_scan *scan, uint64_t pos
     return rc < 0 ? rc : 0;
 }
 
+static void look_at_id(struct checker *checker, uint64_t position,
+                       const struct journal_frame *frame)
+{
+    struct journal_check *check = checker->check;
+    bool is_greater = frame->time_ms > checker->last_time_ms ||
+                      (frame->time_ms == checker->last_time_ms && frame->seq > checker->last_seq);
+
+    if (check->frame_count++ > 0 && !is_greater && check->unordered_position == 0)
+        check->unordered_position = position;
+    checker->last_time_ms = frame->time_ms;
+    checker->last_seq = frame->seq;
+}
+
+static void look_at_place(struct checker *checker, uint64_t position)
+{
+    if (position == checker->synced_position) checker->check->has_synced_place = true;
+}
+
 /* Frames from position on, which recovery has found to be whole up to the end. */
 static int walk_counted(struct checker *checker, struct journal_scan *scan, uint64_t position)
 {
@@ -66,10 +86,10 @@ static int walk_counted(struct checker *checker, struct journal_scan *scan, uint
         struct journal_frame frame;
         int rc = journal_scan_frame(scan, journal_offset_of(position), &frame);
 
+        look_at_place(checker, position);
         if (rc < 1 || frame.state == JOURNAL_END) return rc < 0 ? rc : 0;
         if (frame.state == JOURNAL_DATA) {
-            checker->check->frame_count++;
-            checker->last_time_ms = frame.time_ms;
+            look_at_id(checker, position, &frame);
             rc = give(checker, scan, position, &frame, false);
             if (rc < 0) return rc;
         }
@@ -161,6 +181,7 @@ static int check_open(struct checker *checker, const char *path, uint64_t synced
     check->last_segment = extent.last;
     check->end = extent.end;
     check->synced = extent.synced;
+    look_at_place(checker, extent.end);
     rc = 0;
     for (uint64_t number = extent.first; rc == 0 && number > 0 && number <= extent.last; number++)
         rc = walk_segment(checker, number);
@@ -171,9 +192,12 @@ int journal_check(struct os *os, const char *path, uint64_t synced_position,
                   journal_check_frame each, void *context, struct journal_check *out_check)
 {
     struct journal_meta meta;
-    struct checker checker = {
-        .os = os, .meta = &meta, .check = out_check, .each = each, .context = context
-    };
+    struct checker checker = { .os = os,
+                               .meta = &meta,
+                               .check = out_check,
+                               .each = each,
+                               .context = context,
+                               .synced_position = synced_position };
     int rc;
 
     *out_check = (struct journal_check){ 0 };

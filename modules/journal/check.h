@@ -14,7 +14,10 @@ struct journal_check {
     uint64_t frame_count;                 /* of data, before end */
     uint64_t tail_bytes;                  /* behind end, up to the last that is not zero */
     uint64_t tail_frame_count;            /* whole frames among these */
-    bool is_corrupt;                      /* end lies before synced: no tail, but damage */
+    bool has_synced_place;                /* a frame or the end is where the caller's position is */
+    uint64_t unordered_position; /* of the first frame whose id is not greater than the one before
+                                    it; 0: none (of several writers that may be) */
+    bool is_corrupt;             /* end lies before synced: no tail, but damage */
     char text[JOURNAL_REPORT_TEXT_BYTES]; /* then: where, in words; or of an error */
 };
 
@@ -23,9 +26,10 @@ struct journal_check {
 typedef int (*journal_check_frame)(void *context, uint64_t position, uint64_t time_ms,
                                    struct slice payload, bool is_behind_end);
 
-/* synced_position: that the caller knows of, or 0. each may be NULL. 0: *out_check tells what there
- * is, corrupt or not. -ENOENT: there is no journal. -EBADMSG: its meta is damaged, or a segment's
- * header; -EPROTONOSUPPORT, -ENOKEY, -EKEYREJECTED as journal_open; errors of reading, -ENOMEM. */
+/* synced_position: that the caller knows of, where a frame begins or all end; or 0. each may be
+ * NULL. 0: *out_check tells what there is, corrupt or not. -ENOENT: there is no journal. -EBADMSG:
+ * its meta is damaged, or a segment's header; -EPROTONOSUPPORT, -ENOKEY, -EKEYREJECTED as
+ * journal_open; errors of reading, -ENOMEM. */
 int journal_check(struct os *os, const char *path, uint64_t synced_position,
                   journal_check_frame each, void *context, struct journal_check *out_check);
 /* "0000000003.log offset 4711" of a position. */

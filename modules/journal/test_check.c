@@ -1,4 +1,6 @@
 /* A journal is looked through without being changed; of a tail it is told what is in it. */
+#include "modules/base/crc32c.h"
+#include "modules/base/endian.h"
 #include "modules/journal/check.h"
 #include "modules/journal/test_journal_fixture.h"
 
@@ -120,6 +122,67 @@ START_TEST(what_the_caller_knows_counts)
 }
 END_TEST
 
+START_TEST(whether_a_frame_begins_where_the_caller_knows_is_told)
+{
+    uint64_t end, inside;
+
+    make_journal(3000, 3100);
+    check();
+    ck_assert(!seen.check.has_synced_place);
+    end = seen.check.end;
+    inside = seen.positions[30] + JOURNAL_FRAME_ALIGN;
+    ck_assert_int_eq(check_synced(seen.positions[30]), 0);
+    ck_assert(seen.check.has_synced_place);
+    ck_assert_int_eq(check_synced(inside), 0);
+    ck_assert(!seen.check.has_synced_place);
+    ck_assert_int_eq(check_synced(end), 0);
+    ck_assert(seen.check.has_synced_place);
+    ck_assert_int_eq(check_synced(journal_segment_start(2)), 0);
+    ck_assert(seen.check.has_synced_place);
+    ck_assert(!seen.check.is_corrupt);
+}
+END_TEST
+
+/* Gives a frame another time and a checksum that fits to it. */
+static void redate(uint64_t position, uint64_t time_ms)
+{
+    uint64_t number = journal_segment_of(position), offset = journal_offset_of(position);
+    uint8_t bytes[8192];
+    struct journal_segment_header header;
+    struct journal_frame frame;
+    int fd = open_file(number, "log");
+
+    ck_assert_int_gt(pread(fd, bytes, sizeof(bytes), 0), JOURNAL_SEGMENT_HEADER_BYTES);
+    ck_assert_int_eq(journal_segment_header_load(bytes, &header), 0);
+    ck_assert_int_gt(pread(fd, bytes, sizeof(bytes), (off_t)offset), JOURNAL_FRAME_HEADER_BYTES);
+    ck_assert_int_eq(journal_frame_load(bytes, &frame), 0);
+    frame.time_ms = time_ms;
+    frame.crc32c = crc32c(journal_frame_crc(journal_seed(header.journal, number), offset, &frame),
+                          bytes + JOURNAL_FRAME_HEADER_BYTES, frame.payload_bytes);
+    store_u32le(bytes + 4, frame.crc32c);
+    store_u64le(bytes + 8, frame.time_ms);
+    ck_assert_int_eq(pwrite(fd, bytes, JOURNAL_FRAME_HEADER_BYTES, (off_t)offset),
+                     JOURNAL_FRAME_HEADER_BYTES);
+    close(fd);
+}
+
+START_TEST(frames_that_are_not_in_order_are_told)
+{
+    uint64_t position;
+
+    make_journal(3000, 3100);
+    check();
+    ck_assert_uint_eq(seen.check.unordered_position, 0);
+    position = seen.positions[40];
+    redate(position, 39); /* as the one before it */
+    ck_assert_int_eq(
+        journal_check(fault_os(fixture.fault), fixture.path, 0, NULL, NULL, &seen.check), 0);
+    ck_assert(!seen.check.is_corrupt);
+    ck_assert_uint_eq(seen.check.frame_count, 3099);
+    ck_assert_uint_eq(seen.check.unordered_position, position);
+}
+END_TEST
+
 START_TEST(a_damaged_header_hides_nothing_of_the_other_segments)
 {
     make_journal(3000, 3001);
@@ -200,6 +263,8 @@ int main(void)
     tcase_add_test(cases, of_a_tail_the_whole_frames_are_told);
     tcase_add_test(cases, damage_of_what_was_synced_is_told_with_its_place);
     tcase_add_test(cases, what_the_caller_knows_counts);
+    tcase_add_test(cases, whether_a_frame_begins_where_the_caller_knows_is_told);
+    tcase_add_test(cases, frames_that_are_not_in_order_are_told);
     tcase_add_test(cases, a_damaged_header_hides_nothing_of_the_other_segments);
     tcase_add_loop_test(cases, garbage_is_gone_through, 0, 4);
     tcase_add_test(cases, nothing_is_changed_and_errors_are_told);

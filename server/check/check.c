@@ -43,7 +43,8 @@ int check_mark(struct check *check)
 void check_finish(struct check *check)
 {
     free(check->checkpoint_path);
-    check->checkpoint_path = NULL;
+    free(check->log_path);
+    check->checkpoint_path = check->log_path = NULL;
 }
 
 static void tell(struct check *check, const char *mark, const char *format, va_list list)
@@ -79,6 +80,15 @@ void check_repair(struct check *check, const char *format, ...)
 
     va_start(list, format);
     tell(check, "REPAIR ", format, list);
+    va_end(list);
+}
+
+void check_note(struct check *check, const char *format, ...)
+{
+    va_list list;
+
+    va_start(list, format);
+    tell(check, "note   ", format, list);
     va_end(list);
 }
 

@@ -8,17 +8,24 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "modules/base/slice.h"
+
 struct check {
     const char *directory;
     FILE *out;
     bool repairs;
+    /* NULL, or why no server does such a command of the log again. */
+    const char *(*judge)(void *context, const struct slice *arguments, uint32_t count);
+    void *judge_context;
     unsigned damage_count; /* lines that told of damage that is still there */
     unsigned error_count;  /* what could not be looked at */
 
     /* of the newest checkpoint, by check_checkpoint: */
     bool has_checkpoint;   /* it is whole */
+    bool knows_position;   /* log_position is known: its head is whole, or there is none */
     char *checkpoint_path; /* NULL: there is none */
     uint64_t log_position; /* that it goes on from */
+    char *log_path;        /* by check_log: the log that counts; NULL: none does */
 };
 
 /* Takes the lock of the data directory: a descriptor to be closed at the end. -EWOULDBLOCK: a
@@ -31,6 +38,8 @@ int check_mark(struct check *check);
 int check_checkpoint(struct check *check);
 int check_log(struct check *check);
 int check_lists(struct check *check);
+/* What no line before tells of. */
+int check_rest(struct check *check);
 
 /* A line that tells of damage, or of what could not be looked at. */
 void check_damage(struct check *check, const char *format, ...)
@@ -40,6 +49,8 @@ void check_error(struct check *check, const char *format, ...)
 /* A line of what is being mended. */
 void check_repair(struct check *check, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* A line of what was not checked. */
+void check_note(struct check *check, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* A line of anything else. */
 void check_tell(struct check *check, const char *format, ...) __attribute__((format(printf, 2, 3)));
 #endif

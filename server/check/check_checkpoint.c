@@ -32,6 +32,7 @@ static int read_file(struct check *check)
     int rc = checkpoint_reader_open(os_real(), check->checkpoint_path, error, &reader);
 
     if (rc == 0) {
+        check->knows_position = true;
         rc = read_through(reader, &counts);
         check->log_position = checkpoint_reader_head(reader)->log_position;
         check->has_checkpoint = rc == 0;
@@ -57,6 +58,7 @@ int check_checkpoint(struct check *check)
         return 0;
     }
     if (number == 0) {
+        check->knows_position = true;
         check_tell(check, "checkpoint: there is none");
         return 0;
     }

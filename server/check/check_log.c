@@ -8,17 +8,20 @@
 #include "modules/base/os.h"
 #include "modules/io/io.h"
 #include "modules/journal/check.h"
+#include "modules/journal/format.h"
 #include "server/check/check.h"
 #include "server/durability/log_directory.h"
 #include "server/durability/log_frame.h"
 
-enum { LOST_LINES_MAX = 100, SHOWN_BYTES = 60 };
+enum { SHOWN_BYTES = 60 };
 
 struct walk {
     struct check *check;
     struct log_frame_reader *reader;
     uint64_t commands;
-    uint64_t lost_commands; /* of whole frames behind the end */
+    uint64_t again_frames, again_commands; /* of these from the checkpoint's position on */
+    uint64_t lost_commands;                /* of whole frames behind the end */
+    uint64_t lost_bytes;                   /* of the same */
 };
 
 /* ---- frames ------------------------------------------------------------------------------------
@@ -37,8 +40,17 @@ static void print_text(FILE *out, struct slice text)
     if (text.size > SHOWN_BYTES) (void)fputs("…", out);
 }
 
+/* In which file, and where. */
+static void print_place(const struct check *check, uint64_t position)
+{
+    char place[JOURNAL_REPORT_TEXT_BYTES];
+
+    journal_check_place(position, place);
+    (void)fprintf(check->out, "%s/%s", check->log_path, place);
+}
+
 /* The command's name and key: what was lost must be told, not shown at any length. */
-static void tell_lost(struct walk *walk, uint64_t time_ms, unsigned database,
+static void tell_lost(struct walk *walk, uint64_t position, uint64_t time_ms, unsigned database,
                       const struct slice *arguments, uint32_t count)
 {
     time_t seconds = (time_t)(time_ms / 1000);
@@ -52,36 +64,67 @@ static void tell_lost(struct walk *walk, uint64_t time_ms, unsigned database,
         if (i > 0) (void)fputc(' ', out);
         print_text(out, arguments[i]);
     }
-    (void)fprintf(out, " (%u arguments)\n", count);
+    (void)fprintf(out, " (%u arguments), at ", count);
+    print_place(walk->check, position);
+    (void)fputc('\n', out);
+}
+
+static void tell_bad_frame(const struct walk *walk, uint64_t position, const char *why)
+{
+    char place[JOURNAL_REPORT_TEXT_BYTES];
+
+    journal_check_place(position, place);
+    check_damage(walk->check, "log: the frame at %s/%s %s", walk->check->log_path, place, why);
+}
+
+static void judge(struct walk *walk, uint64_t position, const struct slice *arguments,
+                  uint32_t count)
+{
+    const struct check *check = walk->check;
+    const char *why = check->judge ? check->judge(check->judge_context, arguments, count) : NULL;
+
+    walk->commands++;
+    if (position >= check->log_position) walk->again_commands++;
+    if (why) tell_bad_frame(walk, position, why);
+}
+
+/* 0, or -EBADMSG: it does not hold commands. */
+static int look_at_commands(struct walk *walk, uint64_t position, uint64_t time_ms,
+                            struct slice payload, bool is_behind_end)
+{
+    struct slice *arguments;
+    uint32_t count;
+    unsigned database;
+    int rc = log_frame_reader_begin(walk->reader, payload);
+
+    if (rc < 0) return rc;
+    while ((rc = log_frame_reader_next(walk->reader, &database, &arguments, &count)) == 1) {
+        if (is_behind_end) {
+            walk->lost_commands++;
+            tell_lost(walk, position, time_ms, database, arguments, count);
+        } else {
+            judge(walk, position, arguments, count);
+        }
+    }
+    return rc;
 }
 
 static int look_at_frame(void *context, uint64_t position, uint64_t time_ms, struct slice payload,
                          bool is_behind_end)
 {
     struct walk *walk = context;
-    struct slice *arguments;
-    uint32_t count;
-    unsigned database;
-    int rc = log_frame_reader_begin(walk->reader, payload);
+    int rc;
 
-    while (rc == 0 &&
-           (rc = log_frame_reader_next(walk->reader, &database, &arguments, &count)) == 1) {
-        rc = 0;
-        if (!is_behind_end) {
-            walk->commands++;
-            continue;
-        }
-        if (walk->lost_commands++ < LOST_LINES_MAX)
-            tell_lost(walk, time_ms, database, arguments, count);
-    }
-    if (rc < 0 && rc != -ENOMEM) {
-        char place[JOURNAL_REPORT_TEXT_BYTES];
-        journal_check_place(position, place);
-        check_damage(walk->check, "log: the frame at %s does not hold commands: %s", place,
-                     strerror(-rc));
-        rc = 0;
-    }
-    return rc;
+    if (is_behind_end)
+        walk->lost_bytes += journal_frame_bytes(payload.size);
+    else if (position >= walk->check->log_position)
+        walk->again_frames++;
+    rc = look_at_commands(walk, position, time_ms, payload, is_behind_end);
+    if (rc == -EPROTONOSUPPORT)
+        tell_bad_frame(walk, position, "is of a kind that another version writes");
+    else if (rc < 0 && rc != -ENOMEM)
+        tell_bad_frame(walk, position, "does not hold the commands that it says");
+    return rc == -ENOMEM ? rc : 0;
 }
 
 /* ---- the whole ---------------------------------------------------------------------------------
@@ -114,15 +157,40 @@ static int tell_tail(struct check *check, const char *path, const struct walk *w
 {
     void (*say)(struct check *, const char *, ...) = check->repairs ? check_repair : check_damage;
     char place[JOURNAL_REPORT_TEXT_BYTES];
+    /* The zeros that fill the last frame up are none of the tail's bytes. */
+    uint64_t unknown =
+        found->tail_bytes > walk->lost_bytes ? found->tail_bytes - walk->lost_bytes : 0;
 
     journal_check_place(found->end, place);
     say(check,
-        "log: behind %s lies a torn tail of %llu bytes, never known to be on the device: %llu "
-        "whole frames with %llu commands are in it%s",
-        place, (unsigned long long)found->tail_bytes, (unsigned long long)found->tail_frame_count,
-        (unsigned long long)walk->lost_commands,
+        "log: behind %s/%s lies a torn tail of %llu bytes, never known to be on the device: %llu "
+        "whole frames with %llu commands are in it (told above as lost), and %llu bytes of which "
+        "nothing can be told%s",
+        path, place, (unsigned long long)found->tail_bytes,
+        (unsigned long long)found->tail_frame_count, (unsigned long long)walk->lost_commands,
+        (unsigned long long)unknown,
         check->repairs ? "" : "; --repair cuts it, as a server does that starts");
     return check->repairs ? cut_tail(check, path, found) : 0;
+}
+
+/* What no checksum says: that it goes on where the checkpoint ends, in order. */
+static void check_order(struct check *check, const char *path, const struct journal_check *found)
+{
+    char place[JOURNAL_REPORT_TEXT_BYTES];
+
+    if (check->log_position > 0 && !found->has_synced_place) {
+        journal_check_place(check->log_position, place);
+        check_damage(check, "log: the checkpoint goes on at %s/%s, where no frame begins", path,
+                     place);
+    }
+    if (check->log_position == 0 && found->first_segment > 1)
+        check_damage(check,
+                     "log: %s begins with segment %llu: what it goes on from, a checkpoint or the "
+                     "segments before, is missing",
+                     path, (unsigned long long)found->first_segment);
+    if (found->unordered_position == 0) return;
+    journal_check_place(found->unordered_position, place);
+    check_damage(check, "log: the frame at %s/%s is older than the one before it", path, place);
 }
 
 static int tell_log(struct check *check, const char *path, const struct walk *walk,
@@ -143,9 +211,13 @@ static int tell_log(struct check *check, const char *path, const struct walk *wa
         check_tell(check, "log: it is empty");
         return 0;
     }
+    check_order(check, path, found);
     journal_check_place(found->end, place);
-    check_tell(check, "log: %llu frames with %llu commands are whole, up to %s",
-               (unsigned long long)found->frame_count, (unsigned long long)walk->commands, place);
+    check_tell(check,
+               "log: %llu frames with %llu commands are whole, up to %s; %llu with %llu are done "
+               "again behind the checkpoint",
+               (unsigned long long)found->frame_count, (unsigned long long)walk->commands, place,
+               (unsigned long long)walk->again_frames, (unsigned long long)walk->again_commands);
     return found->tail_bytes > 0 ? tell_tail(check, path, walk, found) : 0;
 }
 
@@ -155,7 +227,9 @@ static int check_path(struct check *check, const char *path, struct walk *walk)
     int rc = journal_check(os_real(), path, check->log_position, look_at_frame, walk, &found);
 
     if (rc == -ENOMEM) return rc;
-    if (rc == -ENOENT) {
+    if (rc == -ENOENT && check->log_position > 0) {
+        check_damage(check, "log: the checkpoint goes on with %s, which is not there", path);
+    } else if (rc == -ENOENT) {
         check_tell(check, "log: there is none (appendonly no)");
     } else if (rc == -EBADMSG) {
         check_damage(check, "log: %s: %s", path,
@@ -170,32 +244,38 @@ static int check_path(struct check *check, const char *path, struct walk *walk)
     return 0;
 }
 
-static int find_path(struct check *check, char **out_path)
+/* 0, and check->log_path unless that could not be found out. */
+static int find_path(struct check *check)
 {
     uint64_t first_segment;
     int rc = log_directory_find(os_real(), check->directory, check->log_position, &first_segment);
 
-    *out_path = NULL;
     if (rc == 0 || rc == -ENOENT) {
-        *out_path = log_directory_path(check->directory, first_segment);
-        return *out_path ? 0 : -ENOMEM;
+        check->log_path = log_directory_path(check->directory, first_segment);
+        return check->log_path ? 0 : -ENOMEM;
     }
     if (rc == -ENOMEM) return rc;
-    check_error(check, "log: %s",
-                rc == -ESTALE ? "the checkpoint that it goes on from is missing" : strerror(-rc));
+    if (rc == -ESTALE)
+        check_damage(check, "log: the checkpoint that it goes on from is missing in %s",
+                     check->directory);
+    else
+        check_error(check, "log: %s", strerror(-rc));
     return 0;
 }
 
 int check_log(struct check *check)
 {
     struct walk walk = { .check = check };
-    char *path;
-    int rc = find_path(check, &path);
+    int rc;
 
-    if (rc < 0 || !path) return rc;
+    if (!check->knows_position) {
+        check_note(check, "not checked: the log, as the checkpoint should say which one counts");
+        return 0;
+    }
+    rc = find_path(check);
+    if (rc < 0 || !check->log_path) return rc;
     rc = log_frame_reader_create(&walk.reader);
-    if (rc == 0) rc = check_path(check, path, &walk);
+    if (rc == 0) rc = check_path(check, check->log_path, &walk);
     log_frame_reader_destroy(walk.reader);
-    free(path);
     return rc;
 }
