@@ -61,13 +61,18 @@ struct wire *wire_open(const struct server *server)
     return wire;
 }
 
-struct wire *wire_open_unix(const struct server *server)
+struct wire *wire_try_unix(const struct server *server)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
-    struct wire *wire;
 
     memcpy(address.sun_path, server->unix_path, sizeof(server->unix_path));
-    wire = connect_to((const struct sockaddr *)&address, sizeof(address));
+    return connect_to((const struct sockaddr *)&address, sizeof(address));
+}
+
+struct wire *wire_open_unix(const struct server *server)
+{
+    struct wire *wire = wire_try_unix(server);
+
     if (!wire) ck_abort_msg("cannot connect to %s: %s", server->unix_path, strerror(errno));
     return wire;
 }

@@ -25,6 +25,8 @@ struct wire {
 
 struct wire *wire_open(const struct server *server); /* TCP; wire_close() it */
 struct wire *wire_open_unix(const struct server *server);
+/* NULL while nobody listens there. */
+struct wire *wire_try_unix(const struct server *server);
 /* To any address of this host; NULL when the connection is refused or reset. */
 struct wire *wire_open_to(const char *address, int port);
 /* wire may be NULL. */
