@@ -426,10 +426,15 @@ START_TEST(a_client_that_goes_takes_its_backup_with_it)
 }
 END_TEST
 
+/* Before any work is done for it. */
 START_TEST(where_a_backup_cannot_be_is_told)
 {
+    int64_t saved;
+
     start(with_log);
     expect_integer(wire, 1, "RPUSH list a");
+    expect_ok(wire, "SAVE");
+    saved = info_number(wire, "checkpoint_number");
     expect_error(wire, "ERR wrong number of arguments for 'sl.backup' command", "SL.BACKUP");
     expect_error(wire, "ERR wrong number of arguments for 'sl.backup' command", "SL.BACKUP a b");
     expect_error(wire, "ERR that is no path", "SL.BACKUP %s", "");
@@ -444,6 +449,7 @@ START_TEST(where_a_backup_cannot_be_is_told)
     expect_error(wire, "ERR Backup failed while making the directory: Not a directory",
                  "SL.BACKUP %s", server.log_path);
     ck_assert_int_eq(info_number(wire, "backups"), 0);
+    ck_assert_int_eq(info_number(wire, "checkpoint_number"), saved);
     expect_ok(wire, "SL.BACKUP below"); /* the data directory */
     (void)snprintf(target, sizeof(target), "%s/below", server.data_path);
     ck_assert_int_eq(check_target(), 0);

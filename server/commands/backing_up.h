@@ -14,7 +14,7 @@ enum { BACKUP_ERROR_BYTES = 200 };
 
 struct backing_up {
     bool is_running;
-    struct backup *backup; /* once its checkpoint is complete; NULL before */
+    struct backup *backup; /* NULL: none runs */
     uint64_t complete_count, failed_count;
     bool has_failed;                     /* the last one */
     char error[BACKUP_ERROR_BYTES];      /* why, and while doing what; "" */

@@ -1,5 +1,6 @@
 /* sl_backup.c - SL.BACKUP directory: what there is now, in a directory that a server starts on.
  *
+ *   the target is made and marked               one that will not do is refused at once
  *   a checkpoint is asked for, made, and held   it has all that was answered before the command
  *   its extents are pinned                      later checkpoints do not give their room back
  *   its files are opened                        let go: others may follow it
@@ -66,17 +67,30 @@ static int make_checkpoint(struct server *server, struct checkpoint_info *out_in
 /* ---- the copy ----------------------------------------------------------------------------------
  */
 
-/* Whoever goes meanwhile, what was begun comes to its end: of a failed one nothing stays. */
+/* False: the server stops, and nothing is waited for any more. Whoever goes meanwhile, what was
+ * begun comes to its end: of a failed one nothing stays. */
+static bool wait_for_backup(struct call *call, struct backup *backup)
+{
+    if (parking_wait(call->server) == 0) return true;
+    backup_cancel(backup, -ECANCELED);
+    if (call->parked->must_finish) return false; /* backup_destroy waits */
+    call->parked->must_finish = true;
+    return true;
+}
+
+/* False: the target will not do, or nobody waits for it any more. */
+static bool wait_until_ready(struct call *call, struct backup *backup)
+{
+    while (!backup_is_ready(backup) && !backup_has_ended(backup))
+        if (!wait_for_backup(call, backup)) return false;
+    return backup_is_ready(backup);
+}
+
 static void wait_for_end(struct call *call, struct backup *backup)
 {
-    struct server *server = call->server;
-
     while (!backup_has_ended(backup)) {
-        if (backup_has_opened(backup)) checkpoint_let_go(server->checkpointing->checkpoint);
-        if (parking_wait(server) == 0) continue;
-        backup_cancel(backup, -ECANCELED);
-        if (call->parked->must_finish) return; /* the server stops: backup_destroy waits */
-        call->parked->must_finish = true;
+        if (backup_has_opened(backup)) checkpoint_let_go(call->server->checkpointing->checkpoint);
+        if (!wait_for_backup(call, backup)) return;
     }
 }
 
@@ -92,33 +106,46 @@ static int tell_end(struct server *server, struct backup *backup)
     if (progress.is_left)
         log_write(server->log, LOG_WARNING,
                   "What is left of a failed backup could not be removed; no server starts on it");
+    if (state->error[0]) return progress.error; /* it was told where it happened */
     if (progress.error == -ECANCELED) progress.why = "its client has gone";
     return fail(server, progress.error, progress.step, progress.why);
 }
 
-static int copy(struct call *call, uint64_t number, const char *path)
+/* Of what is there now, to a target that is ready. */
+static int begin_copy(struct call *call, struct backup *backup)
+{
+    struct server *server = call->server;
+    struct checkpoint_info info;
+    int rc = make_checkpoint(server, &info);
+
+    if (rc < 0) return rc;
+    rc = spill_checkpoint_pin(server->store);
+    if (rc == 0) rc = backup_copy(backup, info.number);
+    return rc < 0 ? fail(server, rc, "beginning", strerror(-rc)) : 0;
+}
+
+static int back_up(struct call *call, const char *path)
 {
     struct server *server = call->server;
     struct backup_options options = { .io = server->io,
                                       .store = server->store,
                                       .directory = server->config->dir,
                                       .target = path,
-                                      .number = number,
                                       .on_progress = backup_moved,
                                       .context = server };
     struct backing_up *state = server->backing_up;
-    int rc = spill_checkpoint_pin(server->store);
+    int rc = backup_create(&options, &state->backup);
 
-    if (rc == 0) rc = backup_create(&options, &state->backup);
-    if (rc < 0) {
-        spill_checkpoint_unpin(server->store);
-        return fail(server, rc, "beginning", strerror(-rc));
+    if (rc < 0) return fail(server, rc, "beginning", strerror(-rc));
+    if (wait_until_ready(call, state->backup)) {
+        rc = begin_copy(call, state->backup);
+        if (rc < 0) backup_cancel(state->backup, rc);
     }
     wait_for_end(call, state->backup);
     rc = tell_end(server, state->backup);
     backup_destroy(state->backup);
     state->backup = NULL;
-    spill_checkpoint_unpin(server->store);
+    spill_checkpoint_unpin(server->store); /* if it is */
     return rc;
 }
 
@@ -158,7 +185,6 @@ static int run(struct call *call, const char *path)
 {
     struct server *server = call->server;
     struct backing_up *state = server->backing_up;
-    struct checkpoint_info info;
     int rc;
 
     state->is_running = true;
@@ -166,8 +192,7 @@ static int run(struct call *call, const char *path)
     state->error[0] = '\0';
     log_write(server->log, LOG_NOTICE, "Backup to %s begins", path);
     note_wait(call, true);
-    rc = make_checkpoint(server, &info);
-    if (rc == 0) rc = copy(call, info.number, path);
+    rc = back_up(call, path);
     note_wait(call, false);
     checkpoint_let_go(server->checkpointing->checkpoint);
     end(server, rc, path);

@@ -21,7 +21,7 @@ enum {
     RANGES_MAX = 256,       /* of one job */
 };
 
-enum step { STEP_NONE, STEP_OPEN, STEP_NAME, STEP_COPY, STEP_END, STEP_DISCARD };
+enum step { STEP_NONE, STEP_PREPARE, STEP_OPEN, STEP_NAME, STEP_COPY, STEP_END, STEP_DISCARD };
 
 struct backup {
     struct io_job job; /* first */
@@ -29,8 +29,9 @@ struct backup {
     enum step last;    /* that was begun, but for DISCARD */
     struct io *io;
     struct spill_store *store;
+    const char *directory;
     struct backup_target target;
-    uint64_t number;
+    uint64_t number; /* of the checkpoint; 0: not given yet */
     char *checkpoint_path, *spill_path;
     int checkpoint_fd, spill_fd; /* of the original; -1: not open */
     struct checkpoint_copy *checkpoint;
@@ -44,7 +45,7 @@ struct backup {
     uint64_t job_copied_bytes, job_cloned_bytes; /* the worker's, until its job is done */
 
     uint64_t total_bytes, copied_bytes, cloned_bytes, checkpoint_bytes;
-    bool has_opened, has_checkpoint, is_done, has_ended, is_left;
+    bool is_prepared, has_opened, has_checkpoint, is_done, has_ended, is_left;
     int error;
     void (*on_progress)(void *context);
     void *context;
@@ -145,6 +146,9 @@ static void run(struct io_job *job, struct os *os)
     struct backup *backup = (struct backup *)(void *)job;
 
     switch (backup->step) {
+    case STEP_PREPARE:
+        job->rc = backup_target_prepare(&backup->target, os);
+        break;
     case STEP_OPEN:
         job->rc = open_all(backup, os);
         break;
@@ -200,6 +204,10 @@ static void go_on(struct backup *backup)
     if (backup->step != STEP_NONE || backup->has_ended) return;
     if (backup->error < 0)
         submit(backup, STEP_DISCARD);
+    else if (backup->number == 0)
+        return; /* READY */
+    else if (!backup->has_opened)
+        submit(backup, STEP_OPEN);
     else if (!backup->has_checkpoint)
         submit(backup, STEP_NAME);
     else
@@ -232,6 +240,7 @@ static void done(struct io_job *job)
     } else if (job->rc < 0 && backup->error == 0) {
         backup->error = job->rc;
     }
+    if (step == STEP_PREPARE) backup->is_prepared = job->rc == 0;
     if (step == STEP_OPEN) opened(backup);
     if (step == STEP_NAME && job->rc == 0) {
         backup->has_checkpoint = true;
@@ -269,33 +278,50 @@ static int make(struct backup *backup, const struct backup_options *options)
 {
     const char *spill_path = spill_store_path(options->store);
 
-    backup->checkpoint_path = checkpoint_files_path(options->directory, options->number, false);
     backup->spill_path = strdup(spill_path);
     backup->buffer = aligned_alloc(SPILL_BLOCK_BYTES, BUFFER_BYTES);
-    if (!backup->checkpoint_path || !backup->spill_path || !backup->buffer) return -ENOMEM;
-    return backup_target_init(&backup->target, options->target, name_in(spill_path),
-                              options->number);
+    if (!backup->spill_path || !backup->buffer) return -ENOMEM;
+    return backup_target_init(&backup->target, options->target, name_in(spill_path));
 }
 
 int backup_create(const struct backup_options *options, struct backup **out_backup)
 {
     struct backup *backup = calloc(1, sizeof(*backup));
 
-    assert(spill_checkpoint_is_pinned(options->store));
     if (!backup) return -ENOMEM;
     backup->io = options->io;
     backup->store = options->store;
-    backup->number = options->number;
+    backup->directory = options->directory;
     backup->on_progress = options->on_progress;
     backup->context = options->context;
     backup->checkpoint_fd = backup->spill_fd = -1;
-    spill_checkpoint_pinned_size(options->store, &backup->total_bytes, &backup->end_byte);
     if (make(backup, options) < 0) {
         free_backup(backup);
         return -ENOMEM;
     }
-    submit(backup, STEP_OPEN);
+    submit(backup, STEP_PREPARE);
     *out_backup = backup;
+    return 0;
+}
+
+bool backup_is_ready(const struct backup *backup)
+{
+    return backup->is_prepared && backup->number == 0 && backup->error == 0;
+}
+
+int backup_copy(struct backup *backup, uint64_t number)
+{
+    int rc;
+
+    assert(number > 0 && backup_is_ready(backup));
+    assert(spill_checkpoint_is_pinned(backup->store));
+    backup->checkpoint_path = checkpoint_files_path(backup->directory, number, false);
+    if (!backup->checkpoint_path) return -ENOMEM;
+    rc = backup_target_number(&backup->target, number);
+    if (rc < 0) return rc;
+    backup->number = number;
+    spill_checkpoint_pinned_size(backup->store, &backup->total_bytes, &backup->end_byte);
+    go_on(backup);
     return 0;
 }
 
@@ -333,11 +359,9 @@ bool backup_has_ended(const struct backup *backup)
 void backup_get_progress(const struct backup *backup, struct backup_progress *out_progress)
 {
     static const char *const words[] = {
-        [STEP_NONE] = "beginning",
-        [STEP_OPEN] = "making the directory",
-        [STEP_NAME] = "copying the checkpoint",
-        [STEP_COPY] = "copying the lists",
-        [STEP_END] = "syncing the copy",
+        [STEP_NONE] = "beginning",         [STEP_PREPARE] = "making the directory",
+        [STEP_OPEN] = "opening the files", [STEP_NAME] = "copying the checkpoint",
+        [STEP_COPY] = "copying the lists", [STEP_END] = "syncing the copy",
     };
     const char *why = backup->target.why;
 

@@ -1,15 +1,18 @@
 /* backup.h - the last complete checkpoint copied to another directory, on which a server starts.
  *
- *   OPENING ─▶ the target is made (backup_target.h), the checkpoint's files are opened
+ *   PREPARING ─▶ the target is made and marked (backup_target.h)
+ *   READY      backup_copy begins the rest, when there is a checkpoint for it: a target that will
+ *              not do is told before one is made
+ *   OPENING ─▶ the checkpoint's files are opened, and the target's are made
  *   NAMING  ─▶ the checkpoint file is copied, a few blocks a job
  *   COPYING ─▶ the extents that it refers to, a few megabytes a job: shared blocks where the file
  *              systems have them (reflinks), else read and written
  *   ENDING  ─▶ all of it is synced, then it is a backup                              DONE
  *      an error, or backup_cancel:  DISCARDING, nothing of it stays                  FAILED
  *
- * The store's checkpoint is pinned by the caller meanwhile, and no other one begins before
- * backup_has_opened. One job is under way at a time, and what waits for disks is in jobs. One
- * thread, io's owner. */
+ * From backup_copy on the store's checkpoint is pinned by the caller, and no other one begins
+ * before backup_has_opened. One job is under way at a time, and what waits for disks is in jobs.
+ * One thread, io's owner. */
 #ifndef SERVER_DURABILITY_BACKUP_H
 #define SERVER_DURABILITY_BACKUP_H
 #include <stdbool.h>
@@ -21,16 +24,20 @@ struct spill_store;
 
 struct backup_options {
     struct io *io;
-    struct spill_store *store; /* its checkpoint is pinned */
-    const char *directory;     /* of the server's data */
+    struct spill_store *store;
+    const char *directory; /* of the server's data; stays good meanwhile */
     const char *target;
-    uint64_t number;                    /* of the checkpoint */
     void (*on_progress)(void *context); /* from io_poll, after each job */
     void *context;
 };
 
-/* Begins. -ENOMEM. */
+/* Begins with the target. -ENOMEM. */
 int backup_create(const struct backup_options *options, struct backup **out_backup);
+/* READY, and not cancelled. */
+bool backup_is_ready(const struct backup *backup);
+/* Goes on with the store's checkpoint, which is pinned, and its number. It is ready. -ENOMEM: it is
+ * to be cancelled. */
+int backup_copy(struct backup *backup, uint64_t number);
 /* Waits for what is under way; of what is not DONE nothing stays. Accepts NULL. */
 void backup_destroy(struct backup *backup);
 /* Ends as FAILED, unless it is DONE by then. */

@@ -1,5 +1,6 @@
 #include "server/durability/backup_target.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -38,8 +39,7 @@ static char *parent_of(const char *path)
     return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
 }
 
-int backup_target_init(struct backup_target *target, const char *path, const char *file_name,
-                       uint64_t number)
+int backup_target_init(struct backup_target *target, const char *path, const char *file_name)
 {
     *target = (struct backup_target){ .lock_fd = -1, .file_fd = -1, .checkpoint_fd = -1 };
     target->path = without_slashes(path);
@@ -49,13 +49,17 @@ int backup_target_init(struct backup_target *target, const char *path, const cha
     target->lock = join(target->path, "sluice.lock");
     target->spill = join(target->path, "spill");
     target->file = join(target->spill, file_name);
-    target->temporary = checkpoint_files_path(target->path, number, true);
-    target->checkpoint = checkpoint_files_path(target->path, number, false);
-    if (target->parent && target->mark && target->lock && target->file && target->temporary &&
-        target->checkpoint)
-        return 0;
+    if (target->parent && target->mark && target->lock && target->file) return 0;
     backup_target_finish(target);
     return -ENOMEM;
+}
+
+int backup_target_number(struct backup_target *target, uint64_t number)
+{
+    assert(!target->temporary && !target->checkpoint);
+    target->temporary = checkpoint_files_path(target->path, number, true);
+    target->checkpoint = checkpoint_files_path(target->path, number, false);
+    return target->temporary && target->checkpoint ? 0 : -ENOMEM;
 }
 
 static int close_file(struct os *os, int *fd)
@@ -161,14 +165,20 @@ static int make_spill_file(struct backup_target *target, struct os *os)
     return 0;
 }
 
-int backup_target_open(struct backup_target *target, struct os *os)
+int backup_target_prepare(struct backup_target *target, struct os *os)
 {
     int rc = make_directory(target, os);
 
     if (rc == 0) rc = make_mark(target, os);
     if (rc == 0) rc = make_file(os, target->lock, &target->lock_fd);
     if (rc == 0) rc = os->lock(os, target->lock_fd);
-    if (rc == 0) rc = os->mkdir(os, target->spill, 0700);
+    return rc;
+}
+
+int backup_target_open(struct backup_target *target, struct os *os)
+{
+    int rc = os->mkdir(os, target->spill, 0700);
+
     if (rc == 0) rc = make_spill_file(target, os);
     if (rc == 0) rc = make_file(os, target->temporary, &target->checkpoint_fd);
     return rc;
@@ -212,8 +222,8 @@ static int remove_all(struct backup_target *target, struct os *os)
     int fd = os->open(os, target->mark, O_RDWR | O_CREAT, 0600);
     int rc = fd < 0 ? fd : os->close(os, fd);
 
-    rc = first_error(rc, os->unlink(os, target->checkpoint));
-    rc = first_error(rc, os->unlink(os, target->temporary));
+    if (target->checkpoint) rc = first_error(rc, os->unlink(os, target->checkpoint));
+    if (target->temporary) rc = first_error(rc, os->unlink(os, target->temporary));
     rc = first_error(rc, os->unlink(os, target->file));
     rc = first_error(rc, os->rmdir(os, target->spill));
     rc = first_error(rc, os->unlink(os, target->lock));

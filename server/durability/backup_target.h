@@ -27,13 +27,16 @@ struct backup_target {
 };
 
 /* Names only: nothing is made yet. file_name: of the spill file. -ENOMEM. */
-int backup_target_init(struct backup_target *target, const char *path, const char *file_name,
-                       uint64_t number);
-void backup_target_finish(struct backup_target *target); /* closes and frees */
+int backup_target_init(struct backup_target *target, const char *path, const char *file_name);
+/* Names the checkpoint file. Once. -ENOMEM. */
+int backup_target_number(struct backup_target *target, uint64_t number);
+void backup_target_finish(struct backup_target *target); /* frees; no file may be open */
 
-/* Makes the directory, which is not there or is empty, and the files, which are empty.
+/* Makes the directory, which is not there or is empty, and the mark, and locks it.
  *   -ENOTEMPTY     something is there
  *   -EWOULDBLOCK   a server works there */
+int backup_target_prepare(struct backup_target *target, struct os *os);
+/* Makes the files, which are empty. It is prepared and has its number. */
 int backup_target_open(struct backup_target *target, struct os *os);
 /* All is written: brings it to the device, names it, and takes the mark away. */
 int backup_target_complete(struct backup_target *target, struct os *os);
