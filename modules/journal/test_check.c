@@ -196,6 +196,20 @@ START_TEST(a_damaged_header_hides_nothing_of_the_other_segments)
 }
 END_TEST
 
+START_TEST(a_segment_that_is_gone_is_told)
+{
+    char path[160];
+
+    make_journal(3000, 3001);
+    (void)snprintf(path, sizeof(path), "%s/0000000002.log", fixture.path);
+    ck_assert_int_eq(unlink(path), 0);
+    check();
+    ck_assert(seen.check.is_corrupt);
+    ck_assert_uint_eq(seen.check.end, journal_segment_start(2));
+    ck_assert_uint_gt(seen.behind_count, 1000);
+}
+END_TEST
+
 /* Any garbage behind the end: it is a tail, and is gone through in no time. */
 START_TEST(garbage_is_gone_through)
 {
@@ -266,6 +280,7 @@ int main(void)
     tcase_add_test(cases, whether_a_frame_begins_where_the_caller_knows_is_told);
     tcase_add_test(cases, frames_that_are_not_in_order_are_told);
     tcase_add_test(cases, a_damaged_header_hides_nothing_of_the_other_segments);
+    tcase_add_test(cases, a_segment_that_is_gone_is_told);
     tcase_add_loop_test(cases, garbage_is_gone_through, 0, 4);
     tcase_add_test(cases, nothing_is_changed_and_errors_are_told);
     tcase_add_test(cases, where_there_is_none_that_is_told);

@@ -184,6 +184,22 @@ static void forget_all(struct deque *deque, struct block *parts[PARTS_MAX])
     deque->root = NULL;
 }
 
+void root_forget(struct spill_deque *handle)
+{
+    struct block *parts[PARTS_MAX] = { NULL };
+    struct deque *deque = handle->grown;
+
+    if (deque && deque_is_single(deque)) deque->ends[SPILL_TAIL] = NULL; /* one reference */
+    for (unsigned end = 0; deque && end < 2; end++) {
+        struct block *chunk = deque->ends[end];
+        if (!chunk || chunk->state != BLOCK_ON_DISK) continue; /* a run's has no extent */
+        parts[end] = chunk;
+        deque->ends[end] = NULL;
+    }
+    if (deque) forget_all(deque, parts);
+    spill_deque_destroy(handle);
+}
+
 static int load_parts(struct spill_deque *handle, struct slice bytes, unsigned count)
 {
     struct spill_store *store = handle->store;

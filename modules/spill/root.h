@@ -30,4 +30,8 @@ void root_write_part(const struct block *block, unsigned place, uint8_t part[ROO
  * -EBADMSG, -ENOMEM. */
 int root_read_part(struct spill_store *store, uint64_t list, const uint8_t part[ROOT_PART_BYTES],
                    unsigned *out_place, struct block **out_block);
+
+/* Destroys a deque that was loaded and has not changed, for who only looks: its extents stay the
+ * file's. */
+void root_forget(struct spill_deque *handle);
 #endif
