@@ -136,6 +136,49 @@ START_TEST(what_a_killed_server_leaves_is_whole)
 }
 END_TEST
 
+/* Work on two lists that never ends where it began, and a checkpoint now and then. */
+static void work(unsigned round)
+{
+    static unsigned number;
+
+    for (unsigned i = 0; i < 1000; i++) {
+        wire_command(wire, "RPUSH list:%u element-number-%u-of-the-list", i % 2, number++);
+        if (i % 3 == 0) wire_command(wire, "LPOP list:%u", (i + round) % 2);
+        if (i % 500 == 499) wire_command(wire, "BGSAVE SCHEDULE");
+    }
+}
+
+/* Behind the end may lie what was not appended to its end. */
+static void expect_no_damage(void)
+{
+    int code = check("");
+
+    if (code == 1 && strstr(text_string(&output), ": 0 whole frames with 0 commands are in it"))
+        code = check("--repair");
+    if (code != 0 || strstr(text_string(&output), "room that is lost"))
+        ck_abort_msg("%d: %s", code, text_string(&output));
+}
+
+START_TEST(nothing_is_wrong_wherever_a_server_was_killed)
+{
+    static const char *const modes[] = { "always", "everysec", "no" };
+
+    start(modes[_i]);
+    for (unsigned round = 0; round < suite_scaled(4); round++) {
+        work(round);
+        wire_skip(wire, 700 + 80 * (round % 8)); /* amid it */
+        kill_it();
+        expect_no_damage();
+        server_restart(&server);
+        wire = wire_open(&server);
+    }
+    expect_integer(wire, 1, "DEL list:0");
+    expect_ok(wire, "SAVE");
+    kill_it();
+    expect_no_damage();
+}
+END_TEST
+
 START_TEST(it_is_for_directories_of_servers_that_do_not_run)
 {
     start("everysec");
@@ -199,6 +242,33 @@ START_TEST(what_goes_with_a_tail_is_told)
 }
 END_TEST
 
+static unsigned lines_with(const char *words)
+{
+    unsigned count = 0;
+
+    for (const char *at = text_string(&output); (at = strstr(at, words)); at++)
+        count++;
+    return count;
+}
+
+/* However many there are. */
+START_TEST(each_command_that_is_lost_is_told)
+{
+    start("no");
+    expect_ok(wire, "SET first value-of-the-first");
+    for (int i = 0; i < 150; i++)
+        expect_ok(wire, "SET lost:%d value", i);
+    kill_it();
+    damage_text("log/0000000001.log", "value-of-the-first");
+    expect_check("", 1, ": 150 whole frames with 150 commands are in it");
+    ck_assert_uint_eq(lines_with("\nlost   "), 150);
+    ck_assert_ptr_nonnull(strstr(text_string(&output), "/log/0000000001.log offset "));
+    expect_check("--repair", 0, "REPAIR log: behind ");
+    ck_assert_uint_eq(lines_with("database 0: SET lost:"), 150);
+    expect_check("", 0, "log: 0 frames with 0 commands are whole");
+}
+END_TEST
+
 START_TEST(damage_of_what_was_synced_is_no_tail)
 {
     start("always");
@@ -237,7 +307,8 @@ START_TEST(damage_of_a_list_on_disk_is_found_by_its_key)
     damage_text("spill/spill-00000001.dat", "element-number-1000-of");
     expect_check("", 1, "DAMAGE list \"list\" of database 0: ");
     ck_assert_ptr_null(strstr(text_string(&output), "\"good\""));
-    ck_assert_ptr_nonnull(strstr(text_string(&output), " good elements"));
+    ck_assert_ptr_nonnull(strstr(text_string(&output), "/spill/spill-00000001.dat offset "));
+    ck_assert_ptr_nonnull(strstr(text_string(&output), " of its 3000 elements are lost\n"));
 }
 END_TEST
 
@@ -362,9 +433,11 @@ int main(void)
     TCase *tcase = suite_case(suite, "sluice-check");
 
     tcase_add_test(tcase, what_a_killed_server_leaves_is_whole);
+    tcase_add_loop_test(tcase, nothing_is_wrong_wherever_a_server_was_killed, 0, 3);
     tcase_add_test(tcase, it_is_for_directories_of_servers_that_do_not_run);
     tcase_add_test(tcase, a_torn_tail_is_told_and_cut);
     tcase_add_test(tcase, what_goes_with_a_tail_is_told);
+    tcase_add_test(tcase, each_command_that_is_lost_is_told);
     tcase_add_test(tcase, damage_of_what_was_synced_is_no_tail);
     tcase_add_test(tcase, damage_of_a_checkpoint_is_found);
     tcase_add_test(tcase, each_byte_of_log_and_checkpoint_counts);

@@ -1,9 +1,11 @@
 #include "server/check/check.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "modules/base/os.h"
 #include "server/durability/backup_target.h"
@@ -45,6 +47,26 @@ void check_finish(struct check *check)
     free(check->checkpoint_path);
     free(check->log_path);
     check->checkpoint_path = check->log_path = NULL;
+}
+
+const char *check_quote(struct slice bytes, char text[CHECK_QUOTED_BYTES])
+{
+    enum { SHOWN_BYTES = 60, ESCAPED_BYTES = 4 };
+    static const char rest[] = "…";
+    static_assert(ESCAPED_BYTES * SHOWN_BYTES + sizeof(rest) <= CHECK_QUOTED_BYTES, "all fits");
+    char *at = text;
+
+    for (size_t i = 0; i < bytes.size && i < SHOWN_BYTES; i++) {
+        uint8_t byte = bytes.bytes[i];
+
+        if (byte < ' ' || byte > '~')
+            at += snprintf(at, ESCAPED_BYTES + 1, "\\x%02x", byte);
+        else
+            *at++ = (char)byte;
+    }
+    *at = '\0';
+    if (bytes.size > SHOWN_BYTES) memcpy(at, rest, sizeof(rest));
+    return text;
 }
 
 static void tell(struct check *check, const char *mark, const char *format, va_list list)

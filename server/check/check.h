@@ -41,6 +41,11 @@ int check_lists(struct check *check);
 /* What no line before tells of. */
 int check_rest(struct check *check);
 
+/* A client's bytes for a line of ours: what does not print is escaped, and much is cut. Returns
+ * text. */
+enum { CHECK_QUOTED_BYTES = 260 };
+const char *check_quote(struct slice bytes, char text[CHECK_QUOTED_BYTES]);
+
 /* A line that tells of damage, or of what could not be looked at. */
 void check_damage(struct check *check, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

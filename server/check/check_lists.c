@@ -1,5 +1,6 @@
-/* check_lists.c - every list of the newest checkpoint, read from its root to its last element: each
- * extent's checksum is compared on the way. Through a table of system calls that changes nothing.
+/* check_lists.c - every list of the newest checkpoint, read from its root to its last element, and
+ * whether all that the checkpoint keeps of the spill file belongs to one. Through a table of system
+ * calls that changes nothing.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -7,21 +8,27 @@
 
 #include "modules/base/os.h"
 #include "modules/io/io.h"
+#include "modules/spill/check.h"
 #include "modules/spill/persist.h"
 #include "server/check/check.h"
 #include "server/check/read_only_os.h"
 #include "server/durability/checkpoint_reader.h"
 
-enum { MEMORY_BYTES = 64 << 20, SHOWN_BYTES = 100 };
+enum { MEMORY_BYTES = 64 << 20 };
+
+typedef unsigned long long ull; /* for printf */
 
 struct lists {
     struct check *check;
     struct checkpoint_reader *reader;
     struct io *io;
     struct spill_store *store;
+    struct spill_check *walker;
     uint8_t *state;
     size_t state_size;
-    uint64_t list_count, element_count, element_bytes, damaged_count;
+    char name[2 * CHECK_QUOTED_BYTES]; /* of the list that is looked at, in words */
+    uint64_t list_count, damaged_count;
+    struct spill_check_counts counts; /* of all lists */
 };
 
 /* ---- the store ---------------------------------------------------------------------------------
@@ -87,67 +94,59 @@ static int open_store(struct lists *lists)
 /* ---- a list ------------------------------------------------------------------------------------
  */
 
-static int walk_elements(struct lists *lists, struct spill_cursor *cursor, uint64_t *out_count)
+static void tell_extent(void *context, const struct spill_check_damage *damage)
 {
-    struct slice element;
-    int rc;
+    const struct lists *lists = context;
 
-    *out_count = 0;
-    while ((rc = spill_cursor_next(cursor, &element)) == 1) {
-        (*out_count)++;
-        lists->element_bytes += element.size;
-    }
-    lists->element_count += *out_count;
-    return rc;
+    check_damage(lists->check, "%s: %s offset %llu: %s: elements %llu to %llu cannot be had",
+                 lists->name, spill_store_path(lists->store), (ull)damage->offset_bytes,
+                 damage->why, (ull)damage->first_element,
+                 (ull)(damage->first_element + damage->element_count - 1));
 }
 
-static int walk_list(struct lists *lists, struct spill_deque *deque, uint64_t *out_count)
+/* What was found of a list, or of what was dropped. */
+static void add_counts(struct lists *lists, const struct spill_check_counts *counts)
 {
-    struct spill_snapshot *snapshot;
-    struct spill_cursor *cursor;
-    int rc = spill_deque_snapshot(deque, &snapshot);
-
-    if (rc < 0) return rc;
-    rc = spill_cursor_create(snapshot, 0, SPILL_TAIL, &cursor);
-    if (rc == 0) {
-        rc = walk_elements(lists, cursor, out_count);
-        spill_cursor_destroy(cursor);
-    }
-    if (rc == 0 && *out_count != spill_deque_count(deque)) rc = -EBADMSG;
-    spill_snapshot_release(snapshot);
-    return rc;
-}
-
-static void tell_damaged(struct lists *lists, const struct checkpoint_record *record,
-                         const char *name, uint64_t count, int rc)
-{
-    const char *why = spill_store_last_error(lists->store);
-
+    lists->counts.extent_count += counts->extent_count;
+    if (counts->damage_count == 0) return;
     lists->damaged_count++;
-    check_damage(lists->check, "list \"%.*s\" of database %u: %s, behind %llu good elements",
-                 (int)(record->name_size < SHOWN_BYTES ? record->name_size : SHOWN_BYTES), name,
-                 record->database, why[0] ? why : strerror(-rc), (unsigned long long)count);
+    check_damage(lists->check, "%s: %llu of its %llu elements are lost", lists->name,
+                 (ull)counts->lost_count, (ull)counts->element_count);
+}
+
+/* rc: what spill_check says. */
+static int tell_list(struct lists *lists, int rc, const struct spill_check_counts *counts)
+{
+    if (rc == -ENOMEM) return rc;
+    lists->list_count++;
+    if (rc < 0) {
+        lists->damaged_count++;
+        check_damage(lists->check, "%s: in %s: what leads to it does not fit to the spill file",
+                     lists->name, lists->check->checkpoint_path);
+        return 0;
+    }
+    lists->counts.element_count += counts->element_count;
+    lists->counts.element_bytes += counts->element_bytes;
+    add_counts(lists, counts);
+    return 0;
 }
 
 static int check_list(struct lists *lists, const struct checkpoint_record *record)
 {
     size_t size = (size_t)record->name_size + (size_t)record->value_size;
     uint8_t *bytes = malloc(size + 1);
-    struct spill_deque *deque = NULL;
-    uint64_t count = 0;
+    char quoted[CHECK_QUOTED_BYTES];
+    struct spill_check_counts counts;
     int rc = bytes ? checkpoint_reader_read(lists->reader, bytes, size) : -ENOMEM;
 
-    if (rc == 0)
-        rc = spill_deque_load(
-            lists->store, slice_of(bytes + record->name_size, (size_t)record->value_size), &deque);
-    if (rc == 0) rc = walk_list(lists, deque, &count);
-    lists->list_count++;
-    if (rc < 0 && rc != -ENOMEM) {
-        tell_damaged(lists, record, (const char *)bytes, count, rc);
-        rc = 0;
+    if (rc == 0) {
+        (void)snprintf(lists->name, sizeof(lists->name), "list \"%s\" of database %u",
+                       check_quote(slice_of(bytes, record->name_size), quoted), record->database);
+        rc = spill_check_list(lists->walker,
+                              slice_of(bytes + record->name_size, (size_t)record->value_size),
+                              &counts);
+        rc = tell_list(lists, rc, &counts);
     }
-    spill_deque_destroy(deque);
-    while (spill_store_tick(lists->store, 0)) {}
     free(bytes);
     return rc;
 }
@@ -155,17 +154,52 @@ static int check_list(struct lists *lists, const struct checkpoint_record *recor
 /* ---- all of them -------------------------------------------------------------------------------
  */
 
+static int check_dropped(struct lists *lists)
+{
+    struct spill_check_counts counts;
+    int rc;
+
+    (void)snprintf(lists->name, sizeof(lists->name), "lists that were dropped");
+    rc = spill_check_dropped(lists->walker, &counts);
+    if (rc == 0) add_counts(lists, &counts);
+    return rc;
+}
+
 static int check_all(struct lists *lists)
 {
     struct checkpoint_record record;
-    int rc;
+    int rc = check_dropped(lists);
 
+    if (rc < 0) return rc;
     while ((rc = checkpoint_reader_next(lists->reader, &record)) == 1) {
         if (record.kind != CHECKPOINT_LIST) continue;
         rc = check_list(lists, &record);
         if (rc < 0) return rc;
     }
     return rc;
+}
+
+static int tell_all(struct lists *lists)
+{
+    uint64_t unreached;
+    int rc = spill_check_unreached(lists->walker, &unreached);
+
+    if (rc < 0) return rc;
+    if (lists->damaged_count > 0) {
+        check_note(lists->check, "not checked: what lies behind damaged nodes of lists");
+        return 0;
+    }
+    check_tell(lists->check,
+               "lists: %llu lists with %llu elements, %llu bytes, are whole as of the checkpoint: "
+               "%llu extents, no two in one place",
+               (ull)lists->list_count, (ull)lists->counts.element_count,
+               (ull)lists->counts.element_bytes, (ull)lists->counts.extent_count);
+    if (unreached > 0)
+        check_note(lists->check,
+                   "%s: %llu bytes are in use for the checkpoint, but no list leads there: room "
+                   "that is lost, no data",
+                   spill_store_path(lists->store), (ull)unreached);
+    return 0;
 }
 
 static int run(struct lists *lists)
@@ -175,14 +209,9 @@ static int run(struct lists *lists)
     if (rc == 0) rc = read_state(lists);
     if (rc == 0) rc = open_store(lists);
     if (rc != 0) return rc < 0 ? rc : 0; /* told */
-    rc = check_all(lists);
-    if (rc == 0 && lists->damaged_count == 0)
-        check_tell(lists->check,
-                   "lists: %llu lists with %llu elements, %llu bytes, are whole as of the "
-                   "checkpoint",
-                   (unsigned long long)lists->list_count, (unsigned long long)lists->element_count,
-                   (unsigned long long)lists->element_bytes);
-    return rc;
+    rc = spill_check_create(os_read_only(), lists->store, tell_extent, lists, &lists->walker);
+    if (rc == 0) rc = check_all(lists);
+    return rc == 0 ? tell_all(lists) : rc;
 }
 
 int check_lists(struct check *check)
@@ -195,6 +224,7 @@ int check_lists(struct check *check)
     rc = checkpoint_reader_open(os_real(), check->checkpoint_path, error, &lists.reader);
     if (rc == 0) {
         rc = run(&lists);
+        spill_check_destroy(lists.walker);
         spill_store_close(lists.store);
         io_destroy(lists.io);
         checkpoint_reader_close(lists.reader);

@@ -13,8 +13,6 @@
 #include "server/durability/log_directory.h"
 #include "server/durability/log_frame.h"
 
-enum { SHOWN_BYTES = 60 };
-
 struct walk {
     struct check *check;
     struct log_frame_reader *reader;
@@ -26,19 +24,6 @@ struct walk {
 
 /* ---- frames ------------------------------------------------------------------------------------
  */
-
-/* Bytes of a client in a line of ours. */
-static void print_text(FILE *out, struct slice text)
-{
-    for (size_t i = 0; i < text.size && i < SHOWN_BYTES; i++) {
-        uint8_t byte = text.bytes[i];
-        if (byte < ' ' || byte > '~')
-            (void)fprintf(out, "\\x%02x", byte);
-        else
-            (void)fputc(byte, out);
-    }
-    if (text.size > SHOWN_BYTES) (void)fputs("…", out);
-}
 
 /* In which file, and where. */
 static void print_place(const struct check *check, uint64_t position)
@@ -54,15 +39,14 @@ static void tell_lost(struct walk *walk, uint64_t position, uint64_t time_ms, un
                       const struct slice *arguments, uint32_t count)
 {
     time_t seconds = (time_t)(time_ms / 1000);
+    char text[32] = "", quoted[CHECK_QUOTED_BYTES];
     FILE *out = walk->check->out;
-    char text[32] = "";
     struct tm tm;
 
     if (gmtime_r(&seconds, &tm)) (void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
     (void)fprintf(out, "lost   %s database %u: ", text, database);
     for (uint32_t i = 0; i < count && i < 2; i++) {
-        if (i > 0) (void)fputc(' ', out);
-        print_text(out, arguments[i]);
+        (void)fprintf(out, "%s%s", i > 0 ? " " : "", check_quote(arguments[i], quoted));
     }
     (void)fprintf(out, " (%u arguments), at ", count);
     print_place(walk->check, position);

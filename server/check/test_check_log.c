@@ -2,6 +2,7 @@
 #include "modules/base/os.h"
 #include "modules/base/test_directory.h"
 #include "modules/io/io.h"
+#include "modules/journal/format.h"
 #include "modules/journal/journal.h"
 #include "server/check/check.h"
 #include "server/durability/log_frame.h"
@@ -24,7 +25,8 @@ static struct {
 
 static void set_up(void)
 {
-    struct journal_options options = { .path = fixture.path };
+    struct journal_options options = { .path = fixture.path,
+                                       .settings.roll_bytes = JOURNAL_ROLL_BYTES_MIN };
     struct journal_report report;
 
     memset(&fixture, 0, sizeof(fixture));
@@ -162,6 +164,24 @@ START_TEST(a_position_where_no_frame_begins_is_told)
 }
 END_TEST
 
+START_TEST(a_log_without_its_beginning_is_told)
+{
+    char path[128];
+    uint64_t position;
+
+    do
+        position = append_commands(1, set);
+    while (journal_segment_of(position) < 3);
+    ck_assert(!strstr(check_from(0), "DAMAGE"));
+    (void)snprintf(path, sizeof(path), "%s/0000000001.log", fixture.path);
+    ck_assert_int_eq(os_real()->unlink(os_real(), path), 0);
+    expect_words(check_from(0), "begins with segment 2: what it goes on from, a checkpoint or ");
+    expect_damage(1);
+    (void)check_from(position); /* a checkpoint may go on from here */
+    expect_damage(0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("check of a log");
@@ -174,6 +194,7 @@ int main(void)
     tcase_add_test(cases, frames_that_do_not_hold_commands_are_told);
     tcase_add_test(cases, commands_that_no_server_does_again_are_told);
     tcase_add_test(cases, a_position_where_no_frame_begins_is_told);
+    tcase_add_test(cases, a_log_without_its_beginning_is_told);
     suite_add_tcase(suite, cases);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
