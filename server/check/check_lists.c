@@ -121,8 +121,10 @@ static int tell_list(struct lists *lists, int rc, const struct spill_check_count
     lists->list_count++;
     if (rc < 0) {
         lists->damaged_count++;
-        check_damage(lists->check, "%s: in %s: what leads to it does not fit to the spill file",
-                     lists->name, lists->check->checkpoint_path);
+        check_damage(lists->check,
+                     "%s: %s before offset %llu: what leads to it does not fit to the spill file",
+                     lists->name, lists->check->checkpoint_path,
+                     (ull)checkpoint_reader_position(lists->reader));
         return 0;
     }
     lists->counts.element_count += counts->element_count;
