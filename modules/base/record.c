@@ -165,6 +165,7 @@ static int scan_entry(void *context, const char *name)
                                                      .file = number,
                                                      .directory = scan->directory,
                                                      .name = name,
+                                                     .inode = status.st_ino,
                                                      .value = S_ISDIR(status.st_mode) });
     if (S_ISDIR(status.st_mode)) return scan_directory(scan->record, path, number);
     if (!S_ISREG(status.st_mode)) return 0;
