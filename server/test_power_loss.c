@@ -10,11 +10,14 @@
 #include "modules/base/test_directory.h"
 #include "server/test_power_client.h"
 #include "server/test_power_model.h"
+#include "server/test_power_syncs.h"
 
 #include "modules/base/fault.h"
 #include "modules/base/power.h"
 #include "modules/base/record.h"
 #include "modules/base/test_soak.h"
+#include "modules/io/io.h"
+#include "modules/journal/journal.h"
 
 #include <sys/stat.h>
 
@@ -47,6 +50,8 @@ static struct {
     uint64_t seed;
     int plant;           /* -1: none */
     struct fault *fault; /* NULL: no sync fails */
+    unsigned pause_us;   /* with everysec: so long that there are some syncs */
+    struct segments segments;
     /* With everysec: behind so many events, the one before which answers promise. */
     size_t synced_at[EVENTS_MAX];
 } fixture;
@@ -55,6 +60,7 @@ static void set_up(void)
 {
     memset(&fixture, 0, sizeof(fixture));
     fixture.plant = -1;
+    fixture.pause_us = 100000;
     test_directory_make(fixture.directory, sizeof(fixture.directory), "/dev/shm", "power");
     (void)snprintf(fixture.data, sizeof(fixture.data), "%s/data", fixture.directory);
     (void)snprintf(fixture.after, sizeof(fixture.after), "%s/after", fixture.directory);
@@ -258,8 +264,7 @@ static void live_and_die(const char *fsync, unsigned until)
         fixture.clients[i].number = i;
         learn_client(&fixture.clients[i]);
     }
-    /* Long enough for some syncs of everysec. */
-    run_clients(until, strcmp(fsync, "everysec") == 0 ? 100000 : 0);
+    run_clients(until, strcmp(fsync, "everysec") == 0 ? fixture.pause_us : 0);
     if (random_below(&random, 2)) kill_while_it_saves(&random);
     process_kill(&fixture.server);
     for (unsigned i = 0; i < CLIENTS; i++)
@@ -289,24 +294,6 @@ static unsigned promised(const struct client *client, size_t event_count)
     while (count < client->answered && client->answered_at[count + 1] <= event_count)
         count++;
     return count;
-}
-
-/* For everysec. The log has one segment here. A sync was asked for some time before it began: after
- * the one before it had ended, that much can be seen. */
-static void learn_syncs(void)
-{
-    uint32_t log_file = UINT32_MAX;
-    size_t synced_at = 0, last_end = 0;
-
-    for (size_t i = 0; i < record_count(fixture.record); i++) {
-        const struct record_event *event = record_event(fixture.record, i);
-        if (event->kind == RECORD_NAME && strstr(event->name, "1.log")) log_file = event->file;
-        if (event->kind == RECORD_SYNC_END && event->file == log_file) {
-            synced_at = last_end;
-            last_end = i;
-        }
-        fixture.synced_at[i + 1] = synced_at;
-    }
 }
 
 static int wrong(const struct power_state *state, const char *why, unsigned client)
@@ -372,7 +359,7 @@ static int walk(unsigned points, unsigned states, struct power_figures *figures)
                               .check = check_state };
 
     if (only) all.only = strtoull(only, NULL, 10);
-    learn_syncs();
+    learn_syncs(fixture.record, &fixture.segments, fixture.synced_at);
     return power_walk(&all, figures);
 }
 
@@ -427,6 +414,46 @@ START_TEST(a_log_that_is_replaced_loses_nothing_at_any_moment)
 }
 END_TEST
 
+/* The server goes on with a log that is there, and with how that was made: its segments are so
+ * small that they end all the time, and go with each checkpoint. */
+static void make_log_of_small_segments(void)
+{
+    struct journal_options options = { .settings.roll_bytes = JOURNAL_ROLL_BYTES_MIN };
+    struct journal_report report;
+    struct journal *journal;
+    struct io *io;
+    char path[96];
+
+    (void)snprintf(path, sizeof(path), "%s/log", fixture.data);
+    options.path = path;
+    ck_assert_int_eq(io_create(os_real(), 0, &io), 0);
+    ck_assert_int_eq(journal_open(os_real(), io, &options, &report, &journal), 0);
+    ck_assert_int_eq(journal_close(journal), 0);
+    io_destroy(io);
+    record_destroy(fixture.record);
+    ck_assert_int_eq(record_create(os_real(), fixture.data, RECORD_BYTES, &fixture.record), 0);
+}
+
+START_TEST(a_log_of_many_segments_loses_nothing_at_any_moment)
+{
+    struct power_figures figures;
+
+    fixture.seed = soak_seed() + 9000 + (uint64_t)_i;
+    fixture.pause_us = 20000; /* a segment that has ended is synced at once */
+    make_log_of_small_segments();
+    record_a_server(policies[_i % 2]);
+    ck_assert_msg(walk(soak_is_full() ? 1000 : 100, soak_is_full() ? 8 : 3, &figures) == 0,
+                  "%s, seed %llu", fixture.fsync, (unsigned long long)soak_seed());
+    (void)printf("%s, %u segments, %u removed: %llu states of %llu events\n", fixture.fsync,
+                 fixture.segments.count, fixture.segments.removed_count,
+                 (unsigned long long)figures.checked_count,
+                 (unsigned long long)figures.event_count);
+    ck_assert_uint_gt(fixture.segments.count, 5);
+    ck_assert_uint_gt(fixture.segments.removed_count, 2);
+    ck_assert_uint_gt(fixture.synced_at[figures.event_count], figures.event_count / 2);
+}
+END_TEST
+
 /* The test would find a server that answers too early, or forgets a directory. */
 START_TEST(a_planted_bug_is_found)
 {
@@ -452,6 +479,8 @@ int main(void)
                         soak_is_full() ? 10 : 2);
     tcase_add_loop_test(cases, a_log_that_is_replaced_loses_nothing_at_any_moment, 0,
                         soak_is_full() ? 10 : 1);
+    tcase_add_loop_test(cases, a_log_of_many_segments_loses_nothing_at_any_moment, 0,
+                        soak_is_full() ? 10 : 2);
     tcase_add_loop_test(cases, a_planted_bug_is_found, RECORD_DIRECTORY_SYNCS_LEFT_OUT,
                         RECORD_SYNCS_LATE + 1);
     suite_add_tcase(suite, cases);
