@@ -126,7 +126,9 @@ static struct spill_file *new_file(struct os *os, struct io *io, const char *dir
 
     assert(os && io && directory);
     if (!file) return NULL;
-    *file = (struct spill_file){ .os = os, .io = io, .fd = -1, .disk_bytes_max = disk_bytes_max };
+    *file = (struct spill_file){
+        .os = os, .io = io, .fd = -1, .disk_bytes_max = disk_bytes_max, .sure_bytes = UINT64_MAX
+    };
     file->trim.file = file;
     file->sync.file = file;
     file->reserve.file = file;

@@ -64,6 +64,8 @@ struct spill_write {
     void *context;
     struct spill_write *next; /* file's own until done() */
     uint64_t number; /* file's own: in the order in which room was found; 0: not remembered */
+    uint64_t old_end_bytes; /* file's own: how long the file was before */
+    bool knew_full;         /* file's own: room was looked for where the disk has some for sure */
 };
 /* Finds room now and writes on an I/O thread: headers, checksums and copies are made there too.
  * -ENOSPC: disk_bytes_max is reached (the disk itself being full comes with done). -ENOMEM: no
@@ -101,8 +103,8 @@ bool spill_file_tick(struct spill_file *file);
 int64_t spill_file_wait_us(const struct spill_file *file);
 
 void spill_file_set_disk_max(struct spill_file *file, uint64_t disk_bytes_max);
-/* While wanted, free runs inside the file go back to the file system instead of being kept for being
- * written again. */
+/* While wanted, free runs inside the file go back to the file system instead of being kept for
+ * being written again. */
 void spill_file_give_all(struct spill_file *file, bool is_wanted);
 
 struct spill_file_info {

@@ -98,6 +98,8 @@ struct spill_file {
     struct spill_space *space;
     uint64_t disk_bytes_max; /* 0: none */
     uint64_t file_bytes;     /* nothing was written behind this */
+    uint64_t sure_bytes;     /* the disk may have no room for what is free behind this, as a write
+                              * there has failed; UINT64_MAX: none has */
     bool is_disk_full;       /* the last write at the end found no room there */
     struct file_slot slots[FILE_SLOT_COUNT];
     unsigned busy_reads, busy_writes;               /* slots */
@@ -130,6 +132,8 @@ size_t file_buffer_bytes(const struct spill_file *file);
 void file_submit_write(struct file_slot *slot);
 /* Gives the room of all items back and sets their refs to nowhere. */
 void file_take_back(struct spill_file *file, struct spill_write *write);
+/* It has failed, and what the file has grown by may be holes. Before its room is taken back. */
+void file_note_unwritten(struct spill_file *file, const struct spill_write *write);
 /* Behind the last block of its extents. */
 uint64_t file_write_end(const struct spill_write *write);
 
@@ -142,6 +146,8 @@ void file_sync_tick(struct spill_file *file);
 /* file_reserve.c */
 void file_reserve_tick(struct spill_file *file);
 int64_t file_reserve_wait_us(const struct spill_file *file); /* as spill_file_wait_us */
+/* The disk has room for all of the file up to there, but for what was punched. */
+uint64_t file_sure_bytes(const struct spill_file *file);
 /* Of the room behind the end, and of the free blocks inside that were not punched: what must stay.
  */
 uint64_t file_reserve_tail_bytes(const struct spill_file *file);

@@ -14,22 +14,29 @@
 
 enum { STEP_BYTES_MIN = 1 << 20, STEP_BYTES_MAX = 64 << 20, RETRY_US = 100 * 1000 };
 
+uint64_t file_sure_bytes(const struct spill_file *file)
+{
+    return file->sure_bytes < file->file_bytes ? file->sure_bytes : file->file_bytes;
+}
+
 static uint64_t inside_bytes(const struct spill_file *file)
 {
     const struct spill_space *space = file->space;
+    uint64_t end = spill_space_end(space), sure_end = file_sure_bytes(file) / SPILL_BLOCK_BYTES;
+    uint64_t free_blocks = end - spill_space_used(space) - spill_space_punched(space);
+    uint64_t unsure_blocks = end > sure_end ? end - sure_end : 0; /* the free ones among them */
 
     /* Of the free blocks of an earlier life nobody knows which were punched. */
-    if (file->is_reopened) return 0;
-    uint64_t blocks = spill_space_end(space) - spill_space_used(space) - spill_space_punched(space);
-
-    return blocks * SPILL_BLOCK_BYTES;
+    if (file->is_reopened || free_blocks <= unsure_blocks) return 0;
+    return (free_blocks - unsure_blocks) * SPILL_BLOCK_BYTES;
 }
 
 static uint64_t behind_bytes(const struct spill_file *file)
 {
     uint64_t end = spill_space_end(file->space) * SPILL_BLOCK_BYTES;
+    uint64_t sure = file_sure_bytes(file);
 
-    return file->file_bytes > end ? file->file_bytes - end : 0;
+    return sure > end ? sure - end : 0;
 }
 
 uint64_t file_reserve_tail_bytes(const struct spill_file *file)
@@ -63,6 +70,8 @@ static void finish_allocate(struct io_job *job)
     reserve->is_refused = false;
     if (job->rc == 0) {
         if (end > file->file_bytes) file->file_bytes = end;
+        if (file->sure_bytes >= reserve->first_byte && file->sure_bytes < end)
+            file->sure_bytes = end < file->file_bytes ? end : UINT64_MAX;
         return;
     }
     if (job->rc == -EOPNOTSUPP || job->rc == -ENOSYS) {
@@ -80,20 +89,31 @@ static uint64_t step_bytes(uint64_t missing)
     return (missing + SPILL_BLOCK_BYTES - 1) / SPILL_BLOCK_BYTES * SPILL_BLOCK_BYTES;
 }
 
+/* First what a failed write was to fill, lest holes be taken for room. */
+static void choose_range(struct spill_file *file, uint64_t there)
+{
+    struct file_reserve *reserve = &file->reserve;
+
+    reserve->first_byte = file_sure_bytes(file);
+    reserve->size_bytes = reserve->first_byte < file->file_bytes
+                              ? file->file_bytes - reserve->first_byte
+                              : step_bytes(reserve->wanted_bytes - there);
+}
+
 void file_reserve_tick(struct spill_file *file)
 {
     struct file_reserve *reserve = &file->reserve;
     uint64_t there = inside_bytes(file) + behind_bytes(file);
 
     if (reserve->is_running || reserve->cannot_be_had) return;
+    if (file->sure_bytes >= file->file_bytes) file->sure_bytes = UINT64_MAX; /* cut off since */
     if (there >= reserve->wanted_bytes) {
         reserve->is_refused = false;
         return;
     }
     if (file->trim.kind == TRIM_TRUNCATE) return; /* it would cut what is allocated now */
     if (reserve->is_refused && clock_monotonic_us() < reserve->retry_us) return;
-    reserve->first_byte = file->file_bytes;
-    reserve->size_bytes = step_bytes(reserve->wanted_bytes - there);
+    choose_range(file, there);
     reserve->is_running = true;
     reserve->job = (struct io_job){ .run = run_allocate, .done = finish_allocate };
     io_submit(file->io, &reserve->job);

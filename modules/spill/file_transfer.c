@@ -100,6 +100,7 @@ static void tell_no_memory(struct io_job *job)
     file->is_telling_no_memory = false;
     file->writes = (struct file_queue_of_writes){ 0 };
     for (struct spill_write *each = write; each; each = each->next) {
+        file_note_unwritten(file, each);
         file_take_back(file, each);
         if (each->number > 0) written_give_up(&file->written, each->item_count);
         file->figures.writes_in_flight--;

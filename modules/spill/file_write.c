@@ -80,16 +80,41 @@ static void room_finish(struct room *room)
     room->run.count = 0;
 }
 
-/* On a full disk what was freed inside the file can be written again, in however small pieces; at
- * its end there is room only when somebody else has made some. */
+static bool is_known_full(const struct spill_file *file)
+{
+    return file->is_disk_full || file->reserve.is_refused;
+}
+
+static uint64_t sure_end(const struct spill_file *file, uint64_t end_max)
+{
+    uint64_t end = file_sure_bytes(file) / SPILL_BLOCK_BYTES;
+
+    return end < end_max ? end : end_max;
+}
+
+static int take_until(struct room *room, uint64_t blocks, uint64_t end_max)
+{
+    return spill_space_take(room->file->space, room->missing_blocks, blocks, end_max, &room->run);
+}
+
+/* A failed write may have left holes at the end: that is cut off before free blocks are looked for.
+ */
+static int take_sure(struct room *room, uint64_t blocks)
+{
+    (void)spill_space_shrink(room->file->space);
+    return take_until(room, blocks, sure_end(room->file, room->end_max));
+}
+
+/* On a full disk what was freed inside the file can be written again, in however small pieces, and
+ * so can what is allocated behind its end; further behind there is room only when somebody else has
+ * made some. */
 static int room_find(struct room *room, uint64_t blocks)
 {
-    struct spill_space *space = room->file->space;
-    if (room->file->is_disk_full) {
-        int rc = spill_space_take(space, room->missing_blocks, blocks, 0, &room->run);
-        if (rc != -ENOSPC) return rc;
-    }
-    return spill_space_take(space, room->missing_blocks, blocks, room->end_max, &room->run);
+    int rc = -ENOSPC;
+
+    if (is_known_full(room->file)) rc = take_sure(room, blocks);
+    if (rc == -ENOSPC) rc = take_until(room, blocks, room->end_max);
+    return rc;
 }
 
 static int room_get(struct room *room, uint64_t blocks, uint64_t *out_position_bytes)
@@ -150,6 +175,12 @@ void file_take_back(struct spill_file *file, struct spill_write *write)
     }
 }
 
+void file_note_unwritten(struct spill_file *file, const struct spill_write *write)
+{
+    if (file_write_end(write) <= write->old_end_bytes) return;
+    if (write->old_end_bytes < file->sure_bytes) file->sure_bytes = write->old_end_bytes;
+}
+
 uint64_t file_write_end(const struct spill_write *write)
 {
     uint64_t end = 0;
@@ -164,7 +195,7 @@ uint64_t file_write_end(const struct spill_write *write)
 /* What was punched takes no room on the disk, so the file may be longer by that. And by a little,
  * when there are checkpoints: what is free inside may lie in pieces that are too small, and without
  * the next checkpoint no larger ones would ever come. */
-static int place_all(struct spill_file *file, struct spill_write *write)
+static int place_all(struct spill_file *file, struct spill_write *write, bool is_again)
 {
     uint64_t max =
         file->disk_bytes_max ? file->disk_bytes_max / SPILL_BLOCK_BYTES : NO_LIMIT_BLOCKS;
@@ -174,6 +205,7 @@ static int place_all(struct spill_file *file, struct spill_write *write)
 
     room.end_max = max + spill_space_punched(file->space);
     if (file->is_persistent) room.end_max += max / PIECES_SHARE;
+    if (is_again) room.end_max = sure_end(file, room.end_max);
     if (used <= max && room.missing_blocks <= max - used) {
         rc = place_large(&room, write);
         if (rc == 0) rc = place_shared(&room, write);
@@ -183,9 +215,12 @@ static int place_all(struct spill_file *file, struct spill_write *write)
     return rc;
 }
 
-int spill_file_write(struct spill_file *file, struct spill_write *write)
+/* Finds its room; it can be queued. is_again: only where the disk has room for sure. */
+static int place(struct spill_file *file, struct spill_write *write, bool is_again)
 {
-    assert(write->item_count > 0 && write->done);
+    uint64_t end;
+    int rc;
+
     for (unsigned i = 0; i < write->item_count; i++) {
         struct spill_write_item *item = &write->items[i];
         assert(item->payload.size <= UINT32_MAX);
@@ -193,17 +228,27 @@ int spill_file_write(struct spill_file *file, struct spill_write *write)
                                         .size_bytes = (uint32_t)item->payload.size,
                                         .generation = item->identity.generation };
     }
+    write->knew_full = is_again || is_known_full(file);
+    rc = place_all(file, write, is_again);
+    if (rc < 0) return rc;
+    write->number = file->is_persistent ? ++file->last_write : 0;
+    write->old_end_bytes = file->file_bytes;
+    end = file_write_end(write);
+    if (end > file->file_bytes) file->file_bytes = end;
+    write->rc = 0;
+    return 0;
+}
+
+int spill_file_write(struct spill_file *file, struct spill_write *write)
+{
+    assert(write->item_count > 0 && write->done);
     int rc = file->is_persistent ? written_expect(&file->written, write->item_count) : 0;
     if (rc < 0) return rc;
-    rc = place_all(file, write);
+    rc = place(file, write, false);
     if (rc < 0) {
         if (file->is_persistent) written_give_up(&file->written, write->item_count);
         return rc;
     }
-    write->number = file->is_persistent ? ++file->last_write : 0;
-    uint64_t end = file_write_end(write);
-    if (end > file->file_bytes) file->file_bytes = end;
-    write->rc = 0;
     file_queue_write(file, write);
     file_start_transfers(file);
     return 0;
@@ -302,11 +347,29 @@ static void run_write(struct io_job *job, struct os *os)
     job->rc = pen.rc;
 }
 
+static bool found_no_room(const struct spill_write *write)
+{
+    return write->rc == -ENOSPC || write->rc == -EDQUOT;
+}
+
 /* Before a failed write's room is given back. */
 static void note_room(struct spill_file *file, const struct spill_write *write)
 {
-    if (write->rc == -ENOSPC || write->rc == -EDQUOT) file->is_disk_full = true;
+    if (found_no_room(write)) file->is_disk_full = true;
+    if (write->rc < 0) file_note_unwritten(file, write);
     if (write->rc == 0 && file_write_end(write) == file->file_bytes) file->is_disk_full = false;
+}
+
+/* It was to go behind the end as nobody knew yet that the disk is full: where it has room for sure
+ * there may be enough, and a checkpoint counts on that. */
+static bool place_again(struct spill_file *file, struct spill_write *write)
+{
+    int rc = write->rc;
+
+    if (!found_no_room(write) || write->knew_full) return false;
+    if (place(file, write, true) == 0) return true;
+    write->rc = rc;
+    return false;
 }
 
 /* For the next sync. */
@@ -334,6 +397,12 @@ static void finish_write(struct io_job *job)
     if (write->rc < 0) {
         file->figures.write_errors++;
         file_take_back(file, write);
+    }
+    if (place_again(file, write)) {
+        file_release_slot(slot);
+        file_queue_write(file, write);
+        file_start_transfers(file);
+        return;
     }
     remember(file, write);
     file_release_slot(slot);

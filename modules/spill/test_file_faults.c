@@ -217,6 +217,28 @@ START_TEST(on_a_full_disk_small_pieces_that_were_freed_are_written_again)
 }
 END_TEST
 
+/* Nobody has met that the disk is full, and so the write goes behind the end first. */
+START_TEST(a_write_that_finds_no_room_behind_the_end_goes_inside)
+{
+    enum { COUNT = 128, PIECES = 8 };
+    open_file(_i == 0 ? 0 : 2, 0);
+    fault_set_disk(fault, COUNT * SPILL_BATCH_BYTES / 32);
+    for (unsigned i = 0; i < COUNT + PIECES + 1; i++) {
+        make_extent(&extents[i], i, CHUNK);
+    }
+    for (unsigned i = 0; i < COUNT; i += 32) {
+        ck_assert_int_eq(write_extents(extents + i, 32), 0);
+    }
+    for (unsigned i = 0; i < PIECES; i++) {
+        free_extents(&extents[16 * i], 1);
+    }
+    ck_assert_int_eq(write_extents(extents + COUNT, PIECES), 0);
+    ck_assert_uint_eq(file_info().write_errors, 1);
+    expect_all_readable(extents + COUNT, PIECES);
+    ck_assert_int_eq(write_extents(extents + COUNT + PIECES, 1), -ENOSPC);
+}
+END_TEST
+
 START_TEST(without_memory_for_a_buffer_all_who_wait_are_told)
 {
     struct pending pending = { 0 };
@@ -441,6 +463,7 @@ static Suite *make_suite(void)
     tcase_add_loop_test(tests, short_transfers_are_completed, 0, 2);
     tcase_add_loop_test(tests, a_full_disk_refuses_writes_until_there_is_room_again, 0, 2);
     tcase_add_loop_test(tests, on_a_full_disk_small_pieces_that_were_freed_are_written_again, 0, 2);
+    tcase_add_loop_test(tests, a_write_that_finds_no_room_behind_the_end_goes_inside, 0, 2);
     tcase_add_loop_test(tests, without_memory_for_a_buffer_all_who_wait_are_told, 0, 3);
     tcase_add_test(tests, a_failed_truncation_is_tried_again_after_the_next_write);
     tcase_add_test(tests, a_failed_punch_is_tried_again_after_the_next_write);

@@ -113,13 +113,43 @@ END_TEST
 /* ---- what changes without growing --------------------------------------------------------------
  */
 
+/* Chunks of a block each, or of up to eight, which not every free piece can take. */
+struct turning {
+    uint32_t chunk_bytes, memory_bytes, disk_bytes;
+    uint32_t element_bytes_max; /* 0: all have ELEMENT_BYTES */
+};
+static const struct turning turnings[] = {
+    { 4096, 256 << 10, 4 << 20, 0 },
+    { 32768, 2 << 20, 16 << 20, 3000 },
+};
+enum { TURNINGS = sizeof(turnings) / sizeof(turnings[0]) };
+static const struct turning *turning;
+
+static struct element element_of(uint32_t number)
+{
+    uint32_t most = turning->element_bytes_max;
+
+    return (struct element){ number, most == 0 ? ELEMENT_BYTES : 4 + number * 7919 % most };
+}
+
+static void fill_for_turning(struct spill_deque *list)
+{
+    first = next = 0;
+    while (spill_store_pressure(store) != SPILL_FULL) {
+        int rc = push_element(list, SPILL_TAIL, element_of(next));
+        if (rc == -ENOSPC) break;
+        ck_assert_int_eq(rc, 0);
+        if (next++ % 16 == 0) settle();
+    }
+}
+
 static void move_one(struct spill_deque *list)
 {
-    expect_pop(list, SPILL_HEAD, (struct element){ first++, ELEMENT_BYTES });
+    expect_pop(list, SPILL_HEAD, element_of(first++));
     spill_store_use_reserve(store, true);
-    ck_assert_int_eq(push_element(list, SPILL_TAIL, (struct element){ next++, ELEMENT_BYTES }), 0);
+    ck_assert_int_eq(push_element(list, SPILL_TAIL, element_of(next)), 0);
     spill_store_use_reserve(store, false);
-    spill_store_rewrote(store, ELEMENT_BYTES);
+    spill_store_rewrote(store, element_of(next++).size);
 }
 
 /* Each chunk that moves keeps its old place until the next checkpoint: who is told to wait for that
@@ -129,8 +159,7 @@ static void turn_the_list(void)
     struct spill_deque *list = deque_open();
     unsigned waits = 0;
 
-    first = next = 0;
-    (void)push_until_full(list, 100000);
+    fill_for_turning(list);
     checkpoint(&list);
     for (uint32_t moves = 2 * next; moves > 0; moves--) {
         if (spill_store_room(store) == SPILL_ROOM_COMING) settle();
@@ -147,10 +176,28 @@ static void turn_the_list(void)
     end(&list);
 }
 
+static void open_for_turning(int which, bool is_limited)
+{
+    struct spill_options turned = options;
+
+    turning = &turnings[which];
+    turned.chunk_bytes = turning->chunk_bytes;
+    turned.memory_bytes = turning->memory_bytes;
+    turned.disk_bytes_max = is_limited ? turning->disk_bytes : 0;
+    persist_open(0, &turned);
+    if (!is_limited) fault_set_disk(fault, turning->disk_bytes);
+}
+
+START_TEST(a_list_on_a_full_disk_is_turned)
+{
+    open_for_turning(_i, false);
+    turn_the_list();
+}
+END_TEST
+
 START_TEST(a_list_at_the_limit_is_turned)
 {
-    options.disk_bytes_max = 4 << 20;
-    persist_open(0, &options);
+    open_for_turning(_i, true);
     turn_the_list();
 }
 END_TEST
@@ -251,7 +298,8 @@ int main(void)
     tcase_add_test(tcase, a_store_at_its_limit_is_drained_and_filled_again_and_again);
     tcase_add_test(tcase, a_full_disk_is_drained_and_filled_again_and_again);
     tcase_add_test(tcase, what_was_taken_can_be_saved_on_any_disk);
-    tcase_add_test(tcase, a_list_at_the_limit_is_turned);
+    tcase_add_loop_test(tcase, a_list_on_a_full_disk_is_turned, 0, TURNINGS);
+    tcase_add_loop_test(tcase, a_list_at_the_limit_is_turned, 0, TURNINGS);
     tcase_add_loop_test(tcase, what_would_take_too_much_room_removes_nothing, 0, 2);
     tcase_add_test(tcase, lists_on_a_full_disk_are_drained_evenly);
     suite_add_tcase(suite, tcase);
