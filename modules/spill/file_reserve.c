@@ -39,16 +39,26 @@ static uint64_t behind_bytes(const struct spill_file *file)
     return sure > end ? sure - end : 0;
 }
 
+/* What could not be written into, because of disk_bytes_max, need not be there. */
+static uint64_t useful_bytes(const struct spill_file *file)
+{
+    uint64_t used = spill_space_used(file->space) * SPILL_BLOCK_BYTES;
+    uint64_t max = file->disk_bytes_max, wanted = file->reserve.wanted_bytes;
+
+    if (max == 0 || used + wanted <= max) return wanted;
+    return used < max ? max - used : 0;
+}
+
 uint64_t file_reserve_tail_bytes(const struct spill_file *file)
 {
-    uint64_t inside = inside_bytes(file), wanted = file->reserve.wanted_bytes;
+    uint64_t inside = inside_bytes(file), useful = useful_bytes(file);
 
-    return wanted > inside ? wanted - inside : 0;
+    return useful > inside ? useful - inside : 0;
 }
 
 uint64_t file_reserve_inside_blocks(const struct spill_file *file)
 {
-    return file->reserve.wanted_bytes / SPILL_BLOCK_BYTES;
+    return useful_bytes(file) / SPILL_BLOCK_BYTES;
 }
 
 static void run_allocate(struct io_job *job, struct os *os)
@@ -82,11 +92,22 @@ static void finish_allocate(struct io_job *job)
     reserve->retry_us = clock_monotonic_us() + RETRY_US;
 }
 
-static uint64_t step_bytes(uint64_t missing)
+static uint64_t step_bytes(uint64_t missing, uint64_t most)
 {
-    if (missing < STEP_BYTES_MIN) return STEP_BYTES_MIN;
-    if (missing > STEP_BYTES_MAX) return STEP_BYTES_MAX;
-    return (missing + SPILL_BLOCK_BYTES - 1) / SPILL_BLOCK_BYTES * SPILL_BLOCK_BYTES;
+    uint64_t step = missing < STEP_BYTES_MIN ? STEP_BYTES_MIN : missing;
+
+    if (step > STEP_BYTES_MAX) step = STEP_BYTES_MAX;
+    if (step > most) step = most > missing ? most : missing;
+    return (step + SPILL_BLOCK_BYTES - 1) / SPILL_BLOCK_BYTES * SPILL_BLOCK_BYTES;
+}
+
+/* How much longer the file may become without taking more of the disk than disk_bytes_max. */
+static uint64_t growth_max(const struct spill_file *file, uint64_t there)
+{
+    uint64_t taken = spill_space_used(file->space) * SPILL_BLOCK_BYTES + there;
+
+    if (file->disk_bytes_max == 0) return UINT64_MAX;
+    return file->disk_bytes_max > taken ? file->disk_bytes_max - taken : 0;
 }
 
 /* First what a failed write was to fill, lest holes be taken for room. */
@@ -97,7 +118,7 @@ static void choose_range(struct spill_file *file, uint64_t there)
     reserve->first_byte = file_sure_bytes(file);
     reserve->size_bytes = reserve->first_byte < file->file_bytes
                               ? file->file_bytes - reserve->first_byte
-                              : step_bytes(reserve->wanted_bytes - there);
+                              : step_bytes(useful_bytes(file) - there, growth_max(file, there));
 }
 
 void file_reserve_tick(struct spill_file *file)
@@ -107,7 +128,7 @@ void file_reserve_tick(struct spill_file *file)
 
     if (reserve->is_running || reserve->cannot_be_had) return;
     if (file->sure_bytes >= file->file_bytes) file->sure_bytes = UINT64_MAX; /* cut off since */
-    if (there >= reserve->wanted_bytes) {
+    if (there >= useful_bytes(file)) {
         reserve->is_refused = false;
         return;
     }

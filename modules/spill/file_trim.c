@@ -117,11 +117,19 @@ static bool start_truncate(struct spill_file *file)
     return true;
 }
 
+/* In pieces that were too small it has taken more of the disk than it may, or it may less now. */
+static bool is_above_limit(const struct spill_file *file)
+{
+    uint64_t blocks = spill_space_end(file->space) - spill_space_punched(file->space);
+
+    return file->disk_bytes_max > 0 && blocks * SPILL_BLOCK_BYTES > file->disk_bytes_max;
+}
+
 static bool punch_is_due(const struct spill_file *file)
 {
     const struct spill_space *space = file->space;
     uint64_t free_blocks = spill_space_end(space) - spill_space_used(space);
-    uint64_t kept_blocks = file->trim.gives_all ? 0 : REUSE_BLOCKS;
+    uint64_t kept_blocks = file->trim.gives_all || is_above_limit(file) ? 0 : REUSE_BLOCKS;
     return !file->trim.cannot_punch && spill_space_may_punch(space) &&
            free_blocks - spill_space_punched(space) >
                kept_blocks + file_reserve_inside_blocks(file);

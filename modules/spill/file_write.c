@@ -72,6 +72,7 @@ struct room {
     struct spill_run run;    /* taken, not yet handed out */
     uint64_t missing_blocks; /* to be handed out */
     uint64_t end_max;
+    uint64_t pieces_blocks; /* behind that, when what is free lies in pieces that are too small */
 };
 
 static void room_finish(struct room *room)
@@ -114,6 +115,7 @@ static int room_find(struct room *room, uint64_t blocks)
 
     if (is_known_full(room->file)) rc = take_sure(room, blocks);
     if (rc == -ENOSPC) rc = take_until(room, blocks, room->end_max);
+    if (rc == -ENOSPC) rc = take_until(room, blocks, room->end_max + room->pieces_blocks);
     return rc;
 }
 
@@ -204,8 +206,11 @@ static int place_all(struct spill_file *file, struct spill_write *write, bool is
     int rc = -ENOSPC;
 
     room.end_max = max + spill_space_punched(file->space);
-    if (file->is_persistent) room.end_max += max / PIECES_SHARE;
-    if (is_again) room.end_max = sure_end(file, room.end_max);
+    room.pieces_blocks = file->is_persistent ? max / PIECES_SHARE : 0;
+    if (is_again) {
+        room.end_max = sure_end(file, room.end_max);
+        room.pieces_blocks = 0;
+    }
     if (used <= max && room.missing_blocks <= max - used) {
         rc = place_large(&room, write);
         if (rc == 0) rc = place_shared(&room, write);

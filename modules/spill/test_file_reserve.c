@@ -1,17 +1,25 @@
-/* Room for the next checkpoint, as the file keeps it. */
+/* Room for the next checkpoint, as the file keeps it, and what the file takes at its limit. */
 #include "modules/spill/test_file_fixture.h"
 
 #include "modules/spill/file_kept.h"
 
-enum { BATCH = 32, BATCH_BYTES = SPILL_BATCH_BYTES, WAIT_TURNS = 1000, CHUNK = 32768 - 32 };
+enum {
+    BATCH = 32,
+    BATCH_BYTES = SPILL_BATCH_BYTES,
+    WAIT_TURNS = 1000,
+    CHUNK = 32768 - 32,
+    SINGLE = 4000 /* has a block to itself */
+};
 
-static struct extent extents[4 * BATCH];
+static struct extent extents[4 * BATCH], more[BATCH], singles[BATCH_BYTES / SPILL_BLOCK_BYTES];
 
 static void setup(void)
 {
     fixture_setup();
     for (unsigned i = 0; i < 4 * BATCH; i++)
         make_extent(&extents[i], i, CHUNK);
+    for (unsigned i = 0; i < BATCH; i++)
+        make_extent(&more[i], 500 + i, CHUNK);
 }
 
 static void turn(void)
@@ -66,6 +74,64 @@ START_TEST(what_a_failed_write_was_to_fill_is_no_room)
 }
 END_TEST
 
+START_TEST(at_the_limit_no_more_is_allocated_than_may_be_written)
+{
+    open_file(0, 4 * BATCH_BYTES);
+    ck_assert_int_eq(spill_file_persist(file), 0);
+    for (unsigned i = 0; i < 3; i++)
+        ck_assert_int_eq(write_extents(extents + i * BATCH, BATCH), 0);
+    ck_assert_int_eq(write_extents(extents + 3 * BATCH, BATCH / 2), 0);
+    spill_file_reserve(file, 2 * BATCH_BYTES);
+    for (unsigned i = 0; i < 3; i++)
+        turn();
+    ck_assert_int_eq(spill_file_reserve_state(file), SPILL_RESERVE_ABOVE_LIMIT);
+    ck_assert(spill_file_has_reserved(file, BATCH_BYTES / 2));
+    ck_assert_uint_eq(fault_disk_used(fault), 4 * BATCH_BYTES);
+    free_extents(extents, 3 * BATCH + BATCH / 2);
+}
+END_TEST
+
+/* ---- how long the file becomes at its limit ----------------------------------------------------
+ */
+
+START_TEST(at_the_limit_small_pieces_are_used_before_the_file_grows)
+{
+    enum { PIECES = 8 };
+    open_file(0, 4 * BATCH_BYTES);
+    ck_assert_int_eq(spill_file_persist(file), 0);
+    for (unsigned i = 0; i < 4; i++)
+        ck_assert_int_eq(write_extents(extents + i * BATCH, BATCH), 0);
+    for (unsigned i = 0; i < PIECES; i++)
+        free_extents(&extents[16 * i], 1);
+    ck_assert_int_eq(write_extents(more, PIECES), 0);
+    ck_assert_uint_eq(file_info().file_bytes, 4 * BATCH_BYTES);
+    ck_assert_uint_eq(fault_disk_used(fault), 4 * BATCH_BYTES);
+}
+END_TEST
+
+/* Every second block of the last quarter is free, and a chunk needs eight together. */
+START_TEST(what_finds_no_piece_takes_more_until_it_can_be_given_back)
+{
+    enum { SINGLES = BATCH_BYTES / SPILL_BLOCK_BYTES, MORE = SINGLES / 2 / 8 };
+    open_file(0, 4 * BATCH_BYTES);
+    ck_assert_int_eq(spill_file_persist(file), 0);
+    for (unsigned i = 0; i < 3; i++)
+        ck_assert_int_eq(write_extents(extents + i * BATCH, BATCH), 0);
+    for (unsigned i = 0; i < SINGLES; i++)
+        make_extent(&singles[i], 1000 + i, SINGLE);
+    ck_assert_int_eq(write_extents(singles, SINGLES), 0);
+    for (unsigned i = 0; i < SINGLES; i += 2)
+        free_extents(&singles[i], 1);
+    ck_assert_int_eq(write_extents(more, MORE), 0);
+    ck_assert_uint_eq(fault_disk_used(fault), 4 * BATCH_BYTES + BATCH_BYTES / 2);
+    ck_assert_int_eq(write_extents(more + MORE, 1), -ENOSPC);
+    free_extents(extents, BATCH);
+    trim_all();
+    ck_assert_uint_le(fault_disk_used(fault), 4 * BATCH_BYTES);
+    expect_all_readable(more, MORE);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("room reserved in a file");
@@ -76,6 +142,9 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, fixture_teardown);
     tcase_add_test(tests, what_is_wanted_is_allocated);
     tcase_add_test(tests, what_a_failed_write_was_to_fill_is_no_room);
+    tcase_add_test(tests, at_the_limit_no_more_is_allocated_than_may_be_written);
+    tcase_add_test(tests, at_the_limit_small_pieces_are_used_before_the_file_grows);
+    tcase_add_test(tests, what_finds_no_piece_takes_more_until_it_can_be_given_back);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
