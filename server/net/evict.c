@@ -35,6 +35,13 @@ static unsigned class_of(uint64_t bytes)
     return bytes ? 63u - (unsigned)__builtin_clzll(bytes) : 0;
 }
 
+/* It goes as soon as its answers may leave. */
+static bool is_leaving(const struct client *client)
+{
+    return client->is_closing || client->is_gone ||
+           (client->is_closing_after_reply && client->held_count > 0);
+}
+
 /* Those that may go into their classes. The sum of all, those that stay included. */
 static uint64_t sort_clients(struct net *net, struct list_link classes[SIZE_CLASSES])
 {
@@ -47,13 +54,15 @@ static uint64_t sort_clients(struct net *net, struct list_link classes[SIZE_CLAS
         struct client *client = list_container(link, struct client, all_link);
         uint64_t bytes = memory_of(client);
 
-        if (client->is_closing || client->is_gone) continue;
+        if (is_leaving(client)) continue;
         sum_bytes += bytes;
         if (!client->is_no_evict) list_push_back(&classes[class_of(bytes)], &client->eviction_link);
     }
     return sum_bytes;
 }
 
+/* What was answered before leaves before: without a ticket the flush of this turn has sent it, and
+ * what waits for one would take with it what its client has popped. */
 static void evict(struct client *client, uint64_t bytes)
 {
     struct net *net = client->net;
@@ -63,7 +72,10 @@ static void evict(struct client *client, uint64_t bytes)
               "Evicting client id=%llu addr=%s: it holds %llu bytes, and all clients more than "
               "maxmemory-clients",
               (unsigned long long)client->id, client_peer_text(client), (unsigned long long)bytes);
-    client_close(client);
+    if (client->held_count > 0)
+        client_close_after_reply(client);
+    else
+        client_close(client);
 }
 
 void evict_clients(struct net *net)

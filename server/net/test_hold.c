@@ -161,6 +161,48 @@ START_TEST(a_client_may_go_while_its_answer_waits)
 }
 END_TEST
 
+static void limit_clients(uint64_t bytes)
+{
+    testing.options.limits.clients_memory_bytes = bytes;
+    net_set_limits(testing.net, &testing.options.limits);
+}
+
+/* What it popped would be lost with its answer. */
+START_TEST(who_is_evicted_gets_what_it_was_answered_first)
+{
+    int fd = testing_connect();
+
+    testing.ticket = 1;
+    testing_send(fd, "LEN abc\r\n");
+    testing_expect_silence(fd);
+    limit_clients(1);
+    testing_until(testing_info().evicted_clients == 1);
+    testing_send(fd, "LEN abcd\r\n");
+    testing_expect_silence(fd);
+    ck_assert_uint_eq(testing.closed, 0);
+    net_release(testing.net, 1);
+    testing_expect(fd, ":3\r\n");
+    testing_expect_closed(fd);
+    ck_assert_uint_eq(testing.requests, 1);
+    ck_assert_uint_eq(testing_info().evicted_clients, 1);
+}
+END_TEST
+
+START_TEST(who_leaves_and_does_not_read_is_evicted_in_the_end)
+{
+    int fd = testing_connect();
+
+    testing.ticket = 1;
+    testing_send(fd, "ADD 6291456\r\n");
+    testing_expect_silence(fd);
+    limit_clients(1);
+    testing_until(testing_info().evicted_clients == 1);
+    net_release(testing.net, 1);
+    testing_until(testing.closed == 1);
+    ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
 START_TEST(each_turn_asks_once)
 {
     unsigned before = testing.flushes;
@@ -187,6 +229,8 @@ int main(void)
     tcase_add_test(cases, who_quits_gets_the_answer_first);
     tcase_add_test(cases, what_will_not_come_true_is_not_told);
     tcase_add_test(cases, a_client_may_go_while_its_answer_waits);
+    tcase_add_test(cases, who_is_evicted_gets_what_it_was_answered_first);
+    tcase_add_test(cases, who_leaves_and_does_not_read_is_evicted_in_the_end);
     tcase_add_test(cases, each_turn_asks_once);
     suite_add_tcase(suite, cases);
     return testing_run(suite);
