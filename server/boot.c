@@ -92,16 +92,6 @@ static uint64_t parked_bytes(void *context)
     return parking_memory_bytes(((struct server *)context)->parking);
 }
 
-static uint64_t log_bytes(void *context)
-{
-    const struct server *server = context;
-    struct checkpoint_info info = { 0 };
-
-    if (server->checkpointing->checkpoint)
-        checkpoint_get_info(server->checkpointing->checkpoint, &info);
-    return info.memory_bytes + (server->oplog ? oplog_memory_bytes(server->oplog) : 0);
-}
-
 static void run_purge(struct io_job *job, struct os *os)
 {
     (void)os;
@@ -231,7 +221,8 @@ static int make_memory(struct house *house)
                                     .store = server->store,
                                     .fibers = server->fibers,
                                     .parked_bytes = parked_bytes,
-                                    .log_bytes = log_bytes,
+                                    .log_bytes = boot_log_bytes,
+                                    .log_is_buffered = boot_log_is_buffered,
                                     .purge = purge_free_pages,
                                     .context = server,
                                     .purge_context = house };

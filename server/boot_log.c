@@ -11,6 +11,7 @@
 #include "server/commands/loading.h"
 #include "server/commands/server.h"
 #include "server/config/config.h"
+#include "server/durability/checkpoint.h"
 #include "server/durability/checkpoint_load.h"
 #include "server/durability/log_directory.h"
 #include "server/durability/oplog.h"
@@ -152,6 +153,26 @@ void boot_log_close(struct server *server)
     if (rc < 0)
         log_write(server->log, LOG_WARNING, "The end of the operation log could not be synced: %s",
                   strerror(-rc));
+}
+
+/* ---- what it holds in memory ------------------------------------------------------------------
+ */
+
+uint64_t boot_log_bytes(void *context)
+{
+    const struct server *server = context;
+    struct checkpoint_info info = { 0 };
+
+    if (server->checkpointing->checkpoint)
+        checkpoint_get_info(server->checkpointing->checkpoint, &info);
+    return info.memory_bytes + (server->oplog ? oplog_memory_bytes(server->oplog) : 0);
+}
+
+bool boot_log_is_buffered(void *context)
+{
+    const struct server *server = context;
+
+    return server->oplog && oplog_is_buffered(server->oplog);
 }
 
 /* ---- changes while the server runs ----------------------------------------------------------- */

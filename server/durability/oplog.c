@@ -423,6 +423,11 @@ uint64_t oplog_memory_bytes(const struct oplog *oplog)
     return OPLOG_BATCH_BYTES + oplog->kept_bytes + info.buffered_bytes;
 }
 
+bool oplog_is_buffered(const struct oplog *oplog)
+{
+    return oplog->is_buffered;
+}
+
 void oplog_get_info(const struct oplog *oplog, struct oplog_info *out_info)
 {
     struct journal_info info;

@@ -138,6 +138,8 @@ struct oplog_info {
 void oplog_get_info(const struct oplog *oplog, struct oplog_info *out_info);
 /* Memory held for what was appended and is not in the file yet. */
 uint64_t oplog_memory_bytes(const struct oplog *oplog);
+/* True: what is appended waits there; else it is stored in the file's pages at once. */
+bool oplog_is_buffered(const struct oplog *oplog);
 /* How many bytes of log lie between two positions. */
 uint64_t oplog_distance(const struct oplog *oplog, uint64_t from, uint64_t to);
 #endif

@@ -105,10 +105,17 @@ struct counts {
     /* Keys, values, list roots and clients: what eviction, flushing and purging cannot make less.
      */
     uint64_t for_good;
-    /* What clients may send at any moment and is not there yet: it comes faster than eviction makes
-     * room. */
+    /* What clients may send at any moment and is not there yet, and what becomes of what is queued:
+     * it comes faster than eviction makes room. */
     uint64_t to_come;
 };
+
+/* EXEC makes elements of what a transaction has queued, and the log's buffers take it once more,
+ * all of that before it is let go. */
+static uint64_t queued_to_come(const struct memory_owners *owners, uint64_t session_bytes)
+{
+    return owners->log_is_buffered(owners->context) ? 2 * session_bytes : session_bytes;
+}
 
 static struct counts count(const struct memory *memory)
 {
@@ -135,6 +142,7 @@ static struct counts count(const struct memory *memory)
     if (counts.to_come > memory->limit_bytes / INPUT_PART)
         counts.to_come = memory->limit_bytes / INPUT_PART;
     counts.to_come -= net.heap_input_bytes < counts.to_come ? net.heap_input_bytes : counts.to_come;
+    counts.to_come += queued_to_come(owners, sessions);
     return counts;
 }
 

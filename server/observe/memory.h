@@ -25,8 +25,10 @@ struct memory_owners {
     struct spill_store *store;
     struct fiber_pool *fibers;
     uint64_t (*parked_bytes)(void *context); /* parked calls and their arguments */
-    uint64_t (*log_bytes)(
-        void *context); /* of the log and a checkpoint, on their way to the disk */
+    /* Of the log and a checkpoint, on their way to the disk. */
+    uint64_t (*log_bytes)(void *context);
+    /* True: what is written is copied once more before it is in the log's file. */
+    bool (*log_is_buffered)(void *context);
     /* Starts giving the allocator's free pages back to the kernel; must not wait for it. */
     void (*purge)(void *purge_context);
     void *context, *purge_context;
