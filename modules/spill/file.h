@@ -65,6 +65,7 @@ struct spill_write {
     struct spill_write *next; /* file's own until done() */
     uint64_t number; /* file's own: in the order in which room was found; 0: not remembered */
     uint64_t old_end_bytes; /* file's own: how long the file was before */
+    bool took_holes;        /* file's own: some of it is where the file was punched */
     bool knew_full;         /* file's own: room was looked for where the disk has some for sure */
 };
 /* Finds room now and writes on an I/O thread: headers, checksums and copies are made there too.

@@ -102,8 +102,14 @@ static int take_until(struct room *room, uint64_t blocks, uint64_t end_max)
  */
 static int take_sure(struct room *room, uint64_t blocks)
 {
-    (void)spill_space_shrink(room->file->space);
-    return take_until(room, blocks, sure_end(room->file, room->end_max));
+    struct spill_space *space = room->file->space;
+    int rc;
+
+    (void)spill_space_shrink(space);
+    spill_space_avoid_holes(space, true);
+    rc = take_until(room, blocks, sure_end(room->file, room->end_max));
+    spill_space_avoid_holes(space, false);
+    return rc;
 }
 
 /* On a full disk what was freed inside the file can be written again, in however small pieces, and
@@ -168,11 +174,26 @@ static int place_shared(struct room *room, struct spill_write *write)
     return 0;
 }
 
+static bool found_no_room(const struct spill_write *write)
+{
+    return write->rc == -ENOSPC || write->rc == -EDQUOT;
+}
+
+static void note_hole(struct spill_file *file, const struct spill_write_item *item)
+{
+    struct spill_run run = { .first = item->ref.position_bytes / SPILL_BLOCK_BYTES,
+                             .count =
+                                 (item_bytes(item) + SPILL_BLOCK_BYTES - 1) / SPILL_BLOCK_BYTES };
+
+    if (item->ref.position_bytes != NOWHERE) spill_space_note_holes(file->space, run);
+}
+
 void file_take_back(struct spill_file *file, struct spill_write *write)
 {
     for (unsigned i = 0; i < write->item_count; i++) {
         struct spill_write_item *item = &write->items[i];
         if (item->ref.position_bytes != NOWHERE) spill_file_free(file, &item->ref);
+        if (write->took_holes && found_no_room(write)) note_hole(file, item);
         item->ref = (struct spill_ref){ 0 };
     }
 }
@@ -223,9 +244,10 @@ static int place_all(struct spill_file *file, struct spill_write *write, bool is
 /* Finds its room; it can be queued. is_again: only where the disk has room for sure. */
 static int place(struct spill_file *file, struct spill_write *write, bool is_again)
 {
-    uint64_t end;
+    uint64_t end, punched = spill_space_punched(file->space);
     int rc;
 
+    write->took_holes = false;
     for (unsigned i = 0; i < write->item_count; i++) {
         struct spill_write_item *item = &write->items[i];
         assert(item->payload.size <= UINT32_MAX);
@@ -237,6 +259,7 @@ static int place(struct spill_file *file, struct spill_write *write, bool is_aga
     rc = place_all(file, write, is_again);
     if (rc < 0) return rc;
     write->number = file->is_persistent ? ++file->last_write : 0;
+    write->took_holes = spill_space_punched(file->space) < punched;
     write->old_end_bytes = file->file_bytes;
     end = file_write_end(write);
     if (end > file->file_bytes) file->file_bytes = end;
@@ -350,11 +373,6 @@ static void run_write(struct io_job *job, struct os *os)
     pen_flush(&pen);
     slot->transferred_bytes = pen.written_bytes;
     job->rc = pen.rc;
-}
-
-static bool found_no_room(const struct spill_write *write)
-{
-    return write->rc == -ENOSPC || write->rc == -EDQUOT;
 }
 
 /* Before a failed write's room is given back. */

@@ -58,7 +58,7 @@ static uint64_t punched_bit(unsigned word)
     return UINT64_C(1) << word % 64;
 }
 
-static bool word_is_punched(const struct region *region, unsigned word)
+bool region_word_is_punched(const struct region *region, unsigned word)
 {
     return (region->bits->punched[word / 64] & punched_bit(word)) != 0;
 }
@@ -67,7 +67,7 @@ static bool word_is_punched(const struct region *region, unsigned word)
  * punched. */
 static void forget_punched(struct spill_space *space, struct region *region, unsigned word)
 {
-    if (!word_is_punched(region, word)) return;
+    if (!region_word_is_punched(region, word)) return;
     region->bits->punched[word / 64] &= ~punched_bit(word);
     space->punched_count -= WORD_BLOCKS;
 }
@@ -185,7 +185,7 @@ static bool take_inside(struct spill_space *space, uint64_t wanted, uint64_t cou
         !space_find_run(space, 0, space->end, wanted, &run)) {
         return false;
     }
-    if (count_max > wanted) {
+    if (count_max > wanted && !space->avoids_holes) {
         run.count = space_run_length(space, run.first, count_max);
     }
     clear_free(space, run);
@@ -289,7 +289,7 @@ enum { LOOKS_MAX = 512 };
 
 static bool word_is_punchable(const struct region *region, unsigned word)
 {
-    return region->bits->free[word] == UINT64_MAX && !word_is_punched(region, word);
+    return region->bits->free[word] == UINT64_MAX && !region_word_is_punched(region, word);
 }
 
 /* The first run of punchable words in a region, in words. */
@@ -358,6 +358,24 @@ void spill_space_free_punched(struct spill_space *space, struct spill_run run)
     space->punched_count += run.count;
 }
 
+void spill_space_avoid_holes(struct spill_space *space, bool is_on)
+{
+    space->avoids_holes = is_on;
+}
+
+void spill_space_note_holes(struct spill_space *space, struct spill_run run)
+{
+    uint64_t end = run.first + run.count < space->end ? run.first + run.count : space->end;
+
+    for (uint64_t block = run.first - run.first % WORD_BLOCKS; block < end; block += WORD_BLOCKS) {
+        struct region *region = region_of(space, block);
+        unsigned word = (unsigned)(block % SPILL_REGION_BLOCKS / WORD_BLOCKS);
+        if (!word_is_punchable(region, word)) continue;
+        region->bits->punched[word / 64] |= punched_bit(word);
+        space->punched_count += WORD_BLOCKS;
+    }
+}
+
 /* ---- figures --------------------------------------------------------------------------------- */
 
 uint64_t spill_space_end(const struct spill_space *space)
@@ -397,7 +415,7 @@ static void check_region(const struct spill_space *space, size_t index, uint64_t
 
     for (unsigned word = 0; word < REGION_WORDS; word++) {
         free_count += (unsigned)__builtin_popcountll(region->bits->free[word]);
-        if (!word_is_punched(region, word)) continue;
+        if (!region_word_is_punched(region, word)) continue;
         assert(region->bits->free[word] == UINT64_MAX);
         *punched_count += WORD_BLOCKS;
     }

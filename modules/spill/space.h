@@ -60,6 +60,11 @@ bool spill_space_take_punchable(struct spill_space *space, uint64_t count_max,
 bool spill_space_may_punch(const struct spill_space *space);
 /* Frees a run from take_punchable; it will not be offered again until it was used. */
 void spill_space_free_punched(struct spill_space *space, struct spill_run run);
+/* From now on, or no longer, nothing is taken from what was punched. */
+void spill_space_avoid_holes(struct spill_space *space, bool is_on);
+/* A write into that run, which is free again, has found no room on the disk: whole free words of it
+ * count as punched. */
+void spill_space_note_holes(struct spill_space *space, struct spill_run run);
 
 uint64_t spill_space_end(const struct spill_space *space);     /* blocks */
 uint64_t spill_space_used(const struct spill_space *space);    /* blocks, runs being punched too */

@@ -52,6 +52,7 @@ struct spill_space {
     uint64_t deferred_count;
     size_t pinned_tables; /* regions that have one */
     bool has_kept;        /* every region has its kept */
+    bool avoids_holes;    /* searches pass over what was punched */
 };
 
 /* A part of a run that lies in one word of one region. */
@@ -78,6 +79,7 @@ static inline size_t space_regions_for(uint64_t end)
 {
     return (size_t)((end + SPILL_REGION_BLOCKS - 1) / SPILL_REGION_BLOCKS);
 }
+bool region_word_is_punched(const struct region *region, unsigned word);
 void space_note_punchable(struct spill_space *space, struct spill_run run);
 /* The region's tables for checkpoints, all empty. -ENOMEM. */
 int region_add_kept(struct region *region);

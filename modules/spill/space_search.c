@@ -72,6 +72,7 @@ void region_measure(struct region *region)
 struct search {
     struct spill_run run;
     uint64_t wanted;
+    bool avoids_holes;
 };
 
 static bool search_is_done(const struct search *search)
@@ -106,7 +107,9 @@ static void search_bits(struct search *search, const struct region *region, uint
 {
     uint64_t base = from - from % SPILL_REGION_BLOCKS;
     for (uint64_t first = from - from % 64; first < to && !search_is_done(search); first += 64) {
-        uint64_t word = region->bits->free[(first - base) / 64];
+        unsigned index = (unsigned)((first - base) / 64);
+        uint64_t word = region->bits->free[index];
+        if (search->avoids_holes && region_word_is_punched(region, index)) word = 0;
         if (first < from) word &= ~UINT64_C(0) << (from - first);
         if (to - first < 64) word &= (UINT64_C(1) << (to - first)) - 1;
         search_word(search, word, first);
@@ -118,6 +121,10 @@ static void search_region(struct search *search, struct region *region, uint64_t
     bool is_whole = to - from == SPILL_REGION_BLOCKS;
     if (region->free_count == 0) {
         search->run.count = 0;
+        return;
+    }
+    if (search->avoids_holes) { /* what is known of the region does not tell them */
+        search_bits(search, region, from, to);
         return;
     }
     if (is_whole && region->free_count == SPILL_REGION_BLOCKS) {
@@ -137,7 +144,7 @@ static void search_region(struct search *search, struct region *region, uint64_t
 bool space_find_run(struct spill_space *space, uint64_t from, uint64_t to, uint64_t wanted,
                     struct spill_run *out_run)
 {
-    struct search search = { .wanted = wanted };
+    struct search search = { .wanted = wanted, .avoids_holes = space->avoids_holes };
 
     assert(wanted > 0 && to <= space->end);
     for (uint64_t at = from; at < to && !search_is_done(&search);) {

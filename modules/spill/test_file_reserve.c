@@ -74,6 +74,41 @@ START_TEST(what_a_failed_write_was_to_fill_is_no_room)
 }
 END_TEST
 
+/* Two batches; the first one's room was punched, and others have taken it. */
+static void fill_disk_but_for_a_hole(void)
+{
+    open_file(0, 0);
+    ck_assert_int_eq(spill_file_persist(file), 0);
+    for (unsigned i = 0; i < 3; i++)
+        ck_assert_int_eq(write_extents(extents + i * BATCH, BATCH), 0);
+    spill_file_give_all(file, true);
+    free_extents(extents, BATCH);
+    trim_all();
+    spill_file_give_all(file, false);
+    ck_assert_uint_eq(fault_disk_used(fault), 2 * BATCH_BYTES);
+    fault_set_disk(fault, 2 * BATCH_BYTES);
+}
+
+START_TEST(what_a_failed_write_was_to_fill_in_a_hole_is_no_room)
+{
+    fill_disk_but_for_a_hole();
+    ck_assert(!spill_file_has_reserved(file, SPILL_BLOCK_BYTES));
+    ck_assert_int_eq(write_extents(more, BATCH), -ENOSPC);
+    ck_assert(!spill_file_has_reserved(file, SPILL_BLOCK_BYTES));
+}
+END_TEST
+
+/* A batch fits into what was freed; next-fit would begin with the hole. */
+START_TEST(on_a_full_disk_holes_are_left_alone_while_there_is_room_elsewhere)
+{
+    fill_disk_but_for_a_hole();
+    ck_assert_int_eq(write_extents(more, 1), -ENOSPC);
+    free_extents(extents + 2 * BATCH, BATCH / 2);
+    ck_assert(spill_file_has_reserved(file, BATCH_BYTES / 2));
+    ck_assert_int_eq(write_extents(more, BATCH / 2), 0);
+}
+END_TEST
+
 START_TEST(at_the_limit_no_more_is_allocated_than_may_be_written)
 {
     open_file(0, 4 * BATCH_BYTES);
@@ -142,6 +177,8 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, fixture_teardown);
     tcase_add_test(tests, what_is_wanted_is_allocated);
     tcase_add_test(tests, what_a_failed_write_was_to_fill_is_no_room);
+    tcase_add_test(tests, what_a_failed_write_was_to_fill_in_a_hole_is_no_room);
+    tcase_add_test(tests, on_a_full_disk_holes_are_left_alone_while_there_is_room_elsewhere);
     tcase_add_test(tests, at_the_limit_no_more_is_allocated_than_may_be_written);
     tcase_add_test(tests, at_the_limit_small_pieces_are_used_before_the_file_grows);
     tcase_add_test(tests, what_finds_no_piece_takes_more_until_it_can_be_given_back);
