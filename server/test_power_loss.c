@@ -10,7 +10,6 @@
 #include "modules/base/test_directory.h"
 #include "server/test_power_client.h"
 #include "server/test_power_model.h"
-#include "server/test_power_switch.h"
 #include "server/test_power_syncs.h"
 
 #include "modules/base/fault.h"
@@ -27,7 +26,6 @@ enum {
     WINDOW = 3, /* sent and not answered */
     LIVES = 3,  /* of the server that is recorded; each ends with kill -9 */
     CHECKPOINT_COMMANDS = 24,
-    SWITCH_COMMANDS = 6,
     FAILURES = 3, /* of calls, in each life with faults */
     SYNCS = 60,   /* among so many syncs, about */
     EVENTS_MAX = 100000,
@@ -52,9 +50,7 @@ static struct {
     uint64_t seed;
     int plant;           /* -1: none */
     struct fault *fault; /* NULL: no sync fails */
-    bool switches;       /* appendonly */
-    struct offs offs;
-    unsigned pause_us; /* with everysec: so long that there are some syncs */
+    unsigned pause_us;   /* with everysec: so long that there are some syncs */
     struct segments segments;
     /* With everysec: behind so many events, the one before which answers promise. */
     size_t synced_at[EVENTS_MAX];
@@ -182,27 +178,11 @@ static void ask_for_checkpoint(struct connection *admin)
     ck_assert(connection_open(admin, &fixture.server));
 }
 
-static unsigned step(void)
-{
-    return fixture.clients[0].answered / (fixture.switches ? SWITCH_COMMANDS : CHECKPOINT_COMMANDS);
-}
-
-static void between_commands(struct connection *admin, unsigned *asked)
-{
-    offs_look(&fixture.offs, fixture.record, admin);
-    if (step() == *asked) return;
-    *asked = step();
-    if (fixture.switches && *asked % 5 != 0)
-        offs_switch(&fixture.offs, fixture.record, admin);
-    else
-        ask_for_checkpoint(admin);
-}
-
 /* Until each of them has so many answers. */
 static void run_clients(unsigned until, unsigned pause_us)
 {
     struct connection admin;
-    unsigned asked = step();
+    unsigned asked = fixture.clients[0].answered / CHECKPOINT_COMMANDS;
     bool is_working = true;
 
     ck_assert(connection_open(&admin, &fixture.server));
@@ -217,9 +197,10 @@ static void run_clients(unsigned until, unsigned pause_us)
             learn_client(client);
         }
         if (pause_us > 0) usleep(pause_us);
-        between_commands(&admin, &asked);
+        if (fixture.clients[0].answered / CHECKPOINT_COMMANDS == asked) continue;
+        asked = fixture.clients[0].answered / CHECKPOINT_COMMANDS;
+        ask_for_checkpoint(&admin);
     }
-    offs_end(&fixture.offs, fixture.record, &admin);
     connection_close(&admin);
 }
 
@@ -309,7 +290,6 @@ static unsigned promised(const struct client *client, size_t event_count)
 {
     unsigned count = 0;
 
-    event_count = offs_promised(&fixture.offs, event_count);
     if (strcmp(fixture.fsync, "everysec") == 0) event_count = fixture.synced_at[event_count];
     while (count < client->answered && client->answered_at[count + 1] <= event_count)
         count++;
@@ -474,22 +454,6 @@ START_TEST(a_log_of_many_segments_loses_nothing_at_any_moment)
 }
 END_TEST
 
-START_TEST(a_log_that_ends_and_begins_loses_nothing_while_it_counts)
-{
-    struct power_figures figures;
-
-    fixture.seed = soak_seed() + 11000 + (uint64_t)_i;
-    fixture.switches = true;
-    record_a_server("always");
-    ck_assert_uint_gt(fixture.offs.count, 2);
-    ck_assert_msg(walk(soak_is_full() ? 1000 : 150, soak_is_full() ? 8 : 3, &figures) == 0,
-                  "seed %llu", (unsigned long long)soak_seed());
-    (void)printf("switched %u times: %llu states of %llu events\n", fixture.offs.count,
-                 (unsigned long long)figures.checked_count,
-                 (unsigned long long)figures.event_count);
-}
-END_TEST
-
 /* The test would find a server that answers too early, or forgets a directory. */
 START_TEST(a_planted_bug_is_found)
 {
@@ -517,8 +481,6 @@ int main(void)
                         soak_is_full() ? 10 : 1);
     tcase_add_loop_test(cases, a_log_of_many_segments_loses_nothing_at_any_moment, 0,
                         soak_is_full() ? 10 : 2);
-    tcase_add_loop_test(cases, a_log_that_ends_and_begins_loses_nothing_while_it_counts, 0,
-                        soak_is_full() ? 10 : 1);
     tcase_add_loop_test(cases, a_planted_bug_is_found, RECORD_DIRECTORY_SYNCS_LEFT_OUT,
                         RECORD_SYNCS_LATE + 1);
     suite_add_tcase(suite, cases);

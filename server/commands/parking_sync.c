@@ -37,7 +37,6 @@ static void end(struct parked_call *parked)
 {
     leave(parked);
     waitaof_answer(&parked->call);
-    dispatch_count_error(&parked->call);
     parking_finish(parked);
 }
 

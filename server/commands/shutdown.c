@@ -6,7 +6,6 @@
 #include "server/commands/checkpointing.h"
 #include "server/commands/command.h"
 #include "server/commands/handlers.h"
-#include "server/commands/log_switching.h"
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
 #include "server/commands/session.h"
@@ -56,7 +55,7 @@ int shutdown_shutdown(struct call *call)
     }
     if ((abort_ && call->argument_count > 2) || (nosave && save)) return call_syntax_error(call);
     if (abort_) return call_error(call, "ERR No shutdown in progress.");
-    if (log_switching_counts(server) && !nosave && !force && oplog_sync_now(server->oplog) < 0)
+    if (server->oplog && !nosave && !force && oplog_sync_now(server->oplog) < 0)
         return call_error(call, "ERR Errors trying to SHUTDOWN. Check logs.");
     if (!server->loading && !nosave && (save || checkpointing_saves_at_end(server))) {
         if (!parking_can_suspend(server->parking)) return -EAGAIN;
