@@ -34,7 +34,8 @@ void io_submit(struct io *io, struct io_job *job);
 unsigned io_poll(struct io *io);
 /* Blocks until at least one job has ended, then as io_poll. 0 at once when none is under way. */
 unsigned io_wait(struct io *io);
-/* Readable (poll, epoll) when io_poll has something to do. io clears it itself. */
+/* Readable (poll, epoll) when io_poll has something to do, and sometimes once more when that was
+ * done already. io_poll clears it. */
 int io_event_fd(const struct io *io);
 /* Jobs submitted whose done() has not run yet. */
 unsigned io_in_flight(const struct io *io);

@@ -65,6 +65,18 @@ static bool is_readable(const struct io *io)
     return poll(&event, 1, 0) == 1;
 }
 
+/* All was taken. A worker may tell of what it has ended when that is taken already: once more each
+ * at most, and a look that finds nothing makes it unreadable. */
+static void expect_unreadable(struct io *io)
+{
+    enum { WORKERS_MAX = 8 };
+
+    for (unsigned i = 0; is_readable(io); i++) {
+        ck_assert_uint_lt(i, WORKERS_MAX);
+        ck_assert_uint_eq(io_poll(io), 0);
+    }
+}
+
 static void wait_for_all(struct io *io)
 {
     while (io_in_flight(io) > 0)
@@ -155,7 +167,7 @@ START_TEST(every_job_is_run_and_done_exactly_once)
         ck_assert_int_eq(seen_numbers[seen.done[i]], 0);
         seen_numbers[seen.done[i]] = 1;
     }
-    ck_assert(!is_readable(io));
+    expect_unreadable(io);
     io_destroy(io);
     free(jobs);
 }
@@ -190,7 +202,7 @@ START_TEST(a_slow_job_does_not_hold_up_the_others)
     io_submit(io, &quick.job);
     ck_assert_uint_eq(io_wait(io), 1);
     ck_assert_int_eq(seen.done[0], 2);
-    ck_assert(!is_readable(io));
+    expect_unreadable(io);
     atomic_store(&gate, 1);
     ck_assert_uint_eq(io_wait(io), 1);
     ck_assert_int_eq(seen.done[1], 1);
@@ -209,7 +221,7 @@ START_TEST(the_event_is_readable_until_completions_are_taken)
         ck_assert_int_eq(poll(&event, 1, 60000), 1);
         ck_assert_uint_gt(io_poll(io), 0);
     }
-    ck_assert(!is_readable(io));
+    expect_unreadable(io);
     io_destroy(io);
 }
 END_TEST
