@@ -169,11 +169,6 @@ void spill_store_set_element_max(struct spill_store *store, uint64_t element_byt
     store->element_bytes_max = element_limit(element_bytes_max);
 }
 
-void spill_store_set_hooks(struct spill_store *store, const struct spill_hooks *hooks)
-{
-    store->hooks = hooks ? *hooks : (struct spill_hooks){ 0 };
-}
-
 void spill_store_use_reserve(struct spill_store *store, bool is_used)
 {
     store->uses_reserve = is_used;

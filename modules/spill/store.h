@@ -65,9 +65,6 @@ int64_t spill_store_wait_us(const struct spill_store *store);
 void spill_store_set_memory(struct spill_store *store, uint64_t memory_bytes);
 void spill_store_set_disk_max(struct spill_store *store, uint64_t disk_bytes_max);
 void spill_store_set_element_max(struct spill_store *store, uint64_t element_bytes_max);
-/* Replaces the hooks' behaviour for what follows (the server switches between "may suspend", "must
- * not wait" and "wait synchronously"). */
-void spill_store_set_hooks(struct spill_store *store, const struct spill_hooks *hooks);
 
 /* While on, elements are taken although memory is at its limit and the disk full, or they are
  * longer than what is accepted by now: for moves between deques, which end with what they began
