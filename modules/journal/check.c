@@ -183,8 +183,12 @@ static int check_open(struct checker *checker, const char *path, uint64_t synced
     check->synced = extent.synced;
     look_at_place(checker, extent.end);
     rc = 0;
-    for (uint64_t number = extent.first; rc == 0 && number > 0 && number <= extent.last; number++)
+    for (uint64_t number = extent.first; rc == 0 && number > 0;) {
         rc = walk_segment(checker, number);
+        if (rc == 0)
+            rc = journal_places_after(checker->os, &checker->meta->places, number, extent.last,
+                                      &number);
+    }
     return rc;
 }
 

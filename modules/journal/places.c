@@ -166,6 +166,79 @@ int journal_places_survey(struct os *os, const struct journal_places *places,
     return look_before(os, places, out_survey);
 }
 
+/* ---- from one to the next ---------------------------------------------------------------------
+ */
+
+struct range {
+    uint64_t first, last;
+    uint64_t least, greatest; /* found in it; 0: none */
+};
+
+static int note_in_range(void *context, const char *name)
+{
+    struct range *range = context;
+
+    for (unsigned i = 0; i < sizeof(suffixes) / sizeof(*suffixes); i++) {
+        uint64_t number = journal_file_number(name, suffixes[i]);
+        if (number == 0 || number < range->first || number > range->last) continue;
+        lower(&range->least, number);
+        if (number > range->greatest) range->greatest = number;
+    }
+    return 0;
+}
+
+static int find_in_range(struct os *os, const struct journal_places *places, struct range *range)
+{
+    for (unsigned i = 0; i < JOURNAL_TIER_COUNT; i++) {
+        int rc = places->paths[i] ? os->list(os, places->paths[i], note_in_range, range) : 0;
+        if (rc < 0 && (rc != -ENOENT || i == JOURNAL_HOT)) return rc;
+    }
+    return 0;
+}
+
+/* 1: it is there. 0: it is not. */
+static int has_segment(struct os *os, const struct journal_places *places, uint64_t number)
+{
+    struct journal_place place;
+    int fd = journal_places_open(os, places, number, &place);
+
+    if (fd < 0) return fd == -ENOENT ? 0 : fd;
+    (void)os->close(os, fd); /* read only */
+    return 1;
+}
+
+int journal_places_after(struct os *os, const struct journal_places *places, uint64_t number,
+                         uint64_t last, uint64_t *out_number)
+{
+    struct range range = { .first = number + 1, .last = last };
+    int rc;
+
+    *out_number = 0;
+    if (number >= last) return 0;
+    rc = has_segment(os, places, number + 1);
+    if (rc == 1) *out_number = number + 1;
+    if (rc != 0) return rc < 0 ? rc : 0;
+    rc = find_in_range(os, places, &range);
+    if (rc == 0) *out_number = range.least;
+    return rc;
+}
+
+int journal_places_before(struct os *os, const struct journal_places *places, uint64_t number,
+                          uint64_t first, uint64_t *out_number)
+{
+    struct range range = { .first = first, .last = number - 1 };
+    int rc;
+
+    *out_number = 0;
+    if (number <= first || number <= 1) return 0;
+    rc = has_segment(os, places, number - 1);
+    if (rc == 1) *out_number = number - 1;
+    if (rc != 0) return rc < 0 ? rc : 0;
+    rc = find_in_range(os, places, &range);
+    if (rc == 0) *out_number = range.greatest;
+    return rc;
+}
+
 /* ---- making and removing ----------------------------------------------------------------------
  */
 

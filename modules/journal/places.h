@@ -62,6 +62,14 @@ struct journal_survey {
 int journal_places_survey(struct os *os, const struct journal_places *places,
                           struct journal_survey *out_survey);
 
+/* The nearest segment behind number, up to last, and before it, down to first: 0 when none is
+ * there. Where the next number is missing the directories are asked, so that a stray file far away
+ * costs a look at the files there are, not at all numbers between. */
+int journal_places_after(struct os *os, const struct journal_places *places, uint64_t number,
+                         uint64_t last, uint64_t *out_number);
+int journal_places_before(struct os *os, const struct journal_places *places, uint64_t number,
+                          uint64_t first, uint64_t *out_number);
+
 /* Makes the journal's own directory of a tier, durably, unless it is there. */
 int journal_places_make(struct os *os, const struct journal_places *places, enum journal_tier tier);
 /* Removes everything of the segments [first, end), the coldest and oldest first, durably. */

@@ -130,9 +130,12 @@ static int search_all_behind(struct finder *finder)
     uint64_t offset = journal_offset_of(extent->end);
     int rc = 0;
 
-    for (; rc == 0 && number <= extent->last; number++) {
+    while (rc == 0 && number > 0) {
         rc = search_behind(finder, number, offset);
         offset = JOURNAL_SEGMENT_HEADER_BYTES;
+        if (rc == 0)
+            rc = journal_places_after(finder->os, &finder->meta->places, number, extent->last,
+                                      &number);
     }
     return rc;
 }
@@ -171,8 +174,11 @@ static int find_last_id(struct finder *finder, uint64_t before)
     int rc = 0;
 
     back.extent = &behind;
-    while (rc >= 0 && !behind.has_last_id && before > behind.first) {
-        rc = walk_segment(&back, --before);
+    while (rc >= 0 && !behind.has_last_id) {
+        rc =
+            journal_places_before(finder->os, &finder->meta->places, before, behind.first, &before);
+        if (rc < 0 || before == 0) break;
+        rc = walk_segment(&back, before);
     }
     journal_index_finish(&behind.index);
     if (rc < 0 || !behind.has_last_id) return rc < 0 ? rc : 0;
@@ -237,10 +243,12 @@ static int drop_segments(struct finder *finder, uint64_t keep, struct journal_re
     uint64_t last = finder->extent->last;
     int rc = 0;
 
-    for (; rc == 0 && last > keep; last--) {
+    while (rc == 0 && last > keep) {
         rc = count_segment(finder, last, &report->cut_bytes);
         if (rc == 0) rc = journal_segment_remove(finder->os, finder->path, last);
-        if (rc == 0) report->dropped_segment_count++;
+        if (rc < 0) break;
+        report->dropped_segment_count++;
+        rc = journal_places_before(finder->os, &finder->meta->places, last, keep + 1, &last);
     }
     if (rc < 0 || report->dropped_segment_count == 0) return rc;
     return finder->os->fsync_directory(finder->os, finder->path);

@@ -210,6 +210,17 @@ START_TEST(a_segment_that_is_gone_is_told)
 }
 END_TEST
 
+START_TEST(a_stray_file_far_away_is_come_to)
+{
+    make_journal(3000, 3001);
+    make_stray();
+    check();
+    ck_assert_uint_eq(seen.next, 3001);
+    ck_assert_uint_eq(seen.check.last_segment, STRAY_NUMBER);
+    ck_assert(!seen.check.is_corrupt);
+}
+END_TEST
+
 /* Any garbage behind the end: it is a tail, and is gone through in no time. */
 START_TEST(garbage_is_gone_through)
 {
@@ -281,6 +292,7 @@ int main(void)
     tcase_add_test(cases, frames_that_are_not_in_order_are_told);
     tcase_add_test(cases, a_damaged_header_hides_nothing_of_the_other_segments);
     tcase_add_test(cases, a_segment_that_is_gone_is_told);
+    tcase_add_test(cases, a_stray_file_far_away_is_come_to);
     tcase_add_loop_test(cases, garbage_is_gone_through, 0, 4);
     tcase_add_test(cases, nothing_is_changed_and_errors_are_told);
     tcase_add_test(cases, where_there_is_none_that_is_told);

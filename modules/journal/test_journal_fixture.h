@@ -15,6 +15,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -111,6 +112,23 @@ static inline struct journal_info info_now(void)
     struct journal_info info;
     journal_get_info(fixture.journal, &info);
     return info;
+}
+
+/* A file with a segment's name, far behind the last one: who counts through the numbers between
+ * does not come to an end. */
+#define STRAY_NUMBER UINT64_C(9999999999)
+
+static inline void make_stray(void)
+{
+    static const uint8_t bytes[5000] = { 's', 't', 'r', 'a', 'y' };
+    char path[160];
+    int fd;
+
+    (void)snprintf(path, sizeof(path), "%s/%" PRIu64 ".log", fixture.path, STRAY_NUMBER);
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0644);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, bytes, sizeof(bytes)), sizeof(bytes));
+    ck_assert_int_eq(close(fd), 0);
 }
 
 /* ---- frames -----------------------------------------------------------------------------------

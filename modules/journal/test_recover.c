@@ -242,6 +242,40 @@ START_TEST(a_segment_that_is_gone_is_corruption)
 }
 END_TEST
 
+/* _i 1: behind a torn tail. */
+START_TEST(a_stray_file_far_away_is_cut_off)
+{
+    uint64_t end = _i == 1 ? 60 : 80;
+
+    make_journal(50, 80);
+    if (_i == 1) damage(position_of(60), 30);
+    make_stray();
+    forget_boot();
+    expect_all(1, end);
+    open_journal();
+    ck_assert_uint_eq(fixture.report.dropped_segment_count, 1);
+    ck_assert(!file_exists(STRAY_NUMBER, "log"));
+    fixture.next = end;
+    append_many(1000);
+    close_journal();
+    expect_all(1, end + 1000);
+}
+END_TEST
+
+START_TEST(a_segment_that_is_gone_before_a_stray_file_is_corruption)
+{
+    char file[160];
+
+    make_journal(3000, 3001);
+    make_stray();
+    (void)snprintf(file, sizeof(file), "%s/0000000003.log", fixture.path);
+    ck_assert_int_eq(unlink(file), 0);
+    fixture.options.verifies_all = true;
+    ck_assert_int_eq(try_open(), -EBADMSG);
+    ck_assert(file_exists(STRAY_NUMBER, "log"));
+}
+END_TEST
+
 START_TEST(a_journal_without_its_meta_is_not_made_anew)
 {
     char file[160];
@@ -516,6 +550,8 @@ int main(void)
     tcase_add_test(cases, a_note_behind_the_damage_tells_of_the_sync);
     tcase_add_test(cases, the_caller_may_know_of_a_sync);
     tcase_add_test(cases, a_segment_that_is_gone_is_corruption);
+    tcase_add_loop_test(cases, a_stray_file_far_away_is_cut_off, 0, 2);
+    tcase_add_test(cases, a_segment_that_is_gone_before_a_stray_file_is_corruption);
     tcase_add_test(cases, a_journal_without_its_meta_is_not_made_anew);
     tcase_add_test(cases, files_of_another_journal_do_not_fit);
     tcase_add_test(cases, an_index_that_is_missing_or_wrong_is_made_anew);
