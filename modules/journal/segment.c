@@ -179,6 +179,29 @@ static int fill(struct os *os, struct journal_segment *segment, uint64_t from, u
     return from < to ? os_write_all(os, segment->fd, zeros, to - from, from) : 0;
 }
 
+/* Page by page, for kernels that cannot do it at once (before Linux 5.14). What is there stays: who
+ * stores into it meanwhile has made the page ready too. Room was reserved, so no page is missing.
+ */
+static void touch_pages(uint8_t *bytes, uint64_t size)
+{
+    for (uint64_t offset = 0; offset < size; offset += JOURNAL_PAGE_BYTES) {
+        volatile _Atomic uint8_t *byte = (volatile _Atomic uint8_t *)(bytes + offset);
+        uint8_t there = atomic_load_explicit(byte, memory_order_relaxed);
+
+        (void)atomic_compare_exchange_strong_explicit(byte, &there, there, memory_order_relaxed,
+                                                      memory_order_relaxed);
+    }
+}
+
+static int populate(struct os *os, uint8_t *bytes, uint64_t size)
+{
+    int rc = os->populate(os, bytes, size);
+
+    if (rc != -EINVAL) return rc;
+    touch_pages(bytes, size);
+    return 0;
+}
+
 /* Zeros are written before pages are touched: a write gets them from the file system in large
  * pieces, a fault one by one. Touching costs a third of what it does without, storing and syncing
  * half (measured on ext4). */
@@ -190,7 +213,7 @@ static int make_ready(struct os *os, struct journal_segment *segment, uint64_t f
     if (kind == JOURNAL_ROOM_TOUCHED || kind == JOURNAL_ROOM_ZEROED)
         rc = fill(os, segment, from, to);
     if (rc == 0 && (kind == JOURNAL_ROOM_TOUCHED || kind == JOURNAL_ROOM_SHARED))
-        rc = os->populate(os, segment->map + from, to - from);
+        rc = populate(os, segment->map + from, to - from);
     return rc;
 }
 
@@ -234,8 +257,7 @@ void journal_segment_touch_again(struct os *os, struct journal_segment *segment,
     uint64_t room_end = atomic_load_explicit(&segment->room_end, memory_order_acquire);
 
     if (end > room_end) end = room_end;
-    if (begin < end)
-        (void)os->populate(os, segment->map + begin, end - begin); /* else they fault */
+    if (begin < end) (void)populate(os, segment->map + begin, end - begin); /* else they fault */
 }
 
 int journal_segment_cut(struct os *os, struct journal_segment *segment, uint64_t end)

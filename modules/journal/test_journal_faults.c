@@ -122,6 +122,22 @@ START_TEST(without_reserve_it_is_buffered_and_says_so)
 }
 END_TEST
 
+/* As on Linux before 5.14. */
+START_TEST(pages_that_cannot_be_made_ready_at_once_are_touched_one_by_one)
+{
+    fault_fail(fixture.fault, FAULT_POPULATE, 1, EINVAL, FAULT_FROM_THEN_ON);
+    open_way(JOURNAL_MAPPED);
+    append_many(3000);
+    sync_all();
+    append_many(1000);
+    publish();
+    ck_assert_uint_gt(fault_fired(fixture.fault), 4);
+    ck_assert_int_eq(info_now().way, JOURNAL_MAPPED);
+    ck_assert_int_eq(info_now().room_error, 0);
+    expect_all(1, 4001);
+}
+END_TEST
+
 START_TEST(without_reserve_a_full_disk_delays_what_was_taken_and_loses_nothing)
 {
     fault_fail(fixture.fault, FAULT_ALLOCATE, 1, EOPNOTSUPP, FAULT_FROM_THEN_ON);
@@ -207,6 +223,7 @@ int main(void)
     tcase_add_loop_test(many, every_system_call_of_writing_may_fail, 0, 2);
     tcase_add_loop_test(cases, a_full_disk_refuses_and_goes_on_when_there_is_room, 0, 2);
     tcase_add_loop_test(cases, without_reserve_it_is_buffered_and_says_so, 0, 2);
+    tcase_add_test(cases, pages_that_cannot_be_made_ready_at_once_are_touched_one_by_one);
     tcase_add_test(cases, without_reserve_a_full_disk_delays_what_was_taken_and_loses_nothing);
     tcase_add_loop_test(cases, a_failed_sync_is_final, 0, 2);
     tcase_add_loop_test(cases, short_transfers_do_not_matter, 0, 2);
