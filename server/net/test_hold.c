@@ -188,6 +188,24 @@ START_TEST(who_is_evicted_gets_what_it_was_answered_first)
 }
 END_TEST
 
+START_TEST(who_has_quit_is_not_evicted_before_its_answers_leave)
+{
+    int fd = testing_connect(), other = testing_connect();
+
+    testing.ticket = 1;
+    testing_send(fd, "LEN abc\r\nQUIT\r\n");
+    testing_expect_silence(fd);
+    limit_clients(1);
+    testing_until(testing_info().evicted_clients == 1);
+    testing_expect_closed(other);
+    testing_turns(5);
+    net_release(testing.net, 1);
+    testing_expect(fd, ":3\r\n+OK\r\n");
+    testing_expect_closed(fd);
+    ck_assert_uint_eq(testing_info().evicted_clients, 1);
+}
+END_TEST
+
 START_TEST(who_leaves_and_does_not_read_is_evicted_in_the_end)
 {
     int fd = testing_connect();
@@ -230,6 +248,7 @@ int main(void)
     tcase_add_test(cases, what_will_not_come_true_is_not_told);
     tcase_add_test(cases, a_client_may_go_while_its_answer_waits);
     tcase_add_test(cases, who_is_evicted_gets_what_it_was_answered_first);
+    tcase_add_test(cases, who_has_quit_is_not_evicted_before_its_answers_leave);
     tcase_add_test(cases, who_leaves_and_does_not_read_is_evicted_in_the_end);
     tcase_add_test(cases, each_turn_asks_once);
     suite_add_tcase(suite, cases);
