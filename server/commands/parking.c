@@ -3,18 +3,14 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "modules/spill/store.h"
 #include "server/commands/call_keys.h"
-#include "server/commands/checkpointing.h"
 #include "server/commands/dispatch.h"
-#include "server/commands/effect.h"
 #include "server/commands/server.h"
 #include "server/commands/session.h"
-#include "server/commands/statistics.h"
 #include "server/commands/transaction.h"
 #include "server/net/client.h"
-#include "server/net/loop.h"
 #include "server/net/net.h"
 #include "server/observe/memory.h"
 
@@ -85,13 +81,6 @@ static bool has_room(const struct parking *parking, const struct call *call, siz
 {
     return parking->bytes == 0 || call_spills(call) ||
            parking->bytes + bytes <= memory_limit(parking->server->memory) / PARKED_SHARE;
-}
-
-/* It could not even wait. */
-static void answer_refusal(struct call *call, int rc)
-{
-    call_engine_error(call, rc);
-    dispatch_count_error(call);
 }
 
 /* The parked form of a call: its own when it was parked before, else a new one. NULL: no memory. */
@@ -171,161 +160,8 @@ void parking_finish(struct parked_call *parked)
     free(parked);
 }
 
-/* ---- before a call runs ------------------------------------------------------------------------
+/* ---- its turn ----------------------------------------------------------------------------------
  */
-
-static inline bool must_wait_for_pause(const struct call *call)
-{
-    const struct server *server = call->server;
-
-    if (server->paused_until_us == 0 || loop_now_us(server->loop) >= server->paused_until_us)
-        return false;
-    if (call->command->flags & COMMAND_ADMIN) return false;
-    return !server->pause_is_for_writes_only || call_writes(call);
-}
-
-/* Producers stop here when eviction cannot keep pace; first come, first served. */
-static bool must_wait_for_eviction(const struct call *call, bool is_first)
-{
-    const struct server *server = call->server;
-
-    if (!call_spills(call)) return false;
-    if (!is_first && server->parking->counts[PARKED_THROTTLED] > 0) return true;
-    return spill_store_pressure(server->store) == SPILL_SLOW;
-}
-
-/* What moves and removes is not refused on a full disk: it waits for the checkpoint that gives room
- * back, as long as one may come. */
-static bool must_wait_for_checkpoint(const struct call *call)
-{
-    const struct server *server = call->server;
-    enum spill_room room;
-
-    if (!call_rewrites(call)) return false;
-    room = spill_store_room(server->store);
-    if (room == SPILL_HAS_ROOM || room == SPILL_ROOM_COMING) return room == SPILL_ROOM_COMING;
-    if (call->parked && call->parked->checkpoint_turn > 0 &&
-        checkpointing_has_ended(server, call->parked->checkpoint_turn))
-        return false; /* others have taken what came, or there was none */
-    return checkpointing_brings_room(server);
-}
-
-bool parking_must_wait_for_room(const struct call *call, bool is_first)
-{
-    /* Whose turn has come on its keys holds them: it must not keep those waiting who take away. */
-    if (call->parked && call->parked->has_ticket) return false;
-    return must_wait_for_eviction(call, is_first) || must_wait_for_checkpoint(call);
-}
-
-/* 1: the claims are this call's; 0: it was parked until they are; negative: answered. */
-int parking_take_claims(struct call *call)
-{
-    struct call_names names;
-    struct parked_call *parked;
-    int rc, wants_all = call_names_collect(call, &names) < 0;
-
-    parked = parking_form(call);
-    if (!parked) {
-        call_names_finish(&names);
-        answer_refusal(call, -ENOMEM);
-        return -ENOMEM;
-    }
-    if (wants_all)
-        rc = claims_request_all(call->server->claims, &parked->ticket);
-    else
-        rc = claims_request(call->server->claims, &parked->ticket, names.items, names.count);
-    call_names_finish(&names);
-    if (rc < 0) {
-        answer_refusal(call, rc);
-        parking_finish(parked);
-        return rc;
-    }
-    parked->has_ticket = true;
-    if (rc == 1) return 1;
-    call->server->statistics->queued_commands++;
-    parking_enqueue(call->server->parking, parked, PARKED_QUEUED);
-    return 0;
-}
-
-/* Apart from the common case, which needs no room for names. */
-static bool would_wait_for_claims(const struct call *call)
-{
-    struct call_names names;
-    bool waits;
-
-    if (call->parked && call->parked->has_ticket) return false;
-    if (call_names_collect(call, &names) < 0) return claims_all_would_wait(call->server->claims);
-    waits = names.count > 0 && claims_would_wait(call->server->claims, names.items, names.count);
-    call_names_finish(&names);
-    return waits;
-}
-
-bool parking_must_wait_for_claims(const struct call *call)
-{
-    return claims_count(call->server->claims) > 0 && would_wait_for_claims(call);
-}
-
-static bool wait_in(struct call *call, enum parked_state state)
-{
-    struct parked_call *parked = parking_form(call);
-
-    if (parked) {
-        parking_release_ticket(parked); /* others need not wait for what is not going on */
-        parking_enqueue(call->server->parking, parked, state);
-    } else {
-        answer_refusal(call, -ENOMEM);
-    }
-    return true;
-}
-
-/* True: it was parked until the log has moved, or refused. */
-static bool must_wait_for_log(struct call *call)
-{
-    int rc;
-
-    rc = call->server->effects->is_refusing ? effect_settle_reader(call) : 0;
-    /* EXEC is among those that run at once. */
-    if (rc == 0 && (call->command->flags & (COMMAND_WRITE | COMMAND_IMMEDIATE)))
-        rc = effect_reserve(call);
-    if (rc == 0) return false;
-    if (rc == -EAGAIN) return wait_in(call, PARKED_LOGGING);
-    dispatch_rejected(call);
-    if (call->parked) parking_finish(call->parked);
-    return true;
-}
-
-/* The next one to begin is the one that gives free what was deferred until now. */
-static void note_checkpoint(const struct call *call)
-{
-    struct parked_call *parked = call->session->parked;
-
-    if (parked && parked->checkpoint_turn == 0 && call_rewrites(call))
-        parked->checkpoint_turn = checkpointing_next_turn(call->server);
-}
-
-static bool before(struct call *call, bool is_first)
-{
-    if (must_wait_for_pause(call)) return wait_in(call, PARKED_PAUSED);
-    if (call->server->effects->oplog && must_wait_for_log(call)) return true;
-    if (parking_must_wait_for_room(call, is_first)) {
-        call->server->statistics->throttled_commands++;
-        (void)wait_in(call, PARKED_THROTTLED);
-        note_checkpoint(call);
-        return true;
-    }
-    if (parking_must_wait_for_claims(call)) return parking_take_claims(call) <= 0;
-    return false;
-}
-
-bool parking_before_queueing(struct call *call)
-{
-    return must_wait_for_pause(call) && wait_in(call, PARKED_PAUSED);
-}
-
-bool parking_before(struct call *call)
-{
-    return before(call, false);
-}
 
 /* What follows from the result of a parked call's handler. */
 void parking_settle(struct parked_call *parked, int rc)
@@ -351,7 +187,7 @@ void parking_run_in_fiber(struct call *call)
     if (!call->parked || !call->parked->has_ticket) {
         if (call_names_collect(call, &names) == 0 && names.count == 0) {
             if (!parking_form(call)) { /* it names no key: nothing to hold */
-                answer_refusal(call, -ENOMEM);
+                parking_answer_refusal(call, -ENOMEM);
                 return;
             }
         } else if (parking_take_claims(call) <= 0) {
@@ -386,7 +222,7 @@ void parking_attempt(struct parked_call *parked, bool is_first)
         parking_finish(parked);
         return;
     }
-    if (before(&parked->call, is_first)) return;
+    if (parking_must_wait(&parked->call, is_first)) return;
     parking_settle(parked, dispatch_run(&parked->call));
 }
 

@@ -1,6 +1,7 @@
 /* parking_internal.h - what the files of parking share.
  *
  *   parking.c          a call's way from one state to the next; streams; clients that go
+ *   parking_before.c   what a call waits for before it may run
  *   parking_fiber.c    calls in fibers, and the hooks by which spill suspends them
  *   parking_blocked.c  clients that wait for keys, and who is served
  *   parking_sync.c     clients that wait for the log to reach the device
@@ -44,16 +45,23 @@ void parking_announce_output(const struct parked_call *parked);
 void parking_finish(struct parked_call *parked);
 /* What follows from the result of a parked call's handler. */
 void parking_settle(struct parked_call *parked, int rc);
+/* Its turn has come: runs it, or parks it again. */
+void parking_attempt(struct parked_call *parked, bool is_first);
+/* Something was read: producers that wait for the disk look again. */
+void parking_wake_streams(struct parking *parking);
+
+/* ---- parking_before.c ---- */
+
+/* It could not even wait. */
+void parking_answer_refusal(struct call *call, int rc);
+/* True: it was parked until it may run, or refused. is_first: nobody stands before it. */
+bool parking_must_wait(struct call *call, bool is_first);
 /* 1: the claims are this call's; 0: it was parked until they are; negative: answered. */
 int parking_take_claims(struct call *call);
 /* True: somebody holds one of its keys, or was there before. */
 bool parking_must_wait_for_claims(const struct call *call);
 /* Until eviction, or a checkpoint, has made room. is_first: nobody stands before it. */
 bool parking_must_wait_for_room(const struct call *call, bool is_first);
-/* Its turn has come: runs it, or parks it again. */
-void parking_attempt(struct parked_call *parked, bool is_first);
-/* Something was read: producers that wait for the disk look again. */
-void parking_wake_streams(struct parking *parking);
 
 /* ---- parking_fiber.c ---- */
 
