@@ -555,6 +555,31 @@ START_TEST(the_end_of_the_process_saves_when_it_is_to)
 }
 END_TEST
 
+/* What is there by then is less than what was saved, and must not take its place. */
+START_TEST(a_server_that_is_stopped_while_it_loads_saves_nothing)
+{
+    static const char *const arguments[] = { "--appendonly", "no", "--save", "3600 1", NULL };
+    enum { BATCH = 1000 };
+    unsigned count = suite_scaled(400) * BATCH;
+
+    start(arguments);
+    for (unsigned done = 0; done < count; done += BATCH) {
+        for (unsigned i = 0; i < BATCH; i++)
+            wire_command(wire, "SET key:%u %u", done + i, i);
+        wire_skip(wire, BATCH);
+    }
+    server_stop(&server);
+    wire_close(wire);
+    for (int i = 0; i < 3; i++) {
+        server_restart_and_stop(&server);
+    }
+    server_restart(&server);
+    wire = wire_open(&server);
+    expect_integer(wire, count, "DBSIZE");
+    stop();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("checkpoint");
@@ -579,5 +604,6 @@ int main(void)
     tcase_add_test(others, the_save_rule_saves);
     tcase_add_test(others, the_log_may_be_switched_off_and_on_again);
     tcase_add_test(others, the_end_of_the_process_saves_when_it_is_to);
+    tcase_add_test(others, a_server_that_is_stopped_while_it_loads_saves_nothing);
     return suite_run(suite);
 }

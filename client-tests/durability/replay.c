@@ -24,6 +24,19 @@ static const char *const tiny[] = { "--appendonly",
                                     "128mb",
                                     NULL };
 
+/* Whatever takes time lets others go first. */
+static const char *const short_slices[] = { "--appendonly",
+                                            "yes",
+                                            "--list-chunk-bytes",
+                                            "512",
+                                            "--list-memory-max",
+                                            "256kb",
+                                            "--maxmemory",
+                                            "128mb",
+                                            "--slice-us",
+                                            "10",
+                                            NULL };
+
 static struct server server;
 static struct wire *wire;
 
@@ -43,6 +56,11 @@ static void start_durable(void)
 static void start_tiny(void)
 {
     start(tiny);
+}
+
+static void start_with_short_slices(void)
+{
+    start(short_slices);
 }
 
 static void stop(void)
@@ -478,6 +496,54 @@ START_TEST(long_operations_on_what_is_on_disk)
 }
 END_TEST
 
+/* All else is in the checkpoint, so whenever the replay has let clients go first, it was in the
+ * middle of that one command. */
+START_TEST(clients_are_answered_in_the_middle_of_one_command)
+{
+    static const char *const lines[] = { "LREM l -1 first", "LINSERT l AFTER last x", "COPY l m",
+                                         "LMOVEM l m LEFT RIGHT COUNT 11000 BULK" };
+    struct text before = { 0 };
+
+    expect_integer(wire, 1, "RPUSH l first");
+    push_many("l", 12000);
+    expect_integer(wire, 12002, "RPUSH l last");
+    info_wait_least(wire, "spill_evicted_chunks", 1);
+    expect_ok(wire, "SAVE");
+    wire_command_line(wire, lines[_i]);
+    wire_skip(wire, 1);
+    contents_add(&before, wire);
+    server_kill(&server);
+    wire_close(wire);
+    server_restart(&server);
+    wire = wire_open(&server);
+    info_wait(wire, "loading", 0);
+    ck_assert_int_ge(info_number(wire, "slices"), 5);
+    contents_expect(wire, &before, lines[_i]);
+    text_finish(&before);
+}
+END_TEST
+
+START_TEST(a_server_stops_in_the_middle_of_one_command)
+{
+    struct text before = { 0 };
+
+    expect_integer(wire, 1, "RPUSH l first");
+    push_many("l", suite_scaled(60) * 1000);
+    expect_ok(wire, "SAVE");
+    expect_integer(wire, 1, "LREM l -1 first");
+    contents_add(&before, wire);
+    server_kill(&server);
+    wire_close(wire);
+    for (int i = 0; i < 5; i++) {
+        server_restart_and_stop(&server); /* a leak or a crash is a failure */
+    }
+    server_restart(&server);
+    wire = wire_open(&server);
+    contents_expect(wire, &before, "stopped while it was loading");
+    text_finish(&before);
+}
+END_TEST
+
 START_TEST(a_transaction_over_what_is_on_disk)
 {
     struct wire *other = wire_open(&server);
@@ -506,6 +572,7 @@ int main(void)
 {
     Suite *suite = suite_create("replay");
     TCase *all = suite_case(suite, "commands"), *disk = suite_case(suite, "disk");
+    TCase *slices = suite_case(suite, "slices");
 
     tcase_add_checked_fixture(all, start_durable, stop);
     tcase_add_test(all, each_command_does_the_same_again);
@@ -522,5 +589,8 @@ int main(void)
     tcase_add_checked_fixture(disk, start_tiny, stop);
     tcase_add_test(disk, long_operations_on_what_is_on_disk);
     tcase_add_test(disk, a_transaction_over_what_is_on_disk);
+    tcase_add_checked_fixture(slices, start_with_short_slices, stop);
+    tcase_add_loop_test(slices, clients_are_answered_in_the_middle_of_one_command, 0, 4);
+    tcase_add_test(slices, a_server_stops_in_the_middle_of_one_command);
     return suite_run(suite);
 }

@@ -156,11 +156,12 @@ static bool can_connect(int port)
     return connected;
 }
 
+static const char announcement[] = "Listening on 127.0.0.1:";
+
 /* It listens at all its addresses, the unix socket too: that is what the last line of a start says.
  */
 static bool is_ready(struct server *server, const struct text *log, size_t log_start)
 {
-    static const char announcement[] = "Listening on 127.0.0.1:";
     const char *fresh = text_string(log) + (log->size < log_start ? log->size : log_start), *found;
 
     if (!strstr(fresh, "Ready to accept connections")) return false;
@@ -313,6 +314,24 @@ void server_kill(struct server *server)
 void server_restart(struct server *server)
 {
     start_prepared(server);
+}
+
+void server_restart_and_stop(struct server *server)
+{
+    int64_t deadline_ms = clock_ms() + WAIT_MS;
+    struct text log = { 0 };
+    size_t log_start = 0;
+    bool listens;
+
+    launch(server, &log_start);
+    do {
+        text_clear(&log);
+        (void)text_add_file(&log, server->log_path);
+        listens = log.size > log_start && strstr(text_string(&log) + log_start, announcement);
+    } while (!listens && clock_probe(deadline_ms));
+    text_finish(&log);
+    if (!listens) ck_abort_msg("%s does not listen", server->program);
+    server_stop(server);
 }
 
 void server_must_live(const struct server *server)

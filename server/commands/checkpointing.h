@@ -23,7 +23,8 @@ struct checkpointing {
     bool must_keep_store;       /* a checkpoint on the disk refers to the store's file, or may */
     struct claim_ticket ticket; /* on everything */
     bool has_ticket;
-    bool was_saved_at_end;    /* SHUTDOWN has made a checkpoint, or was told not to */
+    bool was_saved_at_end;    /* SHUTDOWN has made a checkpoint, or was told not to; or what is
+                               * here is not all, as loading was given up */
     uint64_t wanted_since_us; /* loop_now_us; 0: none is wanted */
     uint64_t fetched_bytes;   /* of the store, when the last one was begun */
     uint64_t ended_count;     /* as of the last turn */

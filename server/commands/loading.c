@@ -7,6 +7,7 @@
 
 #include "modules/base/clock.h"
 #include "modules/base/log.h"
+#include "modules/io/fiber.h"
 #include "modules/io/io.h"
 #include "modules/pool/chain.h"
 #include "modules/pool/pool.h"
@@ -16,6 +17,7 @@
 #include "server/commands/effect.h"
 #include "server/commands/replay_pops.h"
 #include "server/commands/server.h"
+#include "server/commands/statistics.h"
 #include "server/commands/table.h"
 #include "server/config/config.h"
 #include "server/durability/checkpoint_load.h"
@@ -28,6 +30,7 @@ enum {
     SLICE_US = 5000,
     TICK_US = 500,
     FRAMES_BETWEEN_TICKS = 256,
+    COMMANDS_BETWEEN_BREATHS = 64,
     REPLY_POOL_BYTES = 64 * 1024, /* of answers that nobody gets */
 };
 
@@ -43,7 +46,52 @@ struct loading {
     int64_t started_at_ms;
     uint64_t frames_since_tick;
     char text[REPLAY_TEXT_BYTES]; /* why what was kept back could not be done */
+    struct fiber *fiber; /* that replays; NULL: none does, or DEBUG LOADAOF in its call's */
+    uint64_t slice_began_us, commands_since_breath;
+    int64_t now_ms;    /* of the frame that is replayed */
+    bool uses_reserve; /* of the store, as long as a command runs */
+    bool is_abandoned, has_ended;
+    int rc; /* with which it has ended */
 };
+
+/* ---- in slices --------------------------------------------------------------------------------
+ */
+
+static void let_clients_go_first(struct loading *loading)
+{
+    struct server *server = loading->server;
+
+    if (loading->uses_reserve) spill_store_use_reserve(server->store, false);
+    server->statistics->slices++;
+    fiber_suspend(server->fibers);
+    if (loading->uses_reserve) spill_store_use_reserve(server->store, true);
+    keyspace_set_now(server->keyspace, loading->now_ms); /* clients have asked for theirs */
+}
+
+/* 0, or -ECANCELED: the server stops. */
+static int breathe(struct loading *loading, uint64_t slice_us)
+{
+    struct server *server = loading->server;
+
+    if (!loading->fiber || fiber_current(server->fibers) != loading->fiber) return 0;
+    if (!loading->is_abandoned && clock_monotonic_us() - loading->slice_began_us >= slice_us)
+        let_clients_go_first(loading);
+    return loading->is_abandoned ? -ECANCELED : 0;
+}
+
+/* Between commands. */
+static int breathe_now_and_then(struct loading *loading)
+{
+    if (++loading->commands_since_breath < COMMANDS_BETWEEN_BREATHS && !loading->is_abandoned)
+        return 0;
+    loading->commands_since_breath = 0;
+    return breathe(loading, SLICE_US);
+}
+
+int loading_breathe(struct server *server)
+{
+    return breathe(server->loading, (uint64_t)server->config->slice_us);
+}
 
 /* ---- one command ------------------------------------------------------------------------------
  */
@@ -61,9 +109,11 @@ static int run(struct loading *loading, struct call *call, char text[REPLAY_TEXT
     int rc;
 
     call->reply->had_error = false;
+    loading->uses_reserve = true;
     spill_store_use_reserve(store, true);
     rc = call->command->handler(call);
     spill_store_use_reserve(store, false);
+    loading->uses_reserve = false;
     if (rc == -EPROTOTYPE) return refuse(text, call->arguments[0], "meets a value of another type");
     if (rc < 0) {
         const char *why =
@@ -111,8 +161,9 @@ static int apply(void *context, int64_t time_ms, unsigned database, struct slice
                          .database = database,
                          .reply = &loading->reply,
                          .is_replay = true };
-    int rc;
+    int rc = breathe_now_and_then(loading);
 
+    if (rc < 0) return rc;
     if (database >= keyspace_database_count(server->keyspace))
         return refuse(text, arguments[0], "is in a database that there is not (see databases)");
     call.command = command_find(server->table, arguments[0]);
@@ -121,6 +172,7 @@ static int apply(void *context, int64_t time_ms, unsigned database, struct slice
         return refuse(text, arguments[0], "is none that changes anything at once");
     if (!command_takes(call.command, argument_count))
         return refuse(text, arguments[0], "has a wrong number of arguments");
+    loading->now_ms = time_ms;
     keyspace_set_now(server->keyspace, time_ms);
     if (replay_pops_keep(&loading->pops, &call)) return 0;
     rc = settle(loading, &call, text);
@@ -140,7 +192,7 @@ static void between_frames(void *context)
     do {
         (void)spill_store_tick(server->store, TICK_US);
         is_slow = spill_store_pressure(server->store) == SPILL_SLOW;
-    } while (is_slow && io_wait(server->io) > 0);
+    } while (is_slow && io_wait(server->io) > 0 && loading_breathe(server) == 0);
     (void)io_poll(server->io);
 }
 
@@ -287,27 +339,58 @@ static void end_checkpoint(struct loading *loading)
     loading->load = NULL;
 }
 
+/* As replay_step, for the log and then what was kept back of it. */
+static int replay_log(struct loading *loading)
+{
+    int rc = loading->replay ? replay_step(loading->replay, UINT64_MAX) : 0;
+
+    return rc == 0 ? settle(loading, NULL, loading->text) : rc;
+}
+
 /* As replay_step. */
-static int go_on(struct loading *loading, uint64_t limit_us)
+static int load_checkpoint(struct loading *loading, uint64_t limit_us)
 {
     struct server *server = loading->server;
-    int rc;
+    int rc = checkpoint_load_step(loading->load, server->keyspace, server->store, limit_us);
 
-    if (loading->load) {
-        rc = checkpoint_load_step(loading->load, server->keyspace, server->store, limit_us);
-        if (rc != 0) return rc;
-        end_checkpoint(loading);
-    }
-    if (!loading->replay) return 0;
-    rc = replay_step(loading->replay, limit_us);
-    return rc == 0 ? settle(loading, NULL, loading->text) : rc;
+    if (rc == 0) end_checkpoint(loading);
+    return rc;
+}
+
+static void replay_in_fiber(void *argument)
+{
+    struct loading *loading = argument;
+
+    loading->fiber = fiber_current(loading->server->fibers);
+    loading->rc = replay_log(loading);
+    loading->has_ended = true;
+    loading->fiber = NULL;
+}
+
+/* The log for a slice, as replay_step. */
+static int go_on_in_fiber(struct loading *loading)
+{
+    struct server *server = loading->server;
+    int rc = 0;
+
+    loading->slice_began_us = clock_monotonic_us();
+    if (loading->fiber)
+        fiber_resume(server->fibers, loading->fiber);
+    else
+        rc = fiber_start(server->fibers, replay_in_fiber, loading);
+    if (rc < 0) (void)snprintf(loading->text, sizeof(loading->text), "%s", strerror(-rc));
+    if (rc < 0 || loading->has_ended) return rc < 0 ? rc : loading->rc;
+    (void)spill_store_tick(server->store, TICK_US); /* what a long command brings in has to go */
+    return 1;
 }
 
 bool loading_step(struct server *server)
 {
-    int rc = go_on(server->loading, SLICE_US);
+    struct loading *loading = server->loading;
+    int rc;
 
-    if (rc == 1) return true;
+    rc = loading->load ? load_checkpoint(loading, SLICE_US) : go_on_in_fiber(loading);
+    if (rc == 1 || (rc == 0 && !loading->has_ended)) return true;
     end(server, rc);
     if (rc == 0 && !server->import_path)
         log_write(server->log, LOG_NOTICE, "Ready to accept connections");
@@ -316,19 +399,26 @@ bool loading_step(struct server *server)
 
 int loading_run(struct server *server)
 {
-    int rc;
+    struct loading *loading = server->loading;
+    int rc = 0;
 
-    do {
-        rc = go_on(server->loading, UINT64_MAX);
-    } while (rc == 1);
+    while (loading->load && rc >= 0)
+        rc = load_checkpoint(loading, UINT64_MAX);
+    if (rc >= 0) rc = replay_log(loading);
     end(server, rc);
     return rc;
 }
 
 void loading_abandon(struct server *server)
 {
-    if (!server->loading) return;
-    destroy(server->loading);
+    struct loading *loading = server->loading;
+
+    if (!loading) return;
+    loading->is_abandoned = true; /* it ends at its next breath */
+    while (loading->fiber)
+        fiber_resume(server->fibers, loading->fiber);
+    server->checkpointing->was_saved_at_end = true;
+    destroy(loading);
     server->loading = NULL;
 }
 

@@ -1,6 +1,6 @@
 /* loading.h - what there was before: the newest checkpoint, and the operation log from there on,
- * done again. At the start in slices between turns, while clients get -LOADING; by DEBUG LOADAOF in
- * one go.
+ * done again. At the start in slices between turns, while clients get -LOADING, also in the middle
+ * of one long command: the log is replayed in a fiber. By DEBUG LOADAOF in one go.
  *
  * Each command runs through its ordinary handler, without a client: what was accepted once is
  * accepted, whatever the limits are now; nothing expires on its own, reads wait for the disk. Loop
@@ -20,7 +20,11 @@ int loading_begin(struct server *server);
 bool loading_step(struct server *server);
 /* Goes on to the end: 0, or a negative errno, and then the server stops. */
 int loading_run(struct server *server);
-/* Gives up what is under way, for the end of the process. */
+/* Of a command that is replayed: what it waits for may take a while, or it has done a piece of its
+ * work. Lets clients be answered when the slice is used up. 0, or -ECANCELED: the server stops. */
+int loading_breathe(struct server *server);
+/* Gives up what is under way, for the end of the process, which then saves nothing: what is here is
+ * less than what is on the disk. */
 void loading_abandon(struct server *server);
 
 struct loading_info {

@@ -9,6 +9,7 @@
 #include "modules/io/io.h"
 #include "modules/spill/store.h"
 #include "server/commands/dispatch.h"
+#include "server/commands/loading.h"
 #include "server/commands/server.h"
 #include "server/commands/statistics.h"
 #include "server/config/config.h"
@@ -133,9 +134,9 @@ static int wait_for_disk(void *context)
 {
     struct server *server = context;
 
-    if (server->loading) { /* nobody else is there to be let go first */
+    if (server->loading) { /* one read at a time: nothing else can go on with the data */
         (void)io_wait(server->io);
-        return 0;
+        return loading_breathe(server);
     }
     if (!server->parking->running) return -EAGAIN;
     return suspend_running(server->parking, &server->parking->queues[PARKED_RUNNING]);
@@ -161,7 +162,8 @@ static int pause_between_slices(void *context)
     struct server *server = context;
     struct parking *parking = server->parking;
 
-    if (!parking_can_suspend(parking) || server->loading) return 0;
+    if (server->loading) return loading_breathe(server);
+    if (!parking_can_suspend(parking)) return 0;
     if (must_end(parking, parking->running)) return -ECANCELED;
     if (clock_monotonic_us() - parking->slice_started_us < parking_slice_us(parking)) return 0;
     server->statistics->slices++;

@@ -88,6 +88,8 @@ static bool may_reload(struct call *call)
     if (call->in_transaction)
         (void)call_errorf(call, "ERR DEBUG %.*s inside a transaction would lose what it did",
                           (int)call->arguments[1].size, (const char *)call->arguments[1].bytes);
+    else if (call->server->loading)
+        (void)call_error(call, "LOADING Redis is loading the dataset in memory");
     else if (parking_count(call->server->parking, PARKED_STREAMING) > 0)
         (void)call_error(call, "ERR Large answers are being sent: try again");
     else if (call->server->is_exporting)
