@@ -521,6 +521,26 @@ START_TEST(at_the_start_it_comes_in_before_anyone_is_served)
 }
 END_TEST
 
+START_TEST(a_start_tells_what_its_import_has_left_out)
+{
+    const char *arguments[] = { "--import", NULL, NULL };
+
+    start_redis(NULL);
+    expect_ok(theirs, "SET s 1");
+    expect_integer(theirs, 2, "SADD set a b");
+    expect_integer(theirs, 1, "ZADD sorted 1 a");
+    expect_ok(theirs, "SAVE");
+    arguments[1] = redis_file("dump.rdb");
+    start_ours(arguments);
+    server_wait_log(&ours, "Ready to accept connections");
+    ck_assert(server_log_has(&ours, "Import left out: 1 sets"));
+    ck_assert(server_log_has(&ours, "Import left out: 1 sorted sets"));
+    ck_assert(!server_log_has(&ours, "hashes"));
+    expect_string(wire, "1", "GET s");
+    stop_both();
+}
+END_TEST
+
 START_TEST(a_start_fails_with_its_import)
 {
     const char *const arguments[] = { "--import", "/nowhere/to/be/found", NULL };
@@ -551,6 +571,7 @@ int main(void)
     tcase_add_test(beside, one_at_a_time_and_it_ends_with_who_asked_or_with_its_client);
     tcase_add_test(beside, a_server_stops_in_the_middle_of_one);
     tcase_add_test(start, at_the_start_it_comes_in_before_anyone_is_served);
+    tcase_add_test(start, a_start_tells_what_its_import_has_left_out);
     tcase_add_test(start, a_start_fails_with_its_import);
     return suite_run(suite);
 }

@@ -77,6 +77,22 @@ static int adopt(struct server *server, int fd)
 
 static void end_at_start(struct importing *importing);
 
+static void log_reason(void *context, const char *what, uint64_t count)
+{
+    const struct server *server = context;
+
+    log_write(server->log, LOG_WARNING, "Import left out: %llu %s", (ull)count, what);
+}
+
+/* The client is told, too; but it may have gone, or there is none. */
+static void log_skipped(struct server *server, const struct import_summary *summary)
+{
+    import_each_skipped(summary, log_reason, server);
+    if (summary->error_count == 0) return;
+    log_write(server->log, LOG_WARNING, "Import: %llu commands failed, the first: %s",
+              (ull)summary->error_count, summary->first_error);
+}
+
 static void ended(void *context)
 {
     struct importing *importing = context;
@@ -90,6 +106,7 @@ static void ended(void *context)
               summary->rc < 0 ? "failed" : "ended", (ull)summary->strings, (ull)summary->lists,
               (ull)summary->elements, (ull)summary->commands, summary->rc < 0 ? ": " : "",
               summary->error);
+    log_skipped(server, summary);
     if (importing->is_at_start)
         end_at_start(importing);
     else if (importing->is_forgotten)
@@ -218,34 +235,12 @@ void importing_at_start(struct server *server)
     }
 }
 
-static void log_skipped(struct server *server, const struct import_summary *summary)
-{
-    uint64_t kinds = 0, unknown = 0;
-
-    for (int i = 0; i < RDB_KIND_COUNT; i++)
-        kinds += summary->kinds[i];
-    for (unsigned i = 0; i < summary->unknown_count; i++)
-        unknown += summary->unknown[i].count;
-    log_write(server->log, LOG_NOTICE,
-              "Import left out: %llu keys of types that are not here, %llu expired, %llu that are "
-              "here already, %llu commands that are not here, %llu keys or commands of other "
-              "databases, %llu names, values, elements or commands that are too long, %llu "
-              "functions, %llu torn bytes at the end; %llu commands failed%s%s",
-              (ull)kinds, (ull)summary->expired, (ull)summary->existing, (ull)unknown,
-              (ull)summary->other_databases,
-              (ull)(summary->long_names + summary->long_values + summary->long_elements +
-                    summary->long_commands),
-              (ull)summary->functions, (ull)summary->torn_bytes, (ull)summary->error_count,
-              summary->first_error[0] ? ", the first: " : "", summary->first_error);
-}
-
 static void end_at_start(struct importing *importing)
 {
     struct server *server = importing->server;
     const struct import_summary *summary = import_get_summary(importing->import);
     int rc = summary->rc;
 
-    log_skipped(server, summary);
     destroy(server);
     if (rc < 0)
         fail_at_start(server);

@@ -21,55 +21,27 @@ struct field {
     uint64_t count;
 };
 
-static uint32_t count_fields(const struct field *fields, uint32_t field_count)
+static void count_reason(void *context, const char *what, uint64_t count)
 {
-    uint32_t count = 0;
-
-    for (uint32_t i = 0; i < field_count; i++)
-        count += fields[i].count > 0;
-    return count;
+    (void)what;
+    (void)count;
+    ++*(uint32_t *)context;
 }
 
-static void reply_fields(struct reply *reply, const struct field *fields, uint32_t field_count)
+static void reply_reason(void *context, const char *what, uint64_t count)
 {
-    for (uint32_t i = 0; i < field_count; i++) {
-        if (fields[i].count == 0) continue;
-        reply_bulk_string(reply, fields[i].name);
-        reply_integer(reply, (int64_t)fields[i].count);
-    }
+    reply_bulk_string(context, what);
+    reply_integer(context, (int64_t)count);
 }
 
 /* What was left out, and why: only what there is. */
 static void reply_skipped(struct reply *reply, const struct import_summary *summary)
 {
-    const struct field fields[] = {
-        { "expired keys", summary->expired },
-        { "existing keys", summary->existing },
-        { "sets", summary->kinds[RDB_SET] },
-        { "hashes", summary->kinds[RDB_HASH] },
-        { "sorted sets", summary->kinds[RDB_ZSET] },
-        { "streams", summary->kinds[RDB_STREAM] },
-        { "module values", summary->kinds[RDB_MODULE] },
-        { "of other databases", summary->other_databases },
-        { "too long names", summary->long_names },
-        { "too long strings", summary->long_values },
-        { "too long elements", summary->long_elements },
-        { "too long commands", summary->long_commands },
-        { "functions", summary->functions },
-        { "module data", summary->module_data },
-        { "torn bytes at the end", summary->torn_bytes },
-    };
-    enum { COUNT = sizeof(fields) / sizeof(fields[0]) };
+    uint32_t count = 0;
 
-    reply_map(reply, count_fields(fields, COUNT) + summary->unknown_count);
-    reply_fields(reply, fields, COUNT);
-    for (unsigned i = 0; i < summary->unknown_count; i++) {
-        char name[IMPORT_NAME_BYTES + 16];
-
-        (void)snprintf(name, sizeof(name), "command %s", summary->unknown[i].name);
-        reply_bulk_string(reply, name);
-        reply_integer(reply, (int64_t)summary->unknown[i].count);
-    }
+    import_each_skipped(summary, count_reason, &count);
+    reply_map(reply, count);
+    import_each_skipped(summary, reply_reason, reply);
 }
 
 static void reply_summary(struct reply *reply, const struct import_summary *summary)

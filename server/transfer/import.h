@@ -68,6 +68,11 @@ void import_cancel(struct import *import);
 /* Readable once it has ended. */
 int import_event_fd(const struct import *import);
 void import_get_progress(const struct import *import, struct import_progress *out_progress);
+/* Tells each reason for which something was left out, with how many there are: only what there is.
+ */
+void import_each_skipped(const struct import_summary *summary,
+                         void (*each)(void *context, const char *what, uint64_t count),
+                         void *context);
 /* After it has ended. Good as long as the import. */
 const struct import_summary *import_get_summary(const struct import *import);
 #endif
