@@ -4,12 +4,15 @@
 #include "modules/base/number.h"
 #include "server/commands/effect.h"
 #include "server/commands/handlers.h"
+#include "server/commands/parking.h"
 #include "server/commands/server.h"
 #include "server/commands/statistics.h"
 #include "server/commands/string_common.h"
 #include "server/commands/string_options.h"
 #include "server/keyspace/keyspace.h"
 #include "server/types/string.h"
+
+enum { COPY_PIECE_BYTES = 64 * 1024 }; /* between two looks at whether others are to go first */
 
 /* GET key */
 int string_get(struct call *call)
@@ -180,20 +183,42 @@ static int make_raw(struct call *call, struct key *key)
     return 0;
 }
 
+/* Where others have its bytes too (a checkpoint that is being written, answers under way), a change
+ * needs a copy: a long one is made in slices, while this call holds the key. *out_copy: nothing,
+ * unless there is one to be given to value. */
+static int copy_shared(struct call *call, const struct value *value, uint64_t end,
+                       struct string_copy *out_copy)
+{
+    int rc;
+
+    *out_copy = (struct string_copy){ 0 };
+    if (string_value_shared_bytes(value) <= STRING_COPY_INLINE_BYTES) return 0;
+    if (!call_can_suspend(call)) return -EAGAIN;
+    rc = string_copy_begin(value, end, out_copy);
+    while (rc == 0 && string_copy_step(out_copy, value, COPY_PIECE_BYTES))
+        rc = parking_breathe(call->server);
+    if (rc < 0) string_copy_drop(out_copy);
+    return rc;
+}
+
 /* Writes bytes at offset of a string that is there; *out_size is its size then. */
 static int write_at(struct call *call, struct key *key, uint64_t offset, struct slice bytes,
                     uint64_t *out_size)
 {
+    struct string_copy copy;
     struct value *value;
     uint64_t before;
     int rc = make_raw(call, key);
 
     if (rc < 0) return rc;
     value = key_value(key);
-    before = value->type->counted_bytes(value);
-    rc = string_value_overwrite(value, offset, bytes);
+    rc = copy_shared(call, value, offset + bytes.size, &copy);
     if (rc < 0) return rc;
+    before = value->type->counted_bytes(value);
+    if (copy.bytes) string_copy_give(&copy, value);
+    rc = string_value_overwrite(value, offset, bytes);
     keyspace_account(call->server->keyspace, (int64_t)(value->type->counted_bytes(value) - before));
+    if (rc < 0) return rc;
     call_changed(call, call->arguments[1]);
     *out_size = string_value_size(value);
     return 0;

@@ -7,6 +7,9 @@
 struct key;
 struct value;
 
+/* A copy of more bytes of a string that somebody else still has is made in a fiber, in slices. */
+enum { STRING_COPY_INLINE_BYTES = 1024 * 1024 };
+
 /* Looks a key up and, unless CLIENT NO-TOUCH is on, marks it as accessed. NULL: no such key. */
 struct key *key_access(struct call *call, struct slice name);
 

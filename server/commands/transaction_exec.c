@@ -19,10 +19,12 @@
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
 #include "server/commands/session.h"
+#include "server/commands/string_common.h"
 #include "server/commands/transaction.h"
 #include "server/keyspace/keyspace.h"
 #include "server/keyspace/watch.h"
 #include "server/types/list.h"
+#include "server/types/string.h"
 
 enum { INLINE_COMMANDS = 1024 };
 
@@ -58,7 +60,15 @@ static bool may_walk(const struct queued_command *queued)
     return !(flags & COMMAND_SPILLS) && queued->argument_count > 2;
 }
 
-/* Of the lists that the names lead to: their bytes; UINT64_MAX: some of it may be on disk. */
+/* One of its commands may lend it, and a later one change it. */
+static bool is_long_string(const struct value *value)
+{
+    return value->type->kind == VALUE_STRING && string_value_is_raw(value) &&
+           string_value_size(value) > STRING_COPY_INLINE_BYTES;
+}
+
+/* Of the lists that the names lead to: their bytes; UINT64_MAX: some of it may be on disk, or there
+ * is a string so long that it is copied in slices. */
 static uint64_t list_bytes(struct keyspace *keyspace, const struct call_names *names)
 {
     uint64_t bytes = 0;
@@ -68,7 +78,9 @@ static uint64_t list_bytes(struct keyspace *keyspace, const struct call_names *n
         struct key *key = keyspace_find(keyspace, name->database, name->name);
         const struct spill_deque *deque;
 
-        if (!key || key_value(key)->type->kind != VALUE_LIST) continue;
+        if (!key) continue;
+        if (is_long_string(key_value(key))) return UINT64_MAX;
+        if (key_value(key)->type->kind != VALUE_LIST) continue;
         deque = list_deque(key_value(key));
         if (!spill_deque_is_resident(deque)) return UINT64_MAX;
         bytes += spill_deque_bytes(deque);

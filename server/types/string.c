@@ -347,31 +347,82 @@ struct packet *string_value_lend(struct value *value, struct pool *pool)
     return &loan->packet;
 }
 
-static struct slice bytes_of(const struct raw *raw)
+/* ---- taking back ---- */
+
+size_t string_value_shared_bytes(const struct value *value)
 {
-    return slice_of(raw->bytes, raw->size);
+    const struct raw *raw;
+    if (value->type != &lent_type) return 0;
+    raw = as_raw_const(value);
+    return raw->loan->packet.ref_count > 1 ? raw->size : 0;
+}
+
+int string_copy_begin(const struct value *value, size_t size_max, struct string_copy *out_copy)
+{
+    size_t size = as_raw_const(value)->size, capacity = size;
+    if (size_max > size && !roomy(size_max, &capacity)) return -ENOMEM;
+    *out_copy = (struct string_copy){ .capacity = capacity };
+    out_copy->bytes = malloc(capacity);
+    return out_copy->bytes ? 0 : -ENOMEM;
+}
+
+bool string_copy_step(struct string_copy *copy, const struct value *value, size_t step_max)
+{
+    const struct raw *raw = as_raw_const(value);
+    size_t left = raw->size - copy->size, size = left < step_max ? left : step_max;
+    if (string_value_shared_bytes(value) == 0) return false; /* they came back meanwhile */
+    memcpy(copy->bytes + copy->size, raw->bytes + copy->size, size);
+    copy->size += size;
+    return size < left;
+}
+
+void string_copy_drop(struct string_copy *copy)
+{
+    free(copy->bytes);
+    *copy = (struct string_copy){ 0 };
+}
+
+/* Makes a lent one raw again: with its own bytes, which nobody else needs any more. */
+static void end_own_loan(struct raw *raw)
+{
+    struct loan *loan = raw->loan;
+    raw->value.type = &raw_type;
+    raw->capacity = loan->capacity;
+    free(loan);
+}
+
+void string_copy_give(struct string_copy *copy, struct value *value)
+{
+    struct raw *raw = as_raw(value);
+    assert(value->type == &lent_type);
+    if (string_value_shared_bytes(value) == 0) {
+        string_copy_drop(copy);
+        end_own_loan(raw);
+        return;
+    }
+    assert(copy->size == raw->size);
+    leave_loan(raw->loan);
+    raw->value.type = &raw_type;
+    raw->bytes = copy->bytes;
+    raw->capacity = copy->capacity;
+    *copy = (struct string_copy){ 0 };
 }
 
 /* Makes a lent one raw again: with its own bytes when no answer needs them any more, else with a
- * copy. */
-static int take_back(struct raw *raw)
+ * copy that has room for size_max bytes. */
+static int take_back(struct raw *raw, size_t size_max)
 {
-    struct loan *loan = raw->loan;
-    size_t capacity = raw->size;
-    uint8_t *bytes = raw->bytes;
+    struct string_copy copy;
+    int rc;
     if (raw->value.type != &lent_type) return 0;
-    if (loan->packet.ref_count == 1) {
-        capacity = loan->capacity;
-        free(loan);
-    } else {
-        bytes = malloc(capacity);
-        if (!bytes) return -ENOMEM;
-        copy_bytes(bytes, bytes_of(raw));
-        leave_loan(loan);
+    if (string_value_shared_bytes(&raw->value) == 0) {
+        end_own_loan(raw);
+        return 0;
     }
-    raw->value.type = &raw_type;
-    raw->bytes = bytes;
-    raw->capacity = capacity;
+    rc = string_copy_begin(&raw->value, size_max, &copy);
+    if (rc < 0) return rc;
+    (void)string_copy_step(&copy, &raw->value, SIZE_MAX);
+    string_copy_give(&copy, &raw->value);
     return 0;
 }
 
@@ -407,7 +458,7 @@ int string_value_overwrite(struct value *value, size_t offset, struct slice byte
     size_t end;
     int rc;
     if (!checked_add_size(offset, bytes.size, &end)) return -ENOMEM;
-    rc = take_back(raw);
+    rc = take_back(raw, end);
     if (rc == 0) rc = reserve(raw, end);
     if (rc < 0) return rc;
     if (offset > raw->size) memset(raw->bytes + raw->size, 0, offset - raw->size);

@@ -45,6 +45,26 @@ bool string_value_number(const struct value *value, int64_t *out_number);
  * keyspace_account gets what its counted_bytes changed by. */
 struct packet *string_value_lend(struct value *value, struct pool *pool);
 
+/* What a change would have to copy first, because others have the bytes too; 0: nothing. */
+size_t string_value_shared_bytes(const struct value *value);
+/* That copy, made in pieces before the change, for large ones. While it is made the value stays and
+ * is not changed; it may be lent once more, and what was lent may come back, as then no copy is
+ * needed. */
+struct string_copy {
+    uint8_t *bytes;
+    size_t size; /* so far */
+    size_t capacity;
+};
+/* Of a value that shares its bytes, for a change after which it has up to size_max. -ENOMEM. */
+int string_copy_begin(const struct value *value, size_t size_max, struct string_copy *out_copy);
+/* At most so many bytes. True: there are more. */
+bool string_copy_step(struct string_copy *copy, const struct value *value, size_t step_max);
+/* When there are no more: the value has bytes of its own, and the next change copies none. Takes
+ * copy over. keyspace_account gets what its counted_bytes changed by. */
+void string_copy_give(struct string_copy *copy, struct value *value);
+/* Instead of that: nothing has happened. */
+void string_copy_drop(struct string_copy *copy);
+
 bool string_value_is_integer(const struct value *value); /* encoding int */
 bool string_value_is_raw(const struct value *value);
 /* Of an int. */

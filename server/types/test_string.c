@@ -247,6 +247,80 @@ START_TEST(bytes_that_came_back_are_changed_where_they_lie)
 }
 END_TEST
 
+/* Of lend_large: in pieces of at most so much. */
+static unsigned copy_in_pieces(struct string_copy *copy, size_t step_max)
+{
+    unsigned steps = 0;
+    bool has_more;
+    do {
+        size_t before = copy->size;
+        has_more = string_copy_step(copy, value, step_max);
+        ck_assert_uint_le(copy->size - before, step_max);
+        steps++;
+    } while (has_more);
+    return steps;
+}
+
+START_TEST(lent_bytes_are_copied_in_pieces_before_a_change)
+{
+    struct packet *packet = lend_large();
+    struct string_copy copy;
+    const uint8_t *bytes;
+    ck_assert_uint_eq(string_value_shared_bytes(value), LARGE_BYTES);
+    ck_assert_int_eq(string_copy_begin(value, LARGE_BYTES + 10, &copy), 0);
+    ck_assert_uint_ge(copy_in_pieces(&copy, 1000), LARGE_BYTES / 1000);
+    expect_large(packet);
+    ck_assert_uint_eq(left_bytes(), 0);
+    bytes = copy.bytes;
+    string_copy_give(&copy, value);
+    ck_assert_uint_ge(left_bytes(), LARGE_BYTES);
+    ck_assert_uint_eq(string_value_shared_bytes(value), 0);
+    ck_assert(slice_equal(string_value_view(value, NULL), slice_of(large, sizeof(large))));
+    ck_assert_int_eq(string_value_append(value, SLICE_LITERAL("0123456789")), 0);
+    ck_assert_ptr_eq(string_value_view(value, NULL).bytes, bytes); /* there was room for it */
+    expect_large(packet);
+    packet_unref(packet);
+    teardown();
+    pool_destroy(pool);
+}
+END_TEST
+
+START_TEST(bytes_that_come_back_while_they_are_copied_are_kept)
+{
+    struct packet *packet = lend_large();
+    const uint8_t *bytes = packet->payload.bytes;
+    struct string_copy copy;
+    ck_assert_int_eq(string_copy_begin(value, LARGE_BYTES, &copy), 0);
+    ck_assert(string_copy_step(&copy, value, 1000));
+    packet_unref(packet);
+    ck_assert_uint_eq(string_value_shared_bytes(value), 0);
+    ck_assert(!string_copy_step(&copy, value, 1000));
+    string_copy_give(&copy, value);
+    ck_assert_ptr_null(copy.bytes);
+    ck_assert_ptr_eq(string_value_view(value, NULL).bytes, bytes);
+    ck_assert_int_eq(string_value_overwrite(value, 0, SLICE_LITERAL("b")), 0);
+    ck_assert_ptr_eq(string_value_view(value, NULL).bytes, bytes);
+    ck_assert_uint_eq(left_bytes(), 0);
+    teardown();
+    pool_destroy(pool);
+}
+END_TEST
+
+START_TEST(a_copy_that_is_dropped_has_changed_nothing)
+{
+    struct packet *packet = lend_large();
+    struct string_copy copy;
+    ck_assert_int_eq(string_copy_begin(value, LARGE_BYTES, &copy), 0);
+    ck_assert(string_copy_step(&copy, value, 1000));
+    string_copy_drop(&copy);
+    ck_assert_uint_eq(string_value_shared_bytes(value), LARGE_BYTES);
+    expect_large(packet);
+    packet_unref(packet);
+    teardown();
+    pool_destroy(pool);
+}
+END_TEST
+
 START_TEST(small_values_and_numbers_are_not_lent)
 {
     static const char *const texts[] = {
@@ -279,6 +353,9 @@ int main(void)
     tcase_add_test(tcase, a_change_leaves_the_lent_bytes_to_who_has_them);
     tcase_add_test(tcase, a_value_that_goes_leaves_its_bytes_to_who_has_them);
     tcase_add_test(tcase, bytes_that_came_back_are_changed_where_they_lie);
+    tcase_add_test(tcase, lent_bytes_are_copied_in_pieces_before_a_change);
+    tcase_add_test(tcase, bytes_that_come_back_while_they_are_copied_are_kept);
+    tcase_add_test(tcase, a_copy_that_is_dropped_has_changed_nothing);
     tcase_add_test(tcase, small_values_and_numbers_are_not_lent);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
