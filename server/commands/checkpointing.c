@@ -17,7 +17,8 @@
 
 enum {
     SLICE_US = 500,
-    PATIENCE_US = 20000, /* for a moment without claims, before everything is claimed */
+    PATIENCE_US = 20000, /* for a moment without claims, before a lull is asked for; and for that */
+    LULLS_MAX = 4,       /* asked for in vain: then one is waited for */
     SECOND_US = 1000000,
     RETRY_US = 5 * SECOND_US, /* after a failure, as Redis does */
     PAUSE_US = SECOND_US,     /* between two that rules ask for */
@@ -96,6 +97,7 @@ static void begin(struct server *server)
 
     state->fetched_bytes = fetched_bytes(server);
     state->wanted_since_us = 0;
+    state->lulls = 0;
     state->must_keep_store = true;
     checkpoint_begin(state->checkpoint);
 }
@@ -107,32 +109,64 @@ static bool log_is_ready(const struct server *server)
     return !log_replacing_holds_checkpoints(server) && oplog_is_settled(server->oplog);
 }
 
-/* True: calls that queued behind our claim may go on. */
+static void end_lull(struct server *server)
+{
+    struct checkpointing *state = server->checkpointing;
+
+    if (!state->has_ticket) return;
+    state->has_ticket = false;
+    claims_release(server->claims, &state->ticket);
+}
+
+/* True: calls that queued behind our lull may go on. */
 static bool use_ticket(struct server *server)
 {
     struct checkpointing *state = server->checkpointing;
 
     if (!state->has_ticket || !state->ticket.is_granted) return false;
     if (checkpoint_wants_to_begin(state->checkpoint) && log_is_ready(server)) begin(server);
-    state->has_ticket = false;
-    claims_release(server->claims, &state->ticket);
+    end_lull(server);
     blocked_resume(server->blocked); /* who waits for a key that was signalled meanwhile */
     return true;
+}
+
+static void start_waiting(struct server *server)
+{
+    server->checkpointing->wanted_since_us = loop_now_us(server->loop);
+    server->checkpointing->waited_for = claims_newest(server->claims);
+}
+
+/* A walk over a large list may hold its key for long: who is there is let go first, and nobody else
+ * waits for that. Only then nobody more is let in, for a while; if one of those who came between is
+ * as long, again. */
+static void ask_for_lull(struct server *server)
+{
+    struct checkpointing *state = server->checkpointing;
+    uint64_t waited_us = loop_now_us(server->loop) - state->wanted_since_us;
+
+    if (waited_us < PATIENCE_US) return;
+    if (!state->has_ticket) {
+        if (claims_has_older(server->claims, state->waited_for)) return;
+        state->has_ticket = claims_request_lull(server->claims, &state->ticket) >= 0;
+        state->wanted_since_us = loop_now_us(server->loop);
+    } else if (state->lulls < LULLS_MAX) {
+        state->lulls++;
+        end_lull(server);
+        start_waiting(server);
+    }
 }
 
 static void try_to_begin(struct server *server)
 {
     struct checkpointing *state = server->checkpointing;
-    uint64_t now_us = loop_now_us(server->loop);
 
     if (!checkpoint_wants_to_begin(state->checkpoint) || !log_is_ready(server)) return;
     if (claims_count(server->claims) == 0) {
         begin(server);
         return;
     }
-    if (state->wanted_since_us == 0) state->wanted_since_us = now_us;
-    if (state->has_ticket || now_us - state->wanted_since_us < PATIENCE_US) return;
-    state->has_ticket = claims_request_all(server->claims, &state->ticket) >= 0;
+    if (state->wanted_since_us == 0) start_waiting(server);
+    ask_for_lull(server);
 }
 
 bool checkpointing_waits_for_claims(const struct server *server)
@@ -193,8 +227,7 @@ void checkpointing_finish(struct server *server)
     checkpoint_load_close(state->load);
     state->load = NULL;
     if (!state->checkpoint) return;
-    if (state->has_ticket) claims_release(server->claims, &state->ticket);
-    state->has_ticket = false;
+    end_lull(server);
     if (checkpointing_saves_at_end(server) && server->is_stopping && !server->has_failed &&
         !server->loading && !state->was_saved_at_end) {
         (void)checkpoint_request(state->checkpoint, CHECKPOINT_AS_SAVE);

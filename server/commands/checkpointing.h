@@ -2,7 +2,7 @@
  * them.
  *
  * One begins at the end of a turn, when no call is half-way: at once when nobody holds a key, else
- * by a claim on everything that is kept for an instant, as FLUSHALL's is. It is asked for by
+ * when those who do have gone, by a lull (claims.h) that is kept for an instant. It is asked for by
  * commands, and by rules: what the log has grown by, room that only waits for one, `save`. Loop
  * thread only. */
 #ifndef SERVER_COMMANDS_CHECKPOINTING_H
@@ -21,11 +21,13 @@ struct checkpointing {
     /* Closes the store and opens it as load says, or makes it anew; keys are gone. For DEBUG. */
     int (*reopen_store)(struct server *server);
     bool must_keep_store;       /* a checkpoint on the disk refers to the store's file, or may */
-    struct claim_ticket ticket; /* on everything */
+    struct claim_ticket ticket; /* a lull */
     bool has_ticket;
+    uint64_t waited_for;      /* tickets up to that one are let go before a lull is asked for */
+    unsigned lulls;           /* given up, for the one that is wanted */
     bool was_saved_at_end;    /* SHUTDOWN has made a checkpoint, or was told not to; or what is
                                * here is not all, as loading was given up */
-    uint64_t wanted_since_us; /* loop_now_us; 0: none is wanted */
+    uint64_t wanted_since_us; /* loop_now_us, or since when the lull is; 0: none is wanted */
     uint64_t fetched_bytes;   /* of the store, when the last one was begun */
     uint64_t ended_count;     /* as of the last turn */
     uint64_t ended_us;        /* loop_now_us when the last one ended; 0: none has */
@@ -34,7 +36,7 @@ struct checkpointing {
 
 /* At the end of a turn: begins, goes on, wakes who waits. True: there is more to do at once. */
 bool checkpointing_turn(struct server *server);
-/* True: our claim on everything is among those that wait. */
+/* True: our lull is among the claims that wait. */
 bool checkpointing_waits_for_claims(const struct server *server);
 /* A few times a second: asks for one when a rule says so. */
 void checkpointing_look(struct server *server);

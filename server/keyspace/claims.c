@@ -2,7 +2,7 @@
  * in one list in that order. A ticket counts its obstacles: queues in which it is not the first,
  * and one more while an older claim on everything is there; at none it is granted. Only the oldest
  * of the claims on everything matters to the others: the next one cannot go before all that is
- * between them has. */
+ * between them has. A lull is one of them to all tickets, but to nobody else. */
 #include "server/keyspace/claims.h"
 
 #include "server/keyspace/name_table.h"
@@ -28,6 +28,7 @@ struct claims {
     struct list_link tickets;          /* all, by number */
     struct list_link granted;          /* to be returned by claims_next_granted, by number */
     struct claim_ticket *first_global; /* the oldest claim on everything, or NULL */
+    uint64_t everything_count;         /* claims on everything that are no lulls */
     uint64_t last_number;
 };
 static_assert(offsetof(struct claims, counts) == 0, "claims_count relies on it");
@@ -64,7 +65,7 @@ static struct queue *find_queue(const struct claims *claims, unsigned database, 
 bool claims_would_wait(const struct claims *claims, const struct claim_name *names,
                        uint32_t name_count)
 {
-    if (claims->first_global) return true;
+    if (claims->everything_count > 0) return true;
     if (claims->queues.count == 0) return false;
     for (uint32_t i = 0; i < name_count; i++) {
         if (find_queue(claims, names[i].database, names[i].name)) return true;
@@ -88,7 +89,8 @@ const struct claim_ticket *claims_holder(const struct claims *claims, unsigned d
     const struct claim_ticket *first;
     const struct queue *queue;
     if (claims->counts.tickets == 0) return NULL;
-    if (claims->first_global && claims->first_global->is_granted) return claims->first_global;
+    first = claims->first_global;
+    if (first && first->is_granted && !first->is_lull) return first;
     queue = find_queue(claims, database, name);
     if (!queue) return NULL;
     first = first_ticket(queue);
@@ -109,6 +111,7 @@ static void start_ticket(struct claims *claims, struct claim_ticket *ticket, boo
     ticket->entry_count = 0;
     ticket->obstacles = claims->first_global ? 1 : 0;
     ticket->is_global = is_global;
+    ticket->is_lull = false;
     list_init(&ticket->all_link);
     list_init(&ticket->granted_link);
 }
@@ -180,12 +183,25 @@ int claims_request(struct claims *claims, struct claim_ticket *ticket,
     return admit_ticket(claims, ticket);
 }
 
-int claims_request_all(struct claims *claims, struct claim_ticket *ticket)
+static int request_global(struct claims *claims, struct claim_ticket *ticket)
 {
-    start_ticket(claims, ticket, true);
     ticket->obstacles = claims->counts.tickets > 0; /* all of them, until the last has gone */
     if (!claims->first_global) claims->first_global = ticket;
     return admit_ticket(claims, ticket);
+}
+
+int claims_request_all(struct claims *claims, struct claim_ticket *ticket)
+{
+    start_ticket(claims, ticket, true);
+    claims->everything_count++;
+    return request_global(claims, ticket);
+}
+
+int claims_request_lull(struct claims *claims, struct claim_ticket *ticket)
+{
+    start_ticket(claims, ticket, true);
+    ticket->is_lull = true;
+    return request_global(claims, ticket);
 }
 
 /* ---- giving back ---- */
@@ -250,12 +266,26 @@ void claims_release(struct claims *claims, struct claim_ticket *ticket)
     free(ticket->entries);
     ticket->entries = NULL;
     ticket->entry_count = 0;
+    if (ticket->is_global && !ticket->is_lull) claims->everything_count--;
     if (ticket == claims->first_global) free_followers(claims, ticket);
     list_remove(&ticket->all_link);
     claims->counts.tickets--;
     oldest = list_front(&claims->tickets);
     if (oldest && ticket_of(oldest)->is_global && !ticket_of(oldest)->is_granted)
         lift_obstacle(claims, ticket_of(oldest));
+}
+
+/* ---- looking ---- */
+
+uint64_t claims_newest(const struct claims *claims)
+{
+    return claims->last_number;
+}
+
+bool claims_has_older(const struct claims *claims, uint64_t number)
+{
+    struct list_link *oldest = list_front(&claims->tickets);
+    return oldest && ticket_of(oldest)->number <= number;
 }
 
 struct claim_ticket *claims_next_granted(struct claims *claims)

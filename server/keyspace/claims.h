@@ -3,8 +3,9 @@
  * A command that cannot finish at once (it reads what is on disk, or works in slices) claims all
  * its keys; until it is released, every later command on one of them queues, in order of arrival. A
  * ticket is granted when it is the oldest on each of its keys: no deadlock, no overtaking. A claim
- * on everything (FLUSHALL) waits for all older tickets, and all younger ones wait for it. Loop
- * thread only. */
+ * on everything (FLUSHALL) waits for all older tickets, and all younger ones wait for it. So does a
+ * lull, of which commands that need no ticket know nothing: while it is granted nobody is half-way.
+ * Loop thread only. */
 #ifndef SERVER_KEYSPACE_CLAIMS_H
 #define SERVER_KEYSPACE_CLAIMS_H
 #include "modules/base/list.h"
@@ -27,7 +28,8 @@ struct claim_ticket {
         obstacles; /* keys on which it is not the oldest, and 1 for older claims on everything */
     struct list_link all_link;     /* all tickets, by number */
     struct list_link granted_link; /* those that claims_next_granted will return, by number */
-    bool is_global;
+    bool is_global;                /* a claim on everything, or a lull */
+    bool is_lull;
     uint64_t number; /* order of arrival */
 };
 
@@ -62,6 +64,13 @@ const struct claim_ticket *claims_holder(const struct claims *claims, unsigned d
 int claims_request(struct claims *claims, struct claim_ticket *ticket,
                    const struct claim_name *names, uint32_t name_count);
 int claims_request_all(struct claims *claims, struct claim_ticket *ticket);
+/* A moment in which nobody holds anything. Who asks for a ticket waits for its end, but a command
+ * that can do without one goes on, on all keys that no other ticket is for. */
+int claims_request_lull(struct claims *claims, struct claim_ticket *ticket);
+/* The newest ticket there has been; 0: none. */
+uint64_t claims_newest(const struct claims *claims);
+/* True: a ticket is left of those up to that one. */
+bool claims_has_older(const struct claims *claims, uint64_t number);
 /* Gives a granted ticket back, or withdraws a waiting one (its client has gone). */
 void claims_release(struct claims *claims, struct claim_ticket *ticket);
 /* Tickets whose turn came by a release, oldest first; NULL: no more. Each is returned once. */
