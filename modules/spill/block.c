@@ -233,7 +233,10 @@ void block_unref(struct spill_store *store, struct block *block)
     /* Of a loaded one the image is not needed to find its children. */
     if (block_is_loaded(block) && !block->is_garbage) free_extent(store, block);
     block->is_discarded = 1;
-    list_push_back(&store->dead, &block->link);
+    if (block_is_loaded(block))
+        list_push_front(&store->dead, &block->link);
+    else
+        list_push_back(&store->dead, &block->link);
     store->dead_count++;
 }
 

@@ -60,14 +60,37 @@ void checkpoint_fail(struct spill_store *store, int rc)
     if (store->checkpoint && store->checkpoint->rc == 0) store->checkpoint->rc = rc;
 }
 
+static bool is_gathering(const struct spill_store *store)
+{
+    return store->counts_dead;
+}
+
+static void end_sync(struct spill_store *store)
+{
+    struct checkpoint *checkpoint = store->checkpoint;
+    int rc = checkpoint->sync_rc == 0 ? checkpoint->rc : checkpoint->sync_rc;
+
+    checkpoint->stage = rc < 0 ? CHECKPOINT_FAILED : CHECKPOINT_SYNCED;
+    checkpoint->synced(checkpoint->context, rc);
+}
+
 static void synced(void *context, int rc)
 {
     struct spill_store *store = context;
+
+    store->checkpoint->has_synced = true;
+    store->checkpoint->sync_rc = rc;
+    if (!is_gathering(store)) end_sync(store);
+}
+
+bool checkpoint_tick(struct spill_store *store)
+{
     struct checkpoint *checkpoint = store->checkpoint;
 
-    if (rc == 0) rc = checkpoint->rc;
-    checkpoint->stage = rc < 0 ? CHECKPOINT_FAILED : CHECKPOINT_SYNCED;
-    checkpoint->synced(checkpoint->context, rc);
+    if (!is_gathering(store)) return false;
+    if (state_writer_gather(store, checkpoint->writer)) return true;
+    if (checkpoint->has_synced) end_sync(store);
+    return false;
 }
 
 void spill_checkpoint_sync(struct spill_store *store, void (*done)(void *context, int rc),

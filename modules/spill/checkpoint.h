@@ -26,8 +26,12 @@ struct checkpoint {
     void (*synced)(void *context, int rc);
     void *context;
     struct state_writer *writer; /* of the state, while it is given out */
+    bool has_synced;             /* the file, with sync_rc */
+    int sync_rc;
 };
 
+/* A step of what is done while the file is synced. True: there is more. */
+bool checkpoint_tick(struct spill_store *store);
 /* An extent that has just been written belongs to the picture. */
 void checkpoint_keep(struct spill_store *store, const struct spill_ref *ref);
 /* It cannot become complete any more. */
@@ -35,6 +39,9 @@ void checkpoint_fail(struct spill_store *store, int rc);
 
 /* state.c: the pieces. 1: a piece, 0: that was all. Destroy accepts NULL. */
 int state_writer_create(struct spill_store *store, struct state_writer **out_writer);
+/* A step through the dropped trees, which the first piece tells the number of. True: there are
+ * more; no piece yet. */
+bool state_writer_gather(struct spill_store *store, struct state_writer *writer);
 void state_writer_destroy(struct spill_store *store, struct state_writer *writer);
 int state_writer_next(struct spill_store *store, struct state_writer *writer,
                       struct slice *out_piece);

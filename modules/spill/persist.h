@@ -73,8 +73,9 @@ int spill_checkpoint_save(struct spill_deque *deque, spill_saved done, void *con
 /* Lists whose root has not come. Whoever goes through all lists pauses above some hundred. */
 uint64_t spill_checkpoint_pending(const struct spill_store *store);
 
-/* Brings what was written to the device, on an I/O thread; done comes from io_poll. Once, when
- * nothing is pending. Syncing may need several steps after an earlier failure. rc: why it failed;
+/* Brings what was written to the device, on an I/O thread; done comes from io_poll or, when it has
+ * taken longer to go through the dropped trees, from spill_store_tick. Once, when nothing is
+ * pending. Syncing may need several steps after an earlier failure. rc: why it failed;
  * then the checkpoint is to be aborted, and everything written since the last good sync is suspect:
  * later syncs first read it back and write it again. */
 void spill_checkpoint_sync(struct spill_store *store, void (*done)(void *context, int rc),

@@ -5,7 +5,11 @@
 #include "modules/spill/fetch.h"
 #include "modules/spill/store_internal.h"
 
-enum { RECLAIM_SOME_NODES = 8, RECLAIM_LOADED_NODES = 256 };
+/* In the ring of the dead, those in memory come first. */
+enum {
+    RECLAIM_SOME_NODES = 8,
+    RECLAIM_LOADED_BLOCKS = 4096, /* less than a millisecond */
+};
 
 /* The descriptor of a node that cannot be read any more: what lies below stays taken in the file
  * for the rest of its life. */
@@ -59,6 +63,8 @@ static bool reclaim_node(struct spill_store *store, struct block *node)
 
 bool reclaim_nodes(struct spill_store *store, unsigned node_count)
 {
+    /* They are looked through for the checkpoint's state: nothing is to go from between. */
+    if (store->counts_dead) return false;
     for (; node_count > 0; node_count--) {
         struct list_link *link = list_front(&store->dead);
         if (!link) return false;
@@ -74,22 +80,16 @@ void reclaim_some(struct spill_store *store)
 
 bool reclaim_loaded(struct spill_store *store)
 {
-    unsigned left = RECLAIM_LOADED_NODES;
+    unsigned blocks = 0;
+    struct list_link *link;
 
-    /* What is found below goes to the back of the ring. */
-    for (struct list_link *link = store->dead.next, *next; link != &store->dead && left > 0;
-         link = next) {
+    while (blocks < RECLAIM_LOADED_BLOCKS && (link = list_front(&store->dead))) {
         struct block *node = list_container(link, struct block, link);
-        if (!block_is_loaded(node)) {
-            next = link->next;
-            continue;
-        }
-        struct list_link *previous = link->previous;
+        if (!block_is_loaded(node)) return false;
+        blocks += 1 + node->end;
         (void)reclaim_node(store, node);
-        next = previous->next;
-        left--;
     }
-    return left == 0;
+    return blocks >= RECLAIM_LOADED_BLOCKS;
 }
 
 void reclaim_all(struct spill_store *store)

@@ -29,14 +29,16 @@ enum {
     HEADER_BYTES = 40,
     DEAD_BYTES = 8 + ROOT_PART_BYTES,
     CRC_BYTES = 4,
-    BUFFER_BYTES = SPILL_STATE_PIECE_BYTES
+    BUFFER_BYTES = SPILL_STATE_PIECE_BYTES,
+    GATHER_NODES = 1024 /* looked at in one go */
 };
 static_assert((int)BUFFER_BYTES >= (int)SPILL_REGION_STATE_MAX, "a region fits into a piece");
 
 struct state_writer {
     uint64_t end_blocks;
-    size_t region, region_count; /* the next one */
-    uint32_t dead, dead_count;
+    size_t region, region_count;   /* the next one */
+    uint32_t dead, dead_count;     /* the next one; of those found so far */
+    struct list_link *next, *last; /* of the ring of the dead; next NULL: all were looked at */
     bool has_header, is_over;
     uint32_t crc;
     uint8_t *dead_bytes;
@@ -53,41 +55,62 @@ static bool is_dead_of_picture(const struct spill_store *store, const struct blo
     return has_image && node->ref.generation != 0 && node->epoch < store->epoch;
 }
 
-/* Calls for both rings; bytes NULL: only counts. */
-static uint32_t gather(const struct spill_store *store, const struct list_link *ring,
-                       uint8_t *bytes)
+static void gather_one(const struct spill_store *store, struct state_writer *writer,
+                       const struct list_link *link)
 {
-    uint32_t count = 0;
+    const struct block *node = list_container(link, struct block, link);
+    uint8_t *bytes = writer->dead_bytes + (size_t)writer->dead_count * DEAD_BYTES;
 
-    list_for_each(link, ring)
-    {
-        const struct block *node = list_container(link, struct block, link);
-        if (!is_dead_of_picture(store, node)) continue;
-        if (bytes) {
-            store_u64le(bytes, node->list);
-            root_write_part(node, 0, bytes + 8);
-            bytes += DEAD_BYTES;
-        }
-        count++;
+    if (!is_dead_of_picture(store, node)) return;
+    store_u64le(bytes, node->list);
+    root_write_part(node, 0, bytes + 8);
+    writer->dead_count++;
+}
+
+static uint64_t reclaiming_count(const struct spill_store *store)
+{
+    uint64_t count = 0;
+
+    list_for_each(link, &store->reclaiming) count++;
+    return count; /* a few reads */
+}
+
+/* Those being read now are looked at before they can be back in the ring of the dead. What dies
+ * from now on is none of the picture's, and nothing is taken out of the ring before it was walked
+ * through. */
+static void start_gathering(struct spill_store *store, struct state_writer *writer)
+{
+    list_for_each(link, &store->reclaiming) gather_one(store, writer, link);
+    writer->next = list_front(&store->dead);
+    writer->last = list_back(&store->dead);
+    store->counts_dead = true;
+    (void)state_writer_gather(store, writer);
+}
+
+bool state_writer_gather(struct spill_store *store, struct state_writer *writer)
+{
+    for (unsigned i = 0; writer->next && i < GATHER_NODES; i++) {
+        const struct list_link *link = writer->next;
+        writer->next = link == writer->last ? NULL : link->next;
+        gather_one(store, writer, link);
     }
-    return count;
+    if (!writer->next) store->counts_dead = false;
+    return writer->next != NULL;
 }
 
 int state_writer_create(struct spill_store *store, struct state_writer **out_writer)
 {
     const struct spill_space *space = spill_file_space(store->file);
     struct state_writer *writer = store_allocate_zeroed(store, sizeof(*writer));
-    uint32_t count = gather(store, &store->dead, NULL);
+    uint64_t capacity = store->dead_count + reclaiming_count(store);
 
     if (!writer) return -ENOMEM;
-    writer->dead_count = count + gather(store, &store->reclaiming, NULL);
-    writer->dead_bytes = store_allocate(store, (size_t)writer->dead_count * DEAD_BYTES + 1);
+    writer->dead_bytes = store_allocate(store, (size_t)capacity * DEAD_BYTES + 1);
     if (!writer->dead_bytes) {
         free(writer);
         return -ENOMEM;
     }
-    (void)gather(store, &store->dead, writer->dead_bytes);
-    (void)gather(store, &store->reclaiming, writer->dead_bytes + (size_t)count * DEAD_BYTES);
+    start_gathering(store, writer);
     writer->end_blocks = spill_space_kept_end(space);
     writer->region_count =
         (size_t)((writer->end_blocks + SPILL_REGION_BLOCKS - 1) / SPILL_REGION_BLOCKS);
@@ -97,8 +120,8 @@ int state_writer_create(struct spill_store *store, struct state_writer **out_wri
 
 void state_writer_destroy(struct spill_store *store, struct state_writer *writer)
 {
-    (void)store;
     if (!writer) return;
+    if (writer->next) store->counts_dead = false;
     free(writer->dead_bytes);
     free(writer);
 }
@@ -141,6 +164,7 @@ int state_writer_next(struct spill_store *store, struct state_writer *writer,
 {
     size_t size = 0, added;
 
+    assert(!writer->next);
     if (writer->is_over) return 0;
     while ((added = write_next(store, writer, sizeof(writer->buffer) - size)) > 0)
         size += added;

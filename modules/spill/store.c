@@ -9,6 +9,7 @@
 #include "modules/base/alloc_size.h"
 #include "modules/base/clock.h"
 #include "modules/io/io.h"
+#include "modules/spill/checkpoint.h"
 #include "modules/spill/chunk.h"
 #include "modules/spill/evict.h"
 #include "modules/spill/file_kept.h"
@@ -139,6 +140,7 @@ bool spill_store_tick(struct spill_store *store, uint64_t slice_us)
         while (has_more && clock_monotonic_us() < end_us)
             has_more = reclaim_nodes(store, RECLAIM_STEP_NODES);
     }
+    if (store->checkpoint && checkpoint_tick(store)) has_more = true;
     if (store->checkpoint && save_tick(store, slice_us > 0 ? slice_us : SLICE_US_DEFAULT))
         has_more = true;
     if (evict_tick(store)) has_more = true;

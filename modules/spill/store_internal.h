@@ -53,6 +53,7 @@ struct spill_store {
 
     uint32_t epoch;                /* checkpoints begun */
     bool is_picturing;             /* the running one does not have all of its picture yet */
+    bool counts_dead;              /* the ring of the dead is being looked through, in slices */
     bool acts_before;              /* what changes now is of a deque that it has not seen yet */
     struct checkpoint *checkpoint; /* the running one, or NULL: checkpoint.h */
     uint64_t checkpoints, saved_bytes;
@@ -65,8 +66,9 @@ struct spill_store {
     struct list_link random;  /* blocks in memory that no deque's ring holds; most recent first */
     struct list_link orphans; /* the same of deques that are gone */
     struct list_link
-        deques;            /* those with something in memory; the eviction's hand is at its head */
-    struct list_link dead; /* nodes without references: their children are to be released */
+        deques; /* those with something in memory; the eviction's hand is at its head */
+    /* Nodes without references, those in memory first: their children are to be released. */
+    struct list_link dead;
     struct list_link reclaiming;       /* the same while they are read */
     struct list_link fetches, batches; /* reads and writes under way */
     uint64_t batches_ended;

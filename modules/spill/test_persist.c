@@ -312,6 +312,50 @@ START_TEST(dropped_trees_in_memory_are_taken_apart_before_a_checkpoint)
 }
 END_TEST
 
+/* Of many, a bounded number is looked at in a turn; what happens meanwhile is not told of. */
+START_TEST(many_dropped_trees_are_told_of_in_slices)
+{
+    enum { LISTS = 2500, NODES_A_TURN = 1024, LATER = 10 };
+    struct spill_deque *lists[LISTS];
+    struct sync_result result = { 0 };
+    uint64_t dropped;
+
+    open_tiny();
+    for (unsigned i = 0; i < LISTS; i++)
+        lists[i] = numbers(200);
+    ck_assert_int_eq(spill_store_evict_all(store), 0);
+    for (unsigned i = LATER; i < LISTS; i++)
+        spill_deque_destroy(lists[i]);
+    dropped = store_info().pending_free_deques;
+    ck_assert_uint_gt(dropped, 2 * NODES_A_TURN);
+    ck_assert_int_eq(spill_checkpoint_begin(store), 0);
+    for (unsigned i = 0; i < LATER; i++)
+        save_one(&saved, i, lists[i]);
+    ck_assert_int_eq(wait_for_roots(), 0);
+    spill_checkpoint_sync(store, sync_came, &result);
+    spill_deque_destroy(lists[0]);
+    while (io_wait(io) > 0) {}
+    for (unsigned turns = 1; turns < dropped / NODES_A_TURN; turns++) {
+        ck_assert(!result.is_there);
+        (void)spill_store_tick(store, 0);
+    }
+    while (!result.is_there)
+        (void)spill_store_tick(store, 0);
+    ck_assert_int_eq(result.rc, 0);
+    take_state(&saved);
+    spill_checkpoint_complete(store);
+    for (unsigned i = 1; i < LATER; i++)
+        spill_deque_destroy(lists[i]);
+    crash();
+    reopen(&saved);
+    for (unsigned i = 0; i < LATER; i++) {
+        lists[i] = load_one(&saved.lists[i]);
+        expect_numbers(lists[i], 0, 200, 20);
+    }
+    close_all(&saved, lists, LATER);
+}
+END_TEST
+
 START_TEST(a_second_process_is_refused)
 {
     struct spill_store *mine;
@@ -397,6 +441,7 @@ int main(void)
     tcase_add_test(tcase, what_gathers_beside_the_root_is_loaded_too);
     tcase_add_test(tcase, dropped_trees_are_taken_apart_in_the_next_life);
     tcase_add_test(tcase, dropped_trees_in_memory_are_taken_apart_before_a_checkpoint);
+    tcase_add_test(tcase, many_dropped_trees_are_told_of_in_slices);
     tcase_add_test(tcase, a_second_process_is_refused);
     tcase_add_test(tcase, what_does_not_fit_is_refused_in_words);
     suite_add_tcase(suite, tcase);
