@@ -1,0 +1,22 @@
+/* mend.h - a journal that is damaged where it had been synced is made to open again, for who was
+ * told to, while nobody writes.
+ *
+ * What lies before a position that its owner goes on from is passed over: nothing that counts is
+ * lost by that. Else the journal is made to end before the damage, and all behind it is given up,
+ * whole or not, synced or not. Both change files in an order that leaves, when they are
+ * interrupted, a journal that is refused as before, or done. A segment's header, and what is packed
+ * or was moved, is not mended. Waits for the disk. Nothing here logs. */
+#ifndef MODULES_JOURNAL_MEND_H
+#define MODULES_JOURNAL_MEND_H
+#include "modules/journal/journal.h"
+
+/* Damage before position, where a frame begins or all end: *out_bytes were passed over, and whole
+ * segments before position's, if one of them was damaged, are removed; 0: there was none. -EBADMSG:
+ * what is there cannot be mended so. Other errors as journal_check. */
+int journal_mend_before(struct os *os, const char *path, uint64_t position, uint64_t *out_bytes);
+/* Ends the journal before the first damage at or behind position (of the caller, as above; or 0).
+ * The report tells its end and what was cut. -EINVAL: it is not damaged there, or only a tail is
+ * torn, which journal_open cuts. -EBADMSG: as above. */
+int journal_mend_cut(struct os *os, const char *path, uint64_t position,
+                     struct journal_report *out_report);
+#endif

@@ -1,0 +1,237 @@
+/* A journal that is damaged where it had been synced opens again, without what was given up. */
+#include "modules/journal/mend.h"
+#include "modules/journal/test_journal_fixture.h"
+
+/* Frames [1, next) are synced; closed. */
+static void make_journal(uint64_t next)
+{
+    open_journal();
+    append_many(next - 1);
+    sync_all();
+    close_journal();
+}
+
+static uint64_t position_of(uint64_t number)
+{
+    uint64_t position;
+
+    open_reader();
+    ck_assert_int_eq(journal_reader_seek_id(fixture.reader, number, 0), 0);
+    position = journal_reader_position(fixture.reader);
+    journal_reader_close(fixture.reader);
+    fixture.reader = NULL;
+    return position;
+}
+
+static void damage(uint64_t position)
+{
+    flip_byte(journal_segment_of(position), "log", journal_offset_of(position) + 4);
+}
+
+static int cut(uint64_t position)
+{
+    return journal_mend_cut(fault_os(fixture.fault), fixture.path, position, &fixture.report);
+}
+
+static int pass_over(uint64_t position, uint64_t *out_bytes)
+{
+    return journal_mend_before(fault_os(fixture.fault), fixture.path, position, out_bytes);
+}
+
+/* It opens, holds [1, next), and goes on. */
+static void expect_mended(uint64_t next)
+{
+    open_journal();
+    expect_all(1, next);
+    fixture.next = next;
+    append_many(100);
+    close_journal();
+    expect_all(1, next + 100);
+    forget_boot();
+    open_journal();
+    close_journal();
+    expect_all(1, next + 100);
+}
+
+static void expect_refused(void)
+{
+    ck_assert_int_eq(try_open(), -EBADMSG);
+}
+
+START_TEST(it_ends_before_the_damage)
+{
+    static const uint64_t damaged[] = { 1, 2, 40, 79, 1500, 2990 };
+    uint64_t position, number = damaged[_i];
+
+    make_journal(3000);
+    position = position_of(number);
+    damage(position);
+    fixture.options.verifies_all = true;
+    expect_refused();
+    ck_assert_int_eq(cut(0), 0);
+    ck_assert_uint_eq(fixture.report.end, position);
+    expect_mended(number);
+}
+END_TEST
+
+START_TEST(the_first_frame_of_a_segment_may_be_the_damaged_one)
+{
+    uint64_t number, position;
+
+    make_journal(3000);
+    for (number = 2; journal_segment_of(position_of(number)) == 1; number++) {}
+    position = position_of(number);
+    ck_assert_uint_eq(position, journal_segment_start(2));
+    damage(position);
+    fixture.options.verifies_all = true;
+    expect_refused();
+    ck_assert_int_eq(cut(0), 0);
+    expect_mended(number);
+}
+END_TEST
+
+START_TEST(what_the_owner_goes_on_from_is_never_cut)
+{
+    uint64_t from, bytes;
+
+    make_journal(80);
+    from = position_of(60);
+    damage(position_of(40));
+    ck_assert_int_eq(cut(from), -EBADMSG);
+    expect_refused();
+    ck_assert_int_eq(pass_over(from, &bytes), 0);
+    ck_assert_uint_gt(bytes, 20 * JOURNAL_FRAME_HEADER_BYTES);
+    fixture.options.synced_position = from;
+    open_journal();
+    fixture.next = 80;
+    append_many(20);
+    close_journal();
+    open_reader();
+    ck_assert_int_eq(journal_reader_seek_position(fixture.reader, from), 0);
+    for (uint64_t number = 60; number < 100; number++) {
+        struct journal_entry entry;
+        ck_assert_int_eq(journal_reader_next(fixture.reader, &entry), 1);
+        ck_assert_uint_eq(entry.time_ms, number);
+    }
+}
+END_TEST
+
+START_TEST(damage_before_and_behind_are_mended_one_after_the_other)
+{
+    uint64_t first, last, from, behind, bytes;
+
+    make_journal(80);
+    first = position_of(10);
+    last = position_of(59);
+    from = position_of(60);
+    behind = position_of(70);
+    damage(first);
+    damage(last);
+    damage(behind);
+    ck_assert_int_eq(pass_over(from, &bytes), 0);
+    ck_assert_int_eq(cut(from), 0);
+    ck_assert_uint_eq(fixture.report.end, behind);
+    fixture.options.synced_position = from;
+    open_journal();
+    ck_assert_uint_eq(fixture.report.end, behind);
+}
+END_TEST
+
+START_TEST(segments_before_the_one_to_go_on_in_are_removed)
+{
+    uint64_t from, bytes;
+
+    make_journal(3000);
+    from = position_of(2900);
+    ck_assert_uint_gt(journal_segment_of(from), 2);
+    damage(position_of(10));
+    ck_assert_int_eq(pass_over(from, &bytes), 0);
+    ck_assert(!file_exists(1, "log"));
+    fixture.options.synced_position = from;
+    fixture.options.verifies_all = true;
+    open_journal();
+    ck_assert_uint_eq(journal_segment_of(fixture.report.start), journal_segment_of(from));
+}
+END_TEST
+
+START_TEST(what_is_not_damaged_is_left_alone)
+{
+    uint64_t bytes;
+
+    make_journal(80);
+    ck_assert_int_eq(cut(0), -EINVAL);
+    ck_assert_int_eq(pass_over(position_of(60), &bytes), 0);
+    ck_assert_uint_eq(bytes, 0);
+    expect_mended(80);
+}
+END_TEST
+
+START_TEST(a_damaged_header_is_not_mended)
+{
+    make_journal(3000);
+    flip_byte(2, "log", 20);
+    fixture.options.verifies_all = true;
+    expect_refused();
+    ck_assert_int_eq(cut(0), -EBADMSG);
+    expect_refused();
+    flip_byte(2, "log", 20); /* back: nothing was changed */
+    expect_mended(3000);
+}
+END_TEST
+
+START_TEST(it_is_for_journals_that_nobody_writes)
+{
+    uint64_t bytes;
+
+    open_journal();
+    ck_assert_int_eq(cut(0), -EWOULDBLOCK);
+    ck_assert_int_eq(pass_over(0, &bytes), -EWOULDBLOCK);
+}
+END_TEST
+
+/* Each call that changes something fails in turn; then it is done again. _i 1: the first frame of
+ * all is damaged. */
+START_TEST(it_may_be_interrupted_anywhere)
+{
+    uint64_t number = _i == 1 ? 1 : 40;
+    bool has_fired = true;
+
+    for (uint64_t nth = 1; has_fired; nth++) {
+        int rc;
+        fixture.next = 1;
+        make_journal(80);
+        damage(position_of(number));
+        fault_fail(fixture.fault, FAULT_ANY_CHANGE, nth, EIO, FAULT_ONCE);
+        rc = cut(0);
+        has_fired = fault_fired(fixture.fault) > 0;
+        fault_clear(fixture.fault);
+        if (rc < 0) {
+            ck_assert(rc == -EIO || rc == -EBADMSG);
+            rc = cut(0);
+            ck_assert(rc == 0 || rc == -EINVAL); /* a tail was left of it */
+        }
+        open_journal();
+        close_journal();
+        expect_all(1, number);
+        remove_files(fixture.path);
+    }
+    open_journal(); /* the fixture removes one */
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("mending journals");
+    TCase *cases = add_case(suite, "all", setup_in_memory);
+
+    tcase_add_loop_test(cases, it_ends_before_the_damage, 0, 6);
+    tcase_add_test(cases, the_first_frame_of_a_segment_may_be_the_damaged_one);
+    tcase_add_test(cases, what_the_owner_goes_on_from_is_never_cut);
+    tcase_add_test(cases, damage_before_and_behind_are_mended_one_after_the_other);
+    tcase_add_test(cases, segments_before_the_one_to_go_on_in_are_removed);
+    tcase_add_test(cases, what_is_not_damaged_is_left_alone);
+    tcase_add_test(cases, a_damaged_header_is_not_mended);
+    tcase_add_test(cases, it_is_for_journals_that_nobody_writes);
+    tcase_add_loop_test(cases, it_may_be_interrupted_anywhere, 0, 2);
+    return run_suite(suite);
+}
