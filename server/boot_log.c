@@ -55,7 +55,7 @@ static void tell(const struct server *server, const char *path, int rc,
     if (rc == -EBADMSG)
         log_write(server->log, LOG_WARNING,
                   "The operation log %s is damaged where it had been synced: %s. The server does "
-                  "not start on it",
+                  "not start on it; sluice-check tells what is in it, and can cut it there",
                   path, reason(rc, report));
     else if (rc < 0)
         log_write(server->log, LOG_WARNING, "The operation log %s cannot be opened: %s", path,

@@ -13,7 +13,7 @@ enum { EXIT_WHOLE = 0, EXIT_DAMAGED = 1, EXIT_UNKNOWN = 2 };
 static int usage(FILE *out)
 {
     (void)fputs(
-        "Usage: sluice-check [--repair] DIR\n"
+        "Usage: sluice-check [--repair | --cut-damage] DIR\n"
         "\n"
         "Looks through the data directory of a server that is not running: the newest checkpoint,\n"
         "the operation log behind it, command by command, and every list on disk, checksum by\n"
@@ -21,7 +21,13 @@ static int usage(FILE *out)
         "be lost (lost), what was not checked (note), and what could not be looked at (ERROR).\n"
         "Nothing is changed.\n"
         "\n"
-        "  --repair   cuts the torn tail of a log, and says what is lost by that\n"
+        "  --repair      cuts the torn tail of a log, and says what is lost by that; passes over\n"
+        "                damage before the place where the checkpoint goes on, where nothing is "
+        "lost\n"
+        "  --cut-damage  the same, and ends a log before damage of what was on the device: gives "
+        "up\n"
+        "                all commands behind it, though they were acknowledged, and says which.\n"
+        "                Keep a copy of DIR before\n"
         "\n"
         "Exit code: 0 all is whole; 1 something is damaged; 2 it could not be found out.\n",
         out);
@@ -81,6 +87,8 @@ int main(int argument_count, char **arguments)
             return usage(stdout);
         if (strcmp(arguments[i], "--repair") == 0)
             check.repairs = true;
+        else if (strcmp(arguments[i], "--cut-damage") == 0)
+            check.repairs = check.cuts_damage = true;
         else if (arguments[i][0] == '-' || check.directory)
             return usage(stderr);
         else

@@ -284,6 +284,54 @@ START_TEST(damage_of_what_was_synced_is_no_tail)
 }
 END_TEST
 
+static void expect_survivors(const char *lines)
+{
+    server_restart(&server);
+    wire = wire_open(&server);
+    expect_text(wire, lines, "MGET first second third");
+    expect_ok(wire, "SET fourth value");
+    kill_it();
+    server_restart(&server);
+    wire = wire_open(&server);
+    expect_text(wire, lines, "MGET first second third");
+    expect_string(wire, "value", "GET fourth");
+    wire_close(wire);
+    server_stop(&server);
+}
+
+START_TEST(a_log_is_cut_at_damage_by_who_is_told_to)
+{
+    start("always");
+    expect_ok(wire, "SET first value-of-the-first");
+    expect_ok(wire, "SET second value-of-the-second");
+    expect_ok(wire, "SET third value-of-the-third");
+    kill_it();
+    damage_text("log/0000000001.log", "value-of-the-second");
+    expect_check("--cut-damage", 0, "1 whole frames, 1 commands. They are given up");
+    ck_assert_ptr_nonnull(strstr(text_string(&output), " database 0: SET third"));
+    ck_assert_ptr_nonnull(strstr(text_string(&output), "REPAIR log: it ends at "));
+    expect_check("", 0, "log: 1 frames with 1 commands are whole");
+    expect_survivors("1) \"value-of-the-first\"\n2) (nil)\n3) (nil)");
+}
+END_TEST
+
+START_TEST(damage_before_the_checkpoint_goes_on_loses_nothing)
+{
+    start("always");
+    expect_ok(wire, "SET first value-of-the-first");
+    expect_ok(wire, "SET second value-of-the-second");
+    expect_ok(wire, "SAVE");
+    expect_ok(wire, "SET third value-of-the-third");
+    kill_it();
+    damage_text("log/0000000001.log", "value-of-the-first");
+    expect_check("", 1, "damaged at 0000000001.log offset ");
+    expect_check("--repair", 0, "are passed over: nothing that counts was in them");
+    expect_check("", 0, "1 with 1 are done again behind the checkpoint");
+    expect_survivors(
+        "1) \"value-of-the-first\"\n2) \"value-of-the-second\"\n3) \"value-of-the-third\"");
+}
+END_TEST
+
 START_TEST(damage_of_a_checkpoint_is_found)
 {
     start("everysec");
@@ -439,6 +487,8 @@ int main(void)
     tcase_add_test(tcase, what_goes_with_a_tail_is_told);
     tcase_add_test(tcase, each_command_that_is_lost_is_told);
     tcase_add_test(tcase, damage_of_what_was_synced_is_no_tail);
+    tcase_add_test(tcase, a_log_is_cut_at_damage_by_who_is_told_to);
+    tcase_add_test(tcase, damage_before_the_checkpoint_goes_on_loses_nothing);
     tcase_add_test(tcase, damage_of_a_checkpoint_is_found);
     tcase_add_test(tcase, each_byte_of_log_and_checkpoint_counts);
     tcase_add_test(tcase, damage_of_a_list_on_disk_is_found_by_its_key);

@@ -1,7 +1,7 @@
 /* check.h - the files of a data directory looked through while no server works in it: checkpoint,
  * operation log, lists on disk. What is wrong is told in lines, with file, offset and key.
  *
- * Nothing is changed, but by check_log when it is told to cut a torn tail. One thread. */
+ * Nothing is changed, but by check_log when it is told to. One thread. */
 #ifndef SERVER_CHECK_CHECK_H
 #define SERVER_CHECK_CHECK_H
 #include <stdbool.h>
@@ -13,7 +13,8 @@
 struct check {
     const char *directory;
     FILE *out;
-    bool repairs;
+    bool repairs;     /* what can be mended without losing what was acknowledged */
+    bool cuts_damage; /* also ends the log where it is damaged */
     /* NULL, or why no server does such a command of the log again. */
     const char *(*judge)(void *context, const struct slice *arguments, uint32_t count);
     void *judge_context;

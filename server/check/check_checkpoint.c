@@ -40,7 +40,8 @@ static int read_file(struct check *check)
     }
     if (rc == -ENOMEM) return rc;
     if (rc < 0)
-        check_damage(check, "checkpoint: %s", error[0] ? error : strerror(-rc));
+        check_damage(check, "checkpoint: %s. No server starts on that: restore a backup",
+                     error[0] ? error : strerror(-rc));
     else
         check_tell(check, "checkpoint: %s is whole: %llu strings, %llu lists",
                    check->checkpoint_path, (unsigned long long)counts.strings,

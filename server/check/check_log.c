@@ -9,6 +9,7 @@
 #include "modules/io/io.h"
 #include "modules/journal/check.h"
 #include "modules/journal/format.h"
+#include "modules/journal/mend.h"
 #include "server/check/check.h"
 #include "server/durability/log_directory.h"
 #include "server/durability/log_frame.h"
@@ -177,18 +178,64 @@ static void check_order(struct check *check, const char *path, const struct jour
     check_damage(check, "log: the frame at %s/%s is older than the one before it", path, place);
 }
 
+/* ---- damage ------------------------------------------------------------------------------------
+ */
+
+static void cut_damage(struct check *check, const char *path)
+{
+    struct journal_report report;
+    char place[JOURNAL_REPORT_TEXT_BYTES];
+    int rc = journal_mend_cut(os_real(), path, check->log_position, &report);
+
+    if (rc < 0) {
+        check_damage(check, "log: %s: it cannot be cut there: %s", path, strerror(-rc));
+        return;
+    }
+    journal_check_place(report.end, place);
+    check_repair(check, "log: it ends at %s/%s; %llu bytes and %llu segments were cut off", path,
+                 place, (unsigned long long)report.cut_bytes,
+                 (unsigned long long)report.dropped_segment_count);
+}
+
+static void tell_corrupt(struct check *check, const char *path, const struct walk *walk,
+                         const struct journal_check *found)
+{
+    void (*say)(struct check *, const char *, ...) =
+        check->cuts_damage ? check_repair : check_damage;
+
+    say(check, "log: %s/%s; behind that %llu bytes with %llu whole frames, %llu commands. %s", path,
+        found->text, (unsigned long long)found->tail_bytes,
+        (unsigned long long)found->tail_frame_count, (unsigned long long)walk->lost_commands,
+        check->cuts_damage ? "They are given up (told above as lost)"
+                           : "This is no torn tail: restore a backup, or give up all that (told "
+                             "above as lost) by --cut-damage");
+    if (check->cuts_damage) cut_damage(check, path);
+}
+
+/* What lies before the place where the checkpoint goes on is not done again. */
+static void pass_over_damage(struct check *check, const char *path)
+{
+    char place[JOURNAL_REPORT_TEXT_BYTES];
+    uint64_t bytes;
+    int rc;
+
+    if (check->log_position == 0) return;
+    rc = journal_mend_before(os_real(), path, check->log_position, &bytes);
+    if (rc < 0 || bytes == 0) return; /* what is wrong is told where the log is looked through */
+    journal_check_place(check->log_position, place);
+    check_repair(check,
+                 "log: %llu damaged bytes before %s/%s, where the checkpoint goes on, are passed "
+                 "over: nothing that counts was in them",
+                 (unsigned long long)bytes, path, place);
+}
+
 static int tell_log(struct check *check, const char *path, const struct walk *walk,
                     const struct journal_check *found)
 {
     char place[JOURNAL_REPORT_TEXT_BYTES];
 
     if (found->is_corrupt) {
-        check_damage(check,
-                     "log: %s/%s; behind that %llu bytes with %llu whole frames, %llu commands. "
-                     "This is no torn tail: restore a backup, or remove what is damaged by hand",
-                     path, found->text, (unsigned long long)found->tail_bytes,
-                     (unsigned long long)found->tail_frame_count,
-                     (unsigned long long)walk->lost_commands);
+        tell_corrupt(check, path, walk, found);
         return 0;
     }
     if (found->first_segment == 0) {
@@ -258,6 +305,7 @@ int check_log(struct check *check)
     }
     rc = find_path(check);
     if (rc < 0 || !check->log_path) return rc;
+    if (check->repairs) pass_over_damage(check, check->log_path);
     rc = log_frame_reader_create(&walk.reader);
     if (rc == 0) rc = check_path(check, check->log_path, &walk);
     log_frame_reader_destroy(walk.reader);
