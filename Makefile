@@ -89,7 +89,7 @@ deps:
 	@tools/deps
 
 # Serves 127.0.0.1:6379 with its files in data/ (make run DATA=/somewhere/else). OPTIONS are more
-# directives: make run OPTIONS='--appendonly yes'.
+# directives: make run OPTIONS='--maxmemory 1gb'.
 DATA ?= data
 OPTIONS ?=
 run: all

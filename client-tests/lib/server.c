@@ -100,14 +100,15 @@ static void become_server(const struct server *server, struct argument_list *lis
     _exit(127);
 }
 
-/* Every test is a test of the log, too, when it is asked for: what it says does not change. */
+/* Every test is a test of each way to log, and of none, as it is asked for: what it says does not
+ * change. */
 static void add_durability(struct argument_list *list)
 {
     const char *fsync = getenv("SLUICE_TEST_APPENDFSYNC");
 
     if (!fsync || !*fsync) return;
-    add_pair(list, "--appendonly", "yes");
-    add_pair(list, "--appendfsync", fsync);
+    add_pair(list, "--appendonly", strcmp(fsync, "off") == 0 ? "no" : "yes");
+    if (strcmp(fsync, "off") != 0) add_pair(list, "--appendfsync", fsync);
 }
 
 static void launch(struct server *server, size_t *out_log_start)
