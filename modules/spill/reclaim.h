@@ -12,7 +12,7 @@ void reclaim_some(struct spill_store *store);
 /* Up to node_count nodes. True: there are more that could be taken apart now. */
 bool reclaim_nodes(struct spill_store *store, unsigned node_count);
 /* Those that are in memory, up to a bound: a checkpoint can tell only of dropped trees on disk.
- * True: there may be more. */
+ * True: there are more. */
 bool reclaim_loaded(struct spill_store *store);
 /* All at once, reading nothing: the store and its file go away. */
 void reclaim_all(struct spill_store *store);

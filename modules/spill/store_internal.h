@@ -80,6 +80,7 @@ struct spill_store {
     uint64_t block_count, deque_count, grown_count, snapshot_count;
     uint64_t chunk_count;
     uint64_t chunks_loaded, dead_count;
+    unsigned reclaim_turns; /* in which a checkpoint could not begin for dropped trees in memory */
     uint64_t evicted_chunks, evicted_bytes, fetched_chunks, fetched_bytes, prefetched_chunks, waits;
     void *spares[SPARE_CHUNKS_MAX]; /* rooms for full chunks, not counted in memory_bytes */
     unsigned spare_count;
