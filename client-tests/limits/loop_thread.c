@@ -92,6 +92,23 @@ static void expect_no_call(const struct text *trace, pid_t thread)
     ck_assert_uint_gt(answers, 0); /* it was that thread that was watched */
 }
 
+/* Others remove what a checkpoint has made superfluous. */
+static void expect_removal(const struct text *trace, pid_t loop)
+{
+    const char *line = text_string(trace);
+    unsigned removals = 0;
+
+    for (; *line; line += strcspn(line, "\n") + 1) {
+        size_t length = strcspn(line, "\n");
+
+        if (!memmem(line, length, "unlink", 6) || !memmem(line, length, "/checkpoint-", 12))
+            continue;
+        ck_assert(!is_of(line, loop));
+        removals++;
+    }
+    ck_assert_uint_gt(removals, 0);
+}
+
 /* Without the log, and with it in each mode. */
 static const char *const fsyncs[] = { NULL, "no", "everysec", "always" };
 enum { FSYNCS = sizeof(fsyncs) / sizeof(fsyncs[0]) };
@@ -137,12 +154,18 @@ START_TEST(the_loop_thread_touches_no_disk)
     transact(wire);
     expect_integer(wire, 1, "DEL k");
     info_wait_least(wire, "rdb_saves", 1);
+    for (int saves = 2; saves <= 3; saves++) { /* the last one begins behind a removal */
+        wire_command(wire, "BGSAVE SCHEDULE");
+        wire_skip(wire, 1);
+        info_wait_least(wire, "rdb_saves", saves);
+    }
     info_wait(wire, "spill_lists_being_freed", 0);
     ck_assert_int_eq(server_loop_major_faults(&server), faults);
     ck_assert_int_gt(info_number(wire, "spill_writes"), 0);
     ck_assert_int_gt(info_number(wire, "spill_reads"), 0);
     tracer_stop(&tracer, &trace);
     expect_no_call(&trace, server.pid);
+    expect_removal(&trace, server.pid);
     text_finish(&trace);
     wire_close(wire);
     server_stop(&server);
