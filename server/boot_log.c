@@ -6,6 +6,7 @@
 
 #include "modules/base/log.h"
 #include "modules/base/os.h"
+#include "modules/journal/format.h"
 #include "server/commands/checkpointing.h"
 #include "server/commands/effect.h"
 #include "server/commands/loading.h"
@@ -76,6 +77,19 @@ static uint64_t checkpoint_position(const struct server *server)
     return load ? checkpoint_load_head(load)->log_position : 0;
 }
 
+/* The log is shortened at its front only by checkpoints: one that has none is whole. */
+static int refuse_without_checkpoint(const struct server *server, const char *path, uint64_t start)
+{
+    enum { FIRST_SEGMENT = 1 };
+
+    if (server->checkpointing->load || journal_segment_of(start) <= FIRST_SEGMENT) return 0;
+    log_write(server->log, LOG_WARNING,
+              "The operation log %s begins with segment %llu: the checkpoint that it goes on from "
+              "is missing in %s. The server does not start without it",
+              path, (unsigned long long)journal_segment_of(start), server->config->dir);
+    return -ESTALE;
+}
+
 static int open_log(struct server *server, struct os *os, uint64_t first_segment, const char *path)
 {
     struct oplog_options options = { .directory = server->config->dir,
@@ -91,7 +105,7 @@ static int open_log(struct server *server, struct os *os, uint64_t first_segment
     tell(server, path, rc, &report);
     if (rc < 0) return rc;
     server->log_cut_bytes = report.cut_bytes;
-    return 0;
+    return refuse_without_checkpoint(server, path, report.start);
 }
 
 static void tell_of_search(const struct server *server, int rc)

@@ -22,7 +22,8 @@
 enum { WAIT_MS = 60000, ANSWER_BYTES_MAX = 16 << 20 };
 
 struct process {
-    pid_t pid;
+    pid_t pid;  /* 0: there is none */
+    int status; /* of one that has ended by itself */
     char socket_path[96], log_path[96];
 };
 
@@ -36,8 +37,10 @@ struct connection {
 /* ---- a server ---------------------------------------------------------------------------------
  */
 
-static inline void process_start(struct process *process, struct os *os, const char *directory,
-                                 const char *fsync)
+/* serve: in the process that is made, with the server's arguments; its exit code. */
+static inline void process_start_as(struct process *process,
+                                    int (*serve)(void *context, int count, char *const *arguments),
+                                    void *context, const char *directory, const char *fsync)
 {
     char *arguments[] = { "sluice-server",
                           "--port",
@@ -62,7 +65,18 @@ static inline void process_start(struct process *process, struct os *os, const c
     (void)unlink(process->socket_path);
     process->pid = fork();
     ck_assert_int_ge(process->pid, 0);
-    if (process->pid == 0) _exit(boot_and_run(os, count, arguments));
+    if (process->pid == 0) _exit(serve(context, count, arguments));
+}
+
+static inline int process_serve(void *os, int count, char *const *arguments)
+{
+    return boot_and_run(os, count, arguments);
+}
+
+static inline void process_start(struct process *process, struct os *os, const char *directory,
+                                 const char *fsync)
+{
+    process_start_as(process, process_serve, os, directory, fsync);
 }
 
 static inline void process_kill(struct process *process)
@@ -77,10 +91,8 @@ static inline void process_kill(struct process *process)
 
 static inline bool process_has_ended(struct process *process)
 {
-    int status;
-
     if (process->pid == 0) return true;
-    if (waitpid(process->pid, &status, WNOHANG) != process->pid) return false;
+    if (waitpid(process->pid, &process->status, WNOHANG) != process->pid) return false;
     process->pid = 0;
     return true;
 }

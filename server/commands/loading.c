@@ -250,7 +250,8 @@ int loading_begin(struct server *server)
         log_write(server->log, LOG_WARNING,
                   "The operation log cannot be read from position %llu on%s: %s",
                   (unsigned long long)(loading ? loading->position : 0),
-                  loading && loading->load ? ", where the checkpoint ends" : "", strerror(-rc));
+                  loading && loading->load ? ", where the checkpoint ends" : "",
+                  rc == -EPROTONOSUPPORT ? "it was made by another version" : strerror(-rc));
         if (loading) destroy(loading);
         return rc;
     }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "modules/base/clock.h"
 #include "modules/journal/format.h"
@@ -11,6 +12,8 @@
 #include "server/durability/oplog.h"
 
 enum { FRAMES_BETWEEN_CLOCKS = 32 };
+
+static const char written_by_another[] = "written by another version";
 
 struct replay {
     struct replay_options options;
@@ -70,8 +73,7 @@ static int apply_frame(struct replay *replay, const struct journal_entry *entry)
     unsigned database;
     int rc = log_frame_reader_begin(replay->commands, entry->payload);
 
-    if (rc == -EPROTONOSUPPORT)
-        return refuse(replay, rc, entry->position, "written by another version");
+    if (rc == -EPROTONOSUPPORT) return refuse(replay, rc, entry->position, written_by_another);
     if (rc < 0) return refuse(replay, rc, entry->position, "a frame that is none of ours");
     while ((rc = log_frame_reader_next(replay->commands, &database, &arguments, &argument_count)) ==
            1) {
@@ -88,6 +90,12 @@ static int apply_frame(struct replay *replay, const struct journal_entry *entry)
     return 0;
 }
 
+static const char *why_unread(int rc)
+{
+    if (rc == -EBADMSG) return "damaged";
+    return rc == -EPROTONOSUPPORT ? written_by_another : strerror(-rc);
+}
+
 /* 1: a frame was applied. 0: there is none. */
 static int next(struct replay *replay)
 {
@@ -97,7 +105,7 @@ static int next(struct replay *replay)
 
     if (position >= replay->end) return 0;
     rc = journal_reader_next(replay->reader, &entry);
-    if (rc < 0) return refuse(replay, rc, position, "damaged");
+    if (rc < 0) return refuse(replay, rc, position, why_unread(rc));
     if (rc == 0) return 0;
     rc = apply_frame(replay, &entry);
     if (rc < 0) return rc;
