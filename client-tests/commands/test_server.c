@@ -348,10 +348,45 @@ START_TEST(saving_answers_as_redis_does)
 }
 END_TEST
 
+/* A row is sent at once, so that what the first one starts is in progress for the others. */
+static const char *const meeting_saves[][16] = {
+    { "BGSAVE", "BGSAVE", "BGSAVE SCHEDULE", "BGREWRITEAOF", "BGREWRITEAOF", "SAVE" },
+    { "BGREWRITEAOF", "BGREWRITEAOF", "BGSAVE", "BGSAVE SCHEDULE", "BGSAVE SCHEDULE", "BGSAVE" },
+    { "MULTI", "BGSAVE", "BGREWRITEAOF", "BGSAVE SCHEDULE", "EXEC", "BGSAVE" },
+    { "BGREWRITEAOF", "MULTI", "BGSAVE", "BGREWRITEAOF", "EXEC" },
+    { "BGSAVE x", "BGSAVE SCHEDULE x", "BGREWRITEAOF x", "LASTSAVE x", "MULTI", "SAVE", "EXEC" },
+    { "SHUTDOWN ABORT", "SHUTDOWN ABORT ABORT", "SHUTDOWN ABORT NOW", "SHUTDOWN SAVE ABORT",
+      "SHUTDOWN NOSAVE SAVE", "SHUTDOWN NEVER" },
+};
+
+START_TEST(saves_that_meet_answer_as_in_redis)
+{
+    struct wire *wires[] = { wire, redis_wire };
+    struct text answers[2] = { { 0 }, { 0 } };
+
+    for (size_t i = 0; i < 2; i++) {
+        struct text lines = { 0 };
+        unsigned count = 0;
+
+        for (; meeting_saves[_i][count]; count++) {
+            text_add_string(&lines, meeting_saves[_i][count]);
+            text_add_string(&lines, "\r\n");
+        }
+        ck_assert_int_eq(wire_send(wires[i], lines.bytes, lines.size), 0);
+        while (count-- > 0)
+            ck_assert_int_eq(wire_read(wires[i], &answers[i]), 1);
+        text_finish(&lines);
+    }
+    ck_assert_str_eq(text_string(&answers[0]), text_string(&answers[1]));
+    text_finish(&answers[0]);
+    text_finish(&answers[1]);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("server commands");
-    TCase *tcase = suite_case(suite, "server");
+    TCase *tcase = suite_case(suite, "server"), *saves = suite_case(suite, "saves");
 
     tcase_add_unchecked_fixture(tcase, start_servers, stop_servers);
     tcase_add_checked_fixture(tcase, open_clients, close_clients);
@@ -369,5 +404,9 @@ int main(void)
     tcase_add_test(tcase, replication_is_that_of_a_master_alone);
     tcase_add_test(tcase, a_monitor_is_told_once_and_not_of_its_own_reset);
     tcase_add_test(tcase, saving_answers_as_redis_does);
+    tcase_add_checked_fixture(saves, start_servers, stop_servers);
+    tcase_add_checked_fixture(saves, open_clients, close_clients);
+    tcase_add_loop_test(saves, saves_that_meet_answer_as_in_redis, 0,
+                        sizeof(meeting_saves) / sizeof(meeting_saves[0]));
     return suite_run(suite);
 }

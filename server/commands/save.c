@@ -42,40 +42,57 @@ int save_save(struct call *call)
     return 0;
 }
 
+/* What Redis asks of its children. In an EXEC it starts none, so nothing is in progress that one
+ * has asked for, until it has begun. */
+static bool is_started(const struct call *call, enum checkpoint_kind kind)
+{
+    const struct checkpointing *state = call->server->checkpointing;
+    struct checkpoint_info info;
+
+    checkpoint_get_info(state->checkpoint, &info);
+    if (info.step <= CHECKPOINT_WANTED && state->is_for_exec) return false;
+    return checkpoint_is_in_progress(&info, kind);
+}
+
+/* True: it begins; false: it follows what is in progress. */
+static bool request(struct call *call, enum checkpoint_kind kind)
+{
+    struct checkpointing *state = call->server->checkpointing;
+    bool has_to_wait =
+        is_started(call, CHECKPOINT_AS_SAVE) || is_started(call, CHECKPOINT_AS_REWRITE);
+
+    if (!has_to_wait) state->is_for_exec = call->in_transaction;
+    (void)checkpoint_request(state->checkpoint, kind);
+    return !has_to_wait && !call->in_transaction;
+}
+
 /* BGSAVE [SCHEDULE] */
 int save_bgsave(struct call *call)
 {
     bool is_scheduled = call->argument_count == 2 && slice_is(call->arguments[1], "SCHEDULE");
 
     if (call->argument_count > 1 && !is_scheduled) return call_syntax_error(call);
-    if (is_in_progress(call, CHECKPOINT_AS_SAVE))
+    if (is_started(call, CHECKPOINT_AS_SAVE))
         return call_error(call, "ERR Background save already in progress");
-    if (is_in_progress(call, CHECKPOINT_AS_REWRITE)) {
-        if (!is_scheduled && !call->in_transaction)
-            return call_error(call,
-                              "ERR Another child process is active (AOF?): can't BGSAVE right "
-                              "now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever "
-                              "possible.");
-        (void)checkpoint_request(call->server->checkpointing->checkpoint, CHECKPOINT_AS_SAVE);
-        reply_simple(call->reply, SLICE_LITERAL("Background saving scheduled"));
-        return 0;
-    }
-    (void)checkpoint_request(call->server->checkpointing->checkpoint, CHECKPOINT_AS_SAVE);
-    reply_simple(call->reply, SLICE_LITERAL("Background saving started"));
+    if (is_started(call, CHECKPOINT_AS_REWRITE) && !is_scheduled && !call->in_transaction)
+        return call_error(call, "ERR Another child process is active (AOF?): can't BGSAVE right "
+                                "now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever "
+                                "possible.");
+    reply_simple(call->reply, request(call, CHECKPOINT_AS_SAVE)
+                                  ? SLICE_LITERAL("Background saving started")
+                                  : SLICE_LITERAL("Background saving scheduled"));
     return 0;
 }
 
 /* BGREWRITEAOF */
 int save_bgrewriteaof(struct call *call)
 {
-    bool has_to_wait = is_in_progress(call, CHECKPOINT_AS_SAVE);
-
-    if (is_in_progress(call, CHECKPOINT_AS_REWRITE))
+    if (is_started(call, CHECKPOINT_AS_REWRITE))
         return call_error(call, "ERR Background append only file rewriting already in progress");
-    (void)checkpoint_request(call->server->checkpointing->checkpoint, CHECKPOINT_AS_REWRITE);
-    reply_simple(call->reply, has_to_wait
-                                  ? SLICE_LITERAL("Background append only file rewriting scheduled")
-                                  : SLICE_LITERAL("Background append only file rewriting started"));
+    reply_simple(call->reply,
+                 request(call, CHECKPOINT_AS_REWRITE)
+                     ? SLICE_LITERAL("Background append only file rewriting started")
+                     : SLICE_LITERAL("Background append only file rewriting scheduled"));
     return 0;
 }
 

@@ -36,12 +36,13 @@ static int save_first(struct server *server)
 int shutdown_shutdown(struct call *call)
 {
     struct server *server = call->server;
-    bool nosave = false, save = false, abort_ = false, force = false;
+    bool nosave = false, save = false, abort_ = false, force = false, has_others = false;
     int rc;
 
     for (uint32_t i = 1; i < call->argument_count; i++) {
         struct slice word = call->arguments[i];
 
+        has_others |= !slice_is(word, "ABORT");
         if (slice_is(word, "NOSAVE"))
             nosave = true;
         else if (slice_is(word, "SAVE"))
@@ -53,7 +54,7 @@ int shutdown_shutdown(struct call *call)
         else if (!slice_is(word, "NOW"))
             return call_syntax_error(call);
     }
-    if ((abort_ && call->argument_count > 2) || (nosave && save)) return call_syntax_error(call);
+    if ((abort_ && has_others) || (nosave && save)) return call_syntax_error(call);
     if (abort_) return call_error(call, "ERR No shutdown in progress.");
     if (server->oplog && !nosave && !force && oplog_sync_now(server->oplog) < 0)
         return call_error(call, "ERR Errors trying to SHUTDOWN. Check logs.");

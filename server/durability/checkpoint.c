@@ -57,6 +57,7 @@ static bool is_requested(const struct checkpoint *checkpoint)
 
 uint64_t checkpoint_request(struct checkpoint *checkpoint, enum checkpoint_kind kind)
 {
+    if (!is_requested(checkpoint)) checkpoint->info.next_kind = kind;
     checkpoint->info.is_requested[kind] = true;
     return checkpoint->info.begun_count + 1;
 }
@@ -101,12 +102,14 @@ static int create_writer(struct checkpoint *checkpoint)
                                     &checkpoint->writer);
 }
 
-static void take_requests(struct checkpoint *checkpoint)
+/* One of the other kind follows it. */
+static void take_request(struct checkpoint *checkpoint)
 {
     struct checkpoint_info *info = &checkpoint->info;
-    info->kind =
+    info->kind = info->next_kind;
+    info->is_requested[info->kind] = false;
+    info->next_kind =
         info->is_requested[CHECKPOINT_AS_SAVE] ? CHECKPOINT_AS_SAVE : CHECKPOINT_AS_REWRITE;
-    memset(info->is_requested, 0, sizeof(info->is_requested));
 }
 
 static void start_picture(struct checkpoint *checkpoint)
@@ -130,7 +133,7 @@ void checkpoint_begin(struct checkpoint *checkpoint)
     if (!checkpoint_wants_to_begin(checkpoint)) return;
     rc = spill_checkpoint_begin(checkpoint->options.store);
     if (rc == -EAGAIN) return; /* it is still wanted in the next turn */
-    take_requests(checkpoint);
+    take_request(checkpoint);
     checkpoint->info.begun_count++;
     checkpoint->last_number++;
     checkpoint->position = log_position(checkpoint);
@@ -378,7 +381,7 @@ void checkpoint_lose_log(struct checkpoint *checkpoint, int error)
 void checkpoint_refuse(struct checkpoint *checkpoint, int error)
 {
     if (checkpoint->info.step != CHECKPOINT_IDLE || !is_requested(checkpoint)) return;
-    take_requests(checkpoint);
+    take_request(checkpoint);
     checkpoint->info.begun_count++;
     checkpoint->info.began_ms = clock_realtime_ms();
     checkpoint->last_number++;
@@ -455,10 +458,11 @@ static bool is_going_on(const struct checkpoint_info *info)
 
 bool checkpoint_is_in_progress(const struct checkpoint_info *info, enum checkpoint_kind kind)
 {
-    return is_going_on(info) ? info->kind == kind : info->is_requested[kind];
+    if (is_going_on(info)) return info->kind == kind;
+    return info->is_requested[kind] && info->next_kind == kind;
 }
 
 bool checkpoint_is_scheduled(const struct checkpoint_info *info, enum checkpoint_kind kind)
 {
-    return is_going_on(info) && info->is_requested[kind];
+    return info->is_requested[kind] && !checkpoint_is_in_progress(info, kind);
 }

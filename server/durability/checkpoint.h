@@ -100,6 +100,7 @@ struct checkpoint_info {
     enum checkpoint_step step;
     enum checkpoint_kind kind; /* of the one under way */
     bool is_requested[CHECKPOINT_KIND_COUNT];
+    enum checkpoint_kind next_kind; /* of those that are requested, the first */
     uint64_t number, position; /* of the last complete one, or the one that was loaded; 0: none */
     uint64_t complete_counts[CHECKPOINT_KIND_COUNT];
     uint64_t failed_count, failed_in_a_row;
@@ -125,6 +126,6 @@ struct checkpoint_info {
 void checkpoint_get_info(const struct checkpoint *checkpoint, struct checkpoint_info *out_info);
 /* One of that kind is under way, or begins as soon as it may. */
 bool checkpoint_is_in_progress(const struct checkpoint_info *info, enum checkpoint_kind kind);
-/* One of that kind follows the one of the other kind that is under way. */
+/* One of that kind follows the one that is in progress. */
 bool checkpoint_is_scheduled(const struct checkpoint_info *info, enum checkpoint_kind kind);
 #endif

@@ -206,6 +206,29 @@ START_TEST(requests_are_told_apart)
 }
 END_TEST
 
+START_TEST(of_two_kinds_that_are_asked_for_the_first_begins_and_the_other_follows)
+{
+    enum checkpoint_kind first = (enum checkpoint_kind)_i;
+    enum checkpoint_kind second = (enum checkpoint_kind)(1 - _i);
+    struct checkpoint_info info;
+
+    (void)checkpoint_request(fixture.checkpoint, first);
+    (void)checkpoint_request(fixture.checkpoint, second);
+    (void)checkpoint_request(fixture.checkpoint, first);
+    checkpoint_get_info(fixture.checkpoint, &info);
+    ck_assert(checkpoint_is_in_progress(&info, first));
+    ck_assert(!checkpoint_is_in_progress(&info, second));
+    ck_assert(checkpoint_is_scheduled(&info, second));
+    checkpoint_begin(fixture.checkpoint);
+    checkpoint_get_info(fixture.checkpoint, &info);
+    ck_assert_int_eq(info.kind, first);
+    ck_assert_int_eq(checkpoint_wait(fixture.checkpoint), 0);
+    checkpoint_get_info(fixture.checkpoint, &info);
+    ck_assert_uint_eq(info.complete_counts[first], 1);
+    ck_assert_uint_eq(info.complete_counts[second], 1);
+}
+END_TEST
+
 /* A large list that was dropped is taken apart in several turns, and only then is P. */
 START_TEST(one_begins_when_a_dropped_list_was_taken_apart)
 {
@@ -275,6 +298,9 @@ int main(void)
     tcase_add_test(tests, a_log_that_cannot_be_synced_lets_none_complete);
     tcase_add_test(tests, every_system_call_may_fail);
     tcase_add_test(tests, requests_are_told_apart);
+    tcase_add_loop_test(tests,
+                        of_two_kinds_that_are_asked_for_the_first_begins_and_the_other_follows, 0,
+                        CHECKPOINT_KIND_COUNT);
     tcase_add_test(tests, one_begins_when_a_dropped_list_was_taken_apart);
     tcase_add_test(tests, a_key_in_a_database_that_there_is_not_is_refused);
     tcase_add_test(tests, a_directory_without_a_checkpoint_has_none);
