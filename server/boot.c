@@ -32,6 +32,7 @@
 #include "server/commands/monitor.h"
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
+#include "server/commands/shutdown.h"
 #include "server/commands/session_life.h"
 #include "server/commands/statistics.h"
 #include "server/commands/table.h"
@@ -63,6 +64,7 @@ struct house {
     struct effects effects;
     struct checkpointing checkpointing;
     struct log_replacing replacing;
+    struct shutting_down shutting_down;
     struct backing_up backing_up;
     struct boot_directory directory;
     struct loop_timer *sample_timer;
@@ -138,10 +140,7 @@ static void stop_on_signal(void *context, int number)
 {
     struct server *server = context;
 
-    log_write(server->log, LOG_WARNING, "Received %s, stopping",
-              number == SIGINT ? "SIGINT" : "SIGTERM");
-    server->is_stopping = true;
-    loop_stop(server->loop);
+    shutdown_by_signal(server, number == SIGINT ? "SIGINT" : "SIGTERM");
 }
 
 static void reopen_log(void *context, int number)
@@ -282,6 +281,7 @@ static int make_house(struct house *house)
     server->checkpointing = &house->checkpointing;
     server->replacing = &house->replacing;
     server->replacing->server = server;
+    server->shutting_down = &house->shutting_down;
     server->backing_up = &house->backing_up;
     house->backing_up.took_ms = -1;
     server->spill_path = house->directory.spill_path;
@@ -388,12 +388,11 @@ static int run(struct house *house)
         say_what_holds(server);
         log_set_role(server->log, 'M');
         rc = loop_run(server->loop, NULL, NULL);
-        if (server->has_failed) rc = -EIO;
         log_write(server->log, LOG_NOTICE, "Sluice is now ready to exit, bye bye...");
         boot_directory_remove_pid(house->os, server->config->pidfile);
     }
     take_apart(house);
-    return rc;
+    return server->has_failed ? -EIO : rc; /* what was to be kept may not be, too */
 }
 
 static int open_log(struct server *server, struct config_error *out_error)

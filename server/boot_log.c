@@ -164,9 +164,10 @@ void boot_log_close(struct server *server)
     int rc = oplog_close(server->oplog);
 
     server->oplog = NULL;
-    if (rc < 0)
-        log_write(server->log, LOG_WARNING, "The end of the operation log could not be synced: %s",
-                  strerror(-rc));
+    if (rc >= 0) return;
+    server->has_failed = true;
+    log_write(server->log, LOG_WARNING, "The end of the operation log could not be synced: %s",
+              strerror(-rc));
 }
 
 /* ---- what it holds in memory ------------------------------------------------------------------

@@ -232,7 +232,7 @@ void checkpointing_finish(struct server *server)
         !server->loading && !state->was_saved_at_end) {
         (void)checkpoint_request(state->checkpoint, CHECKPOINT_AS_SAVE);
         state->must_keep_store = true;
-        (void)checkpoint_wait(state->checkpoint); /* a failure was logged */
+        if (checkpoint_wait(state->checkpoint) < 0) server->has_failed = true; /* and told */
     }
     checkpoint_destroy(state->checkpoint);
     state->checkpoint = NULL;

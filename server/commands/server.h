@@ -33,6 +33,7 @@ struct server {
     struct oplog *oplog;                 /* durability/oplog.h; NULL: appendonly no */
     struct checkpointing *checkpointing; /* checkpointing.h */
     struct log_replacing *replacing;     /* log_replacing.h */
+    struct shutting_down *shutting_down; /* shutdown.h */
     struct loading *loading;             /* loading.h; NULL: nothing is being loaded */
     struct importing *importing;         /* importing.h; NULL: no import is under way */
     struct backing_up *backing_up;       /* backing_up.h */

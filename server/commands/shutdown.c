@@ -1,5 +1,7 @@
 /* shutdown.c - SHUTDOWN. The log is synced, or, where the data is to be saved, a checkpoint is
  * made; when that fails the server goes on, unless it is forced. */
+#include "server/commands/shutdown.h"
+
 #include <errno.h>
 
 #include "modules/base/log.h"
@@ -21,15 +23,111 @@ static void pause_writes(struct server *server, bool is_on)
     server->paused_until_us = is_on ? INT64_MAX : 0;
 }
 
+static void stop(struct server *server)
+{
+    server->is_stopping = true;
+    loop_stop(server->loop);
+}
+
+/* ---- by a signal ------------------------------------------------------------------------------
+ */
+
+static bool is_under_way(const struct server *server)
+{
+    return server->shutting_down->signal_turn > 0 || server->shutting_down->is_saving;
+}
+
+static bool saves_first(const struct server *server)
+{
+    return !server->loading && !server->import_path && checkpointing_saves_at_end(server);
+}
+
+void shutdown_by_signal(struct server *server, const char *name)
+{
+    bool waits = saves_first(server) && !is_under_way(server);
+
+    log_write(server->log, LOG_WARNING, "Received %s, %s", name,
+              waits ? "stopping when the data is saved" : "stopping");
+    if (!waits) {
+        stop(server);
+        return;
+    }
+    pause_writes(server, true);
+    server->shutting_down->signal_turn =
+        checkpoint_request(server->checkpointing->checkpoint, CHECKPOINT_AS_SAVE);
+}
+
+static void call_off_signal(struct server *server)
+{
+    server->shutting_down->signal_turn = 0;
+    pause_writes(server, false);
+}
+
+void shutdown_turn(struct server *server)
+{
+    struct shutting_down *state = server->shutting_down;
+    struct checkpoint_info info;
+
+    if (state->signal_turn == 0 || server->is_stopping) return;
+    checkpoint_get_info(server->checkpointing->checkpoint, &info);
+    if (info.ended_count < state->signal_turn) return;
+    if (info.error == 0) {
+        server->checkpointing->was_saved_at_end = true;
+        stop(server);
+        return;
+    }
+    log_write(server->log, LOG_WARNING,
+              "The data could not be saved, and the server goes on: see above why. SHUTDOWN NOSAVE "
+              "ends it without");
+    call_off_signal(server);
+}
+
+/* ---- by a command -----------------------------------------------------------------------------
+ */
+
+static int wait_for_save(struct server *server)
+{
+    struct checkpoint *checkpoint = server->checkpointing->checkpoint;
+    uint64_t turn = checkpoint_request(checkpoint, CHECKPOINT_AS_SAVE);
+    struct checkpoint_info info;
+
+    for (;;) {
+        int rc = parking_wait(server);
+
+        if (rc < 0) return rc;
+        if (server->shutting_down->is_aborted) return -EINTR;
+        checkpoint_get_info(checkpoint, &info);
+        if (info.ended_count >= turn) return info.error;
+    }
+}
+
 /* 0, or an error: the server goes on. Suspends the call. */
 static int save_first(struct server *server)
 {
+    struct shutting_down *state = server->shutting_down;
     int rc;
 
     pause_writes(server, true);
-    rc = checkpointing_run(server, CHECKPOINT_AS_SAVE);
+    state->is_saving = true;
+    state->is_aborted = false;
+    rc = wait_for_save(server);
+    state->is_saving = false;
     if (rc < 0) pause_writes(server, false);
     return rc;
+}
+
+/* SHUTDOWN ABORT: what is waited for is saved all the same. */
+static int abort_shutdown(struct call *call)
+{
+    struct server *server = call->server;
+
+    if (!is_under_way(server)) return call_error(call, "ERR No shutdown in progress.");
+    if (server->shutting_down->signal_turn > 0) call_off_signal(server);
+    server->shutting_down->is_aborted = server->shutting_down->is_saving;
+    parking_wake(server);
+    log_write(server->log, LOG_NOTICE, "The shutdown was called off");
+    reply_ok(call->reply);
+    return 0;
 }
 
 /* SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT] */
@@ -55,19 +153,19 @@ int shutdown_shutdown(struct call *call)
             return call_syntax_error(call);
     }
     if ((abort_ && has_others) || (nosave && save)) return call_syntax_error(call);
-    if (abort_) return call_error(call, "ERR No shutdown in progress.");
+    if (abort_) return abort_shutdown(call);
     if (server->oplog && !nosave && !force && oplog_sync_now(server->oplog) < 0)
         return call_error(call, "ERR Errors trying to SHUTDOWN. Check logs.");
     if (!server->loading && !nosave && (save || checkpointing_saves_at_end(server))) {
         if (!parking_can_suspend(server->parking)) return -EAGAIN;
         rc = save_first(server);
         if (rc == -ECANCELED) return rc;
-        if (rc < 0 && !force) return call_error(call, "ERR Errors trying to SHUTDOWN. Check logs.");
+        if (rc < 0 && (!force || rc == -EINTR))
+            return call_error(call, "ERR Errors trying to SHUTDOWN. Check logs.");
     }
     log_write(server->log, LOG_WARNING, "User requested shutdown...");
-    server->is_stopping = true;
     server->checkpointing->was_saved_at_end = true; /* as far as it was asked for */
     client_close(call->session->client);
-    loop_stop(server->loop);
+    stop(server);
     return 0;
 }

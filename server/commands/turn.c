@@ -10,6 +10,7 @@
 #include "server/commands/log_replacing.h"
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
+#include "server/commands/shutdown.h"
 #include "server/commands/statistics.h"
 #include "server/durability/oplog.h"
 #include "server/keyspace/blocked.h"
@@ -73,6 +74,7 @@ bool turn_end(void *context)
     if (parking_run(server)) has_more = true;
     if (log_replacing_turn(server)) has_more = true;
     if (checkpointing_turn(server)) has_more = true;
+    shutdown_turn(server);
     if (spill_store_tick(server->store, SPILL_SLICE_US)) has_more = true;
     if (keyspace_rehash_step(server->keyspace, REHASH_BUCKETS_A_TURN)) has_more = true;
     look_at_memory(server);

@@ -1,0 +1,257 @@
+/* The end of a server by a signal or SHUTDOWN: what is to be saved first is, or the server goes on;
+ * what is under way is left in order; who ended without being able to keep all says so. */
+#include "client-tests/lib/clock.h"
+#include "client-tests/lib/contents.h"
+#include "client-tests/lib/expect.h"
+#include "client-tests/lib/observe.h"
+#include "client-tests/lib/suite.h"
+#include "client-tests/lib/tracer.h"
+#include <dirent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char *const saves_at_end[] = { "--appendonly", "no", "--save", "3600 1", NULL };
+static const char *const with_log[] = { "--appendonly",
+                                        "yes",
+                                        "--appendfsync",
+                                        "no",
+                                        "--list-memory-max",
+                                        "256kb",
+                                        "--list-chunk-bytes",
+                                        "512",
+                                        NULL };
+
+static struct server server;
+static struct wire *wire;
+
+static void start(const char *const *arguments)
+{
+    static struct server_options options;
+
+    options = (struct server_options){ .own_arguments = arguments };
+    server_start(&server, &options);
+    wire = wire_open(&server);
+}
+
+static void start_without_log(void)
+{
+    start(saves_at_end);
+}
+
+static void start_with_log(void)
+{
+    start(with_log);
+}
+
+static void stop(void)
+{
+    wire_close(wire);
+    server_stop(&server);
+}
+
+static void restart(void)
+{
+    wire_close(wire);
+    server_restart(&server);
+    wire = wire_open(&server);
+}
+
+/* Its exit code. */
+static int wait_for_end(void)
+{
+    int64_t deadline_ms = clock_ms() + WAIT_MS;
+    int status = 0;
+
+    while (waitpid(server.pid, &status, WNOHANG) == 0)
+        if (!clock_probe(deadline_ms)) ck_abort_msg("the server does not end");
+    server.pid = 0;
+    ck_assert(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void expect_exit(int code)
+{
+    int got = wait_for_end();
+
+    ck_assert_int_eq(got, code);
+}
+
+static void send_signal(int number)
+{
+    ck_assert_int_eq(kill(server.pid, number), 0);
+}
+
+/* ---- what has to be saved first ---------------------------------------------------------------
+ */
+
+START_TEST(a_signal_does_not_end_a_server_that_cannot_save)
+{
+    char path[PATH_MAX + 32];
+
+    expect_ok(wire, "SET a 1");
+    (void)snprintf(path, sizeof(path), "%s/checkpoint-1.tmp", server.data_path);
+    ck_assert_int_eq(mkdir(path, 0700), 0); /* in the way of the file */
+    send_signal(SIGTERM);
+    server_wait_log(&server, "The data could not be saved, and the server goes on");
+    expect_string(wire, "1", "GET a");
+    ck_assert_int_eq(rmdir(path), 0);
+    expect_ok(wire, "SAVE"); /* writes were stopped since it failed */
+    expect_ok(wire, "SET a 2");
+    send_signal(SIGTERM);
+    expect_exit(0);
+    restart();
+    expect_string(wire, "2", "GET a");
+}
+END_TEST
+
+START_TEST(a_server_that_cannot_save_ends_when_it_is_told_not_to)
+{
+    char path[PATH_MAX + 32];
+
+    expect_ok(wire, "SET a 1");
+    expect_ok(wire, "SAVE");
+    expect_ok(wire, "SET a 2");
+    (void)snprintf(path, sizeof(path), "%s/checkpoint-2.tmp", server.data_path);
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+    expect_error(wire, "ERR Errors trying to SHUTDOWN. Check logs.", "SHUTDOWN");
+    wire_command(wire, "SHUTDOWN NOSAVE");
+    expect_exit(0);
+    ck_assert_int_eq(rmdir(path), 0);
+    restart();
+    expect_string(wire, "1", "GET a");
+}
+END_TEST
+
+/* Syncs take so long that the end waits for its checkpoint. False: strace may not attach. */
+static bool slow_down(struct tracer *tracer)
+{
+    if (tracer_start(tracer, &server, "fsync,fdatasync", "fsync,fdatasync:delay_enter=1500000"))
+        return true;
+    suite_skip("strace may not attach on this machine");
+    return false;
+}
+
+START_TEST(a_shutdown_that_waits_may_be_called_off)
+{
+    struct wire *other;
+    struct tracer tracer;
+
+    if (!slow_down(&tracer)) return;
+    other = wire_open(&server);
+    wire_command(other, "SHUTDOWN SAVE");
+    info_wait(wire, "rdb_bgsave_in_progress", 1);
+    expect_ok(wire, "SHUTDOWN ABORT");
+    expect_error(other, "ERR Errors trying to SHUTDOWN. Check logs.", "");
+    expect_ok(wire, "SET a 1");
+    send_signal(SIGTERM);
+    server_wait_log(&server, "Received SIGTERM, stopping when the data is saved");
+    expect_ok(wire, "SHUTDOWN ABORT");
+    expect_error(wire, "ERR No shutdown in progress.", "SHUTDOWN ABORT");
+    expect_ok(wire, "SET a 2");
+    tracer_stop(&tracer, NULL);
+    send_signal(SIGTERM);
+    expect_exit(0);
+    restart();
+    expect_string(wire, "2", "GET a");
+    wire_close(other);
+}
+END_TEST
+
+START_TEST(a_second_signal_does_not_wait)
+{
+    struct tracer tracer;
+
+    expect_ok(wire, "SET a 1");
+    if (!slow_down(&tracer)) return;
+    send_signal(SIGTERM);
+    server_wait_log(&server, "Received SIGTERM, stopping when the data is saved");
+    send_signal(SIGINT);
+    server_wait_log(&server, "Received SIGINT, stopping");
+    tracer_stop(&tracer, NULL);
+    expect_exit(0);
+    restart();
+    expect_string(wire, "1", "GET a");
+}
+END_TEST
+
+/* ---- with a log -------------------------------------------------------------------------------
+ */
+
+static unsigned count_unfinished(void)
+{
+    struct dirent *entry;
+    DIR *dir = opendir(server.data_path);
+    unsigned count = 0;
+
+    ck_assert_ptr_nonnull(dir);
+    while ((entry = readdir(dir)) != NULL)
+        count += strstr(entry->d_name, ".tmp") != NULL;
+    (void)closedir(dir);
+    return count;
+}
+
+START_TEST(a_checkpoint_under_way_is_left_in_order)
+{
+    for (unsigned round = 0; round < suite_scaled(10); round++) {
+        struct text before = { 0 };
+
+        for (unsigned i = 0; i < 2000; i++)
+            wire_command(wire, "RPUSH list:%u element-%u-of-round-%u", i % 20, i, round);
+        wire_skip(wire, 2000);
+        contents_add(&before, wire);
+        wire_command(wire, "BGSAVE");
+        wire_skip(wire, 1);
+        (void)usleep(round * 500); /* somewhere amid it */
+        send_signal(SIGTERM);
+        expect_exit(0);
+        ck_assert_uint_eq(count_unfinished(), 0);
+        restart();
+        contents_expect(wire, &before, "after an end amid a checkpoint");
+        text_finish(&before);
+    }
+}
+END_TEST
+
+START_TEST(who_could_not_sync_its_log_ends_with_an_error)
+{
+    struct tracer tracer;
+
+    if (strstr(suite_build_directory(), "/release/") == NULL) {
+        suite_skip("an end that fails: a sanitizer cannot look for leaks while it is traced");
+        return;
+    }
+    expect_ok(wire, "SET a 1");
+    if (!tracer_start(&tracer, &server, "msync,fsync,fdatasync",
+                      "msync,fsync,fdatasync:error=EIO")) {
+        suite_skip("strace may not attach on this machine");
+        return;
+    }
+    send_signal(SIGTERM);
+    expect_exit(1);
+    tracer_stop(&tracer, NULL);
+    ck_assert(server_log_has(&server, "The end of the operation log could not be synced"));
+    restart();
+    expect_string(wire, "1", "GET a"); /* nothing but the power could have taken it */
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("stopping");
+    TCase *plain = suite_case(suite, "without a log"), *logged = suite_case(suite, "with a log");
+
+    tcase_add_checked_fixture(plain, start_without_log, stop);
+    tcase_add_test(plain, a_signal_does_not_end_a_server_that_cannot_save);
+    tcase_add_test(plain, a_server_that_cannot_save_ends_when_it_is_told_not_to);
+    tcase_add_test(plain, a_shutdown_that_waits_may_be_called_off);
+    tcase_add_test(plain, a_second_signal_does_not_wait);
+    tcase_add_checked_fixture(logged, start_with_log, stop);
+    tcase_add_test(logged, a_checkpoint_under_way_is_left_in_order);
+    tcase_add_test(logged, who_could_not_sync_its_log_ends_with_an_error);
+    return suite_run(suite);
+}

@@ -1,0 +1,21 @@
+/* shutdown.h - the end of the server: at once, or when what there is was saved, which may be called
+ * off. Loop thread only. */
+#ifndef SERVER_COMMANDS_SHUTDOWN_H
+#define SERVER_COMMANDS_SHUTDOWN_H
+#include <stdbool.h>
+#include <stdint.h>
+
+struct server;
+
+struct shutting_down {
+    bool is_saving;       /* a SHUTDOWN waits for its checkpoint */
+    bool is_aborted;      /* and is to give up */
+    uint64_t signal_turn; /* the checkpoint that the end by a signal waits for; 0: none */
+};
+
+/* SIGTERM, SIGINT. Saves first, as `save` says, and when that fails the server goes on; a second
+ * one meanwhile does not wait. */
+void shutdown_by_signal(struct server *server, const char *name);
+/* At the end of a turn: ends the server when what a signal waits for is saved. */
+void shutdown_turn(struct server *server);
+#endif
