@@ -348,6 +348,24 @@ START_TEST(saving_answers_as_redis_does)
 }
 END_TEST
 
+START_TEST(debug_reload_takes_nosave)
+{
+    bool has_log = info_number(wire, "aof_enabled") == 1;
+
+    expect_ok(wire, "SET a 1");
+    expect_ok(wire, "SAVE");
+    expect_ok(wire, "SET a 2");
+    expect_ok(wire, "DEBUG RELOAD NOSAVE");
+    expect_string(wire, has_log ? "2" : "1", "GET a");
+    expect_ok(wire, "SET a 3");
+    expect_ok(wire, "DEBUG RELOAD");
+    expect_string(wire, "3", "GET a");
+    expect_error(wire, "ERR DEBUG RELOAD keeps no keys here", "DEBUG RELOAD NOSAVE NOFLUSH");
+    expect_error(wire, "ERR DEBUG RELOAD keeps no keys here", "DEBUG RELOAD MERGE");
+    expect_string(wire, "3", "GET a");
+}
+END_TEST
+
 /* A row is sent at once, so that what the first one starts is in progress for the others. */
 static const char *const meeting_saves[][16] = {
     { "BGSAVE", "BGSAVE", "BGSAVE SCHEDULE", "BGREWRITEAOF", "BGREWRITEAOF", "SAVE" },
@@ -357,6 +375,7 @@ static const char *const meeting_saves[][16] = {
     { "BGSAVE x", "BGSAVE SCHEDULE x", "BGREWRITEAOF x", "LASTSAVE x", "MULTI", "SAVE", "EXEC" },
     { "SHUTDOWN ABORT", "SHUTDOWN ABORT ABORT", "SHUTDOWN ABORT NOW", "SHUTDOWN SAVE ABORT",
       "SHUTDOWN NOSAVE SAVE", "SHUTDOWN NEVER" },
+    { "DEBUG RELOAD x", "DEBUG RELOAD NOSAVE x", "DEBUG RELOAD" },
 };
 
 START_TEST(saves_that_meet_answer_as_in_redis)
@@ -404,6 +423,7 @@ int main(void)
     tcase_add_test(tcase, replication_is_that_of_a_master_alone);
     tcase_add_test(tcase, a_monitor_is_told_once_and_not_of_its_own_reset);
     tcase_add_test(tcase, saving_answers_as_redis_does);
+    tcase_add_test(tcase, debug_reload_takes_nosave);
     tcase_add_checked_fixture(saves, start_servers, stop_servers);
     tcase_add_checked_fixture(saves, open_clients, close_clients);
     tcase_add_loop_test(saves, saves_that_meet_answer_as_in_redis, 0,

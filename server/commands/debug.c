@@ -223,8 +223,10 @@ static int debug_help(struct call *call)
         "    attrib, push, verbatim, true or false.",
         "QUICKLIST-PACKED-THRESHOLD <size>",
         "    Accepted and without effect: an element that fits into no chunk has one of its own.",
-        "RELOAD",
-        "    Makes a checkpoint, drops all data in memory, and recovers it from there.",
+        "RELOAD [NOSAVE]",
+        "    Makes a checkpoint (with NOSAVE: none), drops all data in memory, and recovers it "
+        "from",
+        "    the newest one and the log.",
         "SET-ACTIVE-EXPIRE <0|1>",
         "    Whether keys whose time has come go before somebody looks at them.",
         "SLEEP <seconds>",
@@ -243,12 +245,17 @@ static bool is_allowed(const struct call *call)
     return access == CONFIG_ACCESS_YES || (access == CONFIG_ACCESS_LOCAL && call_is_local(call));
 }
 
+static bool takes(int wanted, uint32_t count)
+{
+    return wanted < 0 ? count >= (uint32_t)-wanted : count == (uint32_t)wanted;
+}
+
 /* DEBUG subcommand [argument]. One command, as in Redis: its subcommands are no rows. */
 int debug_debug(struct call *call)
 {
     static const struct {
         const char *name;
-        uint32_t argument_count;
+        int argument_count; /* below 0: that many at least */
         int (*run)(struct call *call);
     } subcommands[] = {
         { "help", 2, debug_help },
@@ -258,7 +265,7 @@ int debug_debug(struct call *call)
         { "object", 3, debug_object },
         { "protocol", 3, debug_protocol },
         { "quicklist-packed-threshold", 3, debug_packed_threshold },
-        { "reload", 2, reload_checkpoint },
+        { "reload", -2, reload_checkpoint },
         { "set-active-expire", 3, debug_set_active_expire },
         { "sleep", 3, debug_sleep },
     };
@@ -272,7 +279,7 @@ int debug_debug(struct call *call)
                           "the server.");
     for (size_t i = 0; i < sizeof(subcommands) / sizeof(subcommands[0]); i++) {
         if (slice_equal_nocase(slice_of_string(subcommands[i].name), name) &&
-            subcommands[i].argument_count == call->argument_count)
+            takes(subcommands[i].argument_count, call->argument_count))
             return subcommands[i].run(call);
     }
     return call_wrong_subcommand_arity(call);

@@ -24,7 +24,7 @@
 
 bool reload_is_asked(const struct call *call)
 {
-    return call->command->handler == debug_debug && call->argument_count == 2 &&
+    return call->command->handler == debug_debug && call->argument_count >= 2 &&
            (slice_is(call->arguments[1], "LOADAOF") || slice_is(call->arguments[1], "RELOAD"));
 }
 
@@ -122,7 +122,41 @@ int reload_log(struct call *call)
     return run(call, false);
 }
 
+/* False: it was refused. */
+static bool takes_options(struct call *call, bool *out_saves)
+{
+    *out_saves = true;
+    for (uint32_t i = 2; i < call->argument_count; i++) {
+        if (slice_is(call->arguments[i], "NOSAVE")) {
+            *out_saves = false;
+        } else if (slice_is(call->arguments[i], "MERGE") ||
+                   slice_is(call->arguments[i], "NOFLUSH")) {
+            (void)call_error(call, "ERR DEBUG RELOAD keeps no keys here: lists are opened anew");
+            return false;
+        } else {
+            (void)call_error(call, "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE "
+                                   "options.");
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool has_something_to_load(const struct server *server)
+{
+    struct checkpoint_info info;
+
+    checkpoint_get_info(server->checkpointing->checkpoint, &info);
+    return server->oplog || info.number > 0;
+}
+
+/* DEBUG RELOAD [NOSAVE]: without a log, what came after the last checkpoint goes with NOSAVE. */
 int reload_checkpoint(struct call *call)
 {
-    return run(call, true);
+    bool saves;
+
+    if (!takes_options(call, &saves)) return 0;
+    if (!saves && !has_something_to_load(call->server))
+        return call_error(call, "ERR There is no checkpoint to load");
+    return run(call, saves);
 }

@@ -9,6 +9,6 @@
 bool reload_is_asked(const struct call *call);
 /* DEBUG LOADAOF, as a handler. */
 int reload_log(struct call *call);
-/* DEBUG RELOAD, likewise: a checkpoint is made first. */
+/* DEBUG RELOAD, likewise: a checkpoint is made first, but with NOSAVE. */
 int reload_checkpoint(struct call *call);
 #endif
