@@ -233,7 +233,7 @@ START_TEST(a_changed_byte_makes_no_wrong_data)
     make_store(saved[_i]);
     for (unsigned i = 0; i < fixture.image.file_count; i++) {
         struct file *file = &fixture.image.files[i];
-        size_t step = step_for(file->used, 60);
+        size_t step = step_for(file->used, 40);
         unsigned count = 0;
 
         for (size_t at = (size_t)i % step; at < file->used; at += step, count++) {
@@ -312,7 +312,7 @@ START_TEST(a_file_that_was_cut_makes_no_wrong_data)
     for (unsigned i = 0; i < fixture.image.file_count; i++) {
         struct file *file = &fixture.image.files[i];
         size_t edges[EDGES_MAX], edge_count = find_edges(file, edges);
-        size_t step = step_for(file->used, 24), edge_step = step_for(edge_count, 24);
+        size_t step = step_for(file->used, 16), edge_step = step_for(edge_count, 16);
         unsigned count = 0;
 
         for (size_t at = 0; at < file->size && at <= file->used; at += step, count++)
