@@ -571,7 +571,8 @@ START_TEST(a_server_that_is_stopped_while_it_loads_saves_nothing)
     server_stop(&server);
     wire_close(wire);
     for (int i = 0; i < 3; i++) {
-        server_restart_and_stop(&server);
+        server_restart_unready(&server);
+        server_stop(&server);
     }
     server_restart(&server);
     wire = wire_open(&server);

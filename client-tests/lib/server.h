@@ -51,9 +51,8 @@ void server_stop(struct server *server);
 void server_kill(struct server *server);
 /* Again with the same options in the same directory; the port changes. */
 void server_restart(struct server *server);
-/* The same, but it is asked to end as soon as it listens: while it loads, if that takes it longer
- * than a moment. */
-void server_restart_and_stop(struct server *server);
+/* The same, but returns as soon as it listens: it may be loading, and tell so. */
+void server_restart_unready(struct server *server);
 /* Fails the test when the process is gone. */
 void server_must_live(const struct server *server);
 /* Waits until its log holds text. */

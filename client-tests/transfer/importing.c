@@ -1,5 +1,6 @@
 /* Data of a real redis-server comes in as it was, by SL.IMPORT and by --import; what cannot is
  * told; nobody else waits, and what was imported stays. */
+#include "client-tests/lib/clock.h"
 #include "client-tests/lib/command.h"
 #include "client-tests/lib/contents.h"
 #include "client-tests/lib/expect.h"
@@ -541,6 +542,55 @@ START_TEST(a_start_tells_what_its_import_has_left_out)
 }
 END_TEST
 
+/* Or all of it: this looks from time to time. */
+static void wait_until_some_came_in(void)
+{
+    int64_t deadline_ms = clock_ms() + WAIT_MS;
+    struct text reply = { 0 };
+    bool some;
+
+    do {
+        text_clear(&reply);
+        wire_command(wire, "INFO everything");
+        ck_assert_int_eq(wire_read(wire, &reply), 1);
+        some = strstr(reply.bytes, "import_in_progress:0") ||
+               (strstr(reply.bytes, "import_phase:sending") &&
+                !strstr(reply.bytes, "import_keys:0"));
+    } while (!some && clock_probe(deadline_ms));
+    ck_assert(some);
+    text_finish(&reply);
+}
+
+/* A part of it would be taken for keys that are here by the next start that imports. */
+START_TEST(a_server_that_is_stopped_while_it_imports_saves_nothing)
+{
+    static const char *const saving[] = { "--appendonly", "no", "--save", "3600 1", NULL };
+    const char *importing[] = { "--appendonly", "no", "--save", "3600 1", "--import", NULL, NULL };
+    long long keys;
+
+    start_redis(NULL);
+    fill_redis(11, suite_scaled(20000));
+    keys = ask_integer(theirs, "DBSIZE");
+    expect_ok(theirs, "SAVE");
+    start_ours(saving);
+    wire_close(wire);
+    server_stop(&ours);
+    importing[5] = redis_file("dump.rdb");
+    ours.options.own_arguments = importing;
+    server_restart_unready(&ours);
+    wire = wire_open(&ours);
+    wait_until_some_came_in();
+    wire_close(wire);
+    server_stop(&ours);
+    ours.options.own_arguments = saving;
+    server_restart(&ours);
+    wire = wire_open(&ours);
+    if (!server_log_has(&ours, "Import ended")) keys = 0;
+    expect_integer(wire, keys, "DBSIZE");
+    stop_both();
+}
+END_TEST
+
 START_TEST(a_start_fails_with_its_import)
 {
     const char *const arguments[] = { "--import", "/nowhere/to/be/found", NULL };
@@ -572,6 +622,7 @@ int main(void)
     tcase_add_test(beside, a_server_stops_in_the_middle_of_one);
     tcase_add_test(start, at_the_start_it_comes_in_before_anyone_is_served);
     tcase_add_test(start, a_start_tells_what_its_import_has_left_out);
+    tcase_add_test(start, a_server_that_is_stopped_while_it_imports_saves_nothing);
     tcase_add_test(start, a_start_fails_with_its_import);
     return suite_run(suite);
 }

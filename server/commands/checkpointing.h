@@ -26,7 +26,7 @@ struct checkpointing {
     uint64_t waited_for;      /* tickets up to that one are let go before a lull is asked for */
     unsigned lulls;           /* given up, for the one that is wanted */
     bool was_saved_at_end;    /* SHUTDOWN has made a checkpoint, or was told not to; or what is
-                               * here is not all, as loading was given up */
+                               * here is not all, as loading or an import was given up */
     bool is_for_exec;         /* what is requested was first asked for inside a transaction */
     uint64_t wanted_since_us; /* loop_now_us, or since when the lull is; 0: none is wanted */
     uint64_t fetched_bytes;   /* of the store, when the last one was begun */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "modules/base/log.h"
+#include "server/commands/checkpointing.h"
 #include "server/commands/info_text.h"
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
@@ -206,6 +207,8 @@ void importing_forget(struct server *server)
 void importing_abandon(struct server *server)
 {
     if (!server->importing) return;
+    /* A part of it must not be what the next start, which imports again, finds. */
+    if (server->importing->is_at_start) server->checkpointing->was_saved_at_end = true;
     if (!server->importing->has_ended)
         loop_remove_readable(server->loop, import_event_fd(server->importing->import));
     destroy(server);

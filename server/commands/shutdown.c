@@ -8,6 +8,7 @@
 #include "server/commands/checkpointing.h"
 #include "server/commands/command.h"
 #include "server/commands/handlers.h"
+#include "server/commands/importing.h"
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
 #include "server/commands/session.h"
@@ -39,7 +40,7 @@ static bool is_under_way(const struct server *server)
 
 static bool saves_first(const struct server *server)
 {
-    return !server->loading && !server->import_path && checkpointing_saves_at_end(server);
+    return !server->loading && !importing_is_at_start(server) && checkpointing_saves_at_end(server);
 }
 
 void shutdown_by_signal(struct server *server, const char *name)
@@ -156,7 +157,7 @@ int shutdown_shutdown(struct call *call)
     if (abort_) return abort_shutdown(call);
     if (server->oplog && !nosave && !force && oplog_sync_now(server->oplog) < 0)
         return call_error(call, "ERR Errors trying to SHUTDOWN. Check logs.");
-    if (!server->loading && !nosave && (save || checkpointing_saves_at_end(server))) {
+    if (!server->loading && !nosave && (save || saves_first(server))) {
         if (!parking_can_suspend(server->parking)) return -EAGAIN;
         rc = save_first(server);
         if (rc == -ECANCELED) return rc;
