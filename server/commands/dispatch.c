@@ -219,7 +219,7 @@ int dispatch_run(struct call *call)
     call->reply->had_error = false;
     rc = call->command->handler(call);
     if (rc == -EAGAIN && !call->in_transaction) {
-        /* It never waited, or it would not be here: what was counted meanwhile is its own. */
+        if (parking_away_ticks(call) != away) return rc; /* others have counted, too */
         statistics->keyspace_hits = hits;
         statistics->keyspace_misses = misses;
         return rc;

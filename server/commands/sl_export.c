@@ -1,5 +1,6 @@
 /* sl_export.c - SL.EXPORT path: all keys as a file of commands, for redis-cli --pipe.
  *
+ *   a checkpoint's picture has ended     there is one at a time
  *   claims on everything are granted     nothing is half-way
  *   a picture is begun                   what is here now is what the file will hold; the claims
  *                                        are given back, others go on
@@ -146,6 +147,19 @@ static int run(struct call *call, const char *path)
     return 0;
 }
 
+/* A checkpoint's picture: there can be one at a time. Others need not wait meanwhile, so the claims
+ * are given back; afterwards the call takes them, and comes here, once more. */
+static int wait_for_picture(struct call *call)
+{
+    struct server *server = call->server;
+    int rc = 0;
+
+    parking_release_ticket(call->parked);
+    while (rc == 0 && keyspace_picture_is_running(server->keyspace))
+        rc = parking_wait(server);
+    return rc == 0 ? -EAGAIN : rc;
+}
+
 /* SL.EXPORT path */
 int sl_export(struct call *call)
 {
@@ -155,8 +169,7 @@ int sl_export(struct call *call)
     if (!transfer_is_allowed(call)) return 0;
     if (!parking_can_suspend(call->server->parking)) return -EAGAIN;
     if (call->server->is_exporting) return call_error(call, "ERR An export is in progress already");
-    if (keyspace_picture_is_running(call->server->keyspace))
-        return call_error(call, "ERR A checkpoint is being taken: try again");
+    if (keyspace_picture_is_running(call->server->keyspace)) return wait_for_picture(call);
     path = transfer_path(call, 1);
     if (!path) return 0;
     rc = run(call, path);
