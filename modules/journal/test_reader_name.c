@@ -164,6 +164,47 @@ START_TEST(a_position_that_was_sought_is_kept_too)
 }
 END_TEST
 
+static void expect_next(struct journal_reader *reader, uint64_t number)
+{
+    struct journal_entry entry;
+    int rc = journal_reader_next(reader, &entry);
+
+    if (rc == -EIO) rc = journal_reader_next(reader, &entry);
+    ck_assert_int_eq(rc, 1);
+    ck_assert_uint_eq(entry.time_ms, number);
+}
+
+/* What fails is told, and the same call made again goes on where the name was kept. */
+START_TEST(each_system_call_may_fail)
+{
+    uint64_t number = 1, failures = 0;
+    bool has_fired = true;
+
+    make_published(400);
+    for (uint64_t nth = 1; has_fired; nth++) {
+        struct journal_reader *reader;
+        int rc;
+
+        ck_assert_int_eq(journal_reader_open(fault_os(fixture.fault), fixture.path, &reader), 0);
+        fault_fail(fixture.fault, FAULT_ANY, nth, EIO, FAULT_ONCE);
+        rc = journal_reader_take_name(reader, "bills");
+        failures += rc == -EIO;
+        if (rc == -EIO) rc = journal_reader_take_name(reader, "bills");
+        ck_assert_int_eq(rc, number > 1);
+        for (unsigned i = 0; i < 3; i++)
+            expect_next(reader, number++);
+        rc = journal_reader_keep(reader, true);
+        failures += rc == -EIO;
+        if (rc == -EIO) rc = journal_reader_keep(reader, true);
+        ck_assert_int_eq(rc, 0);
+        has_fired = fault_fired(fixture.fault) > 0;
+        fault_clear(fixture.fault);
+        journal_reader_close(reader);
+    }
+    ck_assert_uint_ge(failures, 7); /* open, lock, size, read; write and two syncs */
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("names of readers");
@@ -176,5 +217,6 @@ int main(void)
     tcase_add_loop_test(cases, frames_that_come_after_a_loss_are_not_missed, 0, 3);
     tcase_add_test(cases, a_frame_in_the_place_of_a_lost_one_is_another);
     tcase_add_test(cases, a_position_that_was_sought_is_kept_too);
+    tcase_add_test(cases, each_system_call_may_fail);
     return run_suite(suite);
 }
