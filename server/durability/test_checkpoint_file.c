@@ -328,6 +328,22 @@ START_TEST(every_system_call_may_fail_and_leaves_no_file)
 }
 END_TEST
 
+/* A large file is synced now and then while it is written. */
+START_TEST(a_sync_amid_a_large_file_may_fail)
+{
+    enum { VERY_LARGE = 33 * 1024 * 1024 };
+
+    add_entry(CHECKPOINT_STRING, 5, VERY_LARGE, -1);
+    add_entry(CHECKPOINT_STRING, 5, 10, -1);
+    fault_fail(fixture.fault, FAULT_FDATASYNC, 1, EIO, FAULT_ONCE);
+    ck_assert_int_eq(write_file(), -EIO);
+    ck_assert_uint_eq(fault_fired(fixture.fault), 1);
+    ck_assert_uint_eq(fault_count(fixture.fault, FAULT_FSYNC), 0); /* it was not made again */
+    ck_assert_int_eq(write_file(), 0);
+    expect_file();
+}
+END_TEST
+
 START_TEST(a_name_that_cannot_be_taken_back_is_told_of)
 {
     struct checkpoint_writer *writer = create_writer();
@@ -523,6 +539,7 @@ int main(void)
     tcase_add_test(files, a_file_without_records_is_whole);
     tcase_add_test(files, short_transfers_do_not_matter);
     tcase_add_test(files, every_system_call_may_fail_and_leaves_no_file);
+    tcase_add_test(files, a_sync_amid_a_large_file_may_fail);
     tcase_add_test(files, a_name_that_cannot_be_taken_back_is_told_of);
     tcase_add_test(files, what_is_canceled_leaves_no_file);
     tcase_add_test(files, every_changed_byte_is_noticed);
