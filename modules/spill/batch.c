@@ -216,6 +216,16 @@ void batch_start(struct batch *batch)
     settle(batch, rc);
 }
 
+void batches_count(const struct spill_store *store, int change)
+{
+    list_for_each(link, &store->batches)
+    {
+        struct batch *batch = list_container(link, struct batch, link);
+        for (unsigned i = 0; i < batch->count; i++)
+            batch->blocks[i]->ref_count += (uint32_t)change;
+    }
+}
+
 void batches_leave_picture(struct spill_store *store)
 {
     list_for_each(link, &store->batches)

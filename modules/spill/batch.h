@@ -29,6 +29,8 @@ uint64_t batch_payload(const struct batch *batch); /* bytes that will be written
 /* A checkpoint is about to begin: of nodes that are written for nobody any more, what is below goes
  * now, before its picture. */
 void batches_leave_picture(struct spill_store *store);
+/* Adds change to the references of all that is being written. */
+void batches_count(const struct spill_store *store, int change);
 /* Starts the write; the batch frees itself. An empty one is only freed. */
 void batch_start(struct batch *batch);
 #endif

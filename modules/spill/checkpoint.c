@@ -9,6 +9,7 @@
 #include "modules/spill/file_kept.h"
 #include "modules/spill/reclaim.h"
 #include "modules/spill/save.h"
+#include "modules/spill/snapshot_internal.h"
 #include "modules/spill/store_internal.h"
 
 int spill_checkpoint_begin(struct spill_store *store)
@@ -35,6 +36,7 @@ int spill_checkpoint_begin(struct spill_store *store)
     store->epoch++;
     store->checkpoint_rewritten_bytes = store->rewritten_bytes;
     fetches_leave_picture(store);
+    snapshots_leave_picture(store);
     return 0;
 }
 
@@ -130,6 +132,7 @@ static void finish(struct spill_store *store)
     store->is_picturing = false;
     store->checkpoint = NULL;
     state_writer_destroy(store, checkpoint->writer);
+    free(checkpoint->dead_bytes);
     free(checkpoint);
     /* What only it has kept may be written now. */
     store->freed_extents++;

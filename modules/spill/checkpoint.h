@@ -9,6 +9,8 @@
 #include "modules/spill/file.h"
 #include "modules/spill/persist.h"
 
+struct block;
+
 enum checkpoint_stage {
     CHECKPOINT_BEGUN,
     CHECKPOINT_SYNCING,
@@ -28,6 +30,8 @@ struct checkpoint {
     struct state_writer *writer; /* of the state, while it is given out */
     bool has_synced;             /* the file, with sync_rc */
     int sync_rc;
+    uint8_t *dead_bytes; /* what the state will say of trees that only snapshots had */
+    uint32_t dead_count, dead_capacity;
 };
 
 /* A step of what is done while the file is synced. True: there is more. */
@@ -37,7 +41,10 @@ void checkpoint_keep(struct spill_store *store, const struct spill_ref *ref);
 /* It cannot become complete any more. */
 void checkpoint_fail(struct spill_store *store, int rc);
 
-/* state.c: the pieces. 1: a piece, 0: that was all. Destroy accepts NULL. */
+/* state.c: a node on disk that nobody has in the picture is to be taken apart in the next life.
+ * -ENOMEM. */
+int state_add_dead(struct spill_store *store, const struct block *node);
+/* The pieces. 1: a piece, 0: that was all. Destroy accepts NULL. */
 int state_writer_create(struct spill_store *store, struct state_writer **out_writer);
 /* A step through the dropped trees, which the first piece tells the number of. True: there are
  * more; no piece yet. */

@@ -194,6 +194,12 @@ static struct fetch *fetch_create(struct spill_store *store, struct block *block
     return fetch;
 }
 
+void fetches_count(const struct spill_store *store, int change)
+{
+    list_for_each(link, &store->fetches) list_container(link, struct fetch, link)
+        ->block->ref_count += (uint32_t)change;
+}
+
 /* Of a node the rest follows when it is taken apart. */
 void fetches_leave_picture(struct spill_store *store)
 {

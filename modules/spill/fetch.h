@@ -57,6 +57,8 @@ struct fetch {
 
 /* A checkpoint begins: what is read for nobody any more is none of its picture's. */
 void fetches_leave_picture(struct spill_store *store);
+/* Adds change to the references of all that is being read. */
+void fetches_count(const struct spill_store *store, int change);
 /* Starts reads of blocks that are on disk, in one request. Those for which there is no memory are
  * left out; the number started. out_last: the last one's fetch, for walkers; may be NULL. */
 unsigned fetch_start(struct spill_store *store, struct block *const *blocks, unsigned count,

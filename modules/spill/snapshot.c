@@ -31,6 +31,8 @@ int deque_snapshot(struct deque *deque, struct spill_snapshot **out_snapshot)
         if (parts[i]) block_ref(parts[i]);
     /* What is shared may be evicted without the deque being told. */
     deque->is_spilled = true;
+    list_init(&snapshot->link);
+    list_push_back(&store->snapshots, &snapshot->link);
     store->snapshot_count++;
     store_charge(store, alloc_size(sizeof(*snapshot)));
     store->index_bytes += alloc_size(sizeof(*snapshot));
@@ -47,6 +49,7 @@ void snapshot_unref(struct spill_snapshot *snapshot)
     for (unsigned i = 0; i < PARTS_MAX; i++)
         block_unref(store, snapshot->parts[i]);
     reclaim_some(store);
+    list_remove(&snapshot->link);
     store->snapshot_count--;
     store_discharge(store, alloc_size(sizeof(*snapshot)));
     store->index_bytes -= alloc_size(sizeof(*snapshot));

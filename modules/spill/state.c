@@ -12,6 +12,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <stdlib.h>
 
 #include "modules/base/crc32c.h"
@@ -55,6 +56,30 @@ static bool is_dead_of_picture(const struct spill_store *store, const struct blo
     return has_image && node->ref.generation != 0 && node->epoch < store->epoch;
 }
 
+static void write_dead(const struct block *node, uint8_t *bytes)
+{
+    store_u64le(bytes, node->list);
+    root_write_part(node, 0, bytes + 8);
+}
+
+int state_add_dead(struct spill_store *store, const struct block *node)
+{
+    struct checkpoint *checkpoint = store->checkpoint;
+
+    if (checkpoint->dead_count == checkpoint->dead_capacity) {
+        uint32_t capacity = checkpoint->dead_capacity ? 2 * checkpoint->dead_capacity : 8;
+        size_t size = (size_t)checkpoint->dead_count * DEAD_BYTES;
+        uint8_t *bytes = store_allocate(store, (size_t)capacity * DEAD_BYTES);
+        if (!bytes) return -ENOMEM;
+        if (size > 0) memcpy(bytes, checkpoint->dead_bytes, size);
+        free(checkpoint->dead_bytes);
+        checkpoint->dead_bytes = bytes;
+        checkpoint->dead_capacity = capacity;
+    }
+    write_dead(node, checkpoint->dead_bytes + (size_t)checkpoint->dead_count++ * DEAD_BYTES);
+    return 0;
+}
+
 static void gather_one(const struct spill_store *store, struct state_writer *writer,
                        const struct list_link *link)
 {
@@ -62,8 +87,7 @@ static void gather_one(const struct spill_store *store, struct state_writer *wri
     uint8_t *bytes = writer->dead_bytes + (size_t)writer->dead_count * DEAD_BYTES;
 
     if (!is_dead_of_picture(store, node)) return;
-    store_u64le(bytes, node->list);
-    root_write_part(node, 0, bytes + 8);
+    write_dead(node, bytes);
     writer->dead_count++;
 }
 
@@ -101,8 +125,9 @@ bool state_writer_gather(struct spill_store *store, struct state_writer *writer)
 int state_writer_create(struct spill_store *store, struct state_writer **out_writer)
 {
     const struct spill_space *space = spill_file_space(store->file);
+    const struct checkpoint *checkpoint = store->checkpoint;
     struct state_writer *writer = store_allocate_zeroed(store, sizeof(*writer));
-    uint64_t capacity = store->dead_count + reclaiming_count(store);
+    uint64_t capacity = store->dead_count + reclaiming_count(store) + checkpoint->dead_count;
 
     if (!writer) return -ENOMEM;
     writer->dead_bytes = store_allocate(store, (size_t)capacity * DEAD_BYTES + 1);
@@ -110,6 +135,10 @@ int state_writer_create(struct spill_store *store, struct state_writer **out_wri
         free(writer);
         return -ENOMEM;
     }
+    if (checkpoint->dead_count > 0)
+        memcpy(writer->dead_bytes, checkpoint->dead_bytes,
+               (size_t)checkpoint->dead_count * DEAD_BYTES);
+    writer->dead_count = checkpoint->dead_count;
     start_gathering(store, writer);
     writer->end_blocks = spill_space_kept_end(space);
     writer->region_count =

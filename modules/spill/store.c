@@ -82,6 +82,7 @@ struct spill_store *store_of_file(struct io *io, const struct spill_options *opt
     list_init(&store->reclaiming);
     list_init(&store->fetches);
     list_init(&store->batches);
+    list_init(&store->snapshots);
     return store;
 }
 

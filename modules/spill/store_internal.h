@@ -71,6 +71,7 @@ struct spill_store {
     struct list_link dead;
     struct list_link reclaiming;       /* the same while they are read */
     struct list_link fetches, batches; /* reads and writes under way */
+    struct list_link snapshots;
     uint64_t batches_ended;
     unsigned batches_in_flight, reads_in_flight, reclaim_reads;
     unsigned rounds; /* of eviction, to take cold deques every few */

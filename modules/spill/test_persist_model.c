@@ -5,7 +5,7 @@
 #include "modules/spill/space_internal.h"
 #include "modules/spill/test_persist_fixture.h"
 
-enum { LISTS = 12, LIVES = 8, LIFE_STEPS = 1500, LIST_COUNT_MAX = 700 };
+enum { LISTS = 12, LIVES = 8, LIFE_STEPS = 1500, LIST_COUNT_MAX = 700, HELD = 4 };
 
 /* A list as it is now. */
 struct list {
@@ -17,7 +17,8 @@ struct list {
 enum phase { PHASE_NONE, PHASE_SAVING, PHASE_SYNCING, PHASE_STATED };
 
 static struct list lists[LISTS];
-static struct saved last, next; /* complete; being made */
+static struct spill_snapshot *held[HELD]; /* of readers, while their lists change and go */
+static struct saved last, next;           /* complete; being made */
 static bool has_last;
 static enum phase phase;
 static struct sync_result sync_result;
@@ -180,6 +181,25 @@ static void step_on(unsigned which)
     lists[which].model = model;
 }
 
+static void let_go(unsigned which)
+{
+    spill_snapshot_release(held[which]);
+    held[which] = NULL;
+}
+
+/* Some reader comes or goes. */
+static void step_reader(void)
+{
+    unsigned which = (unsigned)random_below(&dice, HELD), of = (unsigned)random_below(&dice, LISTS);
+
+    if (held[which]) {
+        let_go(which);
+    } else if (lists[of].deque) {
+        see_list(of);
+        ck_assert_int_eq(spill_deque_snapshot(lists[of].deque, &held[which]), 0);
+    }
+}
+
 static void live(unsigned step_count)
 {
     for (unsigned i = 0; i < step_count; i++) {
@@ -192,6 +212,7 @@ static void live(unsigned step_count)
         } else {
             step_on(which);
         }
+        if (random_below(&dice, 50) == 0) step_reader();
         if (plants_reuse)
             forget_kept();
         else if (random_below(&dice, 6) == 0)
@@ -201,8 +222,15 @@ static void live(unsigned step_count)
     }
 }
 
+static void let_all_go(void)
+{
+    for (unsigned i = 0; i < HELD; i++)
+        let_go(i);
+}
+
 static void die(void)
 {
+    let_all_go();
     for (unsigned i = 0; i < LISTS; i++)
         if (lists[i].deque) drop_list(i);
     phase = PHASE_NONE;
@@ -266,6 +294,7 @@ static void begin_play(uint64_t seed, unsigned threads)
 
 static void end_play(void)
 {
+    let_all_go();
     for (unsigned i = 0; i < LISTS; i++)
         if (lists[i].deque) drop_list(i);
     if (phase != PHASE_NONE) abort_checkpoint(false);
