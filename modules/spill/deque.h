@@ -105,6 +105,13 @@ bool spill_cursor_ready(const struct spill_cursor *cursor);
 int64_t spill_deque_remove_matching(struct spill_deque *deque, enum spill_end from, uint64_t limit,
                                     bool (*accepts)(void *context, struct slice item),
                                     void *context);
+/* The same, but instead of -ENOSPC it stops where room runs short, with what was removed until then
+ * (a chunk's matches at least). *passed, 0 at first: so many elements at that end were asked for
+ * already and stay. When neither limit nor the list's end was reached, call again with the rest of
+ * limit when there is room (spill_store_may_rewrite), the list being the same until then. */
+int64_t spill_deque_remove_some(struct spill_deque *deque, enum spill_end from, uint64_t limit,
+                                bool (*accepts)(void *context, struct slice item), void *context,
+                                uint64_t *passed);
 
 struct spill_deque_info {
     uint64_t element_count, element_bytes;

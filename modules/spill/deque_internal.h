@@ -65,6 +65,9 @@ int deque_snapshot(struct deque *deque, struct spill_snapshot **out_snapshot);
 void deque_restore(struct deque *deque, struct spill_snapshot *snapshot);
 int64_t deque_remove_matching(struct deque *deque, enum spill_end from, uint64_t limit,
                               bool (*accepts)(void *context, struct slice item), void *context);
+int64_t deque_remove_some(struct deque *deque, enum spill_end from, uint64_t limit,
+                          bool (*accepts)(void *context, struct slice item), void *context,
+                          uint64_t *passed);
 int deque_info(struct deque *deque, struct spill_deque_info *out_info);
 uint64_t deque_chunk_count(const struct deque *deque);
 bool deque_is_resident(const struct deque *deque);

@@ -15,6 +15,7 @@
 struct filter {
     struct deque *deque;
     enum spill_end from;
+    bool in_steps; /* it stops where room runs short */
     struct prefetch_pace ahead;
     uint64_t limit;      /* still to be removed at most */
     uint64_t made_bytes; /* of chunks that took the place of others */
@@ -133,26 +134,64 @@ static void give_up_ahead(struct filter *filter, uint64_t passed)
     prefetch_given_up(deque->store, *part, index, other_end(filter->from), &filter->ahead);
 }
 
-static int64_t filter_all(struct filter *filter)
+/* What is removed keeps its place on disk until the end of the step, or the next checkpoint, beside
+ * what takes its place. A step stops while there is room for one more chunk. */
+static bool has_no_room(const struct filter *filter)
+{
+    const struct spill_store *store = filter->deque->store;
+
+    return store_is_overfull(store,
+                             filter->made_bytes + (filter->in_steps ? store->chunk_bytes : 0));
+}
+
+static int64_t filter_all(struct filter *filter, uint64_t *passed)
 {
     struct deque *deque = filter->deque;
     struct spill_store *store = deque->store;
-    uint64_t passed = 0, removed_sum = 0;
+    uint64_t removed_sum = 0;
 
-    while (passed < deque->element_count && filter->limit > 0) {
-        int64_t removed = filter_next(filter, &passed);
+    while (*passed < deque->element_count && filter->limit > 0) {
+        int64_t removed = filter_next(filter, passed);
         if (removed < 0) return removed;
-        /* What is removed keeps its place on disk until the end, beside what takes its place. */
-        if (removed > 0 && store_is_overfull(store, filter->made_bytes)) return -ENOSPC;
         removed_sum += (uint64_t)removed;
         filter->limit -= (uint64_t)removed;
+        if (removed > 0 && has_no_room(filter)) {
+            if (!filter->in_steps) return -ENOSPC;
+            break;
+        }
         if (store->hooks.pause) {
             int rc = store->hooks.pause(store->hooks.context);
             if (rc < 0) return rc;
         }
     }
-    give_up_ahead(filter, passed);
+    give_up_ahead(filter, *passed);
     return (int64_t)removed_sum;
+}
+
+/* All that filter says behind *passed, or nothing. */
+static int64_t remove_behind(struct filter *filter, uint64_t *passed)
+{
+    struct deque *deque = filter->deque;
+    uint64_t walked = *passed;
+    struct spill_snapshot *before;
+    int64_t removed;
+    int rc;
+
+    if (walked >= deque->element_count) return 0;
+    rc = deque_snapshot(deque, &before);
+    if (rc < 0) return rc;
+    deque->is_touched = true;
+    deque->busy_count++;
+    removed = filter_all(filter, &walked);
+    deque->busy_count--;
+    if (removed < 0) {
+        deque_restore(deque, before);
+        return removed;
+    }
+    *passed = walked;
+    spill_snapshot_release(before);
+    spill_store_rewrote(deque->store, filter->made_bytes);
+    return removed;
 }
 
 int64_t deque_remove_matching(struct deque *deque, enum spill_end from, uint64_t limit,
@@ -163,22 +202,21 @@ int64_t deque_remove_matching(struct deque *deque, enum spill_end from, uint64_t
                              .limit = limit == 0 ? UINT64_MAX : limit,
                              .accepts = accepts,
                              .context = context };
-    struct spill_snapshot *before;
-    int64_t removed;
-    int rc;
+    uint64_t passed = 0;
 
-    if (deque->element_count == 0) return 0;
-    rc = deque_snapshot(deque, &before);
-    if (rc < 0) return rc;
-    deque->is_touched = true;
-    deque->busy_count++;
-    removed = filter_all(&filter);
-    deque->busy_count--;
-    if (removed < 0) {
-        deque_restore(deque, before);
-        return removed;
-    }
-    spill_snapshot_release(before);
-    spill_store_rewrote(deque->store, filter.made_bytes);
-    return removed;
+    return remove_behind(&filter, &passed);
+}
+
+int64_t deque_remove_some(struct deque *deque, enum spill_end from, uint64_t limit,
+                          bool (*accepts)(void *context, struct slice item), void *context,
+                          uint64_t *passed)
+{
+    struct filter filter = { .deque = deque,
+                             .from = from,
+                             .in_steps = true,
+                             .limit = limit == 0 ? UINT64_MAX : limit,
+                             .accepts = accepts,
+                             .context = context };
+
+    return remove_behind(&filter, passed);
 }

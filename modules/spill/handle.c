@@ -225,6 +225,19 @@ int64_t spill_deque_remove_matching(struct spill_deque *deque, enum spill_end fr
     return small_remove_matching(deque, from, limit, accepts, context);
 }
 
+int64_t spill_deque_remove_some(struct spill_deque *deque, enum spill_end from, uint64_t limit,
+                                bool (*accepts)(void *context, struct slice item), void *context,
+                                uint64_t *passed)
+{
+    int64_t removed;
+
+    if (deque->grown) return deque_remove_some(deque->grown, from, limit, accepts, context, passed);
+    assert(*passed == 0); /* what takes several steps is large, and stays a deque */
+    removed = small_remove_matching(deque, from, limit, accepts, context);
+    *passed = deque->element_count;
+    return removed;
+}
+
 int spill_deque_info(struct spill_deque *deque, struct spill_deque_info *out_info)
 {
     int rc = 0;

@@ -296,6 +296,11 @@ bool store_is_overfull(const struct spill_store *store, uint64_t made_bytes)
     return store->disk != SPILL_DISK_HAS_ROOM && store->memory_bytes - store->writing_bytes > most;
 }
 
+bool spill_store_may_rewrite(const struct spill_store *store)
+{
+    return !store_is_overfull(store, store->chunk_bytes);
+}
+
 void store_set_error(struct spill_store *store, uint64_t list, uint64_t first_index,
                      uint64_t element_count, const char *what, int rc)
 {

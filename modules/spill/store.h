@@ -91,6 +91,9 @@ enum spill_pressure spill_store_pressure(const struct spill_store *store);
  * A store without checkpoints always has room. */
 enum spill_room { SPILL_HAS_ROOM, SPILL_ROOM_COMING, SPILL_ROOM_SHORT, SPILL_ROOM_NONE };
 enum spill_room spill_store_room(const struct spill_store *store);
+/* True: what rewrites a chunk now, of spill_store_room or after it has waited, takes none of the
+ * room that the next checkpoint needs, and memory has some. */
+bool spill_store_may_rewrite(const struct spill_store *store);
 /* So many bytes of elements were moved (removals tell themselves). */
 void spill_store_rewrote(struct spill_store *store, uint64_t bytes);
 

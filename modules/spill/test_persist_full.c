@@ -236,6 +236,63 @@ START_TEST(what_would_take_too_much_room_removes_nothing)
 }
 END_TEST
 
+enum { SOME = 7 }; /* each so-manieth number is removed */
+
+static bool accepts_multiples(void *context, struct slice item)
+{
+    uint32_t number;
+
+    (void)context;
+    memcpy(&number, item.bytes, sizeof(number));
+    return number % SOME == 0;
+}
+
+static void expect_no_multiples(struct spill_deque *list)
+{
+    for (uint32_t number = 0; number < next; number++) {
+        if (number % SOME == 0) continue;
+        expect_pop(list, SPILL_HEAD, (struct element){ number, ELEMENT_BYTES });
+        if (number % 64 == 0) settle();
+    }
+    ck_assert_uint_eq(spill_deque_count(list), 0);
+}
+
+/* Of every chunk something, from either end, with checkpoints and without: in steps. */
+START_TEST(what_takes_too_much_room_at_once_is_removed_in_steps)
+{
+    enum spill_end from = _i % 2 == 0 ? SPILL_HEAD : SPILL_TAIL;
+    struct spill_deque *list;
+    uint64_t passed = 0, removed = 0;
+    unsigned steps = 0;
+
+    options.is_persistent = _i < 2;
+    options.disk_bytes_max = 4 << 20;
+    persist_open(0, &options);
+    list = deque_open();
+    first = next = 0;
+    ck_assert_uint_lt(push_until_full(list, 100000), 100000);
+    if (options.is_persistent) checkpoint(&list);
+    for (; passed < spill_deque_count(list); steps++) {
+        int64_t rc = spill_deque_remove_some(list, from, 0, accepts_multiples, NULL, &passed);
+        ck_assert_int_gt(rc, 0);
+        removed += (uint64_t)rc;
+        if (options.is_persistent) checkpoint(&list);
+        settle();
+        ck_assert(spill_store_may_rewrite(store));
+    }
+    ck_assert_uint_gt(steps, 2);
+    ck_assert_uint_eq(removed, (next + SOME - 1) / SOME);
+    expect_no_multiples(list);
+    spill_deque_destroy(list);
+    saved_drop(&saved);
+    if (options.is_persistent)
+        persist_close();
+    else
+        store_close();
+    options.is_persistent = true;
+}
+END_TEST
+
 enum { LISTS = 60, POPS_A_CHECKPOINT = 8 };
 
 static struct spill_deque *lists[LISTS];
@@ -301,6 +358,7 @@ int main(void)
     tcase_add_loop_test(tcase, a_list_on_a_full_disk_is_turned, 0, TURNINGS);
     tcase_add_loop_test(tcase, a_list_at_the_limit_is_turned, 0, TURNINGS);
     tcase_add_loop_test(tcase, what_would_take_too_much_room_removes_nothing, 0, 2);
+    tcase_add_loop_test(tcase, what_takes_too_much_room_at_once_is_removed_in_steps, 0, 4);
     tcase_add_test(tcase, lists_on_a_full_disk_are_drained_evenly);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);

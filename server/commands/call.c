@@ -233,6 +233,11 @@ bool call_can_suspend(const struct call *call)
     return call->in_transaction || call->is_replay || parking_can_suspend(call->server->parking);
 }
 
+bool call_has_own_fiber(const struct call *call)
+{
+    return !call->in_transaction && !call->is_replay && parking_can_suspend(call->server->parking);
+}
+
 int call_block(struct call *call, const struct slice *names, uint32_t name_count,
                int64_t deadline_us)
 {

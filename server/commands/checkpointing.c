@@ -28,8 +28,10 @@ enum {
     NEEDED_BYTES_MIN = 1024 * 1024,   /* less than that is not worth one of its own */
     PAUSE_WAITED_US = SECOND_US / 10, /* then, when calls wait for what it gives back */
     REPLAY_READ_BYTES_MAX =
-        128 * 1024 * 1024,            /* read by commands: about half a second of a start */
-    PAUSE_READING_US = SECOND_US / 4, /* then, as a drain reads a gigabyte a second */
+        128 * 1024 * 1024,             /* read by commands: about half a second of a start */
+    PAUSE_READING_US = SECOND_US / 4,  /* then, as a drain reads a gigabyte a second */
+    ROOM_PATIENCE_US = 60 * SECOND_US, /* of a call between two steps */
+    ROOM_FAILURES_MAX = 3,             /* of checkpoints that it waits for */
 };
 
 /* ---- the log ----------------------------------------------------------------------------------
@@ -118,12 +120,20 @@ static void end_lull(struct server *server)
     claims_release(server->claims, &state->ticket);
 }
 
-/* True: calls that queued behind our lull may go on. */
+/* Who holds keys rests between two steps; who waits for keys has not begun. */
+static bool nobody_is_half_way(const struct server *server)
+{
+    return claims_count(server->claims) - claims_waiting_count(server->claims) ==
+           server->checkpointing->resting_count;
+}
+
+/* True: calls that queued behind our lull may go on. It is not granted while a call rests. */
 static bool use_ticket(struct server *server)
 {
     struct checkpointing *state = server->checkpointing;
 
-    if (!state->has_ticket || !state->ticket.is_granted) return false;
+    if (!state->has_ticket) return false;
+    if (!state->ticket.is_granted && !nobody_is_half_way(server)) return false;
     if (checkpoint_wants_to_begin(state->checkpoint) && log_is_ready(server)) begin(server);
     end_lull(server);
     blocked_resume(server->blocked); /* who waits for a key that was signalled meanwhile */
@@ -146,7 +156,9 @@ static void ask_for_lull(struct server *server)
 
     if (waited_us < PATIENCE_US) return;
     if (!state->has_ticket) {
-        if (claims_has_older(server->claims, state->waited_for)) return;
+        /* Who rests does not go before there is one. */
+        if (claims_has_older(server->claims, state->waited_for) && state->resting_count == 0)
+            return;
         state->has_ticket = claims_request_lull(server->claims, &state->ticket) >= 0;
         state->wanted_since_us = loop_now_us(server->loop);
     } else if (state->lulls < LULLS_MAX) {
@@ -161,7 +173,7 @@ static void try_to_begin(struct server *server)
     struct checkpointing *state = server->checkpointing;
 
     if (!checkpoint_wants_to_begin(state->checkpoint) || !log_is_ready(server)) return;
-    if (claims_count(server->claims) == 0) {
+    if (nobody_is_half_way(server)) {
         begin(server);
         return;
     }
@@ -213,6 +225,44 @@ int checkpointing_run(struct server *server, enum checkpoint_kind kind)
         checkpoint_get_info(checkpoint, &info);
         if (info.ended_count >= turn) return info.error;
     }
+}
+
+static uint64_t deferred_bytes(const struct server *server)
+{
+    struct spill_persist_info persist;
+
+    spill_persist_info(server->store, &persist);
+    return persist.deferred_bytes;
+}
+
+/* Until a checkpoint has brought it or, where none is needed, eviction. */
+static int wait_for_room(struct server *server)
+{
+    uint64_t end_us = loop_now_us(server->loop) + ROOM_PATIENCE_US;
+    unsigned failures = 0;
+
+    do {
+        int rc = deferred_bytes(server) > 0 ? checkpointing_run(server, CHECKPOINT_AS_REWRITE)
+                                            : parking_wait(server);
+
+        if (rc == -ECANCELED) return rc;
+        if (rc == 0 && spill_store_may_rewrite(server->store)) return 0;
+        failures += rc < 0;
+    } while (failures < ROOM_FAILURES_MAX && loop_now_us(server->loop) < end_us);
+    return -ENOSPC;
+}
+
+int checkpointing_rest(struct call *call)
+{
+    struct server *server = call->server;
+    int rc;
+
+    server->checkpointing->resting_count++;
+    rc = wait_for_room(server);
+    while (rc == 0 && (rc = effect_reserve_step(call)) == -EAGAIN)
+        rc = parking_wait(server);
+    server->checkpointing->resting_count--;
+    return rc;
 }
 
 bool checkpointing_saves_at_end(const struct server *server)
@@ -304,14 +354,6 @@ static bool much_is_deferred(const struct server *server)
            persist.deferred_bytes >= store.disk_used_bytes / DEFERRED_SHARE;
 }
 
-static uint64_t deferred_bytes(const struct server *server)
-{
-    struct spill_persist_info persist;
-
-    spill_persist_info(server->store, &persist);
-    return persist.deferred_bytes;
-}
-
 uint64_t checkpointing_next_turn(const struct server *server)
 {
     struct checkpoint_info info;
@@ -381,6 +423,7 @@ void checkpointing_look(struct server *server)
     bool is_full, was_read;
 
     if (state->completed_us == 0) state->completed_us = now_us;
+    if (state->resting_count > 0) parking_wake(server); /* eviction tells nobody */
     if (server->loading) return;
     /* One is made with the log that takes its place. */
     if (server->effects->oplog && oplog_error(server->oplog)) return;

@@ -1,8 +1,9 @@
 /* checkpointing.h - when checkpoints are made (server/durability/checkpoint.h), and who waits for
  * them.
  *
- * One begins at the end of a turn, when no call is half-way: at once when nobody holds a key, else
- * when those who do have gone, by a lull (claims.h) that is kept for an instant. It is asked for by
+ * One begins at the end of a turn, when no call is half-way: at once when nobody holds a key but
+ * calls that rest between two steps, else when those who do have gone, by a lull (claims.h) that is
+ * kept for an instant. It is asked for by
  * commands, and by rules: what the log has grown by, room that only waits for one, `save`. Loop
  * thread only. */
 #ifndef SERVER_COMMANDS_CHECKPOINTING_H
@@ -10,6 +11,7 @@
 #include "server/durability/checkpoint.h"
 #include "server/keyspace/claims.h"
 
+struct call;
 struct checkpoint_load;
 struct server;
 
@@ -25,6 +27,7 @@ struct checkpointing {
     bool has_ticket;
     uint64_t waited_for;      /* tickets up to that one are let go before a lull is asked for */
     unsigned lulls;           /* given up, for the one that is wanted */
+    unsigned resting_count;   /* calls in checkpointing_rest */
     bool was_saved_at_end;    /* SHUTDOWN has made a checkpoint, or was told not to; or what is
                                * here is not all, as loading or an import was given up */
     bool is_for_exec;         /* what is requested was first asked for inside a transaction */
@@ -55,6 +58,11 @@ struct checkpoint_log checkpointing_log(struct server *server);
 /* In a fiber: asks for one of that kind and suspends it until that has ended. 0, -ECANCELED: the
  * client has gone, or why it failed (checkpoint_get_info says at which step). */
 int checkpointing_run(struct server *server, enum checkpoint_kind kind);
+/* In a fiber, between two steps of a call that rewrites: all that it has done is in the log, and it
+ * looks its keys up again. Suspends it until there is room for the next one, which checkpoints
+ * bring: one may begin although the call goes on holding its keys. 0; -ENOSPC: none came back;
+ * -ECANCELED; or why the log takes nothing. */
+int checkpointing_rest(struct call *call);
 /* True: what there is is to be saved before the process ends, as `save` says so and there is no log
  * that has it. */
 bool checkpointing_saves_at_end(const struct server *server);

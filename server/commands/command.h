@@ -137,6 +137,8 @@ static inline struct slice call_argument(const struct call *call, uint32_t index
  * EXEC, which has seen to it that there is little to do. A handler that walks something large
  * elsewhere returns -EAGAIN to get there. */
 bool call_can_suspend(const struct call *call);
+/* True when it is suspended alone, not as a part of an EXEC: it may go in steps. */
+bool call_has_own_fiber(const struct call *call);
 
 /* The client waits for one of keys to hold something. Returns CALL_BLOCKED, or a negative errno. */
 int call_block(struct call *call, const struct slice *names, uint32_t name_count,

@@ -8,6 +8,7 @@
 #include "modules/base/number.h"
 #include "modules/spill/store.h"
 #include "server/commands/call_keys.h"
+#include "server/commands/checkpointing.h"
 #include "server/commands/dispatch.h"
 #include "server/commands/log_replacing.h"
 #include "server/commands/parking.h"
@@ -146,6 +147,13 @@ void effect_log(struct call *call, int rc, uint64_t changes)
                keyspace_change_count(call->server->keyspace) != changes) {
         append_as_sent(call);
     }
+}
+
+void effect_log_step(struct call *call)
+{
+    assert(!call->frame); /* a transaction is one step */
+    if (call->has_said) append_said(call);
+    call->has_said = false;
 }
 
 void effect_log_exec(struct call *exec, struct log_frame *frame)
@@ -351,6 +359,11 @@ int effect_reserve(struct call *call)
     return rc;
 }
 
+int effect_reserve_step(struct call *call)
+{
+    return effects_of(call)->oplog ? reserve_some(call, bytes_of(call)) : 0;
+}
+
 /* ---- the log and the net ----------------------------------------------------------------------
  */
 
@@ -402,6 +415,7 @@ void effect_log_moved(void *context)
     struct server *server = context;
 
     server->effects->has_moved = true;
+    if (server->checkpointing->resting_count > 0) parking_wake(server);
     if (server->effects->oplog) look_at_log(server);
 }
 

@@ -35,6 +35,11 @@ void effect_say(struct call *call, const struct slice *arguments, uint32_t argum
 /* The same of: a name of a command, a key, and a number behind it. */
 void effect_say_key(struct call *call, const char *name, struct slice key);
 void effect_say_number(struct call *call, const char *name, struct slice key, int64_t number);
+/* In a fiber, of a call that goes in steps: what was said of the step that has ended goes to the
+ * log, and the next one may say something again. */
+void effect_log_step(struct call *call);
+/* Room in the log for the next one. 0; -EAGAIN: the log will move; or why there is none. */
+int effect_reserve_step(struct call *call);
 
 /* ---- for dispatch and parking ---- */
 

@@ -1,6 +1,6 @@
-/* list_walk.c - LREM LPOS LINSERT: commands that look at elements one after the other. Above a
- * small size they run in a fiber, in slices, and hold their key: commands on it queue behind them.
- */
+/* list_walk.c - LPOS LINSERT: commands that look at elements one after the other. Above a small
+ * size they run in a fiber, in slices, and hold their key: commands on it queue behind them. (LREM:
+ * list_remove.c.) */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -20,36 +20,6 @@ enum {
     PIECE_BYTES_AN_ELEMENT = 8, /* of a streamed reply's piece, for each one looked at */
     INDEX_REPLY_BYTES = 12,     /* ":1234567\r\n": about what an index takes in a reply */
 };
-
-static bool equals(void *context, struct slice item)
-{
-    return slice_equal(item, *(const struct slice *)context);
-}
-
-/* LREM key count element */
-int list_lrem(struct call *call)
-{
-    struct list_at list;
-    int64_t count, removed;
-    int rc;
-
-    if (!call_integer(call, 2, &count)) return 0;
-    rc = list_find(call, call->arguments[1], &list);
-    if (rc < 0) return rc;
-    if (rc == 0) {
-        reply_integer(call->reply, 0);
-        return 0;
-    }
-    rc = list_may_walk(call, list.deque);
-    if (rc < 0) return rc;
-    removed = spill_deque_remove_matching(list.deque, count < 0 ? SPILL_TAIL : SPILL_HEAD,
-                                          count < 0 ? 0 - (uint64_t)count : (uint64_t)count, equals,
-                                          &call->arguments[3]);
-    if (removed < 0) return (int)removed;
-    if (removed > 0) list_removed_some(call, &list);
-    reply_integer(call->reply, removed);
-    return 0;
-}
 
 /* ---- searching
  * ------------------------------------------------------------------------------------ */

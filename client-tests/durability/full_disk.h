@@ -1,0 +1,199 @@
+/* full_disk.h - a server on a small disk, filled with one list until it refuses. */
+#ifndef CLIENT_TESTS_DURABILITY_FULL_DISK_H
+#define CLIENT_TESTS_DURABILITY_FULL_DISK_H
+#include "client-tests/lib/clock.h"
+#include "client-tests/lib/command.h"
+#include "client-tests/lib/element.h"
+#include "client-tests/lib/expect.h"
+#include "client-tests/lib/observe.h"
+#include "client-tests/lib/suite.h"
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+enum {
+    ELEMENT_BYTES = 1000,
+    PUSHES_MAX = 100000,
+    BATCH = 100,
+    PUSHED_AT_ONCE = 20, /* while there is room for so many */
+    CHECKPOINTS_MAX = 3, /* until there is room: one may be of an earlier moment, or fail for want
+                          * of some */
+    SMALL_REST_BYTES = 8 << 20, /* of a disk that is full: half of it is the log's reserve */
+};
+
+#define SMALL                                                                                      \
+    "--appendonly", "yes", "--appendfsync", "everysec", "--list-memory-max", "1mb", "--maxmemory", \
+        "64mb", "--maxdisk"
+
+static const char *full_disk[] = { SMALL, "1gb", NULL };
+static const char *const at_limit[] = { SMALL, "16mb", NULL };
+enum { LIMIT_BYTES = 16 << 20 };
+static const char *refusal;
+static struct server_options options;
+static struct server server;
+static struct wire *wire;
+static char mount_point[512];
+
+/* False: this machine does not let us. */
+static inline bool start_on_a_small_disk(void)
+{
+    (void)snprintf(mount_point, sizeof(mount_point), "%s/small", suite_directory());
+    ck_assert(mkdir(mount_point, 0700) == 0 || errno == EEXIST);
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("tmpfs", mount_point, "tmpfs", 0, "size=64m") != 0) {
+        suite_skip("a full disk: mounting a tmpfs needs root");
+        return false;
+    }
+    refusal = "No space left on device";
+    options = (struct server_options){ .own_arguments = full_disk, .data_directory = mount_point };
+    server_start(&server, &options);
+    wire = wire_open(&server);
+    return true;
+}
+
+static inline void start_with_small_maxdisk(void)
+{
+    refusal = "maxdisk is reached";
+    options = (struct server_options){ .own_arguments = at_limit };
+    server_start(&server, &options);
+    wire = wire_open(&server);
+}
+
+/* Of maxdisk an eighth more at most, as a last resort. */
+static inline void expect_within_limit(void)
+{
+    if (options.own_arguments != at_limit) return;
+    ck_assert_int_le(info_number(wire, "spill_file_bytes"), LIMIT_BYTES + LIMIT_BYTES / 8);
+}
+
+static inline void finish(void)
+{
+    expect_within_limit();
+    wire_close(wire);
+    server_stop(&server);
+}
+
+static inline void restart(void)
+{
+    server_kill(&server);
+    wire_close(wire);
+    server_restart(&server);
+    wire = wire_open(&server);
+}
+
+/* Which element has that place in what is pushed; NULL: all are different. */
+static unsigned (*number_of)(unsigned place);
+
+static inline const char *element_of(unsigned place)
+{
+    static char element[ELEMENT_BYTES + 1];
+
+    element_make(element, sizeof(element), number_of ? number_of(place) : place);
+    return element;
+}
+
+/* All of them or none. */
+static inline bool push(unsigned first, unsigned count, struct text *reply)
+{
+    struct text command = { 0 };
+
+    command_begin(&command, 2 + (int)count);
+    command_add_string(&command, "RPUSH");
+    command_add_string(&command, "k");
+    for (unsigned i = 0; i < count; i++)
+        command_add_string(&command, element_of(first + i));
+    (void)wire_send(wire, command.bytes, command.size);
+    text_finish(&command);
+    text_clear(reply);
+    ck_assert_int_eq(wire_read(wire, reply), 1);
+    return reply->bytes[0] != '-';
+}
+
+/* Elements [first, …) go into k until one is refused: the number of the first that was. */
+static inline unsigned fill(unsigned first)
+{
+    struct text reply = { 0 };
+    unsigned number = first;
+
+    for (unsigned count = PUSHED_AT_ONCE; count > 0; count = count == 1 ? 0 : 1) {
+        for (; push(number, count, &reply); number += count)
+            ck_assert_uint_lt(number - first, PUSHES_MAX);
+        ck_assert_msg(strncmp(reply.bytes, "-MISCONF ", 9) == 0 && strstr(reply.bytes, refusal),
+                      "%s", reply.bytes);
+    }
+    text_finish(&reply);
+    return number;
+}
+
+/* Takes [first, end) out, in order. */
+static inline void pop(unsigned first, unsigned end)
+{
+    for (unsigned done = first; done < end;) {
+        unsigned count = end - done < BATCH ? end - done : BATCH;
+
+        for (unsigned i = 0; i < count; i++)
+            wire_command(wire, "LPOP k");
+        for (unsigned i = 0; i < count; i++)
+            expect_string(wire, element_of(done + i), "");
+        done += count;
+    }
+}
+
+static inline int64_t ended_checkpoints(void)
+{
+    return info_number(wire, "aof_rewrites") +
+           info_number(wire, "aof_rewrites_consecutive_failures");
+}
+
+/* Until a push is taken again: that is a matter of checkpoints, however long they take. */
+static inline void wait_for_room(unsigned number)
+{
+    int64_t began = ended_checkpoints(), deadline_ms = clock_ms() + WAIT_MS, ended;
+    struct text reply = { 0 };
+
+    do {
+        ended = ended_checkpoints();
+        if (push(number, 1, &reply)) break;
+    } while (ended - began <= CHECKPOINTS_MAX && clock_probe(deadline_ms));
+    ck_assert_msg(reply.bytes[0] == ':', "%s after %lld checkpoints", reply.bytes,
+                  (long long)(ended - began));
+    text_finish(&reply);
+}
+
+static inline bool has_rest(void)
+{
+    struct statvfs disk;
+
+    if (options.data_directory != mount_point) return false; /* maxdisk does not count the log */
+    ck_assert_int_eq(statvfs(mount_point, &disk), 0);
+    return (uint64_t)disk.f_bavail * disk.f_frsize > SMALL_REST_BYTES;
+}
+
+/* As fill, until even a checkpoint gives no room back: the log, too, has what is pushed. */
+static inline unsigned fill_all(void)
+{
+    unsigned end = fill(0);
+
+    expect_ok(wire, "SAVE");
+    while (has_rest()) {
+        wait_for_room(end++);
+        end = fill(end);
+        expect_ok(wire, "SAVE");
+    }
+    return end;
+}
+
+static inline void expect_contents(unsigned first, unsigned end)
+{
+    expect_integer(wire, end - first, "LLEN k");
+    for (unsigned i = 0; i < 50; i++) {
+        unsigned at = (unsigned)((uint64_t)(end - first - 1) * i / 49);
+
+        expect_string(wire, element_of(first + at), "LINDEX k %u", at);
+    }
+}
+#endif
