@@ -3,9 +3,8 @@
  *
  * One begins at the end of a turn, when no call is half-way: at once when nobody holds a key but
  * calls that rest between two steps, else when those who do have gone, by a lull (claims.h) that is
- * kept for an instant. It is asked for by
- * commands, and by rules: what the log has grown by, room that only waits for one, `save`. Loop
- * thread only. */
+ * kept for an instant. It is asked for by commands, and by rules: what the log has grown by, room
+ * that only waits for one, `save`. Loop thread only. */
 #ifndef SERVER_COMMANDS_CHECKPOINTING_H
 #define SERVER_COMMANDS_CHECKPOINTING_H
 #include "server/durability/checkpoint.h"
