@@ -224,9 +224,8 @@ static int debug_help(struct call *call)
         "QUICKLIST-PACKED-THRESHOLD <size>",
         "    Accepted and without effect: an element that fits into no chunk has one of its own.",
         "RELOAD [NOSAVE]",
-        "    Makes a checkpoint (with NOSAVE: none), drops all data in memory, and recovers it "
-        "from",
-        "    the newest one and the log.",
+        "    Makes a checkpoint (with NOSAVE: none), drops all data in memory, and recovers",
+        "    it from the newest one and the log.",
         "SET-ACTIVE-EXPIRE <0|1>",
         "    Whether keys whose time has come go before somebody looks at them.",
         "SLEEP <seconds>",
