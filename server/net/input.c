@@ -421,8 +421,26 @@ static void resume(struct client *client)
         list_push_back(&client->net->ready, &client->ready_link); /* requests that waited */
 }
 
+/* Nobody goes on, and the memory that client needs is taken. */
+static void resume_without_memory(struct net *net, struct client *client)
+{
+    /* Memory comes back: when the receivers end, when there is room for what is held above, or in
+     * the next turn, which comes at once. Unless parked clients hold it all: then one client at a
+     * time exceeds. */
+    if (net->large_receivers > 0 || net->held_input_bytes > 0 || close_youngest_holder(net, client))
+        return;
+    /* Those that wait for the disk or for room give it back by themselves; only if nobody does, as
+     * when all are blocked, may it grow, slowly. */
+    if (loop_now_us(net->loop) - net->exceeded_us < EXCEED_PERIOD_US) return;
+    net->exceeded_us = loop_now_us(net->loop);
+    client->may_exceed = true;
+    resume(client);
+}
+
 void resume_deferred(struct net *net)
 {
+    struct client *without_memory = NULL;
+
     list_for_each(link, &net->deferred)
     {
         struct client *client = list_container(link, struct client, deferred_link);
@@ -431,21 +449,14 @@ void resume_deferred(struct net *net)
         bool is_read = client_takes_requests(client);
 
         if (is_read && !may_read_for_output(client)) continue;
-        if (is_read && !has_memory_to_go_on(client)) {
-            /* Memory comes back: when the receivers end, when there is room for what is held above,
-             * or in the next turn, which comes at once.
-             * Unless parked clients hold it all: then one client at a time exceeds. */
-            if (net->large_receivers > 0 || net->held_input_bytes > 0 ||
-                close_youngest_holder(net, client))
-                return;
-            /* Those that wait for the disk or for room give it back by themselves; only if nobody
-             * does, as when all are blocked, may it grow, slowly. */
-            if (loop_now_us(net->loop) - net->exceeded_us < EXCEED_PERIOD_US) return;
-            net->exceeded_us = loop_now_us(net->loop);
-            client->may_exceed = true;
+        if (!is_read || has_memory_to_go_on(client)) {
             resume(client);
-            return;
+            continue;
         }
-        resume(client);
+        if (!without_memory) without_memory = client;
+        /* Who needs little goes on although somebody before it needs a large block: what that one
+         * waits for may be given back by nobody else. */
+        if (client->block_wanted == 0) break;
     }
+    if (without_memory) resume_without_memory(net, without_memory);
 }

@@ -70,6 +70,40 @@ START_TEST(a_deferred_client_that_vanishes_is_noticed_and_the_next_goes_on)
 }
 END_TEST
 
+/* The one in the middle waits for the first one's block, the last only for what is held above. */
+START_TEST(who_needs_little_passes_one_that_needs_a_large_block)
+{
+    enum { HELD_BYTES = 150 * 1024 };
+    size_t size;
+    char *request = testing_bulk_request("LEN", 400 * 1024, &size);
+    int first, second, third;
+
+    change_limits(input_of_600_kib);
+    first = testing_connect();
+    testing_send_bytes(first, request, 20000);
+    testing_turns(3);
+    second = testing_connect();
+    testing_send_bytes(second, request, 20000);
+    testing_turns(3);
+    net_hold_input(testing.net, HELD_BYTES);
+    third = testing_connect();
+    testing_send(third, "PING\r\n");
+    testing_turns(3);
+    ck_assert_uint_eq(testing_info().reads_deferred, 2);
+    ck_assert_uint_eq(testing.requests, 0);
+    net_hold_input(testing.net, -HELD_BYTES);
+    testing_expect(third, "+PONG\r\n");
+    testing_send_bytes(first, request + 20000, size - 20000);
+    testing_expect(first, ":409600\r\n");
+    testing_send_bytes(second, request + 20000, size - 20000);
+    testing_expect(second, ":409600\r\n");
+    ck_assert_int_eq(close(first), 0);
+    ck_assert_int_eq(close(second), 0);
+    ck_assert_int_eq(close(third), 0);
+    free(request);
+}
+END_TEST
+
 /* Each holds a piece of a request of many arguments whose size nobody knows, and wants more. */
 START_TEST(when_all_wait_for_memory_the_youngest_makes_room_and_the_oldest_goes_on)
 {
@@ -425,6 +459,7 @@ static Suite *limits_suite(void)
     }
     tcase_add_test(input, large_requests_share_the_memory_for_input_first_come_first_served);
     tcase_add_test(input, a_deferred_client_that_vanishes_is_noticed_and_the_next_goes_on);
+    tcase_add_test(input, who_needs_little_passes_one_that_needs_a_large_block);
     tcase_add_test(input, when_all_wait_for_memory_the_youngest_makes_room_and_the_oldest_goes_on);
     tcase_add_test(input, parked_clients_holding_all_the_memory_do_not_stop_the_others);
     tcase_add_test(input, a_request_above_all_the_memory_for_input_is_refused_at_its_size);
