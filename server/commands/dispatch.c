@@ -142,6 +142,17 @@ static bool is_loading(const struct call *call)
            importing_is_at_start(server);
 }
 
+/* What a call brings, if that is much: the limit is not to be exceeded by one value. */
+static uint64_t large_bytes(const struct call *call)
+{
+    enum { LARGE_BYTES = 256 * 1024 };
+    const struct transaction *transaction = call->session->transaction;
+    uint64_t bytes = client_request(call->session->client).size;
+
+    if (transaction_is_exec(call) && !transaction->has_spilling) bytes = transaction->bytes;
+    return bytes >= LARGE_BYTES ? bytes : 0;
+}
+
 /* True when the state of server and client lets it run; else the reason was answered. */
 static bool is_allowed(struct call *call)
 {
@@ -158,7 +169,7 @@ static bool is_allowed(struct call *call)
     }
     if (call->server->effects->is_refusing && effect_is_refused(call)) return false;
     if (!call_may_grow(call)) return true;
-    if (memory_is_exhausted(call->server->memory)) {
+    if (memory_is_exhausted(call->server->memory, large_bytes(call))) {
         if (is_exec)
             transaction_abort(call, OUT_OF_MEMORY);
         else

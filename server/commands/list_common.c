@@ -39,7 +39,7 @@ static int make_list(struct call *call, struct slice name, enum spill_end end,
     struct value *value;
     int rc;
 
-    if (!call->is_replay && memory_is_exhausted(call->server->memory))
+    if (!call->is_replay && memory_is_exhausted(call->server->memory, 0))
         return -ENOMEM; /* a key and a root cannot spill */
     rc = list_create(call->server->store, &value);
 

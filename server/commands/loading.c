@@ -25,12 +25,14 @@
 #include "server/durability/replay.h"
 #include "server/keyspace/keyspace.h"
 #include "server/net/loop.h"
+#include "server/observe/memory.h"
 
 enum {
     SLICE_US = 5000,
     TICK_US = 500,
     FRAMES_BETWEEN_TICKS = 256,
     COMMANDS_BETWEEN_BREATHS = 64,
+    LARGE_BYTES = 128 * 1024,     /* of a command that finds its room before it runs */
     REPLY_POOL_BYTES = 64 * 1024, /* of answers that nobody gets */
 };
 
@@ -103,10 +105,35 @@ static int refuse(char text[REPLAY_TEXT_BYTES], struct slice name, const char *w
     return -EBADMSG;
 }
 
+/* Until lists are within their memory again, or eviction does not get on. */
+static void evict(struct server *server)
+{
+    bool is_slow;
+
+    do {
+        (void)spill_store_tick(server->store, TICK_US);
+        is_slow = spill_store_pressure(server->store) == SPILL_SLOW;
+    } while (is_slow && io_wait(server->io) > 0 && loading_breathe(server) == 0);
+}
+
+/* Within a frame, too: it may be a transaction of a quarter of maxmemory. */
+static void make_room(struct server *server, const struct call *call)
+{
+    uint64_t bytes = 0;
+
+    if (!(call->command->flags & COMMAND_SPILLS)) return;
+    for (uint32_t i = 0; i < call->argument_count; i++)
+        bytes += call->arguments[i].size;
+    memory_expect(server->memory, bytes >= LARGE_BYTES ? bytes : 0);
+    if (spill_store_pressure(server->store) == SPILL_SLOW) evict(server);
+}
+
 static int run(struct loading *loading, struct call *call, char text[REPLAY_TEXT_BYTES])
 {
     struct spill_store *store = loading->server->store;
     int rc;
+
+    make_room(loading->server, call);
 
     call->reply->had_error = false;
     loading->uses_reserve = true;
@@ -189,10 +216,7 @@ static void between_frames(void *context)
 
     if (++loading->frames_since_tick < FRAMES_BETWEEN_TICKS && !is_slow) return;
     loading->frames_since_tick = 0;
-    do {
-        (void)spill_store_tick(server->store, TICK_US);
-        is_slow = spill_store_pressure(server->store) == SPILL_SLOW;
-    } while (is_slow && io_wait(server->io) > 0 && loading_breathe(server) == 0);
+    evict(server);
     (void)io_poll(server->io);
 }
 

@@ -21,7 +21,7 @@ enum { PARKED_SHARE = 4 };
 
 static bool waits_for_room(enum parked_state state)
 {
-    return state == PARKED_THROTTLED || state == PARKED_LOGGING;
+    return state == PARKED_THROTTLED || state == PARKED_LOGGING || state == PARKED_GATHERING;
 }
 
 void parking_enqueue(struct parking *parking, struct parked_call *parked, enum parked_state state)
@@ -216,7 +216,7 @@ void parking_attempt(struct parked_call *parked, bool is_first)
         parking_finish(parked);
         return;
     }
-    if (transaction_takes(&parked->call)) { /* a pause held it back */
+    if (transaction_takes(&parked->call)) { /* a pause held it back, or others' transactions */
         if (parking_before_queueing(&parked->call)) return;
         transaction_queue(&parked->call);
         parking_finish(parked);
@@ -310,6 +310,7 @@ int parking_create(struct server *server, struct parking **out_parking)
         list_init(&parking->queues[i]);
     }
     list_init(&parking->between_slices);
+    list_init(&parking->for_eviction);
     parking->no_reply.is_muted = true;
     parking->no_reply.protocol = 2;
     parking->no_reply.chain = &parking->no_output;
@@ -325,6 +326,7 @@ void parking_destroy(struct parking *parking)
     while (parking->counts[PARKED_RUNNING] > 0) {
         (void)parking_resume_all(parking, &parking->queues[PARKED_RUNNING], UINT64_MAX);
         (void)parking_resume_all(parking, &parking->between_slices, UINT64_MAX);
+        (void)parking_resume_all(parking, &parking->for_eviction, UINT64_MAX);
         parking_run_granted(parking->server);
     }
     for (int i = 0; i < PARKED_STATE_COUNT; i++) {

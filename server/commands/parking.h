@@ -9,6 +9,7 @@
  *   SYNCING    it wants to know its writes on the device        until they are, or timeout
  *   BLOCKED    in the queues of empty keys (BLPOP)              until served, timeout, UNBLOCK
  *   PAUSED     CLIENT PAUSE is in force                         until it ends
+ *   GATHERING  MULTI is to take it in, others hold too much     until one of these has run
  *   STREAMING  its reply is written as the socket drains        until the last piece
  *
  * A parked call owns a copy of its arguments; its client is parked with it. When the client goes, a
@@ -35,6 +36,7 @@ enum parked_state {
     PARKED_SYNCING,
     PARKED_BLOCKED,
     PARKED_PAUSED,
+    PARKED_GATHERING,
     PARKED_STREAMING,
     PARKED_STATE_COUNT,
 };
@@ -51,13 +53,14 @@ struct parked_call {
     struct waiter waiter; /* while BLOCKED */
     int64_t deadline_us;  /* of the first time that it blocked: running again does not move it */
     bool has_deadline;
-    struct fiber *fiber; /* while RUNNING */
-    struct call *inner;  /* of an EXEC that runs: the queued command it is at, or NULL */
-    int64_t now_ms;      /* what it takes for the time, after waits too; 0: what it is */
-    bool is_canceled;    /* its client has gone */
-    bool must_finish;    /* an EXEC that has changed something: goes on without its client */
-    bool is_done;        /* its fiber has ended, with rc */
-    bool waits_for_disk; /* a STREAMING call's producer does */
+    struct fiber *fiber;   /* while RUNNING */
+    struct call *inner;    /* of an EXEC that runs: the queued command it is at, or NULL */
+    uint64_t gathering_us; /* loop_now_us when it began to wait for other transactions, or 0 */
+    int64_t now_ms;        /* what it takes for the time, after waits too; 0: what it is */
+    bool is_canceled;      /* its client has gone */
+    bool must_finish;      /* an EXEC that has changed something: goes on without its client */
+    bool is_done;          /* its fiber has ended, with rc */
+    bool waits_for_disk;   /* a STREAMING call's producer does */
     int rc;
     uint64_t left_ticks, away_ticks; /* when it was suspended, and for how long in all */
     uint64_t bytes;                  /* of this and its arguments */
@@ -72,8 +75,8 @@ struct spill_hooks parking_hooks(struct server *server);
 /* True: this call has to wait before it may run (its keys are held, or a grown store must shrink);
  * it was parked. False: run it now. May answer an error itself (-ENOMEM) and then returns true. */
 bool parking_before(struct call *call);
-/* The same for what a MULTI is to take in: only CLIENT PAUSE holds that back, as it does in Redis.
- */
+/* The same for what a MULTI is to take in: CLIENT PAUSE holds that back, as it does in Redis, and
+ * transactions of others that hold much memory. */
 bool parking_before_queueing(struct call *call);
 /* A call that returned -EAGAIN goes on in a fiber. */
 void parking_run_in_fiber(struct call *call);
@@ -116,6 +119,9 @@ struct log_frame *parking_frame_holding(const struct parking *parking, unsigned 
 /* To be called between pieces of long work: lets others go first when the slice is used up. 0, or
  * -ECANCELED: the client has gone. */
 int parking_breathe(struct server *server);
+/* Inside a fiber, before something is added: suspends it while lists are above their memory, as
+ * long as eviction gets on. 0, or -ECANCELED: the client has gone. */
+int parking_wait_for_eviction(struct server *server);
 /* Inside a fiber, suspends it until something was read or parking_wake was called; then the caller
  * looks again whether that was meant for it. 0, or -ECANCELED: the client has gone. */
 int parking_wait(struct server *server);

@@ -12,7 +12,15 @@
 #include "server/commands/server.h"
 #include "server/commands/session.h"
 #include "server/commands/statistics.h"
+#include "server/commands/transaction.h"
+#include "server/durability/oplog.h"
+#include "server/net/client.h"
 #include "server/net/loop.h"
+#include "server/observe/memory.h"
+
+/* Of maxmemory, and at least so many bytes: a command that brings more finds its room before it
+ * runs, as nothing can be evicted while it does. */
+enum { LARGE_SHARE = 64, LARGE_BYTES_MIN = 128 * 1024 };
 
 /* It could not even wait. */
 void parking_answer_refusal(struct call *call, int rc)
@@ -31,13 +39,29 @@ static inline bool must_wait_for_pause(const struct call *call)
     return !server->pause_is_for_writes_only || call_writes(call);
 }
 
+/* What a call adds at once, beside what is counted already: its elements and, where that is in
+ * memory first, their copy in the log. What EXEC adds is counted since it was queued. */
+static uint64_t bytes_to_expect(const struct call *call)
+{
+    const struct server *server = call->server;
+    uint64_t bytes =
+        call->parked ? call->parked->bytes : client_request(call->session->client).size;
+
+    if (bytes < LARGE_BYTES_MIN || transaction_is_exec(call)) return 0;
+    if (bytes < memory_limit(server->memory) / LARGE_SHARE) return 0;
+    return server->oplog && oplog_is_buffered(server->oplog) ? 2 * bytes : bytes;
+}
+
 /* Producers stop here when eviction cannot keep pace; first come, first served. */
 static bool must_wait_for_eviction(const struct call *call, bool is_first)
 {
     const struct server *server = call->server;
+    uint64_t bytes;
 
     if (!call_spills(call)) return false;
     if (!is_first && server->parking->counts[PARKED_THROTTLED] > 0) return true;
+    bytes = bytes_to_expect(call);
+    if (bytes > 0 || call->parked) memory_expect(server->memory, bytes);
     return spill_store_pressure(server->store) == SPILL_SLOW;
 }
 
@@ -112,7 +136,7 @@ bool parking_must_wait_for_claims(const struct call *call)
     return claims_count(call->server->claims) > 0 && would_wait_for_claims(call);
 }
 
-static bool wait_in(struct call *call, enum parked_state state)
+void parking_wait_in(struct call *call, enum parked_state state)
 {
     struct parked_call *parked = parking_form(call);
 
@@ -122,6 +146,11 @@ static bool wait_in(struct call *call, enum parked_state state)
     } else {
         parking_answer_refusal(call, -ENOMEM);
     }
+}
+
+static bool wait_in(struct call *call, enum parked_state state)
+{
+    parking_wait_in(call, state);
     return true;
 }
 
@@ -166,7 +195,8 @@ bool parking_must_wait(struct call *call, bool is_first)
 
 bool parking_before_queueing(struct call *call)
 {
-    return must_wait_for_pause(call) && wait_in(call, PARKED_PAUSED);
+    if (must_wait_for_pause(call)) return wait_in(call, PARKED_PAUSED);
+    return parking_must_gather(call);
 }
 
 bool parking_before(struct call *call)

@@ -175,6 +175,24 @@ int parking_breathe(struct server *server)
     return pause_between_slices(server);
 }
 
+/* Each round of eviction ends with a look: when nothing went, whatever else is wrong (the disk is
+ * full, all is in use) is for the command itself to meet. */
+int parking_wait_for_eviction(struct server *server)
+{
+    struct spill_store_info info;
+    uint64_t evicted_bytes;
+    int rc;
+
+    do {
+        if (spill_store_pressure(server->store) != SPILL_SLOW) return 0;
+        spill_store_info(server->store, &info);
+        evicted_bytes = info.evicted_bytes;
+        rc = suspend_running(server->parking, &server->parking->for_eviction);
+        spill_store_info(server->store, &info);
+    } while (rc == 0 && info.evicted_bytes != evicted_bytes);
+    return rc;
+}
+
 static void disk_answered(void *context)
 {
     struct server *server = context;

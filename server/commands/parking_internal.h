@@ -5,6 +5,7 @@
  *   parking_fiber.c    calls in fibers, and the hooks by which spill suspends them
  *   parking_blocked.c  clients that wait for keys, and who is served
  *   parking_sync.c     clients that wait for the log to reach the device
+ *   parking_gathering.c  transactions that wait for the memory of others
  *   parking_turn.c     what is due at the end of a turn */
 #ifndef SERVER_COMMANDS_PARKING_INTERNAL_H
 #define SERVER_COMMANDS_PARKING_INTERNAL_H
@@ -16,6 +17,7 @@ struct parking {
     struct list_link queues[PARKED_STATE_COUNT];
     uint64_t counts[PARKED_STATE_COUNT];
     struct list_link between_slices; /* RUNNING calls that let others go first */
+    struct list_link for_eviction;   /* RUNNING calls that wait until lists have room */
     struct parked_call *running;     /* whose fiber is executing */
     struct reply no_reply;           /* as calls have it whose client has gone */
     struct chain no_output;          /* its chain: it stays empty, but whoever looks finds one */
@@ -62,6 +64,8 @@ int parking_take_claims(struct call *call);
 bool parking_must_wait_for_claims(const struct call *call);
 /* Until eviction, or a checkpoint, has made room. is_first: nobody stands before it. */
 bool parking_must_wait_for_room(const struct call *call, bool is_first);
+/* Parks a call in that state, or answers that it could not even wait. */
+void parking_wait_in(struct call *call, enum parked_state state);
 
 /* ---- parking_fiber.c ---- */
 
@@ -89,6 +93,17 @@ void parking_run_synced(struct server *server);
 int64_t parking_sync_deadline_us(const struct parking *parking);
 /* CLIENT UNBLOCK. */
 void parking_end_sync_wait(struct parked_call *parked, bool with_error);
+
+/* ---- parking_gathering.c ---- */
+
+/* Until other transactions have run: true: it was parked, or could not be and was answered. */
+bool parking_must_gather(struct call *call);
+/* Goes on with those for whom there is room now, or who have waited for long enough. */
+void parking_run_gathering(struct server *server);
+/* Somebody can go on. */
+bool parking_can_gather(const struct server *server);
+/* When the first of them gives up (loop_now_us); -1: nobody waits. */
+int64_t parking_gathering_deadline_us(const struct parking *parking);
 
 /* ---- parking_turn.c ---- */
 

@@ -68,6 +68,17 @@ static void run_one_slice(struct parking *parking)
     if (link) parking_resume(parking, list_container(link, struct parked_call, link));
 }
 
+/* Eviction has made room, or came to its end. */
+static bool has_room_for_fibers(const struct server *server)
+{
+    struct spill_store_info info;
+
+    if (list_is_empty(&server->parking->for_eviction)) return false;
+    if (spill_store_pressure(server->store) != SPILL_SLOW) return true;
+    spill_store_info(server->store, &info);
+    return info.writes_in_flight == 0;
+}
+
 static void run_throttled(struct server *server)
 {
     struct parking *parking = server->parking;
@@ -165,7 +176,8 @@ static bool has_work(const struct server *server)
            !list_is_empty(&parking->between_slices) ||
            (parking->counts[PARKED_PAUSED] > 0 && server->paused_until_us == 0) ||
            (parking->counts[PARKED_LOGGING] > 0 && server->effects->has_moved) ||
-           has_room_for_throttled(server);
+           has_room_for_throttled(server) || has_room_for_fibers(server) ||
+           parking_can_gather(server);
 }
 
 /* No call waits for anything, as at the end of most turns. */
@@ -184,10 +196,13 @@ bool parking_run(struct server *server)
         return false;
     }
     run_paused(server);
+    parking_run_gathering(server);
     expire_blocked(server);
     if (parking->counts[PARKED_SYNCING] > 0) parking_run_synced(server);
     resume_suspended(parking);
     run_one_slice(parking);
+    if (has_room_for_fibers(server))
+        (void)parking_resume_all(parking, &parking->for_eviction, parking_slice_us(parking));
     parking_run_granted(server);
     run_throttled(server);
     run_logging(server);
@@ -199,7 +214,7 @@ bool parking_run(struct server *server)
 
 int64_t parking_sleep_us(struct server *server)
 {
-    int64_t deadline, now_us, synced_us, sleep_us = -1;
+    int64_t deadline, now_us, synced_us, gathering_us, sleep_us = -1;
 
     if (is_quiet(server)) return -1;
     deadline = blocked_next_deadline(server->blocked);
@@ -207,6 +222,8 @@ int64_t parking_sleep_us(struct server *server)
     if (has_work(server)) return 0; /* it came up after parking_run */
     synced_us = parking_sync_deadline_us(server->parking);
     if (synced_us >= 0 && (deadline < 0 || synced_us < deadline)) deadline = synced_us;
+    gathering_us = parking_gathering_deadline_us(server->parking);
+    if (gathering_us >= 0 && (deadline < 0 || gathering_us < deadline)) deadline = gathering_us;
     if (deadline >= 0) sleep_us = deadline > now_us ? deadline - now_us : 0;
     if (server->paused_until_us) {
         int64_t pause_us = (int64_t)(server->paused_until_us - loop_now_us(server->loop));

@@ -37,8 +37,11 @@ struct server {
     struct loading *loading;             /* loading.h; NULL: nothing is being loaded */
     struct importing *importing;         /* importing.h; NULL: no import is under way */
     struct backing_up *backing_up;       /* backing_up.h */
-    bool is_exporting;                   /* sl_export.c: snapshots of lists are held */
-    const char *import_path;             /* --import, until it begins; NULL: none */
+    /* MULTI: what all that is queued holds, and the one that may hold more than its part of it. */
+    uint64_t queued_bytes;
+    const struct transaction *large_transaction;
+    bool is_exporting;       /* sl_export.c: snapshots of lists are held */
+    const char *import_path; /* --import, until it begins; NULL: none */
 
     /* CLIENT PAUSE: until when (loop_now_us), 0: no pause. */
     uint64_t paused_until_us;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "modules/base/alloc_size.h"
 #include "modules/base/number.h"
 #include "server/commands/dispatch.h"
 #include "server/commands/handlers.h"
@@ -13,18 +14,28 @@
 #include "server/keyspace/watch.h"
 #include "server/observe/memory.h"
 
-enum { SMALL_BYTES = 64 * 1024 }; /* of a transaction that does not strain memory */
+enum {
+    SMALL_BYTES = 64 * 1024, /* of a transaction that does not strain memory */
+    LIMIT_PART = 4,          /* of maxmemory: what one may hold */
+    ALL_PART = 8,            /* and all together, but for the one that exceeds it */
+};
 
 /* ---- queueing -------------------------------------------------------------------------------- */
 
-static bool copy_into(struct queued_command *queued, const struct call *call, size_t *out_bytes)
+static size_t bytes_of(const struct call *call)
 {
     size_t bytes = call->argument_count * sizeof(struct slice);
-    uint8_t *at;
 
     for (uint32_t i = 0; i < call->argument_count; i++) {
         bytes += call->arguments[i].size;
     }
+    return bytes;
+}
+
+static bool copy_into(struct queued_command *queued, const struct call *call, size_t bytes)
+{
+    uint8_t *at;
+
     queued->command = call->command;
     queued->argument_count = call->argument_count;
     queued->arguments = malloc(bytes);
@@ -37,7 +48,6 @@ static bool copy_into(struct queued_command *queued, const struct call *call, si
         queued->arguments[i] = slice_of(at, from.size);
         at += from.size;
     }
-    *out_bytes = bytes;
     return true;
 }
 
@@ -58,29 +68,67 @@ static bool has_room(struct transaction *transaction)
  * ones may still grow. */
 static bool is_too_large(const struct transaction *transaction, const struct memory *memory)
 {
-    if (transaction->bytes > memory_limit(memory) / 4) return true;
-    return transaction->bytes > SMALL_BYTES && memory_is_exhausted(memory);
+    if (transaction->bytes > memory_limit(memory) / LIMIT_PART) return true;
+    return transaction->bytes > SMALL_BYTES && memory_is_exhausted(memory, 0);
+}
+
+static bool exceeds_all(const struct server *server, size_t bytes)
+{
+    return server->queued_bytes + bytes > memory_limit(server->memory) / ALL_PART;
+}
+
+bool transaction_must_wait(const struct call *call, bool is_behind)
+{
+    const struct server *server = call->server;
+    const struct transaction *transaction = call->session->transaction;
+    size_t bytes = bytes_of(call);
+
+    if (transaction->bytes + bytes <= SMALL_BYTES || transaction == server->large_transaction)
+        return false;
+    if (is_too_large(transaction, server->memory)) return false; /* it is refused at once */
+    if (is_behind) return true;
+    return server->large_transaction && exceeds_all(server, bytes);
+}
+
+static void refuse(struct call *call, const char *text)
+{
+    (void)call_error(call, text);
+    dispatch_rejected(call);
+}
+
+static void count(struct call *call, struct transaction *transaction, size_t bytes)
+{
+    struct server *server = call->server;
+
+    if (exceeds_all(server, bytes) && transaction->bytes + bytes > SMALL_BYTES)
+        server->large_transaction = transaction;
+    transaction->count++;
+    transaction->bytes += bytes + sizeof(struct queued_command);
+    transaction->allocated_bytes += alloc_size(bytes);
+    server->queued_bytes += bytes + sizeof(struct queued_command);
+    memory_add_clients(server->memory, (int64_t)alloc_size(bytes));
 }
 
 void transaction_queue(struct call *call)
 {
     struct transaction *transaction = call->session->transaction;
-    size_t bytes = 0;
+    size_t bytes = bytes_of(call);
 
     if (is_too_large(transaction, call->server->memory)) {
-        (void)call_error(call, "OOM the queued commands hold more than a quarter of 'maxmemory'");
-        dispatch_rejected(call);
+        refuse(call, "OOM the queued commands hold more than a quarter of 'maxmemory'");
+        return;
+    }
+    if (transaction_must_wait(call, false)) {
+        refuse(call, "OOM the queued commands of another client hold too much of 'maxmemory'");
         return;
     }
     if (!has_room(transaction) ||
-        !copy_into(&transaction->commands[transaction->count], call, &bytes)) {
+        !copy_into(&transaction->commands[transaction->count], call, bytes)) {
         call_engine_error(call, -ENOMEM);
         dispatch_rejected(call);
         return;
     }
-    transaction->count++;
-    transaction->bytes += bytes + sizeof(struct queued_command);
-    memory_add_clients(call->server->memory, (int64_t)bytes);
+    count(call, transaction, bytes);
     transaction->flags |= call->command->flags;
     if (call->command->flags & COMMAND_SPILLS)
         transaction->has_spilling = true;
@@ -96,14 +144,13 @@ void transaction_spoil(struct session *session)
 
 void transaction_destroy(struct server *server, struct transaction *transaction)
 {
-    uint64_t bytes;
-
     if (!transaction) return;
     for (uint32_t i = 0; i < transaction->count; i++) {
         free(transaction->commands[i].arguments);
     }
-    bytes = transaction->bytes - transaction->count * sizeof(struct queued_command);
-    memory_add_clients(server->memory, -(int64_t)bytes);
+    memory_add_clients(server->memory, -(int64_t)transaction->allocated_bytes);
+    server->queued_bytes -= transaction->bytes;
+    if (server->large_transaction == transaction) server->large_transaction = NULL;
     free(transaction->commands);
     free(transaction);
 }

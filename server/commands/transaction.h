@@ -17,6 +17,7 @@ struct transaction {
     bool has_spilling, has_growing; /* commands whose additions can, or cannot, go to disk */
     uint32_t flags;                 /* of all commands, or-ed */
     uint64_t bytes;                 /* held by the queue */
+    uint64_t allocated_bytes;       /* for the commands, as the allocator counts */
     bool must_abort; /* a command was refused while queueing: EXEC answers EXECABORT */
     bool is_running; /* its EXEC has begun, which owns it from then on */
 };
@@ -28,8 +29,10 @@ static inline bool transaction_takes(const struct call *call)
     return call->session->transaction && !(call->command->flags & COMMAND_IMMEDIATE);
 }
 /* Puts a call into its session's queue and answers QUEUED; the limit of what may be queued is a
- * quarter of maxmemory. */
+ * quarter of maxmemory, and an eighth for all together, which one at a time may exceed. */
 void transaction_queue(struct call *call);
+/* True: another one exceeds that eighth already, or, if is_behind, others wait for it. */
+bool transaction_must_wait(const struct call *call, bool is_behind);
 /* A command was refused: if a MULTI is open, its EXEC will not run. */
 void transaction_spoil(struct session *session);
 /* An EXEC is refused for reason: says so, and the transaction is over. */

@@ -26,7 +26,7 @@
 #include "server/types/list.h"
 #include "server/types/string.h"
 
-enum { INLINE_COMMANDS = 1024 };
+enum { INLINE_COMMANDS = 1024, INLINE_BYTES = 1 << 20 };
 
 /* True when a watched key expired since: nobody may have touched it, so nobody told. */
 static bool has_expired_since(void *context, unsigned database, struct slice name, bool had_expired)
@@ -96,6 +96,8 @@ static bool needs_fiber(const struct call *exec)
     struct call_names names;
 
     if (transaction->count > INLINE_COMMANDS) return true;
+    /* While it runs at once nothing is evicted. */
+    if (transaction->has_spilling && transaction->bytes > INLINE_BYTES) return true;
     if (call_names_collect(exec, &names) < 0) return true;
     bytes = list_bytes(exec->server->keyspace, &names);
     call_names_finish(&names);
@@ -127,6 +129,8 @@ static int run_one(struct call *exec, struct call *queued)
         (void)dispatch_run(queued);
         return 0;
     }
+    rc = queued->command->flags & COMMAND_SPILLS ? parking_wait_for_eviction(server) : 0;
+    if (rc < 0 && !fiber->must_finish) return rc;
     fiber->inner = queued;
     rc = dispatch_run(queued);
     fiber->inner = NULL;

@@ -54,6 +54,7 @@ static void look_at_memory(struct server *server)
         sample_rates(server);
         disk_log_look(server);
     }
+    if (parking_count(server->parking, PARKED_THROTTLED) == 0) memory_expect(server->memory, 0);
     memory_update(server->memory);
 }
 

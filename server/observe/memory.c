@@ -35,6 +35,7 @@ struct memory {
     uint64_t used_bytes, peak_used_bytes;
     uint64_t unspillable_bytes; /* estimate of now */
     uint64_t to_come_bytes;     /* room kept for what clients may send at any moment */
+    uint64_t expected_bytes;    /* of a command that is about to run */
     uint64_t fixed_bytes;       /* counted now: what goes only when clients remove it */
     /* At the last sample: RssAnon less spill's, and what the owners counted. Between samples the
      * owners' growth is added to it. */
@@ -142,7 +143,7 @@ static struct counts count(const struct memory *memory)
     if (counts.to_come > memory->limit_bytes / INPUT_PART)
         counts.to_come = memory->limit_bytes / INPUT_PART;
     counts.to_come -= net.heap_input_bytes < counts.to_come ? net.heap_input_bytes : counts.to_come;
-    counts.to_come += queued_to_come(owners, sessions);
+    counts.to_come += queued_to_come(owners, sessions) + memory->expected_bytes;
     return counts;
 }
 
@@ -207,6 +208,14 @@ void memory_update(struct memory *memory)
     spill_store_set_memory(memory->owners.store, budget);
 }
 
+void memory_expect(struct memory *memory, uint64_t bytes)
+{
+    if (bytes == 0 && memory->expected_bytes == 0) return;
+    memory->expected_bytes = bytes;
+    memory_sample(memory); /* what is free but not given back yet counts, too */
+    memory_update(memory);
+}
+
 void memory_set_store(struct memory *memory, struct spill_store *store)
 {
     memory->owners.store = store;
@@ -220,9 +229,9 @@ void memory_set_limit(struct memory *memory, uint64_t limit_bytes, uint64_t list
     memory_update(memory);
 }
 
-bool memory_is_exhausted(const struct memory *memory)
+bool memory_is_exhausted(const struct memory *memory, uint64_t bytes)
 {
-    return memory->fixed_bytes + least_spill_bytes(memory) > memory->limit_bytes;
+    return memory->fixed_bytes + bytes + least_spill_bytes(memory) > memory->limit_bytes;
 }
 
 void memory_info(const struct memory *memory, struct memory_info *out_info)

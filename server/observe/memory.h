@@ -45,6 +45,10 @@ uint64_t memory_limit(const struct memory *memory);
 /* Another store has taken the place of the one there was. */
 void memory_set_store(struct memory *memory, struct spill_store *store);
 
+/* A command is about to add so many bytes at once: lists make room for them (spill_store_pressure
+ * tells when they have) until the next call, with 0 when nothing is about to come. */
+void memory_expect(struct memory *memory, uint64_t bytes);
+
 /* What sessions hold beside net's own: transactions, names. */
 void memory_add_clients(struct memory *memory, int64_t delta_bytes);
 
@@ -53,8 +57,8 @@ void memory_update(struct memory *memory);
 /* Asks the kernel, every 10 ms while there is work, else every 100 ms. */
 void memory_sample(struct memory *memory);
 
-/* True: a command that needs memory that cannot spill gets -OOM. */
-bool memory_is_exhausted(const struct memory *memory);
+/* True: a command that needs memory that cannot spill gets -OOM; one that brings so many bytes. */
+bool memory_is_exhausted(const struct memory *memory, uint64_t bytes);
 
 struct memory_info {
     uint64_t limit_bytes, used_bytes /* the owners' sum */, peak_used_bytes;
