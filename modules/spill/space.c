@@ -16,6 +16,8 @@ static void region_finish(struct spill_space *space, struct region *region)
 {
     space->shared_bytes -= spill_shared_memory_bytes(&region->bits->shared);
     spill_shared_finish(&region->bits->shared);
+    if (region->bits->holes) space->hole_tables--;
+    free(region->bits->holes);
     free(region->bits);
     region_finish_kept(space, region);
     if (region->may_punch) space->may_punch_count--;
@@ -53,23 +55,13 @@ struct space_piece space_piece_at(const struct spill_space *space, uint64_t firs
     return piece;
 }
 
-static uint64_t punched_bit(unsigned word)
+static void forget_holes(struct spill_space *space, const struct space_piece *piece)
 {
-    return UINT64_C(1) << word % 64;
-}
+    uint64_t gone = region_holes(piece->region, piece->word) & piece->mask;
 
-bool region_word_is_punched(const struct region *region, unsigned word)
-{
-    return (region->bits->punched[word / 64] & punched_bit(word)) != 0;
-}
-
-/* The word is about to be used in part, or to leave the file: its blocks no longer count as
- * punched. */
-static void forget_punched(struct spill_space *space, struct region *region, unsigned word)
-{
-    if (!region_word_is_punched(region, word)) return;
-    region->bits->punched[word / 64] &= ~punched_bit(word);
-    space->punched_count -= WORD_BLOCKS;
+    if (gone == 0) return;
+    piece->region->bits->holes[piece->word] &= ~gone;
+    space->punched_count -= (unsigned)__builtin_popcountll(gone);
 }
 
 /* Free blocks become used, or leave the file. */
@@ -79,7 +71,7 @@ static void clear_free(struct spill_space *space, struct spill_run run)
         struct space_piece piece = space_piece_at(space, run.first, run.count);
         uint64_t *word = &piece.region->bits->free[piece.word];
         assert((*word & piece.mask) == piece.mask);
-        forget_punched(space, piece.region, piece.word);
+        forget_holes(space, &piece);
         *word &= ~piece.mask;
         piece.region->free_count = (uint16_t)(piece.region->free_count - piece.count);
         piece.region->is_stale = true;
@@ -289,7 +281,7 @@ enum { LOOKS_MAX = 512 };
 
 static bool word_is_punchable(const struct region *region, unsigned word)
 {
-    return region->bits->free[word] == UINT64_MAX && !region_word_is_punched(region, word);
+    return region->bits->free[word] == UINT64_MAX && region_holes(region, word) != UINT64_MAX;
 }
 
 /* The first run of punchable words in a region, in words. */
@@ -346,16 +338,37 @@ bool spill_space_may_punch(const struct spill_space *space)
     return space->may_punch_count > 0;
 }
 
+/* NULL: out of memory. */
+static uint64_t *hole_table(struct spill_space *space, struct region *region)
+{
+    struct region_bits *bits = region->bits;
+
+    if (bits->holes) return bits->holes;
+    bits->holes = calloc(REGION_WORDS, sizeof(*bits->holes));
+    if (bits->holes) space->hole_tables++;
+    return bits->holes;
+}
+
+/* Of a run that is free, or may be in part: what is free are holes. */
+static void note_holes(struct spill_space *space, struct spill_run run)
+{
+    while (run.count > 0) {
+        struct space_piece piece = space_piece_at(space, run.first, run.count);
+        uint64_t *holes = hole_table(space, piece.region);
+        if (!holes) return; /* they pass for room, and for worth punching */
+        uint64_t added = piece.region->bits->free[piece.word] & piece.mask & ~holes[piece.word];
+        holes[piece.word] |= added;
+        space->punched_count += (unsigned)__builtin_popcountll(added);
+        run.first += piece.count;
+        run.count -= piece.count;
+    }
+}
+
 void spill_space_free_punched(struct spill_space *space, struct spill_run run)
 {
     assert(run.first % WORD_BLOCKS == 0 && run.count % WORD_BLOCKS == 0);
     space_set_free(space, run);
-    for (uint64_t block = run.first; block < run.first + run.count; block += WORD_BLOCKS) {
-        struct region *region = region_of(space, block);
-        unsigned word = (unsigned)(block % SPILL_REGION_BLOCKS / WORD_BLOCKS);
-        region->bits->punched[word / 64] |= punched_bit(word);
-    }
-    space->punched_count += run.count;
+    note_holes(space, run);
 }
 
 void spill_space_avoid_holes(struct spill_space *space, bool is_on)
@@ -365,15 +378,9 @@ void spill_space_avoid_holes(struct spill_space *space, bool is_on)
 
 void spill_space_note_holes(struct spill_space *space, struct spill_run run)
 {
-    uint64_t end = run.first + run.count < space->end ? run.first + run.count : space->end;
-
-    for (uint64_t block = run.first - run.first % WORD_BLOCKS; block < end; block += WORD_BLOCKS) {
-        struct region *region = region_of(space, block);
-        unsigned word = (unsigned)(block % SPILL_REGION_BLOCKS / WORD_BLOCKS);
-        if (!word_is_punchable(region, word)) continue;
-        region->bits->punched[word / 64] |= punched_bit(word);
-        space->punched_count += WORD_BLOCKS;
-    }
+    if (run.first >= space->end) return;
+    if (run.count > space->end - run.first) run.count = space->end - run.first;
+    note_holes(space, run);
 }
 
 /* ---- figures --------------------------------------------------------------------------------- */
@@ -404,6 +411,7 @@ size_t spill_space_memory_bytes(const struct spill_space *space)
 {
     return sizeof(*space) + space->region_capacity * sizeof(*space->regions) +
            space->region_count * sizeof(struct region_bits) + space->shared_bytes +
+           space->hole_tables * SPILL_REGION_BLOCKS / 8 +
            (space->has_kept ? space->region_count * sizeof(struct region_kept) : 0) +
            space->pinned_tables * SPILL_REGION_BLOCKS / 8;
 }
@@ -415,9 +423,8 @@ static void check_region(const struct spill_space *space, size_t index, uint64_t
 
     for (unsigned word = 0; word < REGION_WORDS; word++) {
         free_count += (unsigned)__builtin_popcountll(region->bits->free[word]);
-        if (!region_word_is_punched(region, word)) continue;
-        assert(region->bits->free[word] == UINT64_MAX);
-        *punched_count += WORD_BLOCKS;
+        assert((region_holes(region, word) & ~region->bits->free[word]) == 0);
+        *punched_count += (unsigned)__builtin_popcountll(region_holes(region, word));
     }
     assert(free_count == region->free_count);
     if (!region->is_stale) {

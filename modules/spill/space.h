@@ -2,8 +2,9 @@
  *
  * In memory only: what the file held dies with the process. One bit a block, kept in regions of 128
  * MiB of file that come and go with the file's end, so that memory follows the file (34 bytes a
- * MiB). Room is found next-fit from a hand that moves on with every allocation: what is taken
- * together lies together, and what was freed last is overwritten last.
+ * MiB; as much again where something was punched). Room is found next-fit from a hand that moves on
+ * with every allocation: what is taken together lies together, and what was freed last is
+ * overwritten last.
  *
  * Blocks that hold several small extents are counted (spill_space_share); the others are not.
  *
@@ -62,13 +63,13 @@ bool spill_space_may_punch(const struct spill_space *space);
 void spill_space_free_punched(struct spill_space *space, struct spill_run run);
 /* From now on, or no longer, nothing is taken from what was punched. */
 void spill_space_avoid_holes(struct spill_space *space, bool is_on);
-/* A write into that run, which is free again, has found no room on the disk: whole free words of it
- * count as punched. */
+/* A write into that run, which is free again, has found no room on the disk: what of it is free
+ * counts as punched. */
 void spill_space_note_holes(struct spill_space *space, struct spill_run run);
 
 uint64_t spill_space_end(const struct spill_space *space);     /* blocks */
 uint64_t spill_space_used(const struct spill_space *space);    /* blocks, runs being punched too */
-uint64_t spill_space_punched(const struct spill_space *space); /* free blocks, whole units */
+uint64_t spill_space_punched(const struct spill_space *space); /* free blocks that are holes */
 bool spill_space_is_used(const struct spill_space *space, uint64_t block);
 size_t spill_space_memory_bytes(const struct spill_space *space);
 void spill_space_check(const struct spill_space *space); /* asserts every invariant, slowly */

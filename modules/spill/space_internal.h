@@ -7,16 +7,12 @@
 
 #include <assert.h>
 
-enum {
-    WORD_BLOCKS = 64,
-    REGION_WORDS = SPILL_REGION_BLOCKS / WORD_BLOCKS,
-    PUNCHED_WORDS = REGION_WORDS / 64
-};
+enum { WORD_BLOCKS = 64, REGION_WORDS = SPILL_REGION_BLOCKS / WORD_BLOCKS };
 static_assert((int)SPILL_PUNCH_WORD_BLOCKS == (int)WORD_BLOCKS, "a unit of punching is a word");
 
 struct region_bits {
-    uint64_t free[REGION_WORDS];     /* 1: free; blocks at and behind the end are 0 */
-    uint64_t punched[PUNCHED_WORDS]; /* 1: that word of free is all ones, and was punched since */
+    uint64_t free[REGION_WORDS]; /* 1: free; blocks at and behind the end are 0 */
+    uint64_t *holes; /* 1: free, and punched since it was last used; NULL: none was punched */
     struct spill_shared shared;
 };
 
@@ -46,6 +42,7 @@ struct spill_space {
     uint64_t end;           /* blocks of the file; the last one may be free until shrink */
     uint64_t free_count;    /* below end */
     uint64_t punched_count; /* of free_count */
+    size_t hole_tables;     /* regions that have one */
     uint64_t hand;          /* where the next search starts; <= end */
     size_t may_punch_count; /* regions with may_punch */
     size_t shared_bytes;    /* of all tables of shared blocks */
@@ -79,7 +76,10 @@ static inline size_t space_regions_for(uint64_t end)
 {
     return (size_t)((end + SPILL_REGION_BLOCKS - 1) / SPILL_REGION_BLOCKS);
 }
-bool region_word_is_punched(const struct region *region, unsigned word);
+static inline uint64_t region_holes(const struct region *region, unsigned word)
+{
+    return region->bits->holes ? region->bits->holes[word] : 0;
+}
 void space_note_punchable(struct spill_space *space, struct spill_run run);
 /* The region's tables for checkpoints, all empty. -ENOMEM. */
 int region_add_kept(struct region *region);

@@ -109,7 +109,7 @@ static void search_bits(struct search *search, const struct region *region, uint
     for (uint64_t first = from - from % 64; first < to && !search_is_done(search); first += 64) {
         unsigned index = (unsigned)((first - base) / 64);
         uint64_t word = region->bits->free[index];
-        if (search->avoids_holes && region_word_is_punched(region, index)) word = 0;
+        if (search->avoids_holes) word &= ~region_holes(region, index);
         if (first < from) word &= ~UINT64_C(0) << (from - first);
         if (to - first < 64) word &= (UINT64_C(1) << (to - first)) - 1;
         search_word(search, word, first);
