@@ -127,14 +127,13 @@ static void take_page(struct record *record, uint32_t number, uint64_t offset, c
                                                .bytes = now + begin });
 }
 
-static int look_at(struct record *record, uint32_t number)
+static int look_at(struct record *record, uint32_t number, uint8_t now[PIECE_BYTES])
 {
     const struct record_file *file = &record->files[number];
-    uint8_t now[PIECE_BYTES];
 
-    for (uint64_t at = 0; at < file->known_bytes; at += sizeof(now)) {
+    for (uint64_t at = 0; at < file->known_bytes; at += PIECE_BYTES) {
         uint64_t left = file->known_bytes - at;
-        size_t piece = left < sizeof(now) ? (size_t)left : sizeof(now);
+        size_t piece = left < PIECE_BYTES ? (size_t)left : PIECE_BYTES;
         int rc = os_read_all(record->below, file->fd, now, piece, at);
         if (rc < 0) return rc;
         if (memcmp(file->known + at, now, piece) == 0) continue;
@@ -148,10 +147,12 @@ static int look_at(struct record *record, uint32_t number)
 
 int record_look_locked(struct record *record)
 {
-    int rc = 0;
+    uint8_t *now = malloc(PIECE_BYTES); /* too large for the stack of a fiber */
+    int rc = now ? 0 : -ENOMEM;
 
     for (uint32_t i = 0; rc == 0 && i < record->file_count; i++) {
-        if (record->files[i].map_count > 0) rc = look_at(record, i);
+        if (record->files[i].map_count > 0) rc = look_at(record, i, now);
     }
+    free(now);
     return rc;
 }
