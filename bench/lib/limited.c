@@ -20,6 +20,12 @@ static void start(struct limited *limited, const struct options *options, uint64
         snprintf(maxmemory, sizeof(maxmemory), "%" PRIu64, maxmemory_bytes);
         arguments[count++] = "--maxmemory";
         arguments[count++] = maxmemory;
+        if (options->log_mode) {
+            arguments[count++] = "--appendonly";
+            arguments[count++] = "yes";
+            arguments[count++] = "--appendfsync";
+            arguments[count++] = options->log_mode;
+        }
         for (int i = 0; options->own_arguments[i]; i++) {
             if (count == PEER_ARGUMENT_MAX) bench_fail("too many arguments");
             arguments[count++] = options->own_arguments[i];

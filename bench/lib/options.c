@@ -16,6 +16,7 @@ static const char usage[] =
     "  --throttle SIZE   bytes a second that the disk gives; 0: all it can (%llu)\n"
     "  --peer NAME       sluice, or redis, which then holds all in memory (%s)\n"
     "  --dir DIRECTORY   for the files of servers and fio (%s)\n"
+    "  --log MODE        ours with its log: always, everysec or no\n"
     "  --quick, --large  the short and the long form, where there is one\n"
     "  -- ARGUMENT ...   more arguments of ours\n"
     "SIZE: bytes, or with kb, mb, gb (powers of 1024).\n";
@@ -55,6 +56,12 @@ static bool parse_rounds(const char *text, int *out_rounds)
     return *end == '\0' && rounds >= 1 && rounds <= 31;
 }
 
+static bool parse_log(const char *text, const char **out_mode)
+{
+    *out_mode = text;
+    return strcmp(text, "always") == 0 || strcmp(text, "everysec") == 0 || strcmp(text, "no") == 0;
+}
+
 static bool parse_one(struct options *options, int option)
 {
     switch (option) {
@@ -71,6 +78,8 @@ static bool parse_one(struct options *options, int option)
     case 'd':
         options->base = optarg;
         return true;
+    case 'w':
+        return parse_log(optarg, &options->log_mode);
     case 'q':
         options->is_quick = true;
         return true;
@@ -84,15 +93,13 @@ static bool parse_one(struct options *options, int option)
 
 void options_parse(struct options *options, int argc, char **argv, const char *about)
 {
-    static const struct option names[] = { { "bytes", required_argument, NULL, 'b' },
-                                           { "maxmemory", required_argument, NULL, 'm' },
-                                           { "rounds", required_argument, NULL, 'r' },
-                                           { "throttle", required_argument, NULL, 't' },
-                                           { "peer", required_argument, NULL, 'p' },
-                                           { "dir", required_argument, NULL, 'd' },
-                                           { "quick", no_argument, NULL, 'q' },
-                                           { "large", no_argument, NULL, 'l' },
-                                           { 0 } };
+    static const struct option names[] = {
+        { "bytes", required_argument, NULL, 'b' },  { "maxmemory", required_argument, NULL, 'm' },
+        { "rounds", required_argument, NULL, 'r' }, { "throttle", required_argument, NULL, 't' },
+        { "peer", required_argument, NULL, 'p' },   { "dir", required_argument, NULL, 'd' },
+        { "log", required_argument, NULL, 'w' },    { "quick", no_argument, NULL, 'q' },
+        { "large", no_argument, NULL, 'l' },        { 0 }
+    };
     struct options defaults;
     int option;
 

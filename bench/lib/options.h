@@ -6,6 +6,7 @@
  *   --throttle SIZE   bytes a second that the disk gives; 0: all it can
  *   --peer NAME       sluice or redis, which then holds all in memory: to try the benchmark itself
  *   --dir DIRECTORY   where servers and fio keep their files ($TMPDIR or /var/tmp)
+ *   --log MODE        ours with its operation log, appendfsync MODE; none without
  *   --quick, --large  the short and the long form, where there is one
  *   -- …              more arguments of ours
  * SIZE: bytes, or with kb, mb, gb as in the server's configuration (powers of 1024). */
@@ -21,6 +22,7 @@ struct options {
     int rounds;
     enum peer_kind kind;
     const char *base;
+    const char *log_mode; /* NULL: no log */
     bool is_quick, is_large;
     const char *const *own_arguments; /* ended by NULL */
 };
