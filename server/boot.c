@@ -28,6 +28,7 @@
 #include "server/commands/importing.h"
 #include "server/commands/loading.h"
 #include "server/commands/log_replacing.h"
+#include "server/commands/log_switching.h"
 #include "server/commands/memory_command_allocator.h"
 #include "server/commands/monitor.h"
 #include "server/commands/parking.h"
@@ -65,6 +66,7 @@ struct house {
     struct checkpointing checkpointing;
     struct log_replacing replacing;
     struct shutting_down shutting_down;
+    struct log_switching switching;
     struct backing_up backing_up;
     struct boot_directory directory;
     struct loop_timer *sample_timer;
@@ -282,6 +284,9 @@ static int make_house(struct house *house)
     server->replacing = &house->replacing;
     server->replacing->server = server;
     server->shutting_down = &house->shutting_down;
+    server->switching = &house->switching;
+    server->switching->server = server;
+    server->switching->ground.reserve_fd = -1;
     server->backing_up = &house->backing_up;
     house->backing_up.took_ms = -1;
     server->spill_path = house->directory.spill_path;
@@ -320,6 +325,7 @@ static void take_apart(struct house *house)
     importing_abandon(server);
     server->parking = NULL; /* a read may still end, and tell nobody */
     log_replacing_finish(server);
+    log_switching_finish(server);
     checkpointing_finish(server);
     boot_log_close(server);
     effects_finish(server->effects);

@@ -10,37 +10,13 @@
 #include "server/commands/checkpointing.h"
 #include "server/commands/effect.h"
 #include "server/commands/loading.h"
+#include "server/commands/log_switching.h"
 #include "server/commands/server.h"
 #include "server/config/config.h"
 #include "server/durability/checkpoint.h"
 #include "server/durability/checkpoint_load.h"
 #include "server/durability/log_directory.h"
 #include "server/durability/oplog.h"
-
-static enum oplog_fsync fsync_of(const struct config *config)
-{
-    switch (config->appendfsync) {
-    case CONFIG_FSYNC_ALWAYS:
-        return OPLOG_FSYNC_ALWAYS;
-    case CONFIG_FSYNC_NO:
-        return OPLOG_FSYNC_NO;
-    default:
-        return OPLOG_FSYNC_EVERYSEC;
-    }
-}
-
-/* A segment goes only as a whole, when a checkpoint has made it superfluous: a small disk has small
- * ones. 0: as usual. */
-static uint64_t roll_bytes(const struct server *server, struct os *os)
-{
-    enum { PARTS = 64, GRAIN = 4096, LEAST = 1 << 20 };
-    uint64_t bytes;
-
-    if (os->free_bytes(os, server->config->dir, &bytes) < 0) return 0; /* opening says why */
-    bytes = bytes / PARTS / GRAIN * GRAIN;
-    if (bytes >= JOURNAL_ROLL_BYTES_DEFAULT) return 0;
-    return bytes > LEAST ? bytes : LEAST;
-}
 
 static const char *reason(int rc, const struct journal_report *report)
 {
@@ -94,8 +70,9 @@ static int open_log(struct server *server, struct os *os, uint64_t first_segment
 {
     struct oplog_options options = { .directory = server->config->dir,
                                      .first_segment = first_segment,
-                                     .fsync = fsync_of(server->config),
-                                     .roll_bytes = roll_bytes(server, os),
+                                     .fsync = log_switching_fsync(server->config),
+                                     .roll_bytes =
+                                         log_directory_roll_bytes(os, server->config->dir),
                                      .synced_position = checkpoint_position(server),
                                      .on_progress = effect_log_moved,
                                      .context = server };
@@ -117,13 +94,15 @@ static void tell_of_search(const struct server *server, int rc)
 }
 
 /* Those before it were superseded by a checkpoint, which is on the device (boot_checkpoint_find);
- * those after it were begun when it had failed, and no checkpoint of their time was completed. */
+ * those after it were begun when it had failed, or where none counted, and no checkpoint of their
+ * time was completed. */
 static void remove_others(const struct server *server, struct os *os, uint64_t first_segment)
 {
     const char *dir = server->config->dir;
     int rc = log_directory_remove(os, dir, 0, first_segment);
 
     if (rc == 0) rc = log_directory_remove(os, dir, first_segment + 1, UINT64_MAX);
+    if (rc == 0) rc = log_directory_unmark(os, dir);
     if (rc < 0)
         log_write(server->log, LOG_WARNING,
                   "An operation log in %s that does not count any more cannot be removed: %s", dir,
@@ -139,12 +118,12 @@ static int find_and_open(struct server *server, struct os *os)
         log_directory_find(os, server->config->dir, checkpoint_position(server), &first_segment);
     char *path;
 
-    if (rc == -ENOENT && !server->config->appendonly) return 0;
     if (rc < 0 && rc != -ENOENT) {
         tell_of_search(server, rc);
         return rc;
     }
     remove_others(server, os, first_segment);
+    if (rc == -ENOENT && !server->config->appendonly) return 0;
     path = log_directory_path(server->config->dir, first_segment);
     rc = path ? open_log(server, os, first_segment, path) : -ENOMEM;
     free(path);
@@ -198,23 +177,15 @@ static int apply_fsync(void *context, const struct config *config, struct config
 
     (void)out_error;
     if (!server->oplog) return 0;
-    oplog_set_fsync(server->oplog, fsync_of(config));
+    oplog_set_fsync(server->oplog, log_switching_fsync(config));
     effect_log_moved(server); /* whom it makes wait, and whom not */
     return 0;
-}
-
-static int refuse_switch(void *context, const struct config *config, struct config_error *out_error)
-{
-    const struct server *server = context;
-
-    if (config->appendonly == (server->oplog != NULL)) return 0;
-    return config_refuse(out_error, "it cannot be switched while the server runs yet: start the "
-                                    "server with it");
 }
 
 int boot_log_listen_for_changes(struct server *server)
 {
     int rc = config_on_change(server->config, "appendfsync", apply_fsync, server);
 
-    return rc < 0 ? rc : config_on_change(server->config, "appendonly", refuse_switch, server);
+    return rc < 0 ? rc
+                  : config_on_change(server->config, "appendonly", log_switching_asked, server);
 }

@@ -10,6 +10,7 @@
 #include "modules/base/test_directory.h"
 #include "server/test_power_client.h"
 #include "server/test_power_model.h"
+#include "server/test_power_switch.h"
 #include "server/test_power_syncs.h"
 
 #include "modules/base/fault.h"
@@ -22,10 +23,10 @@
 #include <sys/stat.h>
 
 enum {
-    CLIENTS = 3,
     WINDOW = 3, /* sent and not answered */
     LIVES = 3,  /* of the server that is recorded; each ends with kill -9 */
     CHECKPOINT_COMMANDS = 24,
+    SWITCH_COMMANDS = 6,
     FAILURES = 3, /* of calls, in each life with faults */
     SYNCS = 60,   /* among so many syncs, about */
     EVENTS_MAX = 100000,
@@ -50,7 +51,9 @@ static struct {
     uint64_t seed;
     int plant;           /* -1: none */
     struct fault *fault; /* NULL: no sync fails */
-    unsigned pause_us;   /* with everysec: so long that there are some syncs */
+    bool switches;       /* appendonly */
+    struct offs offs;
+    unsigned pause_us; /* with everysec: so long that there are some syncs */
     struct segments segments;
     /* With everysec: behind so many events, the one before which answers promise. */
     size_t synced_at[EVENTS_MAX];
@@ -178,11 +181,36 @@ static void ask_for_checkpoint(struct connection *admin)
     ck_assert(connection_open(admin, &fixture.server));
 }
 
+static unsigned step(void)
+{
+    return fixture.clients[0].answered / (fixture.switches ? SWITCH_COMMANDS : CHECKPOINT_COMMANDS);
+}
+
+static void switch_log(struct connection *admin)
+{
+    unsigned answered[CLIENTS];
+
+    for (unsigned i = 0; i < CLIENTS; i++)
+        answered[i] = fixture.clients[i].answered;
+    offs_switch(&fixture.offs, fixture.record, admin, answered);
+}
+
+static void between_commands(struct connection *admin, unsigned *asked)
+{
+    offs_look(&fixture.offs, fixture.record, admin);
+    if (step() == *asked) return;
+    *asked = step();
+    if (fixture.switches && *asked % 5 != 0)
+        switch_log(admin);
+    else
+        ask_for_checkpoint(admin);
+}
+
 /* Until each of them has so many answers. */
 static void run_clients(unsigned until, unsigned pause_us)
 {
     struct connection admin;
-    unsigned asked = fixture.clients[0].answered / CHECKPOINT_COMMANDS;
+    unsigned asked = step();
     bool is_working = true;
 
     ck_assert(connection_open(&admin, &fixture.server));
@@ -197,10 +225,10 @@ static void run_clients(unsigned until, unsigned pause_us)
             learn_client(client);
         }
         if (pause_us > 0) usleep(pause_us);
-        if (fixture.clients[0].answered / CHECKPOINT_COMMANDS == asked) continue;
-        asked = fixture.clients[0].answered / CHECKPOINT_COMMANDS;
-        ask_for_checkpoint(&admin);
+        between_commands(&admin, &asked);
     }
+    if (offs_is_off(&fixture.offs)) switch_log(&admin);
+    offs_wait(&fixture.offs, fixture.record, &admin);
     connection_close(&admin);
 }
 
@@ -288,8 +316,10 @@ static void record_a_server(const char *fsync)
 /* How many of a client's commands must be there when the power went behind so many events. */
 static unsigned promised(const struct client *client, size_t event_count)
 {
+    const struct off *off = offs_at(&fixture.offs, event_count);
     unsigned count = 0;
 
+    if (off) return off->answered[client->number];
     if (strcmp(fixture.fsync, "everysec") == 0) event_count = fixture.synced_at[event_count];
     while (count < client->answered && client->answered_at[count + 1] <= event_count)
         count++;
@@ -454,6 +484,22 @@ START_TEST(a_log_of_many_segments_loses_nothing_at_any_moment)
 }
 END_TEST
 
+START_TEST(a_log_that_ends_and_begins_loses_nothing_while_it_counts)
+{
+    struct power_figures figures;
+
+    fixture.seed = soak_seed() + 11000 + (uint64_t)_i;
+    fixture.switches = true;
+    record_a_server("always");
+    ck_assert_uint_gt(fixture.offs.count, 2);
+    ck_assert_msg(walk(soak_is_full() ? 1000 : 150, soak_is_full() ? 8 : 3, &figures) == 0,
+                  "seed %llu", (unsigned long long)soak_seed());
+    (void)printf("switched %u times: %llu states of %llu events\n", fixture.offs.count,
+                 (unsigned long long)figures.checked_count,
+                 (unsigned long long)figures.event_count);
+}
+END_TEST
+
 /* The test would find a server that answers too early, or forgets a directory. */
 START_TEST(a_planted_bug_is_found)
 {
@@ -469,7 +515,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("a server and the loss of power");
-    TCase *cases = tcase_create("all");
+    TCase *cases = tcase_create("all"), *switches = tcase_create("switches");
     SRunner *runner;
     int failed;
 
@@ -484,6 +530,11 @@ int main(void)
     tcase_add_loop_test(cases, a_planted_bug_is_found, RECORD_DIRECTORY_SYNCS_LEFT_OUT,
                         RECORD_SYNCS_LATE + 1);
     suite_add_tcase(suite, cases);
+    tcase_set_timeout(switches, soak_is_full() ? 3000 : 300);
+    tcase_add_checked_fixture(switches, set_up, tear_down);
+    tcase_add_loop_test(switches, a_log_that_ends_and_begins_loses_nothing_while_it_counts, 0,
+                        soak_is_full() ? 10 : 1);
+    suite_add_tcase(suite, switches);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

@@ -6,6 +6,7 @@
 #include "server/test_power_client.h"
 
 enum {
+    CLIENTS = 3,
     COMMANDS = 120, /* of each client */
     LENGTH_MAX = COMMANDS + 1,
 };

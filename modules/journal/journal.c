@@ -337,6 +337,11 @@ int journal_close(struct journal *journal)
     return rc;
 }
 
+void journal_give_up(struct journal *journal)
+{
+    if (!journal->error) journal->error = -ECANCELED;
+}
+
 bool journal_is_busy(const struct journal *journal)
 {
     return is_busy(journal);

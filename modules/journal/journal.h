@@ -125,6 +125,9 @@ int journal_open(struct os *os, struct io *io, const struct journal_options *opt
  * before), gives back what was reserved. Accepts NULL. 0, or why not all of it could be written;
  * the journal is closed all the same. */
 int journal_close(struct journal *journal);
+/* What has not been written never will be: as after a failed sync, with -ECANCELED. Once nothing is
+ * under way (journal_is_busy), journal_close waits for nobody, and any thread may call it. */
+void journal_give_up(struct journal *journal);
 /* Removes a journal that nobody writes with all that belongs to it, in all tiers, and its
  * directory; waits for the disk. Broken off, it leaves one that lacks its oldest segments: call
  * again. -EWOULDBLOCK: somebody writes it. -ENOENT: there is none. -ENOTEMPTY: somebody else's

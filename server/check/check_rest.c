@@ -6,6 +6,7 @@
 #include "modules/base/os.h"
 #include "server/check/check.h"
 #include "server/durability/backup_target.h"
+#include "server/durability/log_directory.h"
 
 static const char *name_in(const char *path)
 {
@@ -21,7 +22,8 @@ static bool begins_with(const char *name, const char *words)
 
 static bool was_looked_at(const struct check *check, const char *name)
 {
-    static const char *const others[] = { "spill", "sluice.lock", "log.reserve", BACKUP_MARK };
+    static const char *const others[] = { "spill", "sluice.lock", "log.reserve", LOG_MARK,
+                                          BACKUP_MARK };
 
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
         if (strcmp(name, others[i]) == 0) return true;

@@ -6,6 +6,7 @@
 #include "modules/spill/persist.h"
 #include "server/commands/effect.h"
 #include "server/commands/log_replacing.h"
+#include "server/commands/log_switching.h"
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
 #include "server/config/config.h"
@@ -267,7 +268,7 @@ int checkpointing_rest(struct call *call)
 
 bool checkpointing_saves_at_end(const struct server *server)
 {
-    return !server->oplog && server->config->save.count >= 2;
+    return !log_switching_counts(server) && server->config->save.count >= 2;
 }
 
 void checkpointing_finish(struct server *server)

@@ -11,6 +11,7 @@
 #include "server/commands/checkpointing.h"
 #include "server/commands/dispatch.h"
 #include "server/commands/log_replacing.h"
+#include "server/commands/log_switching.h"
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
 #include "server/commands/session.h"
@@ -79,12 +80,13 @@ void effect_say_number(struct call *call, const char *name, struct slice key, in
 /* Whoever asked for what is not in the log must not be told that all is well. */
 static void take_result(struct call *call, int rc)
 {
+    const struct effects *effects = effects_of(call);
+
     if (!call->session) return;
-    if (rc < 0 ||
-        oplog_error(effects_of(call)->oplog)) /* the checkpoint that counts may not come */
+    if (rc == 0 && !oplog_error(effects->oplog))
+        call->session->log_frame = oplog_frame_number(effects->oplog);
+    else if (!effects->is_trial) /* the checkpoint that counts may not come */
         client_close(call->session->client);
-    else
-        call->session->log_frame = oplog_frame_number(effects_of(call)->oplog);
 }
 
 static void append(struct call *call, struct slice command)
@@ -278,7 +280,7 @@ bool effect_is_refused(struct call *call)
     const struct oplog *oplog = effects_of(call)->oplog;
     int rc;
 
-    if (!oplog) return is_refused_for_saves(call);
+    if (!oplog || effects_of(call)->is_trial) return is_refused_for_saves(call);
     if (!call_writes(call)) return false;
     rc = oplog_error(oplog);
     if (rc == 0 && adds(call)) rc = oplog_room_error(oplog);
@@ -355,6 +357,10 @@ int effect_reserve(struct call *call)
         rc = oplog_reserve(effects->oplog, bytes_of_exec(call->session->transaction), adds(call));
         effects->granted_bytes = 0; /* room that is asked for does not add up */
     }
+    if (rc < 0 && rc != -EAGAIN && rc != -EMSGSIZE && effects->is_trial) {
+        log_switching_give_up(call->server, rc);
+        return 0;
+    }
     if (rc < 0 && rc != -EAGAIN) answer_refusal(call, rc);
     return rc;
 }
@@ -381,33 +387,77 @@ static void tell_failure(struct server *server)
     net_close_held(server->net);
 }
 
-static void release(struct server *server)
+void effect_release(struct server *server, uint64_t ticket)
 {
     struct effects *effects = server->effects;
-    uint64_t released = oplog_released(effects->oplog);
 
-    if (released == effects->released) return;
-    effects->released = released;
-    net_release(server->net, released);
+    if (ticket == effects->released) return;
+    effects->released = ticket;
+    net_release(server->net, ticket);
+}
+
+static void refuse_for_saves(struct effects *effects)
+{
+    effects->is_refusing = effects->save_error != 0;
+}
+
+/* Whom a log that counts would refuse, the end of one on trial lets go. */
+static void look_at_trial(struct server *server)
+{
+    const struct oplog *oplog = server->effects->oplog;
+    int rc = oplog_error(oplog) ? oplog_error(oplog) : oplog_room_error(oplog);
+
+    if (rc < 0)
+        log_switching_give_up(server, rc);
+    else
+        effect_release(server, oplog_released(oplog));
 }
 
 static void look_at_log(struct server *server)
 {
     struct effects *effects = server->effects;
 
+    if (effects->is_trial) {
+        look_at_trial(server);
+        return;
+    }
     effects->is_refusing = oplog_error(effects->oplog) || oplog_room_error(effects->oplog);
     spill_store_give_all(server->store, oplog_room_error(effects->oplog) != 0);
     tell_failure(server);
-    release(server);
+    effect_release(server, oplog_released(effects->oplog));
+}
+
+void effect_begin_log(struct server *server, bool is_trial)
+{
+    struct effects *effects = server->effects;
+
+    effects->oplog = server->oplog;
+    effects->is_trial = is_trial;
+    effects->granted_bytes = 0;
+    look_at_log(server);
+}
+
+void effect_end_log(struct server *server)
+{
+    struct effects *effects = server->effects;
+
+    effects->oplog = NULL;
+    effects->is_trial = false;
+    effects->granted_bytes = 0;
+    effects->has_lost = false;
+    effects->has_moved = true; /* who waits for room in it goes on */
+    log_frame_clear(&effects->said);
+    refuse_for_saves(effects);
+    spill_store_give_all(server->store, false);
 }
 
 void effect_save_ended(struct server *server, int error)
 {
     struct effects *effects = server->effects;
 
-    if (effects->oplog) return;
+    if (effects->oplog && !effects->is_trial) return;
     effects->save_error = error;
-    effects->is_refusing = error != 0;
+    refuse_for_saves(effects);
 }
 
 void effect_log_moved(void *context)
@@ -419,21 +469,32 @@ void effect_log_moved(void *context)
     if (server->effects->oplog) look_at_log(server);
 }
 
+/* What is computed while the log ends may rest on what goes to the device only now. */
+static uint64_t flush_ending(struct server *server)
+{
+    uint64_t ticket;
+
+    if (server->switching->step != LOG_ENDING) return 0;
+    ticket = oplog_commit(server->oplog, loop_now_us(server->loop));
+    if (ticket == OPLOG_LOST) server->effects->has_lost = true; /* it goes on, and has failed */
+    return ticket;
+}
+
 uint64_t effect_flush(void *context)
 {
     struct server *server = context;
     struct effects *effects = server->effects;
     uint64_t ticket;
 
-    if (!effects->oplog) return 0;
+    if (!effects->oplog) return flush_ending(server);
     if (effects->has_lost) net_close_held(server->net);
     effects->has_lost = false;
     if (server->is_stopping) (void)oplog_sync_now(effects->oplog); /* a failure is told below */
     ticket = oplog_commit(effects->oplog, loop_now_us(server->loop));
     effects->granted_bytes = 0;
-    effects->has_lost = ticket == OPLOG_LOST;
+    effects->has_lost = ticket == OPLOG_LOST && !effects->is_trial;
     look_at_log(server);
-    return ticket;
+    return effects->oplog ? ticket : 0; /* a trial may have ended */
 }
 
 void effects_finish(struct effects *effects)

@@ -13,13 +13,14 @@ struct oplog;
 struct server;
 
 struct effects {
-    struct oplog *oplog;      /* NULL: nothing is logged (appendonly no, or while loading) */
+    struct oplog *oplog;      /* NULL: nothing is logged (no log counts, or while loading) */
     struct log_frame said;    /* what the handler that runs has said it did */
     struct log_frame expired; /* likewise a DEL */
     struct log_frame *exec;   /* of an EXEC that runs at once; else NULL */
     uint64_t granted_bytes;   /* room for commands that was reserved, and not given out yet */
     bool is_refusing;         /* the log has failed, or has no room for what adds; or save_error */
     int save_error;           /* why the last save failed, where there is no log; 0: it did not */
+    bool is_trial;            /* the log does not count yet, and refuses nobody: log_switching.h */
     bool has_lost;            /* answers are held that must not leave: their clients go */
     bool has_moved;           /* the log has: who waits for it looks again */
     bool failure_was_logged;
@@ -71,5 +72,11 @@ void effect_save_ended(struct server *server, int error);
 void effect_log_moved(void *context);
 /* net's on_flush; context is the server. */
 uint64_t effect_flush(void *context);
+/* server->oplog takes what writes do from now on. */
+void effect_begin_log(struct server *server, bool is_trial);
+/* Nothing does: between two commands, or at the end of one that has said nothing. */
+void effect_end_log(struct server *server);
+/* Answers with this ticket or an earlier one leave. */
+void effect_release(struct server *server, uint64_t ticket);
 void effects_finish(struct effects *effects);
 #endif

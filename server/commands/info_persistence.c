@@ -1,5 +1,6 @@
 #include "server/commands/info_persistence.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "modules/base/clock.h"
@@ -11,6 +12,7 @@
 #include "server/commands/info_text.h"
 #include "server/commands/loading.h"
 #include "server/commands/log_replacing.h"
+#include "server/commands/log_switching.h"
 #include "server/commands/server.h"
 #include "server/config/config.h"
 #include "server/durability/oplog.h"
@@ -21,7 +23,7 @@ typedef unsigned long long ull;
 
 const char *info_durability(const struct server *server)
 {
-    if (!server->oplog) return "none, data does not survive the end of the process";
+    if (!log_switching_counts(server)) return "none, data does not survive the end of the process";
     switch (server->config->appendfsync) {
     case CONFIG_FSYNC_ALWAYS:
         return "log, synced before an answer leaves";
@@ -48,6 +50,14 @@ static void loading_fields(struct server *server, struct info_text *text)
              "loading_eta_seconds:%lld\r\n",
              (long long)(loading.started_at_ms / 1000), (ull)loading.total_bytes,
              (ull)loading.loaded_bytes, share * 100, (long long)eta_s);
+}
+
+static void switching_fields(const struct server *server, struct info_text *text)
+{
+    int error = server->switching->error;
+
+    info_add(text, "log_switch:%s\r\nlog_switch_last_error:%s\r\n", log_switching_state(server),
+             error && error != -ECANCELED ? strerror(-error) : "");
 }
 
 /* Redis's fields for its append-only file, of the operation log; then what only ours has. */
@@ -118,7 +128,7 @@ static void save_fields(const struct server *server, const struct checkpoint_inf
              "aof_last_rewrite_time_sec:%lld\r\naof_current_rewrite_time_sec:%lld\r\n"
              "aof_last_bgrewrite_status:%s\r\naof_rewrites:%llu\r\n"
              "aof_rewrites_consecutive_failures:%llu\r\n",
-             checkpoint_is_in_progress(info, CHECKPOINT_AS_REWRITE),
+             checkpoint_is_in_progress(info, CHECKPOINT_AS_REWRITE) || log_switching_begins(server),
              checkpoint_is_scheduled(info, CHECKPOINT_AS_REWRITE),
              took_s(info, CHECKPOINT_AS_REWRITE), current_s(info, CHECKPOINT_AS_REWRITE),
              status(info, CHECKPOINT_AS_REWRITE), (ull)info->complete_counts[CHECKPOINT_AS_REWRITE],
@@ -144,13 +154,14 @@ static void checkpoint_fields(struct server *server, const struct checkpoint_inf
              steps[info->step], (ull)info->number, (ull)info->position, (ull)info->file_bytes,
              (ull)info->log_bytes, (ull)info->written_bytes, (ull)info->memory_bytes,
              (ull)store.pending_saves, (ull)store.saved_bytes, (ull)store.deferred_bytes,
-             (ull)store.reserved_bytes, (ull)store.suspect_bytes, info->failed_step, info->error ? ": " : "",
-             info->error ? strerror(-info->error) : "");
+             (ull)store.reserved_bytes, (ull)store.suspect_bytes, info->failed_step,
+             info->error ? ": " : "", info->error ? strerror(-info->error) : "");
 }
 
 static bool is_writable(const struct server *server)
 {
-    return !server->oplog || (!oplog_error(server->oplog) && !oplog_room_error(server->oplog));
+    return !log_switching_counts(server) ||
+           (!oplog_error(server->oplog) && !oplog_room_error(server->oplog));
 }
 
 void info_persistence_section(struct server *server, struct info_text *text)
@@ -160,10 +171,11 @@ void info_persistence_section(struct server *server, struct info_text *text)
     checkpoint_get_info(server->checkpointing->checkpoint, &info);
     info_add(text,
              "loading:%d\r\nasync_loading:0\r\n%saof_enabled:%d\r\naof_last_write_status:%s\r\n",
-             server->loading != NULL, info_constant_persistence, server->oplog != NULL,
+             server->loading != NULL, info_constant_persistence, log_switching_counts(server),
              is_writable(server) ? "ok" : "err");
     save_fields(server, &info, text);
     importing_info(server, text);
+    switching_fields(server, text);
     log_fields(server, text);
     checkpoint_fields(server, &info, text);
     backing_up_info(server, text);

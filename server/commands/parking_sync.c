@@ -37,6 +37,7 @@ static void end(struct parked_call *parked)
 {
     leave(parked);
     waitaof_answer(&parked->call);
+    dispatch_count_error(&parked->call);
     parking_finish(parked);
 }
 

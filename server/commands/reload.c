@@ -14,6 +14,7 @@
 #include "server/commands/checkpointing.h"
 #include "server/commands/handlers.h"
 #include "server/commands/loading.h"
+#include "server/commands/log_switching.h"
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
 #include "server/config/config.h"
@@ -94,6 +95,8 @@ static bool may_reload(struct call *call)
         (void)call_error(call, "ERR Large answers are being sent: try again");
     else if (call->server->is_exporting)
         (void)call_error(call, "ERR An export is in progress: try again");
+    else if (log_switching_is_under_way(call->server))
+        (void)call_error(call, "ERR The log is beginning or ending: try again");
     else if (call->server->backing_up->is_running)
         (void)call_error(call, "ERR A backup is in progress: try again");
     else

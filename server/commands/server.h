@@ -30,10 +30,11 @@ struct server {
     struct slowlog *slowlog;             /* observe/slowlog.h */
     struct latency *latency;             /* observe/latency.h */
     struct effects *effects;             /* effect.h: what calls leave in the operation log */
-    struct oplog *oplog;                 /* durability/oplog.h; NULL: appendonly no */
+    struct oplog *oplog;                 /* durability/oplog.h; NULL: there is none */
     struct checkpointing *checkpointing; /* checkpointing.h */
     struct log_replacing *replacing;     /* log_replacing.h */
     struct shutting_down *shutting_down; /* shutdown.h */
+    struct log_switching *switching;     /* log_switching.h */
     struct loading *loading;             /* loading.h; NULL: nothing is being loaded */
     struct importing *importing;         /* importing.h; NULL: no import is under way */
     struct backing_up *backing_up;       /* backing_up.h */

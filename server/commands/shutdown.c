@@ -9,6 +9,7 @@
 #include "server/commands/command.h"
 #include "server/commands/handlers.h"
 #include "server/commands/importing.h"
+#include "server/commands/log_switching.h"
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
 #include "server/commands/session.h"
@@ -155,7 +156,7 @@ int shutdown_shutdown(struct call *call)
     }
     if ((abort_ && has_others) || (nosave && save)) return call_syntax_error(call);
     if (abort_) return abort_shutdown(call);
-    if (server->oplog && !nosave && !force && oplog_sync_now(server->oplog) < 0)
+    if (log_switching_counts(server) && !nosave && !force && oplog_sync_now(server->oplog) < 0)
         return call_error(call, "ERR Errors trying to SHUTDOWN. Check logs.");
     if (!server->loading && !nosave && (save || saves_first(server))) {
         if (!parking_can_suspend(server->parking)) return -EAGAIN;

@@ -8,6 +8,7 @@
 #include "server/commands/importing.h"
 #include "server/commands/loading.h"
 #include "server/commands/log_replacing.h"
+#include "server/commands/log_switching.h"
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
 #include "server/commands/shutdown.h"
@@ -74,6 +75,7 @@ bool turn_end(void *context)
     server->statistics->expiry_caps += has_more;
     if (parking_run(server)) has_more = true;
     if (log_replacing_turn(server)) has_more = true;
+    if (log_switching_turn(server)) has_more = true;
     if (checkpointing_turn(server)) has_more = true;
     shutdown_turn(server);
     if (spill_store_tick(server->store, SPILL_SLICE_US)) has_more = true;

@@ -4,11 +4,15 @@
 
 #include "modules/base/number.h"
 #include "server/commands/handlers.h"
+#include "server/commands/log_switching.h"
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
 #include "server/commands/session.h"
 #include "server/durability/oplog.h"
 #include "server/net/loop.h"
+
+static const char without_log[] =
+    "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.";
 
 static bool is_synced(const struct call *call)
 {
@@ -29,11 +33,16 @@ static int64_t wanted(const struct call *call, uint32_t index)
 
 bool waitaof_is_met(const struct call *call)
 {
+    if (wanted(call, 1) > 0 && !call->server->oplog) return true;
     return (wanted(call, 1) == 0 || is_synced(call)) && wanted(call, 2) == 0;
 }
 
 void waitaof_answer(struct call *call)
 {
+    if (wanted(call, 1) > 0 && !call->server->oplog) { /* it has ended meanwhile */
+        (void)call_error(call, without_log);
+        return;
+    }
     reply_array(call->reply, 2);
     reply_integer(call->reply, is_synced(call));
     reply_integer(call->reply, 0);
@@ -69,9 +78,7 @@ int waitaof_waitaof(struct call *call)
                               &replicas) ||
         !parse_deadline(call, &deadline_us))
         return 0;
-    if (local > 0 && !call->server->oplog)
-        return call_error(call, "ERR WAITAOF cannot be used when numlocal is set but appendonly is "
-                                "disabled.");
+    if (local > 0 && !log_switching_counts(call->server)) return call_error(call, without_log);
     if (waitaof_is_met(call) || call->in_transaction) {
         waitaof_answer(call);
         return 0;

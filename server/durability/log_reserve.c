@@ -101,16 +101,23 @@ void log_reserve_mend(struct oplog *oplog, uint64_t now_us)
     submit(oplog, RESERVE_MAKING, RESERVE_BYTES);
 }
 
-int log_reserve_open(struct oplog *oplog)
+static char *path_in(const char *directory)
 {
     static const char name[] = "/log.reserve";
+    size_t size = strlen(directory) + sizeof(name);
+    char *path = malloc(size);
+
+    if (path) (void)snprintf(path, size, "%s%s", directory, name);
+    return path;
+}
+
+int log_reserve_open(struct oplog *oplog)
+{
     struct log_reserve *reserve = &oplog->reserve;
-    size_t size = strlen(oplog->directory) + sizeof(name);
     int rc;
 
-    reserve->path = malloc(size);
+    reserve->path = path_in(oplog->directory);
     if (!reserve->path) return -ENOMEM;
-    (void)snprintf(reserve->path, size, "%s%s", oplog->directory, name);
     reserve->fd = oplog->os->open(oplog->os, reserve->path, O_RDWR | O_CREAT, 0600);
     if (reserve->fd < 0) return reserve->fd;
     rc = oplog->os->allocate(oplog->os, reserve->fd, 0, RESERVE_BYTES);
@@ -120,6 +127,43 @@ int log_reserve_open(struct oplog *oplog)
     /* What removes goes on with what is left of it. */
     oplog->room_error = rc;
     return oplog->os->size(oplog->os, reserve->fd, &reserve->bytes);
+}
+
+/* A log that begins on a full disk would be refused the first write. */
+static int find_room(struct os *os, struct oplog_ground *ground)
+{
+    uint64_t free_bytes = 0;
+    int rc = os->allocate(os, ground->reserve_fd, 0, RESERVE_BYTES);
+
+    if (!is_whole(rc)) return rc;
+    ground->reserve_bytes = rc == 0 ? RESERVE_BYTES : 0;
+    rc = os->free_bytes(os, ground->reserve_path, &free_bytes);
+    return rc == 0 && free_bytes < LEFT_OVER_BYTES ? -ENOSPC : rc;
+}
+
+int log_reserve_prepare(struct os *os, struct oplog_ground *ground)
+{
+    int rc = -ENOMEM;
+
+    ground->reserve_fd = -1;
+    ground->reserve_path = path_in(ground->directory);
+    if (ground->reserve_path)
+        rc = ground->reserve_fd = os->open(os, ground->reserve_path, O_RDWR | O_CREAT, 0600);
+    if (rc >= 0) {
+        rc = find_room(os, ground);
+        if (rc < 0) (void)os->truncate(os, ground->reserve_fd, 0); /* others need it */
+    }
+    if (rc < 0) oplog_leave_ground(os, ground);
+    return rc;
+}
+
+void log_reserve_take(struct oplog *oplog, struct oplog_ground *ground)
+{
+    oplog->reserve.path = ground->reserve_path;
+    oplog->reserve.fd = ground->reserve_fd;
+    oplog->reserve.bytes = ground->reserve_bytes;
+    ground->reserve_path = NULL;
+    ground->reserve_fd = -1;
 }
 
 void log_reserve_close(struct oplog *oplog)

@@ -288,7 +288,7 @@ static int open_journal(struct oplog *oplog, const struct oplog_options *options
     return 0;
 }
 
-static void destroy(struct oplog *oplog)
+void oplog_destroy(struct oplog *oplog)
 {
     log_reserve_close(oplog);
     free(oplog->batch);
@@ -302,14 +302,12 @@ static void nothing(void *context)
     (void)context;
 }
 
-int oplog_open(struct os *os, struct io *io, const struct oplog_options *options,
-               struct journal_report *out_report, struct oplog **out_oplog)
+int oplog_create(struct os *os, struct io *io, const struct oplog_options *options,
+                 struct oplog **out_oplog)
 {
     struct oplog *oplog = calloc(1, sizeof(*oplog));
-    int rc = -ENOMEM;
 
-    *out_report = (struct journal_report){ 0 };
-    if (!oplog) return rc;
+    if (!oplog) return -ENOMEM;
     oplog->os = os;
     oplog->io = io;
     oplog->fsync = options->fsync;
@@ -322,13 +320,29 @@ int oplog_open(struct os *os, struct io *io, const struct oplog_options *options
     oplog->directory = strdup(options->directory);
     oplog->path = log_directory_path(options->directory, options->first_segment);
     oplog->batch = malloc(OPLOG_BATCH_BYTES);
-    if (oplog->directory && oplog->path && oplog->batch) rc = log_reserve_open(oplog);
+    if (!oplog->directory || !oplog->path || !oplog->batch) {
+        oplog_destroy(oplog);
+        return -ENOMEM;
+    }
+    *out_oplog = oplog;
+    return 0;
+}
+
+int oplog_open(struct os *os, struct io *io, const struct oplog_options *options,
+               struct journal_report *out_report, struct oplog **out_oplog)
+{
+    struct oplog *oplog;
+    int rc = oplog_create(os, io, options, &oplog);
+
+    *out_report = (struct journal_report){ 0 };
+    if (rc < 0) return rc;
+    rc = log_reserve_open(oplog);
     if (rc == 0) rc = open_journal(oplog, options, out_report);
     if ((rc == -ENOSPC || rc == -EDQUOT) && log_reserve_give_all(oplog) == 0)
         rc = open_journal(oplog, options, out_report);
     if (rc < 0) {
         (void)journal_close(oplog->journal);
-        destroy(oplog);
+        oplog_destroy(oplog);
         return rc;
     }
     *out_oplog = oplog;
@@ -344,7 +358,7 @@ int oplog_close(struct oplog *oplog)
     rc = oplog_sync_now(oplog);
     oplog_drop_kept(oplog); /* lost with the process; what they did was not answered */
     closed = journal_close(oplog->journal);
-    destroy(oplog);
+    oplog_destroy(oplog);
     return rc < 0 ? rc : closed;
 }
 

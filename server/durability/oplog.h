@@ -120,6 +120,47 @@ int oplog_replace_step(struct oplog *oplog);
 /* A checkpoint at that position is complete: if it is one of the other journal, that is the log
  * from now on, and all is as if nothing had failed. False: it is not, or has failed as well. */
 bool oplog_replace_end(struct oplog *oplog, uint64_t position);
+/* ---- beginning and ending while the server works (oplog_begin.c) ---- */
+
+/* What an I/O thread makes for a log. */
+struct oplog_ground {
+    const char *directory; /* the data directory; outlives it */
+    uint64_t remove_from;  /* logs from that number on are of no use; UINT64_MAX: none is removed */
+    uint64_t roll_bytes, reserve_bytes;
+    char *reserve_path; /* NULL: none, or oplog_begin has taken it */
+    int reserve_fd;     /* likewise -1 */
+};
+/* By an I/O thread, which may wait for the disk. -ENOSPC, -EDQUOT: not even the reserve finds room.
+ * On error there is nothing to leave but perhaps the mark (log_directory.h). */
+int oplog_prepare(struct os *os, struct oplog_ground *ground);
+/* What no log has taken. */
+void oplog_leave_ground(struct os *os, struct oplog_ground *ground);
+
+/* Of the logs that there were in this process and directory: what comes after them goes on. */
+struct oplog_past {
+    uint64_t above; /* no position is as great as those of the log to be */
+    uint64_t ticket, frame_number;
+};
+/* Makes a log as DIR/log-N, above all there was: in memory at first, its files by I/O threads.
+ * first_segment, roll_bytes and synced_position of options are not looked at. 0: see
+ * oplog_begin_step. Negative: nothing has changed. */
+int oplog_begin(struct os *os, struct io *io, const struct oplog_options *options,
+                const struct oplog_past *past, struct oplog_ground *ground,
+                struct oplog **out_oplog);
+/* 0: it is on the device, and may be appended to. 1: not yet; on_progress follows. Negative: that
+ * has failed. */
+int oplog_begin_step(struct oplog *oplog);
+/* What a log that begins after this one has to know. */
+void oplog_get_past(struct oplog *oplog, struct oplog_past *out_past);
+/* Nothing is appended any more. 0: all of it is on the device, and oplog_close_idle may follow. 1:
+ * not yet; to be called each turn, as is oplog_commit. Negative: oplog_error. */
+int oplog_end_step(struct oplog *oplog);
+/* It is of no use: what has not been written never will be. When it is idle it may be closed. */
+void oplog_give_up(struct oplog *oplog);
+bool oplog_is_idle(const struct oplog *oplog);
+/* Closes one that is idle, by whichever thread; waits for the disk. 0 or why not. */
+int oplog_close_idle(struct oplog *oplog);
+
 /* Which log in the data directory there is now. */
 uint64_t oplog_first_segment(const struct oplog *oplog);
 

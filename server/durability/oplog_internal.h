@@ -3,6 +3,7 @@
  *   oplog.c        opening and closing, appending, room
  *   commit.c       tickets and syncs
  *   oplog_replace.c  another journal after a failure
+ *   oplog_begin.c  one that begins, or ends, while the server works
  *   log_reserve.c  the room on the disk that is kept for what removes */
 #ifndef SERVER_DURABILITY_OPLOG_INTERNAL_H
 #define SERVER_DURABILITY_OPLOG_INTERNAL_H
@@ -95,6 +96,10 @@ struct oplog {
 
 enum { OPLOG_BATCH_BYTES = 32 << 10 };
 
+/* oplog.c: one without a journal and a reserve, and the end of it, whatever it has. */
+int oplog_create(struct os *os, struct io *io, const struct oplog_options *options,
+                 struct oplog **out_oplog);
+void oplog_destroy(struct oplog *oplog);
 /* oplog.c: a log's journal, in memory until journal_move_to_file. */
 int oplog_open_journal(struct oplog *oplog, const struct journal_options *options,
                        struct journal_report *out_report, struct journal **out_journal);
@@ -111,6 +116,9 @@ void oplog_commit_progress(struct oplog *oplog);
 
 /* log_reserve.c */
 int log_reserve_open(struct oplog *oplog);
+/* The file of one that is about to begin, made by an I/O thread; oplog takes it from there. */
+int log_reserve_prepare(struct os *os, struct oplog_ground *ground);
+void log_reserve_take(struct oplog *oplog, struct oplog_ground *ground);
 void log_reserve_close(struct oplog *oplog);
 /* Gives a piece of it back to the file system. False: nothing is left. */
 bool log_reserve_give(struct oplog *oplog);

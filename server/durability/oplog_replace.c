@@ -84,17 +84,8 @@ int oplog_replace_begin(struct oplog *oplog)
 
 int oplog_replace_step(struct oplog *oplog)
 {
-    struct journal_info info;
-
     assert(oplog->is_being_replaced);
-    journal_get_info(oplog->journal, &info);
-    if (info.error) return info.error;
-    if (!journal_is_in_memory(oplog->journal)) {
-        oplog_take_way(oplog);
-        return 0;
-    }
-    if (journal_is_busy(oplog->journal)) return 1;
-    return info.room_error ? info.room_error : -EIO;
+    return oplog_begin_step(oplog);
 }
 
 bool oplog_replace_end(struct oplog *oplog, uint64_t position)
