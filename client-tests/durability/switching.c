@@ -23,18 +23,29 @@ static struct wire *wire;
 static struct tracer tracer;
 static bool is_traced;
 
-static void start(const char *appendonly, const char *fsync)
+static void start_with(const char *appendonly, const char *fsync, const char *threads)
 {
-    static const char *arguments[] = { "--appendonly", NULL, "--appendfsync", NULL,
-                                       "--enable-debug-command", "yes",
-                                       /* strace counts the calls of each thread. */
-                                       "--spill-io-threads", "1", NULL };
+    static const char *arguments[] = { "--appendonly",
+                                       NULL,
+                                       "--appendfsync",
+                                       NULL,
+                                       "--enable-debug-command",
+                                       "yes",
+                                       "--spill-io-threads",
+                                       NULL,
+                                       NULL };
     struct server_options options = { .own_arguments = arguments };
 
     arguments[1] = appendonly;
     arguments[3] = fsync;
+    arguments[7] = threads;
     server_start(&server, &options);
     wire = wire_open(&server);
+}
+
+static void start(const char *appendonly, const char *fsync)
+{
+    start_with(appendonly, fsync, "1"); /* strace counts the calls of each thread */
 }
 
 static void end(void)
@@ -395,6 +406,7 @@ END_TEST
 /* ---- killed between the steps -----------------------------------------------------------------
  */
 
+static const char renames[] = "rename,renameat,renameat2";
 static const char steps[] = "fsync,fdatasync,msync,mkdir,rename,unlink,rmdir,ftruncate,fallocate";
 
 enum past { PAST_NOTHING, PAST_CHECKPOINT, PAST_LOG, PAST_COUNT };
@@ -470,6 +482,55 @@ START_TEST(a_kill_at_any_step_leaves_one_or_the_other)
 }
 END_TEST
 
+/* True: a checkpoint was given up, and has its name all the same. */
+static bool give_up_too_late(int64_t number)
+{
+    struct text state = { 0 };
+
+    expect_ok(wire, "CONFIG SET appendonly yes");
+    do {
+        text_clear(&state);
+        ck_assert(info_text(wire, "checkpoint_state", &state));
+    } while (strcmp(text_string(&state), "writing") != 0);
+    text_finish(&state);
+    expect_ok(wire, "CONFIG SET appendonly no");
+    wait_until_switched();
+    expect_ok(wire, "CONFIG SET appendonly yes");
+    while (info_number(wire, "aof_enabled") == 0) {
+        if (info_number(wire, "checkpoint_number") > number) return true;
+    }
+    return false;
+}
+
+/* A start goes on with the log of the trial that it belongs to: the next trial, which is asked for
+ * before it is there, must not take that for a leftover. */
+START_TEST(a_checkpoint_that_comes_too_late_has_its_log)
+{
+    unsigned attempts = 0;
+    int64_t number;
+
+    start_with("no", "always", "4");
+    make_past(PAST_LOG); /* with which a start would go on instead */
+    expect_integer(wire, 1, "RPUSH list x");
+    number = info_number(wire, "checkpoint_number");
+    /* The file is written, and the name is a long time coming. */
+    if (!trace(renames, "rename,renameat,renameat2:delay_enter=300000")) goto out;
+    while (!give_up_too_late(number)) {
+        ck_assert_uint_lt(++attempts, 20);
+        switch_off();
+        number = info_number(wire, "checkpoint_number");
+    }
+    server_kill(&server);
+    mend();
+    wire_close(wire);
+    server_restart(&server);
+    wire = wire_open(&server);
+    expect_integer(wire, 1, "LLEN list");
+out:
+    end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("switching");
@@ -485,5 +546,6 @@ int main(void)
     tcase_add_test(cases, a_log_that_cannot_be_synced_does_not_end);
     tcase_add_test(cases, a_full_disk_leaves_it_off);
     tcase_add_loop_test(cases, a_kill_at_any_step_leaves_one_or_the_other, 0, PAST_COUNT);
+    tcase_add_test(cases, a_checkpoint_that_comes_too_late_has_its_log);
     return suite_run(suite);
 }

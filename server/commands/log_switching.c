@@ -287,13 +287,20 @@ static bool end_log(struct server *server)
 /* ---- both -------------------------------------------------------------------------------------
  */
 
+/* The checkpoint of a trial that was given up may have its name all the same, and then a start goes
+ * on with the log of that trial: before it is known that must not be taken for a leftover. */
+static bool may_prepare(const struct server *server)
+{
+    return checkpoint_now(server).step <= CHECKPOINT_WANTED;
+}
+
 static bool begin(struct server *server)
 {
     if (!log_switching_is_under_way(server) || server->loading || server->switching->is_at_work)
         return false;
-    if (!server->oplog)
+    if (!server->oplog && may_prepare(server))
         prepare(server);
-    else if (may_end(server))
+    else if (server->oplog && may_end(server))
         begin_end(server);
     else
         return false;
