@@ -413,8 +413,8 @@ bool log_switching_begins(const struct server *server)
 
 const char *log_switching_state(const struct server *server)
 {
-    static const char *const words[] = { "",       "preparing", "making", "saving",
-                                         "ending", "closing",   "closing" };
+    static const char *const words[] = { "waiting", "preparing", "making", "saving",
+                                         "ending",  "closing",   "closing" };
 
-    return words[server->switching->step];
+    return log_switching_is_under_way(server) ? words[server->switching->step] : "";
 }

@@ -64,7 +64,7 @@ bool log_switching_is_under_way(const struct server *server);
 bool log_switching_begins(const struct server *server);
 /* Ends a trial with that error: nothing is logged from now on, and who waits for it goes on. */
 void log_switching_give_up(struct server *server, int error);
-/* In words, for INFO: "", preparing, making, saving, ending, closing. */
+/* In words, for INFO: "", waiting, preparing, making, saving, ending, closing. */
 const char *log_switching_state(const struct server *server);
 enum oplog_fsync log_switching_fsync(const struct config *config);
 /* For the end of the process: waits until nothing is under way; a trial ends. */
