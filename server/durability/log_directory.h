@@ -8,7 +8,18 @@
  *
  * Where there was no log (appendonly was no), a log that is begun counts from its checkpoint on,
  * too. A mark, DIR/log.begun, is there from before it is made until then: with it a log that no
- * checkpoint goes on with is nothing that anybody misses. Calls wait for the disk. */
+ * checkpoint goes on with is nothing that anybody misses.
+ *
+ *   checkpoint at P        logs that there are      a start goes on with
+ *   none, or in log        log                      log, from P on
+ *   in log                 log, log-5 (on trial)    log, from P on; log-5 goes
+ *   in log-5               log, log-5               log-5, from P on; log goes
+ *   in log-5               log                      never: log-5 would be missing
+ *   none                   log-5, and the mark      nothing: there was no log; without the mark the
+ *                                                   checkpoint is missing
+ *
+ * So a log may go when there is a newer pair on the device, or when no checkpoint at a position of
+ * it is there and none is under way. Calls wait for the disk. */
 #ifndef SERVER_DURABILITY_LOG_DIRECTORY_H
 #define SERVER_DURABILITY_LOG_DIRECTORY_H
 #include <stdint.h>
