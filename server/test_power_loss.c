@@ -51,8 +51,8 @@ static struct {
     uint64_t seed;
     int plant;           /* -1: none */
     struct fault *fault; /* NULL: no sync fails */
-    bool switches;       /* appendonly */
     struct offs offs;
+    bool begins_off;   /* each life, and is told to promise all later */
     unsigned pause_us; /* with everysec: so long that there are some syncs */
     struct segments segments;
     /* With everysec: behind so many events, the one before which answers promise. */
@@ -183,16 +183,21 @@ static void ask_for_checkpoint(struct connection *admin)
 
 static unsigned step(void)
 {
-    return fixture.clients[0].answered / (fixture.switches ? SWITCH_COMMANDS : CHECKPOINT_COMMANDS);
+    return fixture.clients[0].answered /
+           (fixture.offs.words.off ? SWITCH_COMMANDS : CHECKPOINT_COMMANDS);
 }
 
-static void switch_log(struct connection *admin)
+/* admin NULL: it has been told already. */
+static void switch_promise(struct connection *admin)
 {
     unsigned answered[CLIENTS];
 
     for (unsigned i = 0; i < CLIENTS; i++)
         answered[i] = fixture.clients[i].answered;
-    offs_switch(&fixture.offs, fixture.record, admin, answered);
+    if (admin)
+        offs_switch(&fixture.offs, fixture.record, admin, answered);
+    else
+        offs_begin(&fixture.offs, fixture.record, answered);
 }
 
 static void between_commands(struct connection *admin, unsigned *asked)
@@ -200,8 +205,8 @@ static void between_commands(struct connection *admin, unsigned *asked)
     offs_look(&fixture.offs, fixture.record, admin);
     if (step() == *asked) return;
     *asked = step();
-    if (fixture.switches && *asked % 5 != 0)
-        switch_log(admin);
+    if (fixture.offs.words.off && *asked % 5 != 0)
+        switch_promise(admin);
     else
         ask_for_checkpoint(admin);
 }
@@ -227,7 +232,7 @@ static void run_clients(unsigned until, unsigned pause_us)
         if (pause_us > 0) usleep(pause_us);
         between_commands(&admin, &asked);
     }
-    if (offs_is_off(&fixture.offs)) switch_log(&admin);
+    if (offs_is_off(&fixture.offs)) switch_promise(&admin);
     offs_wait(&fixture.offs, fixture.record, &admin);
     connection_close(&admin);
 }
@@ -279,6 +284,11 @@ static void plan_failures(struct random *random)
     }
 }
 
+static bool syncs_each_second(void)
+{
+    return strcmp(fixture.fsync, "everysec") == 0 && !fixture.offs.words.off;
+}
+
 static void live_and_die(const char *fsync, unsigned until)
 {
     struct random random;
@@ -292,7 +302,8 @@ static void live_and_die(const char *fsync, unsigned until)
         fixture.clients[i].number = i;
         learn_client(&fixture.clients[i]);
     }
-    run_clients(until, strcmp(fsync, "everysec") == 0 ? fixture.pause_us : 0);
+    if (fixture.begins_off) switch_promise(NULL);
+    run_clients(until, syncs_each_second() ? fixture.pause_us : 0);
     if (random_below(&random, 2)) kill_while_it_saves(&random);
     process_kill(&fixture.server);
     for (unsigned i = 0; i < CLIENTS; i++)
@@ -320,7 +331,7 @@ static unsigned promised(const struct client *client, size_t event_count)
     unsigned count = 0;
 
     if (off) return off->answered[client->number];
-    if (strcmp(fixture.fsync, "everysec") == 0) event_count = fixture.synced_at[event_count];
+    if (syncs_each_second()) event_count = fixture.synced_at[event_count];
     while (count < client->answered && client->answered_at[count + 1] <= event_count)
         count++;
     return count;
@@ -484,19 +495,40 @@ START_TEST(a_log_of_many_segments_loses_nothing_at_any_moment)
 }
 END_TEST
 
-START_TEST(a_log_that_ends_and_begins_loses_nothing_while_it_counts)
+static void record_switches_and_walk(struct offs_words words, const char *fsync)
 {
     struct power_figures figures;
 
-    fixture.seed = soak_seed() + 11000 + (uint64_t)_i;
-    fixture.switches = true;
-    record_a_server("always");
+    fixture.offs.words = words;
+    record_a_server(fsync);
     ck_assert_uint_gt(fixture.offs.count, 2);
     ck_assert_msg(walk(soak_is_full() ? 1000 : 150, soak_is_full() ? 8 : 3, &figures) == 0,
                   "seed %llu", (unsigned long long)soak_seed());
-    (void)printf("switched %u times: %llu states of %llu events\n", fixture.offs.count,
+    (void)printf("%s, %u times: %llu states of %llu events\n", words.off, fixture.offs.count,
                  (unsigned long long)figures.checked_count,
                  (unsigned long long)figures.event_count);
+}
+
+START_TEST(a_log_that_ends_and_begins_loses_nothing_while_it_counts)
+{
+    const struct offs_words words = { "CONFIG SET appendonly no", "CONFIG SET appendonly yes",
+                                      "aof_enabled:1" };
+
+    fixture.seed = soak_seed() + 11000 + (uint64_t)_i;
+    record_switches_and_walk(words, "always");
+}
+END_TEST
+
+/* In turn on a log that was opened for one mode, and for another, which go other ways. */
+START_TEST(a_mode_that_changes_loses_nothing_while_it_is_always)
+{
+    const struct offs_words words = { _i % 4 < 2 ? "CONFIG SET appendfsync everysec"
+                                                 : "CONFIG SET appendfsync no",
+                                      "CONFIG SET appendfsync always", NULL };
+
+    fixture.seed = soak_seed() + 13000 + (uint64_t)_i;
+    fixture.begins_off = _i % 2 == 1;
+    record_switches_and_walk(words, policies[_i % 2]);
 }
 END_TEST
 
@@ -534,6 +566,8 @@ int main(void)
     tcase_add_checked_fixture(switches, set_up, tear_down);
     tcase_add_loop_test(switches, a_log_that_ends_and_begins_loses_nothing_while_it_counts, 0,
                         soak_is_full() ? 10 : 1);
+    tcase_add_loop_test(switches, a_mode_that_changes_loses_nothing_while_it_is_always, 0,
+                        soak_is_full() ? 12 : 2);
     suite_add_tcase(suite, switches);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

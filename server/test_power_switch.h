@@ -1,5 +1,6 @@
-/* test_power_switch.h - for test_power_loss.c: the log of a server is told to end and to begin, and
- * when it counted, in events. */
+/* test_power_switch.h - for test_power_loss.c: a server is told to promise less, and more again
+ * (its log ends and begins, or is synced later and at once), and when it promised all, in events.
+ */
 #ifndef SERVER_TEST_POWER_SWITCH_H
 #define SERVER_TEST_POWER_SWITCH_H
 #include <string.h>
@@ -10,21 +11,27 @@
 
 enum { OFFS_MAX = 64 };
 
-/* From before it was told to end until it was seen to count again (0: not yet). What was answered
- * before is told by numbers of commands: while there is no log, answers follow without an event, so
- * that an event count does not tell them from those before. */
+/* From before it was told to promise less until it was seen to promise all again (0: not yet). What
+ * was answered before is told by numbers of commands: while nobody waits for the log, answers
+ * follow without an event, so that an event count does not tell them from those before. */
 struct off {
     size_t from, to;
-    unsigned answered[CLIENTS]; /* before it was told to end */
+    unsigned answered[CLIENTS]; /* before it was told to */
     bool is_to_end;
 };
 
+/* What to say, and what INFO persistence says when it has come true; NULL: the answer says it. */
+struct offs_words {
+    const char *off, *on, *sign;
+};
+
 struct offs {
+    struct offs_words words; /* off NULL: nothing is switched */
     struct off items[OFFS_MAX];
     unsigned count;
 };
 
-/* NULL: the log counts. */
+/* NULL: all that is answered is promised. */
 static inline struct off *offs_current(struct offs *offs)
 {
     if (offs->count == 0 || offs->items[offs->count - 1].to > 0) return NULL;
@@ -37,21 +44,30 @@ static inline bool offs_is_off(struct offs *offs)
     return offs_current(offs) && !offs_current(offs)->is_to_end;
 }
 
-/* no, then yes. */
+/* From now on. */
+static inline void offs_begin(struct offs *offs, const struct record *record,
+                              const unsigned answered[CLIENTS])
+{
+    struct off *off = &offs->items[offs->count++];
+
+    ck_assert_uint_le(offs->count, OFFS_MAX);
+    *off = (struct off){ .from = record_count(record) };
+    memcpy(off->answered, answered, sizeof(off->answered));
+}
+
+/* Off, then on. */
 static inline void offs_switch(struct offs *offs, struct record *record, struct connection *admin,
                                const unsigned answered[CLIENTS])
 {
     struct off *off = offs_current(offs);
 
     if (!off) {
-        ck_assert_uint_lt(offs->count, OFFS_MAX);
-        off = &offs->items[offs->count++];
-        *off = (struct off){ .from = record_count(record) };
-        memcpy(off->answered, answered, sizeof(off->answered));
-        ck_assert(*connection_ask(admin, "CONFIG SET appendonly no") == '+');
+        offs_begin(offs, record, answered);
+        ck_assert(*connection_ask(admin, offs->words.off) == '+');
     } else if (!off->is_to_end) {
         off->is_to_end = true;
-        ck_assert(*connection_ask(admin, "CONFIG SET appendonly yes") == '+');
+        ck_assert(*connection_ask(admin, offs->words.on) == '+');
+        if (!offs->words.sign) off->to = record_count(record);
     }
 }
 
@@ -60,11 +76,11 @@ static inline void offs_look(struct offs *offs, struct record *record, struct co
     struct off *off = offs_current(offs);
 
     if (!off || !off->is_to_end) return;
-    if (strstr(connection_ask(admin, "INFO persistence"), "aof_enabled:1"))
+    if (strstr(connection_ask(admin, "INFO persistence"), offs->words.sign))
         off->to = record_count(record);
 }
 
-/* Until the log counts, if it was told to. */
+/* Until it has come true. */
 static inline void offs_wait(struct offs *offs, struct record *record, struct connection *admin)
 {
     for (unsigned i = 0; offs_current(offs); i++) {
@@ -74,7 +90,7 @@ static inline void offs_wait(struct offs *offs, struct record *record, struct co
     }
 }
 
-/* In which of them the power went behind so many events; NULL: the log counted then. */
+/* In which of them the power went behind so many events; NULL: all was promised. */
 static inline const struct off *offs_at(const struct offs *offs, size_t event_count)
 {
     for (unsigned i = 0; i < offs->count; i++) {
