@@ -1,6 +1,7 @@
 /* CONFIG SET appendonly yes and no under load, again and again, with checkpoints and reloads
  * between and kills at any moment: what was answered while the log counts is there, and what was
- * answered before it ended. Each writer's list holds the numbers that it pushed, in order: nothing
+ * answered before it ended. And CONFIG SET appendfsync likewise: all that was answered is there,
+ * whichever mode it was. Each writer's list holds the numbers that it pushed, in order: nothing
  * is there twice. SLUICE_SEED=N runs that seed. */
 #include "client-tests/lib/clock.h"
 #include "client-tests/lib/contents.h"
@@ -163,13 +164,32 @@ static void run_round(void)
     kill_and_compare();
 }
 
-START_TEST(what_counts_stays)
+static void change_mode(void)
+{
+    expect_ok(test.control, "CONFIG SET appendfsync %s", modes[random_below(&test.random, 3)]);
+    work(random_below(&test.random, 10));
+    if (random_below(&test.random, 6) > 0) return;
+    wire_command(test.control, "BGSAVE");
+    wire_skip(test.control, 1);
+}
+
+static void run_round_of_modes(void)
+{
+    unsigned changes = 1 + random_below(&test.random, 3 * TOGGLES_MAX);
+
+    test.counts = true;
+    for (unsigned i = 0; i < changes; i++)
+        change_mode();
+    kill_and_compare();
+}
+
+static void run_rounds(const char *appendonly, const char *fsync, void (*run)(void))
 {
     const char *seed = getenv("SLUICE_SEED");
     const char *arguments[] = { "--appendonly",
-                                "no",
+                                appendonly,
                                 "--appendfsync",
-                                modes[_i],
+                                fsync,
                                 "--enable-debug-command",
                                 "yes",
                                 "--maxmemory",
@@ -179,16 +199,28 @@ START_TEST(what_counts_stays)
                                 NULL };
     struct server_options options = { .own_arguments = arguments };
 
+    memset(&test, 0, sizeof(test));
     test.random.state = seed ? strtoull(seed, NULL, 10) : (uint64_t)clock_ms();
     (void)printf("SLUICE_SEED=%llu\n", (unsigned long long)test.random.state);
     server_start(&test.server, &options);
     connect_all();
     for (unsigned round = 0; round < suite_scaled(ROUNDS); round++)
-        run_round();
+        run();
     for (unsigned i = 0; i < WRITERS; i++)
         wire_close(test.writers[i].wire);
     wire_close(test.control);
     server_stop(&test.server);
+}
+
+START_TEST(what_counts_stays)
+{
+    run_rounds("no", modes[_i], run_round);
+}
+END_TEST
+
+START_TEST(what_was_answered_stays_whatever_the_mode)
+{
+    run_rounds("yes", modes[_i], run_round_of_modes);
 }
 END_TEST
 
@@ -198,5 +230,6 @@ int main(void)
     TCase *cases = suite_case(suite, "toggling");
 
     tcase_add_loop_test(cases, what_counts_stays, 0, 3);
+    tcase_add_loop_test(cases, what_was_answered_stays_whatever_the_mode, 0, 3);
     return suite_run(suite);
 }
