@@ -79,6 +79,11 @@ all: deps
 	@mkdir -p build && ln -sf release/sluice-server build/sluice-server && \
 		ln -sf release/sluice-check build/sluice-check
 
+# all has a make of its own: what is asked for beside it (make -j all tests) waits for that one.
+ifneq ($(filter all run bench soak install,$(MAKECMDGOALS)),)
+$(call objects,$(LIBRARY_SOURCES)) $(BUILD)/server/main.o $(BUILD)/server/check_main.o $(ARCHIVE): | all
+endif
+
 server: $(SERVER) $(CHECKER)
 tests: $(TESTS)
 client-tests: $(CLIENT_TESTS)
