@@ -420,6 +420,8 @@ static void check_region(const struct spill_space *space, size_t index, uint64_t
 {
     const struct region *region = &space->regions[index];
     uint64_t free_count = 0;
+    uint32_t cursor = 0, block;
+    unsigned count;
 
     for (unsigned word = 0; word < REGION_WORDS; word++) {
         free_count += (unsigned)__builtin_popcountll(region->bits->free[word]);
@@ -433,10 +435,9 @@ static void check_region(const struct spill_space *space, size_t index, uint64_t
         assert(measured.longest == region->longest && measured.prefix == region->prefix &&
                measured.suffix == region->suffix);
     }
-    for (uint32_t i = 0; i < region->bits->shared.capacity; i++) {
-        uint32_t slot = region->bits->shared.slots[i];
-        uint64_t block = (uint64_t)index * SPILL_REGION_BLOCKS + (slot & 0xffff);
-        assert(slot == 0 || (slot >> 16 >= 2 && spill_space_is_used(space, block)));
+    while (spill_shared_next(&region->bits->shared, &cursor, &block, &count)) {
+        assert(count >= 2);
+        assert(spill_space_is_used(space, (uint64_t)index * SPILL_REGION_BLOCKS + block));
     }
 }
 

@@ -100,7 +100,7 @@ int spill_space_begin(struct spill_space *space)
             kept->next[word] =
                 ~bits->free[word] & ~kept->deferred[word] & word_below_end(space, i, word);
         }
-        assert(kept->next_shared.capacity == 0);
+        assert(kept->next_shared.entry_count == 0);
         rc = spill_shared_copy(&kept->next_shared, &bits->shared);
     }
     if (rc < 0 && space->has_kept) drop_next(space);

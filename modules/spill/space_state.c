@@ -71,12 +71,12 @@ static size_t write_bits(const uint64_t *words, uint8_t *bytes)
 static size_t write_shared(const struct spill_shared *shared, uint8_t *bytes)
 {
     uint8_t *at = bytes + 4;
+    uint32_t cursor = 0, block;
+    unsigned count;
 
-    for (uint32_t i = 0; i < shared->capacity; i++) {
-        uint32_t slot = shared->slots[i];
-        if (slot == 0) continue;
-        store_u16le(at, (uint16_t)(slot & 0xffff));
-        at[2] = (uint8_t)(slot >> 16);
+    while (spill_shared_next(shared, &cursor, &block, &count)) {
+        store_u16le(at, (uint16_t)block);
+        at[2] = (uint8_t)count;
         at += SHARED_BYTES;
     }
     store_u32le(bytes, shared->entry_count);

@@ -90,19 +90,28 @@ START_TEST(an_aborted_checkpoint_defers_no_longer)
 }
 END_TEST
 
+/* So many that they lie in a table of bytes, and so few that they do not. */
+static const unsigned shared_blocks[] = { 1, 20000 };
+
 START_TEST(a_shared_block_is_kept_while_the_checkpoint_has_an_extent_in_it)
 {
+    unsigned count = shared_blocks[_i];
+
     open_space();
-    struct spill_run run = take(1);
-    ck_assert_int_eq(spill_space_share(space, run.first, 3), 0);
+    struct spill_run run = take(count);
+    for (unsigned i = 0; i < count; i++)
+        ck_assert_int_eq(spill_space_share(space, run.first + i, 3), 0);
     begin();
-    /* Two of them turn out to be none of its picture's. */
-    spill_space_unkeep_shared(space, run.first);
-    spill_space_unkeep_shared(space, run.first);
-    for (unsigned i = 0; i < 3; i++)
-        spill_space_unshare(space, run.first);
-    ck_assert_uint_eq(spill_space_deferred(space), 1);
-    spill_space_unkeep_shared(space, run.first);
+    for (unsigned i = 0; i < count; i++) {
+        /* Two of them turn out to be none of its picture's. */
+        spill_space_unkeep_shared(space, run.first + i);
+        spill_space_unkeep_shared(space, run.first + i);
+        for (unsigned extent = 0; extent < 3; extent++)
+            spill_space_unshare(space, run.first + i);
+    }
+    ck_assert_uint_eq(spill_space_deferred(space), count);
+    for (unsigned i = 0; i < count; i++)
+        spill_space_unkeep_shared(space, run.first + i);
     spill_space_complete(space);
     ck_assert_uint_eq(spill_space_used(space), 0);
     close_space();
@@ -348,7 +357,8 @@ int main(void)
     tcase_add_test(tcase, what_is_freed_of_a_complete_checkpoint_is_deferred);
     tcase_add_test(tcase, what_no_checkpoint_refers_to_is_free_at_once);
     tcase_add_test(tcase, an_aborted_checkpoint_defers_no_longer);
-    tcase_add_test(tcase, a_shared_block_is_kept_while_the_checkpoint_has_an_extent_in_it);
+    tcase_add_loop_test(tcase, a_shared_block_is_kept_while_the_checkpoint_has_an_extent_in_it, 0,
+                        2);
     tcase_add_test(tcase, suspect_blocks_are_kept_until_they_are_repaired);
     tcase_add_test(tcase, what_is_pinned_is_kept_until_it_is_unpinned);
     tcase_add_test(tcase, pinned_runs_of_several_regions_are_found);
