@@ -114,7 +114,7 @@ static bool end_opening(struct server *server)
         return true;
     }
     state->step = LOG_SAVING;
-    state->checkpoint_turn = checkpoint_request(checkpointing->checkpoint, CHECKPOINT_AS_REWRITE);
+    state->checkpoint_turn = checkpoint_request_for_log(checkpointing->checkpoint);
     return true;
 }
 

@@ -33,7 +33,7 @@ struct log_replacing {
     struct server *server;
     enum log_replacing_step step;
     uint64_t next_us, pause_us; /* when the next attempt begins; how long after the one before */
-    uint64_t checkpoint_turn;   /* that of the attempt (checkpoint_request) */
+    uint64_t checkpoint_turn;   /* that of the attempt (checkpoint_request_for_log) */
     uint64_t kept_segment;      /* the log that a start goes on from meanwhile */
     uint64_t remove_from, remove_to; /* of the removal */
     bool is_removing;

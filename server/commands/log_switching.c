@@ -196,8 +196,7 @@ static bool begin_trial(struct server *server)
     }
     take_log(server);
     state->step = LOG_ON_TRIAL;
-    state->checkpoint_turn =
-        checkpoint_request(server->checkpointing->checkpoint, CHECKPOINT_AS_REWRITE);
+    state->checkpoint_turn = checkpoint_request_for_log(server->checkpointing->checkpoint);
     return true;
 }
 

@@ -48,7 +48,7 @@ struct log_switching {
     struct oplog_ground ground;
     struct oplog_past past;   /* of the logs that there were */
     struct oplog *oplog;      /* that is not the server's yet, or not any more */
-    uint64_t checkpoint_turn; /* of the trial (checkpoint_request) */
+    uint64_t checkpoint_turn; /* of the trial (checkpoint_request_for_log) */
     int error;                /* why the last attempt to begin one has failed, or 0 */
 };
 

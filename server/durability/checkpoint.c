@@ -41,7 +41,6 @@ int checkpoint_create(const struct checkpoint_options *options, struct checkpoin
 void checkpoint_destroy(struct checkpoint *checkpoint)
 {
     if (!checkpoint) return;
-    memset(checkpoint->info.is_requested, 0, sizeof(checkpoint->info.is_requested));
     checkpoint_abort(checkpoint, -ECANCELED);
     (void)checkpoint_wait(checkpoint);
     free(checkpoint);
@@ -60,6 +59,12 @@ uint64_t checkpoint_request(struct checkpoint *checkpoint, enum checkpoint_kind 
     if (!is_requested(checkpoint)) checkpoint->info.next_kind = kind;
     checkpoint->info.is_requested[kind] = true;
     return checkpoint->info.begun_count + 1;
+}
+
+uint64_t checkpoint_request_for_log(struct checkpoint *checkpoint)
+{
+    checkpoint->info.next_is_all = true;
+    return checkpoint_request(checkpoint, CHECKPOINT_AS_REWRITE);
 }
 
 uint64_t checkpoint_request_held(struct checkpoint *checkpoint, enum checkpoint_kind kind)
@@ -102,12 +107,21 @@ static int create_writer(struct checkpoint *checkpoint)
                                     &checkpoint->writer);
 }
 
-/* One of the other kind follows it. */
+static void forget_requests(struct checkpoint_info *info)
+{
+    memset(info->is_requested, 0, sizeof(info->is_requested));
+    info->next_is_all = false;
+}
+
+/* One of the other kind follows it, unless it is of all. */
 static void take_request(struct checkpoint *checkpoint)
 {
     struct checkpoint_info *info = &checkpoint->info;
     info->kind = info->next_kind;
+    info->is_both = info->next_is_all && info->is_requested[CHECKPOINT_AS_SAVE] &&
+                    info->is_requested[CHECKPOINT_AS_REWRITE];
     info->is_requested[info->kind] = false;
+    if (info->next_is_all) forget_requests(info);
     info->next_kind =
         info->is_requested[CHECKPOINT_AS_SAVE] ? CHECKPOINT_AS_SAVE : CHECKPOINT_AS_REWRITE;
 }
@@ -163,6 +177,23 @@ void checkpoint_spoil(struct checkpoint *checkpoint, int error, const char *step
     checkpoint->failed_step = step;
 }
 
+static bool is_of(const struct checkpoint_info *info, enum checkpoint_kind kind)
+{
+    return info->is_both || info->kind == kind;
+}
+
+/* For who asked for it, or for either. */
+static void note_end(struct checkpoint_info *info, int64_t now_ms, bool has_failed)
+{
+    for (enum checkpoint_kind kind = 0; kind < CHECKPOINT_KIND_COUNT; kind++) {
+        if (!is_of(info, kind)) continue;
+        info->took_ms[kind] = now_ms - info->began_ms;
+        info->has_failed[kind] = has_failed;
+        info->complete_counts[kind] += !has_failed;
+    }
+    info->ended_count++;
+}
+
 static void destroy_writer(struct checkpoint *checkpoint)
 {
     checkpoint_writer_destroy(checkpoint->writer);
@@ -178,11 +209,9 @@ static void end_failed(struct checkpoint *checkpoint)
     info->error = checkpoint->error;
     info->failed_step = checkpoint->failed_step;
     info->failed_ms = clock_realtime_ms();
-    info->has_failed[info->kind] = true;
-    info->took_ms[info->kind] = info->failed_ms - info->began_ms;
     info->failed_count++;
     info->failed_in_a_row++;
-    info->ended_count++;
+    note_end(info, info->failed_ms, true);
     checkpoint->error = 0;
     log_write(checkpoint->options.log_file, LOG_WARNING,
               "Checkpoint %llu failed while %s: %s. The older one and the log stay as they are",
@@ -224,14 +253,11 @@ static void end_complete(struct checkpoint *checkpoint)
     info->position = checkpoint->position;
     info->changes = checkpoint->changes;
     info->completed_ms = clock_realtime_ms();
-    info->took_ms[info->kind] = info->completed_ms - info->began_ms;
-    info->has_failed[info->kind] = false;
     info->error = 0;
     info->has_strayed = false;
     info->failed_step = "";
-    info->complete_counts[info->kind]++;
     info->failed_in_a_row = 0;
-    info->ended_count++;
+    note_end(info, info->completed_ms, false);
     checkpoint->error = 0;
     log_write(checkpoint->options.log_file, LOG_NOTICE,
               "Checkpoint %llu is complete: %llu bytes after %lld ms", (ull)info->number,
@@ -369,7 +395,7 @@ bool checkpoint_step(struct checkpoint *checkpoint, uint64_t slice_us)
 
 void checkpoint_abort(struct checkpoint *checkpoint, int error)
 {
-    memset(checkpoint->info.is_requested, 0, sizeof(checkpoint->info.is_requested));
+    forget_requests(&checkpoint->info);
     if (is_under_way(checkpoint)) checkpoint_spoil(checkpoint, error, "it was given up");
 }
 
@@ -381,6 +407,7 @@ void checkpoint_lose_log(struct checkpoint *checkpoint, int error)
 void checkpoint_refuse(struct checkpoint *checkpoint, int error)
 {
     if (checkpoint->info.step != CHECKPOINT_IDLE || !is_requested(checkpoint)) return;
+    checkpoint->info.next_is_all = true;
     take_request(checkpoint);
     checkpoint->info.begun_count++;
     checkpoint->info.began_ms = clock_realtime_ms();
@@ -458,8 +485,8 @@ static bool is_going_on(const struct checkpoint_info *info)
 
 bool checkpoint_is_in_progress(const struct checkpoint_info *info, enum checkpoint_kind kind)
 {
-    if (is_going_on(info)) return info->kind == kind;
-    return info->is_requested[kind] && info->next_kind == kind;
+    if (is_going_on(info)) return is_of(info, kind);
+    return info->is_requested[kind] && (info->next_is_all || info->next_kind == kind);
 }
 
 bool checkpoint_is_scheduled(const struct checkpoint_info *info, enum checkpoint_kind kind)

@@ -66,6 +66,9 @@ void checkpoint_destroy(struct checkpoint *checkpoint);
 /* Asks for one; one that is under way is of an earlier moment, so another follows it. When
  * checkpoint_info.ended_count has reached the number that is returned, that one has ended. */
 uint64_t checkpoint_request(struct checkpoint *checkpoint, enum checkpoint_kind kind);
+/* As checkpoint_request, of a rewrite with which a log begins that has none yet: it is the next
+ * one, and counts for all who wait then, whatever they asked for. */
+uint64_t checkpoint_request_for_log(struct checkpoint *checkpoint);
 /* As checkpoint_request, for who copies it: once it has begun, none begins behind it before
  * checkpoint_let_go, so that it stays the last one and its file where it is. One at a time. */
 uint64_t checkpoint_request_held(struct checkpoint *checkpoint, enum checkpoint_kind kind);
@@ -83,7 +86,7 @@ bool checkpoint_step(struct checkpoint *checkpoint, uint64_t slice_us);
 void checkpoint_abort(struct checkpoint *checkpoint, int error);
 /* The log has failed with that error: what is under way is given up, as no log goes on from it. */
 void checkpoint_lose_log(struct checkpoint *checkpoint, int error);
-/* What is asked for, while nothing is under way, fails at once: no log could go on from it. */
+/* All that is asked for, while nothing is under way, fails at once: no log could go on from it. */
 void checkpoint_refuse(struct checkpoint *checkpoint, int error);
 /* Waits until nothing is under way: for a server that does nothing else meanwhile. Nothing may be
  * half-way. 0, or why the last one failed. */
@@ -98,9 +101,11 @@ void checkpoint_set_store(struct checkpoint *checkpoint, struct spill_store *sto
 
 struct checkpoint_info {
     enum checkpoint_step step;
-    enum checkpoint_kind kind; /* of the one under way */
+    enum checkpoint_kind kind; /* of the one under way, or the last */
+    bool is_both;              /* that one was asked for as the other kind, too */
     bool is_requested[CHECKPOINT_KIND_COUNT];
     enum checkpoint_kind next_kind; /* of those that are requested, the first */
+    bool next_is_all;               /* it is all that are requested when it begins */
     uint64_t number, position; /* of the last complete one, or the one that was loaded; 0: none */
     uint64_t complete_counts[CHECKPOINT_KIND_COUNT];
     uint64_t failed_count, failed_in_a_row;

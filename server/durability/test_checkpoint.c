@@ -229,6 +229,56 @@ START_TEST(of_two_kinds_that_are_asked_for_the_first_begins_and_the_other_follow
 }
 END_TEST
 
+static void expect_ended(uint64_t count, bool has_failed, uint64_t complete_count)
+{
+    struct checkpoint_info info;
+
+    checkpoint_get_info(fixture.checkpoint, &info);
+    ck_assert_uint_eq(info.ended_count, count);
+    for (enum checkpoint_kind kind = 0; kind < CHECKPOINT_KIND_COUNT; kind++) {
+        ck_assert(!checkpoint_is_in_progress(&info, kind));
+        ck_assert(!checkpoint_is_scheduled(&info, kind));
+        ck_assert_int_eq(info.has_failed[kind], has_failed);
+        ck_assert_uint_eq(info.complete_counts[kind], complete_count);
+    }
+}
+
+START_TEST(all_that_are_asked_for_are_refused_at_once)
+{
+    uint64_t turn = checkpoint_request(fixture.checkpoint, CHECKPOINT_AS_SAVE);
+
+    ck_assert_uint_eq(checkpoint_request(fixture.checkpoint, CHECKPOINT_AS_REWRITE), turn);
+    checkpoint_refuse(fixture.checkpoint, -EIO);
+    expect_ended(turn, true, 0);
+}
+END_TEST
+
+/* Whoever asks first, and whatever had failed before. */
+START_TEST(one_that_a_log_waits_for_is_that_of_all_who_asked)
+{
+    struct checkpoint_info info;
+
+    (void)checkpoint_request(fixture.checkpoint, CHECKPOINT_AS_SAVE);
+    (void)checkpoint_request(fixture.checkpoint, CHECKPOINT_AS_REWRITE);
+    checkpoint_refuse(fixture.checkpoint, -EIO);
+    if (_i == 0) (void)checkpoint_request(fixture.checkpoint, CHECKPOINT_AS_SAVE);
+    ck_assert_uint_eq(checkpoint_request_for_log(fixture.checkpoint), 2);
+    if (_i == 1) (void)checkpoint_request(fixture.checkpoint, CHECKPOINT_AS_SAVE);
+    checkpoint_begin(fixture.checkpoint);
+    checkpoint_get_info(fixture.checkpoint, &info);
+    ck_assert(checkpoint_is_in_progress(&info, CHECKPOINT_AS_SAVE));
+    ck_assert(checkpoint_is_in_progress(&info, CHECKPOINT_AS_REWRITE));
+    ck_assert_int_eq(checkpoint_wait(fixture.checkpoint), 0);
+    expect_ended(2, false, 1);
+    /* The next one is of its own kind again. */
+    (void)checkpoint_request(fixture.checkpoint, CHECKPOINT_AS_REWRITE);
+    ck_assert_int_eq(checkpoint_wait(fixture.checkpoint), 0);
+    checkpoint_get_info(fixture.checkpoint, &info);
+    ck_assert_uint_eq(info.complete_counts[CHECKPOINT_AS_REWRITE], 2);
+    ck_assert_uint_eq(info.complete_counts[CHECKPOINT_AS_SAVE], 1);
+}
+END_TEST
+
 /* A large list that was dropped is taken apart in several turns, and only then is P. */
 START_TEST(one_begins_when_a_dropped_list_was_taken_apart)
 {
@@ -301,6 +351,8 @@ int main(void)
     tcase_add_loop_test(tests,
                         of_two_kinds_that_are_asked_for_the_first_begins_and_the_other_follows, 0,
                         CHECKPOINT_KIND_COUNT);
+    tcase_add_test(tests, all_that_are_asked_for_are_refused_at_once);
+    tcase_add_loop_test(tests, one_that_a_log_waits_for_is_that_of_all_who_asked, 0, 2);
     tcase_add_test(tests, one_begins_when_a_dropped_list_was_taken_apart);
     tcase_add_test(tests, a_key_in_a_database_that_there_is_not_is_refused);
     tcase_add_test(tests, a_directory_without_a_checkpoint_has_none);
