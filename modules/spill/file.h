@@ -64,9 +64,13 @@ struct spill_write {
     void *context;
     struct spill_write *next; /* file's own until done() */
     uint64_t number; /* file's own: in the order in which room was found; 0: not remembered */
-    uint64_t old_end_bytes; /* file's own: how long the file was before */
-    bool took_holes;        /* file's own: some of it is where the file was punched */
-    bool knew_full;         /* file's own: room was looked for where the disk has some for sure */
+    uint64_t old_end_bytes;   /* file's own: how long the file was before */
+    bool took_holes;          /* file's own: some of it is where the file was punched */
+    bool knew_full;           /* file's own: room was looked for where the disk has some for sure */
+    bool is_last_try;         /* file's own */
+    struct spill_run *pieces; /* file's own: taken, to be punched before it is written */
+    unsigned piece_count, piece_capacity;
+    unsigned punched_count; /* file's own: of the pieces, from the first on; the worker's */
 };
 /* Finds room now and writes on an I/O thread: headers, checksums and copies are made there too.
  * -ENOSPC: disk_bytes_max is reached (the disk itself being full comes with done). -ENOMEM: no

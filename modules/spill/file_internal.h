@@ -5,6 +5,7 @@
  *   file_written.c   what was written since the last sync
  *   file_reserve.c   room for the next checkpoint
  *   file_kept.c      what checkpoints refer to          file_sync.c      bringing it to the device
+ *   file_swap.c      pieces that are too small exchanged for room elsewhere
  *   file_write.c     finding room, filling and writing a batch      file_read.c  reads, near ones
  * at once file_trim.c      truncating and punching
  *
@@ -101,6 +102,7 @@ struct spill_file {
     uint64_t sure_bytes;     /* the disk may have no room for what is free behind this, as a write
                               * there has failed; UINT64_MAX: none has */
     bool is_disk_full;       /* the last write at the end found no room there */
+    uint64_t swapped_blocks; /* of pieces that writes have taken to punch them */
     struct file_slot slots[FILE_SLOT_COUNT];
     unsigned busy_reads, busy_writes;               /* slots */
     unsigned busy_urgent_reads;                     /* of busy_reads */
@@ -136,6 +138,14 @@ void file_take_back(struct spill_file *file, struct spill_write *write);
 void file_note_unwritten(struct spill_file *file, const struct spill_write *write);
 /* Behind the last block of its extents. */
 uint64_t file_write_end(const struct spill_write *write);
+
+/* file_swap.c. Takes pieces of so many blocks together from what is free inside and was not
+ * punched, in addition to those that the write has. False: there are not so many, or no memory;
+ * what was taken stays the write's. */
+bool file_swap_gather(struct spill_file *file, struct spill_write *write, uint64_t blocks);
+int file_swap_punch(struct spill_write *write, struct os *os, int fd); /* on the worker */
+/* Gives the write's pieces back: those that were punched as holes, the others as they were. */
+void file_swap_end(struct spill_file *file, struct spill_write *write);
 
 /* file_read.c. Takes as many reads from the front of a queue as go into one transfer. */
 void file_submit_read(struct file_slot *slot, struct file_queue_of_reads *queue);

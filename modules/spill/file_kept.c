@@ -50,6 +50,8 @@ static void leave_out(struct spill_file *file, const struct spill_write *write)
     for (; write; write = write->next) {
         for (unsigned i = 0; i < write->item_count; i++)
             spill_file_unkeep(file, &write->items[i].ref);
+        for (unsigned i = 0; i < write->piece_count; i++)
+            spill_space_unkeep(file->space, write->pieces[i]);
     }
 }
 

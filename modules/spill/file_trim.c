@@ -31,7 +31,7 @@ enum {
 
 uint64_t file_trim_blocks(const struct spill_file *file)
 {
-    return file->trim.kind == TRIM_PUNCH ? file->trim.run.count : 0;
+    return file->swapped_blocks + (file->trim.kind == TRIM_PUNCH ? file->trim.run.count : 0);
 }
 
 static struct file_trim *trim_of(struct io_job *job)

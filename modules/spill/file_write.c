@@ -73,6 +73,9 @@ struct room {
     uint64_t missing_blocks; /* to be handed out */
     uint64_t end_max;
     uint64_t pieces_blocks; /* behind that, when what is free lies in pieces that are too small */
+    uint64_t swap_end_max;  /* when as much is punched elsewhere */
+    struct spill_write *write;
+    bool is_again;
 };
 
 static void room_finish(struct room *room)
@@ -112,14 +115,39 @@ static int take_sure(struct room *room, uint64_t blocks)
     return rc;
 }
 
+/* Any run, and pieces elsewhere for what of it takes no room on the disk yet. */
+static int take_swapped(struct room *room, uint64_t blocks)
+{
+    struct spill_file *file = room->file;
+    uint64_t holes = spill_space_punched(file->space), sure, missing, end;
+    int rc;
+
+    if (file->trim.cannot_punch) return -ENOSPC;
+    rc = spill_space_take(file->space, blocks, blocks, room->swap_end_max, &room->run);
+    if (rc < 0) return rc;
+    sure = file_sure_bytes(file) / SPILL_BLOCK_BYTES;
+    end = room->run.first + room->run.count;
+    missing = holes - spill_space_punched(file->space);
+    if (end > sure) missing += room->run.first < sure ? end - sure : room->run.count;
+    if (file_swap_gather(file, room->write, missing)) return 0;
+    spill_space_free(file->space, room->run);
+    spill_space_note_holes(file->space, room->run);
+    room->run.count = 0;
+    return -ENOSPC;
+}
+
 /* On a full disk what was freed inside the file can be written again, in however small pieces, and
  * so can what is allocated behind its end; further behind there is room only when somebody else has
- * made some. */
+ * made some, or when what is free lies in pieces that are too small. */
 static int room_find(struct room *room, uint64_t blocks)
 {
     int rc = -ENOSPC;
 
-    if (is_known_full(room->file)) rc = take_sure(room, blocks);
+    if (is_known_full(room->file)) {
+        rc = take_sure(room, blocks);
+        if (rc == -ENOSPC) rc = take_swapped(room, blocks);
+        if (room->is_again) return rc;
+    }
     if (rc == -ENOSPC) rc = take_until(room, blocks, room->end_max);
     if (rc == -ENOSPC) rc = take_until(room, blocks, room->end_max + room->pieces_blocks);
     return rc;
@@ -196,6 +224,7 @@ void file_take_back(struct spill_file *file, struct spill_write *write)
         if (write->took_holes && found_no_room(write)) note_hole(file, item);
         item->ref = (struct spill_ref){ 0 };
     }
+    file_swap_end(file, write);
 }
 
 void file_note_unwritten(struct spill_file *file, const struct spill_write *write)
@@ -223,15 +252,14 @@ static int place_all(struct spill_file *file, struct spill_write *write, bool is
     uint64_t max =
         file->disk_bytes_max ? file->disk_bytes_max / SPILL_BLOCK_BYTES : NO_LIMIT_BLOCKS;
     uint64_t used = spill_space_used(file->space) - file_trim_blocks(file);
-    struct room room = { .file = file, .missing_blocks = count_blocks(write) };
+    struct room room = {
+        .file = file, .missing_blocks = count_blocks(write), .write = write, .is_again = is_again
+    };
     int rc = -ENOSPC;
 
     room.end_max = max + spill_space_punched(file->space);
     room.pieces_blocks = file->is_persistent ? max / PIECES_SHARE : 0;
-    if (is_again) {
-        room.end_max = sure_end(file, room.end_max);
-        room.pieces_blocks = 0;
-    }
+    room.swap_end_max = room.end_max + room.pieces_blocks;
     if (used <= max && room.missing_blocks <= max - used) {
         rc = place_large(&room, write);
         if (rc == 0) rc = place_shared(&room, write);
@@ -255,7 +283,10 @@ static int place(struct spill_file *file, struct spill_write *write, bool is_aga
                                         .size_bytes = (uint32_t)item->payload.size,
                                         .generation = item->identity.generation };
     }
-    write->knew_full = is_again || is_known_full(file);
+    write->pieces = NULL;
+    write->piece_count = write->piece_capacity = write->punched_count = 0;
+    write->is_last_try = is_again;
+    write->knew_full = is_known_full(file);
     rc = place_all(file, write, is_again);
     if (rc < 0) return rc;
     write->number = file->is_persistent ? ++file->last_write : 0;
@@ -363,6 +394,8 @@ static void run_write(struct io_job *job, struct os *os)
     struct spill_write *write = slot->write;
     struct pen pen = { .os = os, .fd = slot->file->fd, .buffer = slot->buffer };
 
+    pen.rc = file_swap_punch(write, os, pen.fd);
+
     for (unsigned pass = 0; pass < 2; pass++) {
         bool is_shared = pass == 1;
         for (unsigned i = next_item(write, 0, is_shared); i < write->item_count && pen.rc == 0;
@@ -380,19 +413,30 @@ static void note_room(struct spill_file *file, const struct spill_write *write)
 {
     if (found_no_room(write)) file->is_disk_full = true;
     if (write->rc < 0) file_note_unwritten(file, write);
-    if (write->rc == 0 && file_write_end(write) == file->file_bytes) file->is_disk_full = false;
+    if (write->rc == 0 && write->piece_count == 0 && file_write_end(write) == file->file_bytes)
+        file->is_disk_full = false;
 }
 
 /* It was to go behind the end as nobody knew yet that the disk is full: where it has room for sure
- * there may be enough, and a checkpoint counts on that. */
-static bool place_again(struct spill_file *file, struct spill_write *write)
+ * there may be enough, and a checkpoint counts on that. Or another write that did not know has
+ * taken the room that was punched for this one. */
+static bool place_again(struct spill_file *file, struct spill_write *write, bool was_swapped)
 {
     int rc = write->rc;
 
-    if (!found_no_room(write) || write->knew_full) return false;
+    if (!found_no_room(write) || write->is_last_try) return false;
+    if (write->knew_full && !was_swapped) return false;
     if (place(file, write, true) == 0) return true;
     write->rc = rc;
     return false;
+}
+
+/* A file system without holes: there is no other room then. */
+static void note_unpunched(struct spill_file *file, struct spill_write *write)
+{
+    if (write->rc != -EOPNOTSUPP && write->rc != -ENOSYS) return;
+    file->trim.cannot_punch = true;
+    write->rc = -ENOSPC;
 }
 
 /* For the next sync. */
@@ -411,8 +455,10 @@ static void finish_write(struct io_job *job)
     struct file_slot *slot = (struct file_slot *)(void *)job;
     struct spill_file *file = slot->file;
     struct spill_write *write = slot->write;
+    bool was_swapped = write->piece_count > 0;
 
     write->rc = job->rc;
+    if (write->punched_count < write->piece_count) note_unpunched(file, write);
     note_room(file, write);
     file->figures.writes++;
     file->figures.write_bytes += slot->transferred_bytes;
@@ -421,7 +467,8 @@ static void finish_write(struct io_job *job)
         file->figures.write_errors++;
         file_take_back(file, write);
     }
-    if (place_again(file, write)) {
+    file_swap_end(file, write);
+    if (place_again(file, write, was_swapped)) {
         file_release_slot(slot);
         file_queue_write(file, write);
         file_start_transfers(file);

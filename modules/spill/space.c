@@ -333,6 +333,28 @@ bool spill_space_take_punchable(struct spill_space *space, uint64_t count_max,
     return false;
 }
 
+bool spill_space_take_piece(struct spill_space *space, uint64_t from, uint64_t to,
+                            uint64_t count_max, struct spill_run *out_run)
+{
+    bool avoids_holes = space->avoids_holes, was_found;
+    struct space_piece piece;
+    uint64_t bits;
+
+    if (to > space->end) to = space->end;
+    if (from >= to) return false;
+    space->avoids_holes = true;
+    was_found = space_find_run(space, from, to, 1, out_run);
+    space->avoids_holes = avoids_holes;
+    if (!was_found) return false;
+    if (count_max > to - out_run->first) count_max = to - out_run->first;
+    piece = space_piece_at(space, out_run->first, count_max);
+    bits = piece.region->bits->free[piece.word] & ~region_holes(piece.region, piece.word);
+    bits = (bits & piece.mask) >> out_run->first % WORD_BLOCKS;
+    out_run->count = ~bits ? (unsigned)__builtin_ctzll(~bits) : WORD_BLOCKS;
+    clear_free(space, *out_run);
+    return true;
+}
+
 bool spill_space_may_punch(const struct spill_space *space)
 {
     return space->may_punch_count > 0;
@@ -366,7 +388,6 @@ static void note_holes(struct spill_space *space, struct spill_run run)
 
 void spill_space_free_punched(struct spill_space *space, struct spill_run run)
 {
-    assert(run.first % WORD_BLOCKS == 0 && run.count % WORD_BLOCKS == 0);
     space_set_free(space, run);
     note_holes(space, run);
 }

@@ -59,7 +59,12 @@ uint64_t spill_space_shrink(struct spill_space *space);
 bool spill_space_take_punchable(struct spill_space *space, uint64_t count_max,
                                 struct spill_run *out_run);
 bool spill_space_may_punch(const struct spill_space *space);
-/* Frees a run from take_punchable; it will not be offered again until it was used. */
+/* Takes free blocks that are no holes: the first that lie in [from, to), as far as they hang
+ * together but at most count_max. They count as used until they are freed, punched or not. False:
+ * none. */
+bool spill_space_take_piece(struct spill_space *space, uint64_t from, uint64_t to,
+                            uint64_t count_max, struct spill_run *out_run);
+/* Frees what was taken to be punched, and was; it will not be offered again until it was used. */
 void spill_space_free_punched(struct spill_space *space, struct spill_run run);
 /* From now on, or no longer, nothing is taken from what was punched. */
 void spill_space_avoid_holes(struct spill_space *space, bool is_on);

@@ -167,6 +167,66 @@ START_TEST(what_finds_no_piece_takes_more_until_it_can_be_given_back)
 }
 END_TEST
 
+/* ---- room in pieces on a full disk -------------------------------------------------------------
+ */
+
+enum { SINGLES_ON_DISK = BATCH_BYTES / SPILL_BLOCK_BYTES };
+
+/* The disk has three batches and singles, of which every second one is free. */
+static void fill_disk_with_singles(void)
+{
+    open_file(0, 0);
+    ck_assert_int_eq(spill_file_persist(file), 0);
+    for (unsigned i = 0; i < 3; i++)
+        ck_assert_int_eq(write_extents(extents + i * BATCH, BATCH), 0);
+    for (unsigned i = 0; i < SINGLES_ON_DISK; i++)
+        make_extent(&singles[i], 1000 + i, SINGLE);
+    ck_assert_int_eq(write_extents(singles, SINGLES_ON_DISK), 0);
+    fault_set_disk(fault, 4 * BATCH_BYTES);
+    for (unsigned i = 0; i < SINGLES_ON_DISK; i += 2)
+        free_extents(&singles[i], 1);
+}
+
+/* What counts as reserved can be had, by extents too that fit into no piece. */
+START_TEST(on_a_full_disk_pieces_make_room_for_what_fits_into_none)
+{
+    enum { MORE = SINGLES_ON_DISK / 2 / 8 };
+    fill_disk_with_singles();
+    ck_assert(spill_file_has_reserved(file, BATCH_BYTES / 2));
+    for (unsigned i = 0; i < MORE; i += MORE / 2)
+        ck_assert_int_eq(write_extents(more + i, MORE / 2), 0);
+    ck_assert_uint_eq(fault_disk_used(fault), 4 * BATCH_BYTES);
+    ck_assert(!spill_file_has_reserved(file, SPILL_BLOCK_BYTES));
+    ck_assert_int_eq(write_extents(more + MORE, 1), -ENOSPC);
+    ck_assert_uint_eq(file_info().used_bytes, 4 * BATCH_BYTES);
+    expect_all_readable(more, MORE);
+    for (unsigned i = 1; i < SINGLES_ON_DISK; i += 2)
+        expect_all_readable(&singles[i], 1);
+}
+END_TEST
+
+/* With no room known yet the first attempt goes behind the end, the second punches. */
+START_TEST(pieces_that_cannot_be_punched_stay_as_they_were)
+{
+    static const int errors[] = { EIO, EOPNOTSUPP };
+    for (unsigned nth = 1; nth <= 8; nth += 7) {
+        for (unsigned i = 0; i < 2; i++) {
+            fill_disk_with_singles();
+            fault_fail(fault, FAULT_PUNCH, nth, errors[i], FAULT_ONCE);
+            ck_assert_int_eq(write_extents(more, 1), errors[i] == EIO ? -EIO : -ENOSPC);
+            ck_assert_uint_eq(fault_count(fault, FAULT_PUNCH), nth);
+            ck_assert_uint_eq(file_info().used_bytes, 4 * BATCH_BYTES - BATCH_BYTES / 2);
+            ck_assert_uint_eq(file_info().punched_bytes, (nth - 1) * SPILL_BLOCK_BYTES);
+            fault_clear(fault);
+            ck_assert_int_eq(write_extents(more, 1), errors[i] == EIO ? 0 : -ENOSPC);
+            spill_file_check(file);
+            fixture_teardown();
+            setup();
+        }
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("room reserved in a file");
@@ -182,6 +242,8 @@ int main(void)
     tcase_add_test(tests, at_the_limit_no_more_is_allocated_than_may_be_written);
     tcase_add_test(tests, at_the_limit_small_pieces_are_used_before_the_file_grows);
     tcase_add_test(tests, what_finds_no_piece_takes_more_until_it_can_be_given_back);
+    tcase_add_test(tests, on_a_full_disk_pieces_make_room_for_what_fits_into_none);
+    tcase_add_test(tests, pieces_that_cannot_be_punched_stay_as_they_were);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
