@@ -236,6 +236,23 @@ static uint64_t deferred_bytes(const struct server *server)
     return persist.deferred_bytes;
 }
 
+static bool is_want_of_room(int rc)
+{
+    return rc == -ENOSPC || rc == -EDQUOT;
+}
+
+/* The next one would fail as fast: the log's reserve gives way, which takes a moment. */
+static int wait_after_failure(struct server *server, int error)
+{
+    uint64_t end_us = loop_now_us(server->loop) + PAUSE_WAITED_US;
+    int rc = 0;
+
+    if (server->effects->oplog && is_want_of_room(error)) oplog_give_way(server->oplog);
+    while (rc == 0 && loop_now_us(server->loop) < end_us)
+        rc = parking_wait(server);
+    return rc;
+}
+
 /* Until a checkpoint has brought it or, where none is needed, eviction. */
 static int wait_for_room(struct server *server)
 {
@@ -248,7 +265,9 @@ static int wait_for_room(struct server *server)
 
         if (rc == -ECANCELED) return rc;
         if (rc == 0 && spill_store_may_rewrite(server->store)) return 0;
-        failures += rc < 0;
+        if (rc == 0) continue;
+        if (wait_after_failure(server, rc) == -ECANCELED) return -ECANCELED;
+        failures++;
     } while (failures < ROOM_FAILURES_MAX && loop_now_us(server->loop) < end_us);
     return -ENOSPC;
 }
@@ -432,7 +451,7 @@ void checkpointing_look(struct server *server)
     is_full = server->effects->oplog && disk_is_full(server, &info);
     was_read = much_was_read(server);
     if (!may_ask_now(state, &info, now_us, is_full, pause_us(server, was_read))) return;
-    if (is_full && info.error) oplog_give_way(server->oplog);
+    if (is_full && is_want_of_room(info.error)) oplog_give_way(server->oplog);
     if (save_is_due(server->config, keyspace_change_count(server->keyspace) - info.changes,
                     now_us - state->completed_us))
         (void)checkpoint_request(state->checkpoint, CHECKPOINT_AS_SAVE);

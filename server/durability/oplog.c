@@ -201,7 +201,8 @@ void oplog_fail(struct oplog *oplog, int error)
 
 void oplog_give_way(struct oplog *oplog)
 {
-    if (oplog->room_error) (void)log_reserve_give(oplog); /* nothing left: nothing to be done */
+    if (!log_reserve_give(oplog)) return; /* nothing left: nothing to be done */
+    if (!oplog->room_error) oplog->room_error = -ENOSPC;
 }
 
 /* ---- room -------------------------------------------------------------------------------------

@@ -60,7 +60,8 @@ int oplog_append(struct oplog *oplog, int64_t now_ms, unsigned database, struct 
 int oplog_append_frame(struct oplog *oplog, int64_t now_ms, struct log_frame *frame);
 
 /* A checkpoint could not be written for want of room, and without it no room comes back: a piece of
- * the reserve goes to the file system. */
+ * the reserve goes to the file system, and what adds is refused until the reserve is whole again.
+ */
 void oplog_give_way(struct oplog *oplog);
 /* What has happened cannot be told to the log: it ends here, as if a write had failed. */
 void oplog_fail(struct oplog *oplog, int error);
