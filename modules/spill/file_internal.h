@@ -158,6 +158,9 @@ void file_reserve_tick(struct spill_file *file);
 int64_t file_reserve_wait_us(const struct spill_file *file); /* as spill_file_wait_us */
 /* The disk has room for all of the file up to there, but for what was punched. */
 uint64_t file_sure_bytes(const struct spill_file *file);
+/* After the end has moved: behind it may be holes now, which are no room until they are allocated.
+ */
+void file_note_cut(struct spill_file *file);
 /* Of the room behind the end, and of the free blocks inside that were not punched: what must stay.
  */
 uint64_t file_reserve_tail_bytes(const struct spill_file *file);

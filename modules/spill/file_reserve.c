@@ -19,6 +19,14 @@ uint64_t file_sure_bytes(const struct spill_file *file)
     return file->sure_bytes < file->file_bytes ? file->sure_bytes : file->file_bytes;
 }
 
+void file_note_cut(struct spill_file *file)
+{
+    uint64_t first = spill_space_cut_holes(file->space);
+
+    if (file->is_persistent && first < file->sure_bytes / SPILL_BLOCK_BYTES)
+        file->sure_bytes = first * SPILL_BLOCK_BYTES;
+}
+
 static uint64_t inside_bytes(const struct spill_file *file)
 {
     const struct spill_space *space = file->space;

@@ -98,12 +98,28 @@ static void start(struct file_trim *trim, enum file_trim_kind kind,
     io_submit(trim->file->io, &trim->job);
 }
 
+/* Holes stay in the file while the room behind them is needed. */
+static uint64_t shrink(struct spill_file *file)
+{
+    struct spill_space *space = file->space;
+    uint64_t end;
+
+    spill_space_avoid_holes(space, true);
+    end = spill_space_shrink(space);
+    spill_space_avoid_holes(space, false);
+    if (file_reserve_tail_bytes(file) == 0) end = spill_space_shrink(space);
+    file_note_cut(file);
+    return end * SPILL_BLOCK_BYTES;
+}
+
 /* file_bytes is the new size at once, so that writes behind it raise it again. */
 static bool start_truncate(struct spill_file *file)
 {
-    uint64_t end_bytes = spill_space_shrink(file->space) * SPILL_BLOCK_BYTES;
-    assert(end_bytes <= file->file_bytes);
+    uint64_t end_bytes;
+
     if (file->reserve.is_running) return false;
+    end_bytes = shrink(file);
+    assert(end_bytes <= file->file_bytes);
     end_bytes += file_reserve_tail_bytes(file);
     if (end_bytes >= file->file_bytes) return false;
     uint64_t tail_bytes = file->file_bytes - end_bytes;

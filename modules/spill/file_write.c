@@ -108,8 +108,8 @@ static int take_sure(struct room *room, uint64_t blocks)
     struct spill_space *space = room->file->space;
     int rc;
 
-    (void)spill_space_shrink(space);
     spill_space_avoid_holes(space, true);
+    (void)spill_space_shrink(space);
     rc = take_until(room, blocks, sure_end(room->file, room->end_max));
     spill_space_avoid_holes(space, false);
     return rc;
@@ -288,6 +288,7 @@ static int place(struct spill_file *file, struct spill_write *write, bool is_aga
     write->is_last_try = is_again;
     write->knew_full = is_known_full(file);
     rc = place_all(file, write, is_again);
+    file_note_cut(file);
     if (rc < 0) return rc;
     write->number = file->is_persistent ? ++file->last_write : 0;
     write->took_holes = spill_space_punched(file->space) < punched;

@@ -8,6 +8,7 @@ int spill_space_create(struct spill_space **out_space)
 {
     struct spill_space *space = calloc(1, sizeof(*space));
     if (!space) return -ENOMEM;
+    space->cut_holes = UINT64_MAX;
     *out_space = space;
     return 0;
 }
@@ -125,7 +126,7 @@ static void drop_regions(struct spill_space *space, size_t count)
     }
 }
 
-/* Behind the last used block. */
+/* Behind the last used block, or hole while these are left alone. */
 static uint64_t used_end(const struct spill_space *space)
 {
     uint64_t end = space->end;
@@ -133,6 +134,9 @@ static uint64_t used_end(const struct spill_space *space)
         const struct region *region = region_of(space, end - 1);
         unsigned bit = (unsigned)((end - 1) % WORD_BLOCKS);
         uint64_t word = region->bits->free[(end - 1) % SPILL_REGION_BLOCKS / WORD_BLOCKS];
+        if (space->avoids_holes)
+            word &=
+                ~region_holes(region, (unsigned)((end - 1) % SPILL_REGION_BLOCKS / WORD_BLOCKS));
         uint64_t used = ~word & (~UINT64_C(0) >> (63 - bit));
         if (used != 0) return end - bit + 63 - (unsigned)__builtin_clzll(used);
         end -= bit + 1;
@@ -142,9 +146,10 @@ static uint64_t used_end(const struct spill_space *space)
 
 uint64_t spill_space_shrink(struct spill_space *space)
 {
-    uint64_t end = used_end(space);
+    uint64_t end = used_end(space), holes = space->punched_count;
     clear_free(space, (struct spill_run){ .first = end, .count = space->end - end });
     space->end = end;
+    if (space->punched_count < holes && end < space->cut_holes) space->cut_holes = end;
     if (space->hand > end) space->hand = 0;
     drop_regions(space, space_regions_for(end));
     return end;
@@ -390,6 +395,14 @@ void spill_space_free_punched(struct spill_space *space, struct spill_run run)
 {
     space_set_free(space, run);
     note_holes(space, run);
+}
+
+uint64_t spill_space_cut_holes(struct spill_space *space)
+{
+    uint64_t first = space->cut_holes;
+
+    space->cut_holes = UINT64_MAX;
+    return first;
 }
 
 void spill_space_avoid_holes(struct spill_space *space, bool is_on)

@@ -48,8 +48,13 @@ int spill_space_share(struct spill_space *space, uint64_t block, unsigned count)
 /* One extent of a shared block is gone; the last one frees the block. */
 void spill_space_unshare(struct spill_space *space, uint64_t block);
 
-/* Moves the end down to behind the last used block and returns it. */
+/* Moves the end down to behind the last used block, or hole while these are avoided, and returns
+ * it.
+ */
 uint64_t spill_space_shrink(struct spill_space *space);
+/* From where on there may be holes behind the end, as that was moved down over some since the last
+ * call; UINT64_MAX: it was not. */
+uint64_t spill_space_cut_holes(struct spill_space *space);
 
 /* A run worth punching: whole units, free, not punched since they were last used, at least
  * SPILL_PUNCH_WORDS_MIN together within a region and at most count_max blocks; those that the hand

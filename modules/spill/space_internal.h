@@ -43,7 +43,8 @@ struct spill_space {
     uint64_t free_count;    /* below end */
     uint64_t punched_count; /* of free_count */
     size_t hole_tables;     /* regions that have one */
-    uint64_t hand;          /* where the next search starts; <= end */
+    uint64_t cut_holes; /* behind it the end was moved down over holes; UINT64_MAX: it was not */
+    uint64_t hand;      /* where the next search starts; <= end */
     size_t may_punch_count; /* regions with may_punch */
     size_t shared_bytes;    /* of all tables of shared blocks */
     uint64_t deferred_count;

@@ -227,6 +227,29 @@ START_TEST(pieces_that_cannot_be_punched_stay_as_they_were)
 }
 END_TEST
 
+/* The last two batches are free; the first of them is a hole. */
+START_TEST(room_behind_holes_at_the_end_is_found)
+{
+    open_file(0, 0);
+    ck_assert_int_eq(spill_file_persist(file), 0);
+    for (unsigned i = 0; i < 3; i++)
+        ck_assert_int_eq(write_extents(extents + i * BATCH, BATCH), 0);
+    spill_file_give_all(file, true);
+    free_extents(extents + BATCH, BATCH);
+    trim_all();
+    spill_file_give_all(file, false);
+    fault_set_disk(fault, 2 * BATCH_BYTES);
+    spill_file_reserve(file, 2 * BATCH_BYTES);
+    free_extents(extents + 2 * BATCH, BATCH);
+    ck_assert_int_eq(write_extents(more, BATCH / 8), 0);
+    turn();
+    ck_assert_int_eq(write_extents(more + BATCH / 8, BATCH - BATCH / 8), 0);
+    ck_assert(!spill_file_has_reserved(file, SPILL_BLOCK_BYTES));
+    turn();
+    ck_assert_int_eq(spill_file_reserve_state(file), SPILL_RESERVE_NOT_ON_DISK);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("room reserved in a file");
@@ -244,6 +267,7 @@ int main(void)
     tcase_add_test(tests, what_finds_no_piece_takes_more_until_it_can_be_given_back);
     tcase_add_test(tests, on_a_full_disk_pieces_make_room_for_what_fits_into_none);
     tcase_add_test(tests, pieces_that_cannot_be_punched_stay_as_they_were);
+    tcase_add_test(tests, room_behind_holes_at_the_end_is_found);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
