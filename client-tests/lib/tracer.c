@@ -42,11 +42,13 @@ static bool all_are_traced(const struct server *server, pid_t tracer)
 }
 
 static void become_strace(const struct tracer *tracer, const struct server *server,
-                          const char *calls, const char *inject)
+                          const char *calls, const char *inject, bool with_stacks)
 {
     char pid[16], trace[256], failing[256];
-    const char *items[16] = { "strace", "-q",         "-f", "-y", "-s", "200",
-                              "-o",     tracer->path, "-p", pid,  "-e", trace };
+    const char *items[16] = { "strace", "-q",         with_stacks ? "-fk" : "-f",
+                              "-y",     "-s",         "200",
+                              "-o",     tracer->path, "-p",
+                              pid,      "-e",         trace };
 
     (void)snprintf(pid, sizeof(pid), "%d", (int)server->pid);
     (void)snprintf(trace, sizeof(trace), "trace=%s", calls);
@@ -59,21 +61,32 @@ static void become_strace(const struct tracer *tracer, const struct server *serv
     _exit(127);
 }
 
-bool tracer_start(struct tracer *tracer, const struct server *server, const char *calls,
-                  const char *inject)
+static bool start(struct tracer *tracer, const struct server *server, const char *calls,
+                  const char *inject, bool with_stacks)
 {
     int64_t deadline_ms = clock_ms() + WAIT_MS;
 
     (void)snprintf(tracer->path, sizeof(tracer->path), "%s/trace", server->directory);
     (void)fflush(NULL);
     tracer->pid = fork();
-    if (tracer->pid == 0) become_strace(tracer, server, calls, inject);
+    if (tracer->pid == 0) become_strace(tracer, server, calls, inject, with_stacks);
     ck_assert_int_gt(tracer->pid, 0);
     do {
         if (waitpid(tracer->pid, NULL, WNOHANG) == tracer->pid) return false;
         if (all_are_traced(server, tracer->pid)) return true;
     } while (clock_probe(deadline_ms));
     ck_abort_msg("strace does not attach");
+}
+
+bool tracer_start(struct tracer *tracer, const struct server *server, const char *calls,
+                  const char *inject)
+{
+    return start(tracer, server, calls, inject, false);
+}
+
+bool tracer_start_with_stacks(struct tracer *tracer, const struct server *server, const char *calls)
+{
+    return start(tracer, server, calls, NULL, true);
 }
 
 void tracer_stop(struct tracer *tracer, struct text *out)

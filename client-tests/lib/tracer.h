@@ -14,6 +14,10 @@ struct tracer {
  * traced. False: strace may not attach on this machine (the caller skips the test). */
 bool tracer_start(struct tracer *tracer, const struct server *server, const char *calls,
                   const char *inject);
+/* The same; behind each call that has ended come lines that begin with " > ": whence it was made.
+ */
+bool tracer_start_with_stacks(struct tracer *tracer, const struct server *server,
+                              const char *calls);
 /* Lets go of the server; adds what was seen to out, which may be NULL. */
 void tracer_stop(struct tracer *tracer, struct text *out);
 #endif
