@@ -126,7 +126,8 @@ START_TEST(the_loop_thread_touches_no_disk)
     }
     faults = server_loop_major_faults(&server);
     push(wire, count);
-    expect_text(wire, "Background saving started", "BGSAVE");
+    wire_command(wire, "BGSAVE SCHEDULE"); /* or the log's length has begun one */
+    wire_skip(wire, 1);
     pop(wire, count);
     for (unsigned i = 0; i < 200; i++) {
         wire_command(wire, "LINDEX k %u", i * 290);
