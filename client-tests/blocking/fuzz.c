@@ -37,7 +37,8 @@ struct fuzz {
         long long id;
         bool waits;    /* has sent a command whose reply has not come */
         bool is_large; /* has sent much of a request that it will not end */
-        bool is_pop;   /* that reply takes elements out; the reply of a move names one that stays */
+        bool may_be_evicted;
+        bool is_pop; /* that reply takes elements out; the reply of a move names one that stays */
     } clients[CLIENTS];
     uint8_t *seen; /* a byte an element: how often it was popped */
     uint32_t pushed, popped;
@@ -64,17 +65,6 @@ static void take_elements(struct fuzz *fuzz, const struct text *reply)
         fuzz->popped++;
         at += 3;
     }
-}
-
-static void read_reply(struct fuzz *fuzz, int client)
-{
-    struct text reply = { 0 };
-
-    if (fuzz->clients[client].waits && wire_read_now(fuzz->clients[client].wire, &reply) == 1) {
-        fuzz->clients[client].waits = false;
-        if (fuzz->clients[client].is_pop) take_elements(fuzz, &reply);
-    }
-    text_finish(&reply);
 }
 
 /* ---- commands ----------------------------------------------------------------------------------
@@ -193,6 +183,26 @@ static void open_client(struct fuzz *fuzz, int client)
     fuzz->clients[client].id = ask_integer(fuzz->clients[client].wire, "CLIENT ID");
     fuzz->clients[client].waits = false;
     fuzz->clients[client].is_large = false;
+    fuzz->clients[client].may_be_evicted = false;
+}
+
+/* Who was evicted after an answer learns it from its next command. */
+static void read_reply(struct fuzz *fuzz, int client)
+{
+    struct text reply = { 0 };
+    int rc =
+        fuzz->clients[client].waits ? wire_read_now(fuzz->clients[client].wire, &reply) : -1;
+
+    if (rc == 1) {
+        fuzz->clients[client].waits = false;
+        if (fuzz->clients[client].is_pop) take_elements(fuzz, &reply);
+    } else if (rc == 0) {
+        ck_assert_msg(fuzz->clients[client].may_be_evicted, "%s: client %d was closed", fuzz->place,
+                      client);
+        wire_close(fuzz->clients[client].wire);
+        open_client(fuzz, client);
+    }
+    text_finish(&reply);
 }
 
 /* Whether each client that waits for a reply is blocked, all at one moment. */
@@ -298,6 +308,7 @@ static void evict(struct fuzz *fuzz)
 
     for (int i = 0; i < CLIENTS; i++) {
         if (!fuzz->clients[i].waits && below(fuzz, 3) == 0) hold_much(fuzz, i);
+        fuzz->clients[i].may_be_evicted = true; /* the others may be holding answers */
     }
     text_add_string(&packet, "CONFIG SET maxmemory-clients 1\r\n"); /* its least, 128 KiB */
     add_push(fuzz, &packet);
