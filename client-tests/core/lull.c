@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum {
-    ELEMENTS = 60000,
+    ELEMENTS = 300000,
     ELEMENT_BYTES = 300,
     PUSHED_AT_ONCE = 500,
     ROUNDS = 20,
