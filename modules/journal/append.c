@@ -128,33 +128,36 @@ static uint8_t *place(struct journal *journal, uint64_t bytes)
     return at;
 }
 
-/* The checksum of a frame that lies at its place already, all but the first two words. */
-static uint32_t frame_crc(const struct journal *journal, const uint8_t *at, uint32_t word,
-                          uint32_t payload_bytes)
+/* Copies the parts behind one another and takes them into the checksum, from where they come from:
+ * what was just written is read back slowly while the write is under way. */
+static uint32_t put_parts(uint8_t *payload, const struct slice *parts, size_t part_count,
+                          uint32_t crc)
 {
-    uint8_t first[8];
-
-    store_u32le(first, word);
-    store_u32le(first + 4, (uint32_t)journal->offset);
-    return crc32c(crc32c(journal->active->seed, first, sizeof(first)), at + sizeof(first),
-                  JOURNAL_FRAME_HEADER_BYTES - sizeof(first) + (size_t)payload_bytes);
+    for (size_t i = 0; i < part_count; i++) {
+        if (parts[i].size == 0) continue;
+        memcpy(payload, parts[i].bytes, parts[i].size);
+        crc = crc32c(crc, parts[i].bytes, parts[i].size);
+        payload += parts[i].size;
+    }
+    return crc;
 }
 
+/* A frame's checksum covers its offset in the place of the checksum itself. */
 static void put(struct journal *journal, const struct journal_frame *frame,
                 const struct slice *parts, size_t part_count)
 {
     uint64_t bytes = journal_frame_bytes(frame->payload_bytes);
-    uint8_t *at = place(journal, bytes), *payload = at + JOURNAL_FRAME_HEADER_BYTES;
-    uint32_t word = journal_word(frame->state, frame->payload_bytes);
+    uint8_t *at = place(journal, bytes), header[JOURNAL_FRAME_HEADER_BYTES];
+    uint32_t word = journal_word(frame->state, frame->payload_bytes), crc;
 
+    store_u64le(header, word | journal->offset << 32);
+    store_u64le(header + 8, frame->time_ms);
+    store_u64le(header + 16, frame->seq);
+    crc = put_parts(at + sizeof(header), parts, part_count,
+                    crc32c(journal->active->seed, header, sizeof(header)));
+    store_u32le(at + 4, crc);
     store_u64le(at + 8, frame->time_ms);
     store_u64le(at + 16, frame->seq);
-    for (size_t i = 0; i < part_count; i++) {
-        if (parts[i].size == 0) continue;
-        memcpy(payload, parts[i].bytes, parts[i].size);
-        payload += parts[i].size;
-    }
-    store_u32le(at + 4, frame_crc(journal, at, word, frame->payload_bytes));
     /* Last: whoever finds the word finds the frame behind it. */
     atomic_store_explicit((_Atomic uint32_t *)(void *)at, htole32(word), memory_order_release);
     journal->offset += bytes;
