@@ -1,4 +1,4 @@
-/* test_power_client.h - for test_power_loss.c: a server in a process of its own, and a connection
+/* test_power_client.h - for test_power_work.h: a server in a process of its own, and a connection
  * to it that counts replies. */
 #ifndef SERVER_TEST_POWER_CLIENT_H
 #define SERVER_TEST_POWER_CLIENT_H

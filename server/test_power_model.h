@@ -1,4 +1,4 @@
-/* test_power_model.h - for test_power_loss.c: the commands of its clients, what they make of a
+/* test_power_model.h - for test_power_work.h: the commands of its clients, what they make of a
  * client's keys, and what a server holds of these. */
 #ifndef SERVER_TEST_POWER_MODEL_H
 #define SERVER_TEST_POWER_MODEL_H

@@ -1,4 +1,4 @@
-/* test_power_switch.h - for test_power_loss.c: a server is told to promise less, and more again
+/* test_power_switch.h - for test_power_work.h: a server is told to promise less, and more again
  * (its log ends and begins, or is synced later and at once), and when it promised all, in events.
  */
 #ifndef SERVER_TEST_POWER_SWITCH_H

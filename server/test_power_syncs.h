@@ -1,4 +1,4 @@
-/* test_power_syncs.h - for test_power_loss.c: which segments its log had, and how much of it had
+/* test_power_syncs.h - for test_power_work.h: which segments its log had, and how much of it had
  * been synced when, as far as the record tells. */
 #ifndef SERVER_TEST_POWER_SYNCS_H
 #define SERVER_TEST_POWER_SYNCS_H

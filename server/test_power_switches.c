@@ -1,0 +1,62 @@
+/* The loss of power while a server is told to promise less, and more again: its log ends and
+ * begins, or is synced later and at once. What was answered while it promised all is there. */
+#include "modules/base/test_directory.h"
+#include "server/test_power_walk.h"
+
+static void record_switches_and_walk(struct offs_words words, const char *fsync)
+{
+    struct power_figures figures;
+
+    fixture.offs.words = words;
+    record_a_server(fsync);
+    ck_assert_uint_gt(fixture.offs.count, 2);
+    ck_assert_msg(walk(soak_is_full() ? 1000 : 150, soak_is_full() ? 8 : 3, &figures) == 0,
+                  "seed %llu", (unsigned long long)soak_seed());
+    (void)printf("%s, %u times: %llu states of %llu events\n", words.off, fixture.offs.count,
+                 (unsigned long long)figures.checked_count,
+                 (unsigned long long)figures.event_count);
+}
+
+START_TEST(a_log_that_ends_and_begins_loses_nothing_while_it_counts)
+{
+    const struct offs_words words = { "CONFIG SET appendonly no", "CONFIG SET appendonly yes",
+                                      "aof_enabled:1" };
+
+    fixture.seed = soak_seed() + 11000 + (uint64_t)_i;
+    record_switches_and_walk(words, "always");
+}
+END_TEST
+
+/* In turn on a log that was opened for one mode, and for another, which go other ways. */
+START_TEST(a_mode_that_changes_loses_nothing_while_it_is_always)
+{
+    const struct offs_words words = { _i % 4 < 2 ? "CONFIG SET appendfsync everysec"
+                                                 : "CONFIG SET appendfsync no",
+                                      "CONFIG SET appendfsync always", NULL };
+
+    fixture.seed = soak_seed() + 13000 + (uint64_t)_i;
+    fixture.begins_off = _i % 2 == 1;
+    record_switches_and_walk(words, policies[_i % 2]);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("a server that promises less and more, and the loss of power");
+    TCase *cases = tcase_create("all");
+    SRunner *runner;
+    int failed;
+
+    tcase_set_timeout(cases, soak_is_full() ? 3000 : 300);
+    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_loop_test(cases, a_log_that_ends_and_begins_loses_nothing_while_it_counts, 0,
+                        soak_is_full() ? 10 : 1);
+    tcase_add_loop_test(cases, a_mode_that_changes_loses_nothing_while_it_is_always, 0,
+                        soak_is_full() ? 12 : 2);
+    suite_add_tcase(suite, cases);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
