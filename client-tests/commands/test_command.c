@@ -1,45 +1,10 @@
 /* COMMAND and its subcommands, as redis-server answers them; sentences are our own. */
+#include "client-tests/commands/beside_redis.h"
 #include "client-tests/lib/expect.h"
 #include "client-tests/lib/suite.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static struct server server, redis;
-static struct wire *wire, *redis_wire;
-
-static void start_servers(void)
-{
-    server_start(&server, NULL);
-    server_start_redis(&redis, NULL);
-}
-
-static void stop_servers(void)
-{
-    server_stop(&server);
-    server_stop(&redis);
-}
-
-static void open_clients(void)
-{
-    wire = wire_open(&server);
-    redis_wire = wire_open(&redis);
-}
-
-static void close_clients(void)
-{
-    wire_close(wire);
-    wire_close(redis_wire);
-    server_must_live(&server);
-}
-
-static void speak(int protocol)
-{
-    wire_command(wire, "HELLO %d", protocol);
-    wire_command(redis_wire, "HELLO %d", protocol);
-    wire_skip(wire, 1);
-    wire_skip(redis_wire, 1);
-}
 
 /* ---- replies as trees --------------------------------------------------------------------------
  */
@@ -372,12 +337,17 @@ START_TEST(command_getkeys_finds_keys_wherever_they_stand)
 }
 END_TEST
 
+static void start_servers(void)
+{
+    start_both(NULL);
+}
+
 int main(void)
 {
     Suite *suite = suite_create("COMMAND");
     TCase *tcase = suite_case(suite, "command");
 
-    tcase_add_unchecked_fixture(tcase, start_servers, stop_servers);
+    tcase_add_unchecked_fixture(tcase, start_servers, stop_both);
     tcase_add_checked_fixture(tcase, open_clients, close_clients);
     tcase_add_test(tcase, command_info_is_that_of_redis);
     tcase_add_test(tcase, command_info_is_that_of_redis_in_resp3);

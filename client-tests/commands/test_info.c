@@ -1,4 +1,5 @@
 /* INFO and CLIENT INFO have what programs that watch a redis-server read from them. */
+#include "client-tests/commands/beside_redis.h"
 #include "client-tests/lib/clock.h"
 #include "client-tests/lib/expect.h"
 #include "client-tests/lib/observe.h"
@@ -9,34 +10,6 @@
 
 /* The fields of redis-server 7.0 that are not told, and design.md says why. */
 static const char *const absent[] = { "expire_cycle_cpu_milliseconds", "lazyfreed_objects" };
-
-static struct server server, redis;
-static struct wire *wire, *redis_wire;
-
-static void start_servers(void)
-{
-    server_start(&server, NULL);
-    server_start_redis(&redis, NULL);
-}
-
-static void stop_servers(void)
-{
-    server_stop(&server);
-    server_stop(&redis);
-}
-
-static void open_clients(void)
-{
-    wire = wire_open(&server);
-    redis_wire = wire_open(&redis);
-}
-
-static void close_clients(void)
-{
-    wire_close(wire);
-    wire_close(redis_wire);
-    server_must_live(&server);
-}
 
 /* ---- lines of a text ------------------------------------------------------------------------ */
 
@@ -237,12 +210,17 @@ START_TEST(client_info_has_the_fields_of_redis_in_its_order)
 }
 END_TEST
 
+static void start_servers(void)
+{
+    start_both(NULL);
+}
+
 int main(void)
 {
     Suite *suite = suite_create("INFO");
     TCase *tcase = suite_case(suite, "INFO");
 
-    tcase_add_unchecked_fixture(tcase, start_servers, stop_servers);
+    tcase_add_unchecked_fixture(tcase, start_servers, stop_both);
     tcase_add_checked_fixture(tcase, open_clients, close_clients);
     tcase_add_test(tcase, info_has_every_field_of_redis);
     tcase_add_test(tcase, info_tells_how_much_a_second);

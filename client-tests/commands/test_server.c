@@ -1,6 +1,7 @@
 /* The commands that tell about the server or steer it: DEBUG MEMORY LOLWUT ROLE WAIT REPLICAOF
  * SAVE.
  */
+#include "client-tests/commands/beside_redis.h"
 #include "client-tests/lib/clock.h"
 #include "client-tests/lib/expect.h"
 #include "client-tests/lib/observe.h"
@@ -12,45 +13,26 @@
 static const char *const debug_on[] = { "--enable-debug-command", "yes", NULL };
 static const char *const tiny[] = { "--list-chunk-bytes", "512", "--list-memory-max", "256kb",
                                     NULL };
-static struct server server, redis, plain; /* plain: without DEBUG */
-static struct wire *wire, *redis_wire;
+static struct server plain; /* without DEBUG */
 
 static void start_servers(void)
 {
     struct server_options options = { .arguments = debug_on, .own_arguments = tiny };
 
-    server_start(&server, &options);
-    server_start_redis(&redis, &options);
+    start_both(&options);
     server_start(&plain, NULL);
 }
 
 static void stop_servers(void)
 {
-    server_stop(&server);
-    server_stop(&redis);
+    stop_both();
     server_stop(&plain);
 }
 
-static void open_clients(void)
+static void begin(void)
 {
-    wire = wire_open(&server);
-    redis_wire = wire_open(&redis);
+    open_clients();
     expect_ok(wire, "FLUSHALL");
-}
-
-static void close_clients(void)
-{
-    wire_close(wire);
-    wire_close(redis_wire);
-    server_must_live(&server);
-}
-
-static void speak(int protocol)
-{
-    wire_command(wire, "HELLO %d", protocol);
-    wire_command(redis_wire, "HELLO %d", protocol);
-    wire_skip(wire, 1);
-    wire_skip(redis_wire, 1);
 }
 
 /* ---- DEBUG -------------------------------------------------------------------------------------
@@ -408,7 +390,7 @@ int main(void)
     TCase *tcase = suite_case(suite, "server"), *saves = suite_case(suite, "saves");
 
     tcase_add_unchecked_fixture(tcase, start_servers, stop_servers);
-    tcase_add_checked_fixture(tcase, open_clients, close_clients);
+    tcase_add_checked_fixture(tcase, begin, close_clients);
     tcase_add_test(tcase, debug_is_refused_unless_the_configuration_allows_it);
     tcase_add_test(tcase, debug_may_be_allowed_to_clients_of_this_host);
     tcase_add_test(tcase, debug_protocol_shows_every_type_as_redis_does);
@@ -425,7 +407,7 @@ int main(void)
     tcase_add_test(tcase, saving_answers_as_redis_does);
     tcase_add_test(tcase, debug_reload_takes_nosave);
     tcase_add_checked_fixture(saves, start_servers, stop_servers);
-    tcase_add_checked_fixture(saves, open_clients, close_clients);
+    tcase_add_checked_fixture(saves, begin, close_clients);
     tcase_add_loop_test(saves, saves_that_meet_answer_as_in_redis, 0,
                         sizeof(meeting_saves) / sizeof(meeting_saves[0]));
     return suite_run(suite);

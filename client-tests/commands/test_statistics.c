@@ -1,4 +1,5 @@
 /* What INFO and LATENCY count, beside redis-server: how often, not how long. */
+#include "client-tests/commands/beside_redis.h"
 #include "client-tests/lib/expect.h"
 #include "client-tests/lib/observe.h"
 #include "client-tests/lib/suite.h"
@@ -9,42 +10,25 @@
 static const char *const debug_on[] = { "--enable-debug-command", "yes", NULL };
 static const char *const tiny[] = { "--list-chunk-bytes", "512", "--list-memory-max", "256kb",
                                     NULL };
-static struct server server, redis;
-static struct wire *wire, *redis_wire;
-
 static void start_servers(void)
 {
     struct server_options options = { .arguments = debug_on, .own_arguments = tiny };
 
-    server_start(&server, &options);
-    server_start_redis(&redis, &options);
+    start_both(&options);
 }
 
-static void stop_servers(void)
+static void begin_to_count(struct wire *client)
 {
-    server_stop(&server);
-    server_stop(&redis);
+    expect_ok(client, "FLUSHALL");
+    expect_ok(client, "CONFIG SET latency-tracking yes");
+    expect_ok(client, "CONFIG RESETSTAT");
 }
 
-static void open_client(struct wire **out_wire, const struct server *to)
+static void begin(void)
 {
-    *out_wire = wire_open(to);
-    expect_ok(*out_wire, "FLUSHALL");
-    expect_ok(*out_wire, "CONFIG SET latency-tracking yes");
-    expect_ok(*out_wire, "CONFIG RESETSTAT");
-}
-
-static void open_clients(void)
-{
-    open_client(&wire, &server);
-    open_client(&redis_wire, &redis);
-}
-
-static void close_clients(void)
-{
-    wire_close(wire);
-    wire_close(redis_wire);
-    server_must_live(&server);
+    open_clients();
+    begin_to_count(wire);
+    begin_to_count(redis_wire);
 }
 
 /* ---- how long calls took ----------------------------------------------------------------------
@@ -358,8 +342,8 @@ int main(void)
     Suite *suite = suite_create("statistics");
     TCase *tcase = suite_case(suite, "statistics");
 
-    tcase_add_unchecked_fixture(tcase, start_servers, stop_servers);
-    tcase_add_checked_fixture(tcase, open_clients, close_clients);
+    tcase_add_unchecked_fixture(tcase, start_servers, stop_both);
+    tcase_add_checked_fixture(tcase, begin, close_clients);
     tcase_add_test(tcase, histograms_have_the_borders_of_redis);
     tcase_add_test(tcase, without_latency_tracking_no_durations_are_counted);
     tcase_add_test(tcase, a_call_that_runs_again_in_a_fiber_has_found_its_key_once);
