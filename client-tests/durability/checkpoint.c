@@ -1,5 +1,6 @@
 /* Checkpoints: what was saved is there after kill -9, whatever went on while it was saved; a start
  * goes on from the newest one and from the log behind it; what cannot be saved changes nothing. */
+#include "client-tests/durability/one_server.h"
 #include "client-tests/lib/clock.h"
 #include "client-tests/lib/contents.h"
 #include "client-tests/lib/element.h"
@@ -26,18 +27,6 @@ enum { ELEMENT_BYTES = 100, LARGE_BYTES = 20 * 1024 * 1024 };
 static const char *const with_log[] = { "--appendonly", "yes", TINY, NULL };
 static const char *const without_log[] = { "--appendonly", "no", TINY, NULL };
 
-static struct server server;
-static struct wire *wire;
-
-static void start(const char *const *arguments)
-{
-    static struct server_options options;
-
-    options = (struct server_options){ .own_arguments = arguments };
-    server_start(&server, &options);
-    wire = wire_open(&server);
-}
-
 static void start_with_log(void)
 {
     start(with_log);
@@ -46,20 +35,6 @@ static void start_with_log(void)
 static void start_without_log(void)
 {
     start(without_log);
-}
-
-static void stop(void)
-{
-    wire_close(wire);
-    server_stop(&server);
-}
-
-static void kill_and_restart(void)
-{
-    server_kill(&server);
-    wire_close(wire);
-    server_restart(&server);
-    wire = wire_open(&server);
 }
 
 /* ---- what there is ----------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 /* The end of a server by a signal or SHUTDOWN: what is to be saved first is, or the server goes on;
  * what is under way is left in order; who ended without being able to keep all says so. */
+#include "client-tests/durability/one_server.h"
 #include "client-tests/lib/clock.h"
 #include "client-tests/lib/contents.h"
 #include "client-tests/lib/expect.h"
@@ -26,18 +27,6 @@ static const char *const with_log[] = { "--appendonly",
                                         "512",
                                         NULL };
 
-static struct server server;
-static struct wire *wire;
-
-static void start(const char *const *arguments)
-{
-    static struct server_options options;
-
-    options = (struct server_options){ .own_arguments = arguments };
-    server_start(&server, &options);
-    wire = wire_open(&server);
-}
-
 static void start_without_log(void)
 {
     start(saves_at_end);
@@ -46,19 +35,6 @@ static void start_without_log(void)
 static void start_with_log(void)
 {
     start(with_log);
-}
-
-static void stop(void)
-{
-    wire_close(wire);
-    server_stop(&server);
-}
-
-static void restart(void)
-{
-    wire_close(wire);
-    server_restart(&server);
-    wire = wire_open(&server);
 }
 
 /* Its exit code. */

@@ -9,7 +9,7 @@
 
 START_TEST(what_was_answered_is_there_once_it_counts)
 {
-    start("no", modes[_i]);
+    start_in("no", modes[_i]);
     expect_ok(wire, "SET before 1");
     expect_integer(wire, 3, "RPUSH list a b c");
     switch_on();
@@ -24,7 +24,7 @@ END_TEST
 
 START_TEST(what_the_log_had_is_not_done_to_what_is_newer)
 {
-    start("no", modes[_i]);
+    start_in("no", modes[_i]);
     for (int64_t round = 0; round < 4; round++) {
         switch_on();
         expect_integer(wire, 3 * round + 1, "INCR n");
@@ -44,7 +44,7 @@ END_TEST
 
 START_TEST(a_start_goes_on_from_where_the_log_ended)
 {
-    start("yes", modes[_i]);
+    start_in("yes", modes[_i]);
     expect_integer(wire, 1, "INCR n");
     switch_off();
     expect_integer(wire, 2, "INCR n");
@@ -62,7 +62,7 @@ END_TEST
 
 START_TEST(it_may_be_asked_for_the_other_before_it_is_there)
 {
-    start("no", modes[_i]);
+    start_in("no", modes[_i]);
     expect_ok(wire, "SET before 1");
     for (unsigned i = 0; i < 30; i++) {
         wire_command(wire, "CONFIG SET appendonly %s", i % 2 ? "no" : "yes");
@@ -87,7 +87,7 @@ START_TEST(who_waits_for_a_sync_is_told_that_there_is_no_log)
     static const char synced[] = "1) (integer) 1\n2) (integer) 0";
     struct wire *waiting;
 
-    start("no", "no");
+    start_in("no", "no");
     expect_error(wire, refusal, "WAITAOF 1 0 0");
     switch_on();
     expect_ok(wire, "SET k 1");
@@ -114,7 +114,7 @@ START_TEST(a_failure_leaves_it_off)
 {
     struct wire *writer;
 
-    start("no", modes[_i]);
+    start_in("no", modes[_i]);
     writer = wire_open(&server);
     expect_ok(wire, "SET before 1");
     if (!trace("fdatasync,fsync,msync", "fdatasync,fsync,msync:error=EIO")) goto out;
@@ -142,7 +142,7 @@ START_TEST(each_sync_fails_once)
 {
     char inject[64];
 
-    start("no", modes[_i]);
+    start_in("no", modes[_i]);
     for (unsigned nth = 1, length = 0; nth <= 8; nth++) {
         (void)snprintf(inject, sizeof(inject), "fdatasync,fsync,msync:error=EIO:when=%u", nth);
         if (!trace("fdatasync,fsync,msync", inject)) goto out;
@@ -163,7 +163,7 @@ END_TEST
 
 START_TEST(a_log_that_cannot_be_synced_does_not_end)
 {
-    start("yes", "no"); /* nothing is synced before it is to end */
+    start_in("yes", "no"); /* nothing is synced before it is to end */
     expect_ok(wire, "SET before 1");
     if (!trace("fdatasync,fsync,msync", "fdatasync,fsync,msync:error=EIO")) goto out;
     expect_ok(wire, "SET lost 1");

@@ -2,6 +2,7 @@
  * works (CONFIG SET appendonly), and whose calls strace may fail. */
 #ifndef CLIENT_TESTS_DURABILITY_SWITCHING_H
 #define CLIENT_TESTS_DURABILITY_SWITCHING_H
+#include "client-tests/durability/one_server.h"
 #include "client-tests/lib/clock.h"
 #include "client-tests/lib/expect.h"
 #include "client-tests/lib/observe.h"
@@ -14,8 +15,6 @@ enum { EITHER = -1 };
 
 static const char *const modes[] = { "always", "everysec", "no" };
 
-static struct server server;
-static struct wire *wire;
 static struct tracer tracer;
 static bool is_traced;
 
@@ -30,16 +29,14 @@ static inline void start_with(const char *appendonly, const char *fsync, const c
                                        "--spill-io-threads",
                                        NULL,
                                        NULL };
-    struct server_options options = { .own_arguments = arguments };
 
     arguments[1] = appendonly;
     arguments[3] = fsync;
     arguments[7] = threads;
-    server_start(&server, &options);
-    wire = wire_open(&server);
+    start(arguments);
 }
 
-static inline void start(const char *appendonly, const char *fsync)
+static inline void start_in(const char *appendonly, const char *fsync)
 {
     start_with(appendonly, fsync, "1"); /* strace counts the calls of each thread */
 }
@@ -48,16 +45,7 @@ static inline void end(void)
 {
     if (is_traced) tracer_stop(&tracer, NULL);
     is_traced = false;
-    wire_close(wire);
-    server_stop(&server);
-}
-
-static inline void kill_and_restart(void)
-{
-    server_kill(&server);
-    wire_close(wire);
-    server_restart(&server);
-    wire = wire_open(&server);
+    stop();
 }
 
 static inline void expect_field(const char *field, const char *value)

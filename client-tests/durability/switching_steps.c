@@ -156,7 +156,7 @@ START_TEST(a_kill_at_any_step_leaves_one_or_the_other)
 
     for (bool lives = false; !lives; kills += !lives) {
         ck_assert_uint_lt(kills, 60);
-        start("no", past == PAST_LOG ? "always" : "everysec");
+        start_in("no", past == PAST_LOG ? "always" : "everysec");
         make_past(past);
         (void)snprintf(inject, sizeof(inject), "%s:signal=KILL:when=%u", steps, kills + 1);
         if (!trace(steps, inject)) {
@@ -166,9 +166,7 @@ START_TEST(a_kill_at_any_step_leaves_one_or_the_other)
         lives = switch_and_push(&answered);
         server_kill(&server);
         mend();
-        wire_close(wire);
-        server_restart(&server);
-        wire = wire_open(&server);
+        restart();
         expect_one_or_the_other(past, answered);
         switch_on(); /* whatever was left behind */
         expect_integer(wire, 1, "RPUSH other x");
@@ -222,9 +220,7 @@ START_TEST(a_checkpoint_that_comes_too_late_has_its_log)
     }
     server_kill(&server);
     mend();
-    wire_close(wire);
-    server_restart(&server);
-    wire = wire_open(&server);
+    restart();
     expect_integer(wire, 1, "LLEN list");
 out:
     end();
