@@ -39,15 +39,6 @@ static void teardown_encrypted(void)
     teardown();
 }
 
-static void fill_segments(unsigned count)
-{
-    uint64_t stop = journal_segment_of(journal_appended(fixture.journal)) + count;
-
-    while (journal_segment_of(journal_appended(fixture.journal)) < stop)
-        append_many(1);
-    sync_all();
-}
-
 /* Whether the file shows what payloads look like. */
 static bool shows_text(const char *suffix)
 {

@@ -201,6 +201,21 @@ static inline void sync_all(void)
     ck_assert_uint_eq(journal_synced(fixture.journal), journal_appended(fixture.journal));
 }
 
+static inline uint64_t active_number(void)
+{
+    return journal_segment_of(journal_appended(fixture.journal));
+}
+
+/* Appends until so many segments have ended, and brings all to the device. */
+static inline void fill_segments(unsigned count)
+{
+    uint64_t stop = active_number() + count;
+
+    while (active_number() < stop)
+        append_many(1);
+    sync_all();
+}
+
 /* ---- reading ----------------------------------------------------------------------------------
  */
 
@@ -245,6 +260,19 @@ static inline void expect_all(uint64_t from, uint64_t to)
     expect_end();
 }
 
+/* Of a frame. */
+static inline uint64_t position_of(uint64_t number)
+{
+    uint64_t position;
+
+    open_reader();
+    ck_assert_int_eq(journal_reader_seek_id(fixture.reader, number, 0), 0);
+    position = journal_reader_position(fixture.reader);
+    journal_reader_close(fixture.reader);
+    fixture.reader = NULL;
+    return position;
+}
+
 /* ---- files ------------------------------------------------------------------------------------
  */
 
@@ -278,6 +306,12 @@ static inline void flip_byte(uint64_t number, const char *suffix, uint64_t offse
     byte ^= 0x10;
     ck_assert_int_eq(pwrite(fd, &byte, 1, (off_t)offset), 1);
     close(fd);
+}
+
+/* A byte of the frame that begins there; once more: it is as it was. */
+static inline void damage(uint64_t position, unsigned byte)
+{
+    flip_byte(journal_segment_of(position), "log", journal_offset_of(position) + byte);
 }
 
 /* What a loss of power does to the live page: no process of this boot has published anything. */

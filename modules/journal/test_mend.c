@@ -11,23 +11,6 @@ static void make_journal(uint64_t next)
     close_journal();
 }
 
-static uint64_t position_of(uint64_t number)
-{
-    uint64_t position;
-
-    open_reader();
-    ck_assert_int_eq(journal_reader_seek_id(fixture.reader, number, 0), 0);
-    position = journal_reader_position(fixture.reader);
-    journal_reader_close(fixture.reader);
-    fixture.reader = NULL;
-    return position;
-}
-
-static void damage(uint64_t position)
-{
-    flip_byte(journal_segment_of(position), "log", journal_offset_of(position) + 4);
-}
-
 static int cut(uint64_t position)
 {
     return journal_mend_cut(fault_os(fixture.fault), fixture.path, position, &fixture.report);
@@ -65,7 +48,7 @@ START_TEST(it_ends_before_the_damage)
 
     make_journal(3000);
     position = position_of(number);
-    damage(position);
+    damage(position, 4);
     fixture.options.verifies_all = true;
     expect_refused();
     ck_assert_int_eq(cut(0), 0);
@@ -82,7 +65,7 @@ START_TEST(the_first_frame_of_a_segment_may_be_the_damaged_one)
     for (number = 2; journal_segment_of(position_of(number)) == 1; number++) {}
     position = position_of(number);
     ck_assert_uint_eq(position, journal_segment_start(2));
-    damage(position);
+    damage(position, 4);
     fixture.options.verifies_all = true;
     expect_refused();
     ck_assert_int_eq(cut(0), 0);
@@ -96,7 +79,7 @@ START_TEST(what_the_owner_goes_on_from_is_never_cut)
 
     make_journal(80);
     from = position_of(60);
-    damage(position_of(40));
+    damage(position_of(40), 4);
     ck_assert_int_eq(cut(from), -EBADMSG);
     expect_refused();
     ck_assert_int_eq(pass_over(from, &bytes), 0);
@@ -125,9 +108,9 @@ START_TEST(damage_before_and_behind_are_mended_one_after_the_other)
     last = position_of(59);
     from = position_of(60);
     behind = position_of(70);
-    damage(first);
-    damage(last);
-    damage(behind);
+    damage(first, 4);
+    damage(last, 4);
+    damage(behind, 4);
     ck_assert_int_eq(pass_over(from, &bytes), 0);
     ck_assert_int_eq(cut(from), 0);
     ck_assert_uint_eq(fixture.report.end, behind);
@@ -144,7 +127,7 @@ START_TEST(segments_before_the_one_to_go_on_in_are_removed)
     make_journal(3000);
     from = position_of(2900);
     ck_assert_uint_gt(journal_segment_of(from), 2);
-    damage(position_of(10));
+    damage(position_of(10), 4);
     ck_assert_int_eq(pass_over(from, &bytes), 0);
     ck_assert(!file_exists(1, "log"));
     fixture.options.synced_position = from;
@@ -200,7 +183,7 @@ START_TEST(it_may_be_interrupted_anywhere)
         int rc;
         fixture.next = 1;
         make_journal(80);
-        damage(position_of(number));
+        damage(position_of(number), 4);
         fault_fail(fixture.fault, FAULT_ANY_CHANGE, nth, EIO, FAULT_ONCE);
         rc = cut(0);
         has_fired = fault_fired(fixture.fault) > 0;

@@ -20,21 +20,6 @@ static void remove_journal(void)
     fixture.next = 1;
 }
 
-static uint64_t active_number(void)
-{
-    return journal_segment_of(journal_appended(fixture.journal));
-}
-
-/* Appends until so many segments have ended, and brings all to the device. */
-static void fill_segments(unsigned count)
-{
-    uint64_t stop = active_number() + count;
-
-    while (active_number() < stop)
-        append_many(1);
-    sync_all();
-}
-
 static uint64_t file_bytes(uint64_t number, const char *suffix)
 {
     int fd = open_file(number, suffix);

@@ -83,24 +83,6 @@ static void make_journal(uint64_t synced, uint64_t next)
     close_journal();
 }
 
-/* The position of a frame. */
-static uint64_t position_of(uint64_t number)
-{
-    uint64_t position;
-
-    open_reader();
-    ck_assert_int_eq(journal_reader_seek_id(fixture.reader, number, 0), 0);
-    position = journal_reader_position(fixture.reader);
-    journal_reader_close(fixture.reader);
-    fixture.reader = NULL;
-    return position;
-}
-
-static void damage(uint64_t position, unsigned byte)
-{
-    flip_byte(journal_segment_of(position), "log", journal_offset_of(position) + byte);
-}
-
 START_TEST(damage_above_what_was_synced_is_a_tail_even_if_good_frames_follow)
 {
     uint64_t position;

@@ -62,20 +62,6 @@ static bool is_in_tier(const char *tier, uint64_t number, const char *suffix)
     return access(file, F_OK) == 0;
 }
 
-static uint64_t active_number(void)
-{
-    return journal_segment_of(journal_appended(fixture.journal));
-}
-
-static void fill_segments(unsigned count)
-{
-    uint64_t stop = active_number() + count;
-
-    while (active_number() < stop)
-        append_many(1);
-    sync_all();
-}
-
 /* As if so much time had passed. */
 static void tend_after(uint64_t ms)
 {

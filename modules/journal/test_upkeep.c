@@ -5,20 +5,6 @@
 
 enum { ROLL_BYTES = 1 << 20 }; /* several index entries */
 
-static uint64_t active_number(void)
-{
-    return journal_segment_of(journal_appended(fixture.journal));
-}
-
-static void fill_segments(unsigned count)
-{
-    uint64_t stop = active_number() + count;
-
-    while (active_number() < stop)
-        append_many(1);
-    sync_all();
-}
-
 /* ---- indexes ----------------------------------------------------------------------------------
  */
 
