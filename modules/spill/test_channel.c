@@ -299,7 +299,7 @@ START_TEST(waiting_for_room_ends_with_its_time)
     (void)fill_u64(0);
     /* What does not fit as one large write may fit as a small one later. */
     do
-        rc = spill_sender_send_wait(sender, SLICE_LITERAL("x"), 1000);
+        rc = send_patiently(sender, SLICE_LITERAL("x"));
     while (rc == 0);
     ck_assert_int_eq(rc, -ENOSPC);
     ck_assert_int_eq(spill_sender_send_wait(sender, SLICE_LITERAL("x"), 0), -ENOSPC);

@@ -115,7 +115,7 @@ START_TEST(a_disk_that_cannot_be_written_is_told_of)
     expect_error_text("could not be written");
     ck_assert_uint_eq(info_now().message_count, sent);
     value = sent;
-    ck_assert_int_eq(spill_sender_send_wait(sender, slice_of(&value, 8), 1000), -EIO);
+    ck_assert_int_eq(send_patiently(sender, slice_of(&value, 8)), -EIO);
     /* What is in memory can be had. */
     expect_u64(0);
     fault_clear(fault);

@@ -93,6 +93,17 @@ static inline void check_sums(void)
                                            info.dropped_count + info.message_count);
 }
 
+/* Waits a little for room, and for what is on its way to the disk then, however slow that is. */
+static inline int send_patiently(struct spill_sender *to, struct slice message)
+{
+    int rc;
+
+    do
+        rc = spill_sender_send_wait(to, message, 1000);
+    while (rc == -ETIMEDOUT);
+    return rc;
+}
+
 static inline int send_u64(struct spill_sender *to, uint64_t value)
 {
     return spill_sender_send(to, slice_of(&value, sizeof(value)));

@@ -294,7 +294,7 @@ static void fill_to_the_brim(void)
 
     (void)fill_u64(0);
     do
-        rc = spill_sender_send_wait(sender, SLICE_LITERAL("12345678"), 1000);
+        rc = send_patiently(sender, SLICE_LITERAL("12345678"));
     while (rc == 0);
     ck_assert_int_eq(rc, -ENOSPC);
 }
