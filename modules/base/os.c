@@ -191,6 +191,7 @@ static int real_size(struct os *os, int fd, uint64_t *out_size_bytes)
     struct stat status;
     (void)os;
     if (fstat(fd, &status) < 0) return -errno;
+    if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) return -ESPIPE;
     *out_size_bytes = (uint64_t)status.st_size;
     return 0;
 }

@@ -41,7 +41,7 @@ struct os {
     int (*rename)(struct os *os, const char *from, const char *to);
     int (*mkdir)(struct os *os, const char *path, mode_t mode);
     int (*rmdir)(struct os *os, const char *path);
-    int (*size)(struct os *os, int fd, uint64_t *out_size_bytes);
+    int (*size)(struct os *os, int fd, uint64_t *out_size_bytes); /* -ESPIPE: a pipe, a device */
     /* Bytes that the file system of path still has for an unprivileged writer. */
     int (*free_bytes)(struct os *os, const char *path, uint64_t *out_free_bytes);
     /* Takes an exclusive open-file-description lock on the whole file. -EWOULDBLOCK: somebody has

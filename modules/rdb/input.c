@@ -14,7 +14,8 @@
 int rdb_input_open(struct os *os, const char *path, struct rdb_input *out_input)
 {
     struct rdb_input input = { .os = os, .fd = -1 };
-    int rc = os->open(os, path, O_RDONLY, 0);
+    /* Nobody may ever come to write into a pipe. */
+    int rc = os->open(os, path, O_RDONLY | O_NONBLOCK, 0);
 
     if (rc < 0) return rc;
     input.fd = rc;

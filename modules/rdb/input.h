@@ -30,7 +30,8 @@ struct rdb_input {
     char error[RDB_ERROR_BYTES];
 };
 
-/* os must outlive the input. -errno of opening, or -EISDIR; then there is nothing to close. */
+/* os must outlive the input. -errno of opening, -EISDIR, or -ESPIPE: a pipe or a device; then there
+ * is nothing to close. */
 int rdb_input_open(struct os *os, const char *path, struct rdb_input *out_input);
 /* The same over bytes that must outlive the input. */
 void rdb_input_of_bytes(struct slice bytes, struct rdb_input *out_input);

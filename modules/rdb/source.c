@@ -24,6 +24,11 @@ static int fail(struct rdb_source *source, int rc, const char *format, ...)
     return rc;
 }
 
+static const char *reason(int rc)
+{
+    return rc == -ESPIPE ? "it is no regular file" : strerror(-rc);
+}
+
 /* ---- finding -----------------------------------------------------------------------------------
  */
 
@@ -55,7 +60,7 @@ static int read_text(struct rdb_source *source, const char *path, char **out_tex
     int rc = rdb_input_open(source->os, path, &input);
     char *text;
 
-    if (rc < 0) return fail(source, rc, "%s: %s", path, strerror(-rc));
+    if (rc < 0) return fail(source, rc, "%s: %s", path, reason(rc));
     if (input.size_bytes > MANIFEST_BYTES_MAX) {
         rdb_input_close(&input);
         return fail(source, -EBADMSG, "%s is too long for a manifest", path);
@@ -304,7 +309,7 @@ static int read_file(struct pass *pass, struct rdb_source_file *file, bool is_ch
     struct aof_end end = { 0 };
     int rc = rdb_input_open(source->os, file->path, input);
 
-    if (rc < 0) return fail(source, rc, "%s: %s", file->path, strerror(-rc));
+    if (rc < 0) return fail(source, rc, "%s: %s", file->path, reason(rc));
     if (!is_check && input->size_bytes < file->end)
         rc = rdb_input_fail(input, -EBADMSG, "the file became shorter");
     else if (!is_check)

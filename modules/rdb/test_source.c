@@ -230,6 +230,18 @@ START_TEST(what_is_not_there_is_told_by_its_path)
 }
 END_TEST
 
+/* Opening a pipe would wait for a writer who may never come. */
+START_TEST(what_is_no_regular_file_is_refused_at_once)
+{
+    ck_assert_int_eq(mkfifo(path_of("pipe"), 0600), 0);
+    expect_error("pipe", -ESPIPE, "/pipe: it is no regular file");
+    ck_assert_int_eq(mkfifo(path_of("b.manifest"), 0600), 0);
+    expect_error("b.manifest", -ESPIPE, "/b.manifest: it is no regular file");
+    ck_assert_int_eq(symlink("/dev/zero", path_of("device")), 0);
+    expect_error("device", -ESPIPE, "/device: it is no regular file");
+}
+END_TEST
+
 START_TEST(only_the_last_end_may_be_torn)
 {
     write_parts(".");
@@ -328,6 +340,7 @@ int main(void)
     tcase_add_test(cases, a_directory_must_not_leave_it_open);
     tcase_add_test(cases, what_a_visitor_answers_is_the_result);
     tcase_add_test(cases, what_is_not_there_is_told_by_its_path);
+    tcase_add_test(cases, what_is_no_regular_file_is_refused_at_once);
     tcase_add_test(cases, only_the_last_end_may_be_torn);
     tcase_add_test(cases, damage_anywhere_refuses_all);
     tcase_add_test(cases, a_file_that_shrinks_between_the_passes_is_refused);
