@@ -23,6 +23,7 @@ static const char *reason(int rc, const struct journal_report *report)
     if (report->text[0]) return report->text;
     if (rc == -EPROTONOSUPPORT) return "it was made by another version";
     if (rc == -EWOULDBLOCK) return "another process writes it";
+    if (rc == -EBADMSG) return "its meta is damaged or missing";
     return strerror(-rc);
 }
 
@@ -93,6 +94,18 @@ static void tell_of_search(const struct server *server, int rc)
               rc == -ESTALE ? "the checkpoint that it goes on from is missing" : strerror(-rc));
 }
 
+/* A new one in its place would be without what was answered behind the checkpoint. */
+static int refuse_without_log(const struct server *server)
+{
+    log_write(
+        server->log, LOG_WARNING,
+        "The operation log that the checkpoint goes on with is missing in %s. The server does "
+        "not start without it, as what was answered behind the checkpoint would be lost; "
+        "sluice-check tells more",
+        server->config->dir);
+    return -ESTALE;
+}
+
 /* Those before it were superseded by a checkpoint, which is on the device (boot_checkpoint_find);
  * those after it were begun when it had failed, or where none counted, and no checkpoint of their
  * time was completed. */
@@ -122,6 +135,7 @@ static int find_and_open(struct server *server, struct os *os)
         tell_of_search(server, rc);
         return rc;
     }
+    if (rc == -ENOENT && checkpoint_position(server) > 0) return refuse_without_log(server);
     remove_others(server, os, first_segment);
     if (rc == -ENOENT && !server->config->appendonly) return 0;
     path = log_directory_path(server->config->dir, first_segment);

@@ -420,7 +420,7 @@ START_TEST(a_log_that_is_gone_is_missed)
     kill_it();
     expect_check("", 0, "ok     log: ");
     shell("rm -r log");
-    expect_check("", 1, "/log, which is not there\n");
+    expect_check("", 1, "/log, which is not there: restore a backup");
 }
 END_TEST
 

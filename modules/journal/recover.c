@@ -158,8 +158,14 @@ static int refuse(const struct finder *finder, char text[JOURNAL_REPORT_TEXT_BYT
     const struct journal_extent *extent = finder->extent;
     char end[FILE_TEXT_BYTES], synced[FILE_TEXT_BYTES];
 
-    name_file(finder, journal_segment_of(extent->end), end, sizeof(end));
     name_file(finder, journal_segment_of(extent->synced), synced, sizeof(synced));
+    if (extent->end == 0) {
+        (void)snprintf(text, JOURNAL_REPORT_TEXT_BYTES,
+                       "no segment of it is there, but it was synced up to %s offset %" PRIu64,
+                       synced, journal_offset_of(extent->synced));
+        return -EBADMSG;
+    }
+    name_file(finder, journal_segment_of(extent->end), end, sizeof(end));
     (void)snprintf(text, JOURNAL_REPORT_TEXT_BYTES,
                    "damaged at %s offset %" PRIu64 ", but it was synced up to %s offset %" PRIu64,
                    end, journal_offset_of(extent->end), synced, journal_offset_of(extent->synced));

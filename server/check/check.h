@@ -1,7 +1,8 @@
 /* check.h - the files of a data directory looked through while no server works in it: checkpoint,
  * operation log, lists on disk. What is wrong is told in lines, with file, offset and key.
  *
- * Nothing is changed, but by check_log when it is told to. One thread. */
+ * Nothing is changed, but by check_log when it is told to: a log is mended or given up. One thread.
+ */
 #ifndef SERVER_CHECK_CHECK_H
 #define SERVER_CHECK_CHECK_H
 #include <stdbool.h>
@@ -41,6 +42,10 @@ int check_log(struct check *check);
 int check_lists(struct check *check);
 /* What no line before tells of. */
 int check_rest(struct check *check);
+
+/* Gives up the log behind a whole checkpoint that goes on with one: removes all logs, and has the
+ * checkpoint go on with none. False: that failed, and was told. */
+bool check_give_up_log(struct check *check);
 
 /* A client's bytes for a line of ours: what does not print is escaped, and much is cut. Returns
  * text. */

@@ -1,6 +1,7 @@
 /* check_log.c - the operation log: every frame verified, its commands looked at; a torn tail, and
  * what goes with it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -181,35 +182,61 @@ static void check_order(struct check *check, const char *path, const struct jour
 /* ---- damage ------------------------------------------------------------------------------------
  */
 
-static void cut_damage(struct check *check, const char *path)
+/* The checkpoint is whole, and what is left of the log nothing that it could go on with. */
+static bool may_give_up(const struct check *check)
+{
+    return check->cuts_damage && check->has_checkpoint && check->log_position > 0;
+}
+
+/* False: it is damaged as before, and was told so. */
+static bool cut_damage(struct check *check, const char *path, const struct journal_check *found)
 {
     struct journal_report report;
     char place[JOURNAL_REPORT_TEXT_BYTES];
-    int rc = journal_mend_cut(os_real(), path, check->log_position, &report);
+    int rc;
 
+    if (found->end < check->log_position && may_give_up(check)) return check_give_up_log(check);
+    rc = journal_mend_cut(os_real(), path, check->log_position, &report);
     if (rc < 0) {
-        check_damage(check, "log: %s: it cannot be cut there: %s", path, strerror(-rc));
-        return;
+        check_damage(check, "log: %s: it cannot be cut: %s", path, strerror(-rc));
+        return false;
     }
     journal_check_place(report.end, place);
     check_repair(check, "log: it ends at %s/%s; %llu bytes and %llu segments were cut off", path,
                  place, (unsigned long long)report.cut_bytes,
                  (unsigned long long)report.dropped_segment_count);
+    return true;
 }
 
 static void tell_corrupt(struct check *check, const char *path, const struct walk *walk,
                          const struct journal_check *found)
 {
-    void (*say)(struct check *, const char *, ...) =
-        check->cuts_damage ? check_repair : check_damage;
+    bool is_cut = check->cuts_damage && cut_damage(check, path, found);
+    void (*say)(struct check *, const char *, ...) = is_cut ? check_repair : check_damage;
 
-    say(check, "log: %s/%s; behind that %llu bytes with %llu whole frames, %llu commands. %s", path,
-        found->text, (unsigned long long)found->tail_bytes,
+    say(check, "log: %s: %s; behind that %llu bytes with %llu whole frames, %llu commands. %s",
+        path, found->text, (unsigned long long)found->tail_bytes,
         (unsigned long long)found->tail_frame_count, (unsigned long long)walk->lost_commands,
-        check->cuts_damage ? "They are given up (told above as lost)"
-                           : "This is no torn tail: restore a backup, or give up all that (told "
-                             "above as lost) by --cut-damage");
-    if (check->cuts_damage) cut_damage(check, path);
+        is_cut ? "They are given up (told above as lost)"
+               : "This is no torn tail: restore a backup, or give up all that (told "
+                 "above as lost) by --cut-damage");
+}
+
+/* There is no meta. Segments without it are left to who knows more. */
+static void tell_missing(struct check *check, const char *path)
+{
+    struct os *os = os_real();
+    int fd = os->open(os, path, O_RDONLY | O_DIRECTORY, 0);
+
+    if (fd >= 0) (void)os->close(os, fd); /* only looked for */
+    if (fd == -ENOENT && may_give_up(check) && check_give_up_log(check)) return;
+    if (fd == -ENOENT)
+        check_damage(check,
+                     "log: the checkpoint goes on with %s, which is not there: restore a backup, "
+                     "or give up what was acknowledged behind the checkpoint by --cut-damage",
+                     path);
+    else
+        check_damage(check, "log: the checkpoint goes on with %s, whose meta is missing", path);
 }
 
 /* What lies before the place where the checkpoint goes on is not done again. */
@@ -259,7 +286,7 @@ static int check_path(struct check *check, const char *path, struct walk *walk)
 
     if (rc == -ENOMEM) return rc;
     if (rc == -ENOENT && check->log_position > 0) {
-        check_damage(check, "log: the checkpoint goes on with %s, which is not there", path);
+        tell_missing(check, path);
     } else if (rc == -ENOENT) {
         check_tell(check, "log: there is none (appendonly no)");
     } else if (rc == -EBADMSG) {
