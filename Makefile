@@ -41,13 +41,17 @@ LINK_release := -pie -Wl,-z,relro,-z,now
 LDFLAGS  += $(LINK_$(VARIANT)) $(filter -fsanitize=address% -fsanitize=thread,$(VARIANT_$(VARIANT))) \
             $(if $(filter fuzz,$(VARIANT)),-fsanitize=address$(comma)undefined) -pthread
 comma    := ,
+space    := $(subst ,, )
 # Sanitizers bring their own allocator. When the server is optimized as a whole its calls of malloc
 # come too late for the linker to find that this library is needed.
 LIBS_release := -Wl,--push-state,--no-as-needed -ljemalloc -Wl,--pop-state
 LIBS     := -levent_core -lcrypto -lxxhash -llz4 -lzstd -lm $(LIBS_$(VARIANT))
 
+# What the archive is made of: tests of few parts need no others (make VARIANT=tsan PARTS=modules …).
+# Each choice is an archive of its own.
+PARTS ?= modules server
 LIBRARY_SOURCES := $(filter-out server/main.c server/check_main.c %/client/node/%, \
-    $(shell find modules server -name '*.c' ! -name 'test_*' ! -name 'fuzz_*' | sort))
+    $(shell find $(PARTS) -name '*.c' ! -name 'test_*' ! -name 'fuzz_*' | sort))
 TEST_SOURCES    := $(shell find modules server -name 'test_*.c' | sort)
 FUZZ_SOURCES    := $(shell find modules server -name 'fuzz_*.c' | sort)
 # Every .c under client-tests/ but its lib/ is a test program; every .c under bench/ but lib/ a benchmark.
@@ -59,7 +63,7 @@ BENCH_SOURCES       := $(shell find bench -name '*.c' ! -path 'bench/lib/*' 2>/d
 objects  = $(patsubst %.c,$(BUILD)/%.o,$(1))
 programs = $(patsubst %.c,$(BUILD)/%,$(1))
 
-ARCHIVE        := $(BUILD)/libsluice-parts.a
+ARCHIVE        := $(BUILD)/libsluice-$(subst $(space),+,$(subst /,-,$(sort $(PARTS)))).a
 SERVER         := $(BUILD)/sluice-server
 CHECKER        := $(BUILD)/sluice-check
 TESTS          := $(call programs,$(TEST_SOURCES))
