@@ -32,17 +32,23 @@ static int find_damage(struct mender *mender)
 /* ---- before the position ----------------------------------------------------------------------
  */
 
-/* A frame that is skipped takes the place of what is damaged, up to the position. */
+/* What the next of them covers: all that is left, or so much that a frame fits behind it. */
+static uint32_t sealed_payload_bytes(uint64_t left)
+{
+    if (left - JOURNAL_FRAME_HEADER_BYTES <= SEALED_PAYLOAD_BYTES_MAX)
+        return (uint32_t)(left - JOURNAL_FRAME_HEADER_BYTES);
+    return SEALED_PAYLOAD_BYTES_MAX - JOURNAL_FRAME_HEADER_BYTES;
+}
+
+/* Frames that are skipped take the place of what is damaged, up to the position. */
 static int seal(struct os *os, const struct journal_segment *segment, uint64_t offset, uint64_t end)
 {
     while (offset < end) {
         uint8_t bytes[JOURNAL_FRAME_HEADER_BYTES] = { 0 };
-        uint64_t size = end - offset - JOURNAL_FRAME_HEADER_BYTES;
-        struct journal_frame frame = { .state = JOURNAL_SEALED };
+        struct journal_frame frame = { .state = JOURNAL_SEALED,
+                                       .payload_bytes = sealed_payload_bytes(end - offset) };
         int rc;
 
-        frame.payload_bytes =
-            (uint32_t)(size < SEALED_PAYLOAD_BYTES_MAX ? size : SEALED_PAYLOAD_BYTES_MAX);
         store_u32le(bytes, journal_word(JOURNAL_SEALED, frame.payload_bytes));
         store_u32le(bytes + 4, journal_frame_crc(segment->seed, offset, &frame));
         rc = os_write_all(os, segment->fd, bytes, sizeof(bytes), offset);

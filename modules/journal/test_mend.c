@@ -120,6 +120,48 @@ START_TEST(damage_before_and_behind_are_mended_one_after_the_other)
 }
 END_TEST
 
+/* As the segment of one frame that is longer than others are. */
+static void make_longest(int fd)
+{
+    struct journal_segment_header header;
+    uint8_t bytes[JOURNAL_SEGMENT_HEADER_BYTES];
+
+    ck_assert_int_eq(pread(fd, bytes, sizeof(bytes), 0), sizeof(bytes));
+    ck_assert_int_eq(journal_segment_header_load(bytes, &header), 0);
+    header.capacity = JOURNAL_SEGMENT_BYTES_MAX - 4096;
+    journal_segment_header_store(bytes, &header);
+    ck_assert_int_eq(pwrite(fd, bytes, sizeof(bytes), 0), sizeof(bytes));
+}
+
+/* What is passed over takes two frames; behind the longest there would be no room for a header. */
+START_TEST(a_gap_that_one_frame_cannot_span_is_passed_over_to_its_very_end)
+{
+    static const uint64_t beyond[] = { 0, 8, 16, 24, 32 };
+    uint64_t longest = journal_frame_bytes((1 << JOURNAL_SIZE_BITS) - JOURNAL_FRAME_ALIGN);
+    uint64_t first, from, bytes;
+    uint8_t behind[64];
+    int fd;
+
+    make_journal(2);
+    first = position_of(1);
+    damage(first, 4);
+    from = first + longest + beyond[_i];
+    fd = open_file(1, "log");
+    make_longest(fd);
+    ck_assert_int_eq(ftruncate(fd, (off_t)(journal_offset_of(from) + sizeof(behind))), 0);
+    ck_assert_int_eq(pass_over(from, &bytes), 0);
+    ck_assert_uint_eq(bytes, from - first);
+    ck_assert_int_eq(pread(fd, behind, sizeof(behind), (off_t)journal_offset_of(from)),
+                     sizeof(behind));
+    for (size_t i = 0; i < sizeof(behind); i++)
+        ck_assert_uint_eq(behind[i], 0); /* the owner's is not touched */
+    close(fd);
+    fixture.options.synced_position = from;
+    open_journal();
+    ck_assert_uint_eq(fixture.report.end, from);
+}
+END_TEST
+
 START_TEST(segments_before_the_one_to_go_on_in_are_removed)
 {
     uint64_t from, bytes;
@@ -211,6 +253,8 @@ int main(void)
     tcase_add_test(cases, the_first_frame_of_a_segment_may_be_the_damaged_one);
     tcase_add_test(cases, what_the_owner_goes_on_from_is_never_cut);
     tcase_add_test(cases, damage_before_and_behind_are_mended_one_after_the_other);
+    tcase_add_loop_test(cases, a_gap_that_one_frame_cannot_span_is_passed_over_to_its_very_end, 0,
+                        5);
     tcase_add_test(cases, segments_before_the_one_to_go_on_in_are_removed);
     tcase_add_test(cases, what_is_not_damaged_is_left_alone);
     tcase_add_test(cases, a_damaged_header_is_not_mended);
