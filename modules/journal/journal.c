@@ -291,7 +291,7 @@ static void drop_retired(struct journal *journal)
 
 static int drop_buffers(struct journal *journal)
 {
-    int rc = journal->buffer_head ? journal->room_error : 0;
+    int rc = journal->buffer_head ? journal->write_error : 0;
 
     while (journal->buffer_head) {
         struct journal_buffer *buffer = journal->buffer_head;
@@ -470,5 +470,6 @@ void journal_get_info(const struct journal *journal, struct journal_info *out_in
         .tend_error = tend->error,
         .error = journal->error,
         .room_error = journal->room_error,
+        .write_error = journal->write_error,
     };
 }

@@ -202,6 +202,9 @@ struct journal_info {
     bool is_resting;
     int tend_error;        /* why one could not be packed or moved the last time, or 0 */
     int error, room_error; /* journal_error; why room could not be made the last time, or 0 */
+    /* Why what was appended could not be written, for want of room: it stays in memory, and is
+     * tried again by the next journal_publish or _sync. 0: that has succeeded. */
+    int write_error;
 };
 void journal_get_info(const struct journal *journal, struct journal_info *out_info);
 #endif

@@ -166,6 +166,7 @@ struct journal {
     uint64_t segment_time_ms; /* of active's first frame */
     bool has_segment_time;
     int error, room_error;
+    int write_error; /* of the last step that found no room for what was appended; 0: none since */
     uint64_t sync_bytes;      /* that a sync brought to the device of late, about */
     uint64_t sync_seen_bytes; /* append_bytes at the last one */
     uint64_t append_count, append_bytes, sync_count, roll_count, stall_count, index_error_count;

@@ -158,6 +158,7 @@ static void take_result(struct journal *journal)
 {
     const struct step_job *step = &journal->jobs->step;
 
+    journal->write_error = 0;
     if (step->reached > journal->written) journal->written = step->reached;
     if (journal->publish == JOURNAL_PUBLISH_WRITTEN && journal->way == JOURNAL_BUFFERED) {
         journal_publish_position(journal, journal->written);
@@ -181,7 +182,7 @@ static void take_failure(struct journal *journal)
 
     put_buffers_back(journal);
     if (is_full) {
-        journal->room_error = step->job.rc;
+        journal->room_error = journal->write_error = step->job.rc;
         journal->write_target = journal->written;
         journal->sync_target = journal->synced;
     } else {

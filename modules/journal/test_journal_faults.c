@@ -148,10 +148,12 @@ START_TEST(without_reserve_a_full_disk_delays_what_was_taken_and_loses_nothing)
     append_many(200);
     publish();
     ck_assert_int_eq(info_now().room_error, -ENOSPC);
+    ck_assert_int_eq(info_now().write_error, -ENOSPC);
     ck_assert_uint_lt(journal_published(fixture.journal), journal_appended(fixture.journal));
     ck_assert_int_eq(journal_error(fixture.journal), 0);
     fault_set_disk(fixture.fault, UINT64_MAX);
     publish();
+    ck_assert_int_eq(info_now().write_error, 0);
     expect_all(1, 301);
 }
 END_TEST

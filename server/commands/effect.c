@@ -380,6 +380,7 @@ static void tell_failure(struct server *server)
 
     if (rc == 0 || effects->failure_was_logged) return;
     effects->failure_was_logged = true;
+    effects->has_moved = true; /* who waits for room in it is refused */
     log_write(server->log, LOG_WARNING,
               "The operation log cannot be written any more: %s. Writes are refused until another "
               "one has taken its place, reads go on; %s",

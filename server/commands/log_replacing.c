@@ -12,7 +12,11 @@
 #include "server/durability/oplog.h"
 #include "server/net/loop.h"
 
-enum { SECOND_US = 1000000, PAUSE_US_MAX = 60 * SECOND_US };
+enum {
+    SECOND_US = 1000000,
+    PAUSE_US_MAX = 60 * SECOND_US,
+    PAUSE_US_FULL = 2 * SECOND_US, /* room on a disk comes back at any time */
+};
 
 static struct checkpoint_info checkpoint_now(const struct server *server)
 {
@@ -56,20 +60,37 @@ static void start_removal(struct log_replacing *state, uint64_t from, uint64_t t
 /* ---- an attempt, from its end to its beginning ------------------------------------------------
  */
 
+static uint64_t next_pause_us(uint64_t pause_us, int rc)
+{
+    uint64_t max_us = rc == -ENOSPC || rc == -EDQUOT ? PAUSE_US_FULL : PAUSE_US_MAX;
+
+    if (pause_us == 0) return SECOND_US;
+    return 2 * pause_us < max_us ? 2 * pause_us : max_us;
+}
+
+static void log_attempt(struct server *server, int rc)
+{
+    struct log_replacing *state = server->replacing;
+
+    if (state->failed_rc == rc && state->was_pause_us == state->pause_us) return; /* was said */
+    state->failed_rc = rc;
+    state->was_pause_us = state->pause_us;
+    log_write(server->log, LOG_WARNING,
+              "No other operation log could take the place of the failed one: %s. Tried again in "
+              "%llu seconds, or when a checkpoint is asked for",
+              strerror(-rc), (unsigned long long)(state->pause_us / SECOND_US));
+}
+
 static void attempt_failed(struct server *server, int rc)
 {
     struct log_replacing *state = server->replacing;
 
     state->step = LOG_FAILED;
     state->has_attempt_failed = true;
-    state->pause_us = state->pause_us == 0 ? SECOND_US : 2 * state->pause_us;
-    if (state->pause_us > PAUSE_US_MAX) state->pause_us = PAUSE_US_MAX;
+    state->pause_us = next_pause_us(state->pause_us, rc);
     state->next_us = loop_now_us(server->loop) + state->pause_us;
     checkpoint_refuse(server->checkpointing->checkpoint, rc);
-    log_write(server->log, LOG_WARNING,
-              "No other operation log could take the place of the failed one: %s. Tried again in "
-              "%llu seconds, or when a checkpoint is asked for",
-              strerror(-rc), (unsigned long long)(state->pause_us / SECOND_US));
+    log_attempt(server, rc);
     effect_log_moved(server); /* who waited for this attempt */
 }
 
@@ -79,7 +100,8 @@ static void succeed(struct server *server)
 
     state->step = LOG_SOUND;
     state->has_attempt_failed = false;
-    state->pause_us = 0;
+    state->pause_us = state->was_pause_us = 0;
+    state->failed_rc = 0;
     start_removal(state, 0, state->kept_segment);
     server->effects->failure_was_logged = false;
     effect_log_moved(server);

@@ -4,7 +4,8 @@
  * unknown. Another log is begun beside it (oplog_replace_begin) and a checkpoint made of what is in
  * memory; when that is complete the other log is the log, writes are taken again, and the failed
  * one is removed. That is tried at once, when somebody asks for a checkpoint (BGSAVE), and after a
- * pause that doubles from one second to a minute. Until then
+ * pause that doubles from one second to a minute (to two seconds, when it was a full disk that
+ * kept it from succeeding). Until then
  *
  *   writes    are refused (-MISCONF)
  *   reads     go on; with `always` memory holds what power loss might take back, so they wait for
@@ -33,6 +34,8 @@ struct log_replacing {
     struct server *server;
     enum log_replacing_step step;
     uint64_t next_us, pause_us; /* when the next attempt begins; how long after the one before */
+    uint64_t was_pause_us;      /* of the attempt that was logged last; 0: none was */
+    int failed_rc;              /* and why it failed */
     uint64_t checkpoint_turn;   /* that of the attempt (checkpoint_request_for_log) */
     uint64_t kept_segment;      /* the log that a start goes on from meanwhile */
     uint64_t remove_from, remove_to; /* of the removal */

@@ -13,7 +13,13 @@
 
 #include <errno.h>
 
-enum { SECOND_US = 1000000, LATE_US = 2 * SECOND_US, RETRY_US = 100000, QUIET_US = 200 };
+enum {
+    SECOND_US = 1000000,
+    LATE_US = 2 * SECOND_US,
+    ROOM_US = 2 * SECOND_US, /* so long answers wait for room that does not come */
+    RETRY_US = 100000,
+    QUIET_US = 200,
+};
 
 static uint64_t safe_position(const struct oplog *oplog)
 {
@@ -47,6 +53,7 @@ static void begin(struct oplog *oplog)
     oplog->begun_count = oplog->command_count;
     oplog->begun_us = oplog->now_us;
     oplog->retried_us = oplog->now_us;
+    oplog->starved_us = 0;
     ask(oplog);
     oplog->goal = journal_appended(oplog->journal); /* with the note that a sync begins with */
 }
@@ -110,6 +117,27 @@ static void sync_each_second(struct oplog *oplog, uint64_t now_us)
     oplog->is_late = passed_us > LATE_US;
 }
 
+/* Why what somebody waits for has not reached the log: there was no room. 0: it is only slow, or
+ * nobody waits. */
+static int starving_error(const struct oplog *oplog, const struct journal_info *info)
+{
+    if (oplog->kept_head) return oplog->kept_error ? oplog->kept_error : info->write_error;
+    return oplog->is_under_way ? info->write_error : 0;
+}
+
+/* Answers wait for room for a while, but not for ever: then the log has failed. What is in memory
+ * goes into the checkpoint behind which another one takes its place. */
+static void bear_with_want(struct oplog *oplog, int error, uint64_t now_us)
+{
+    if (error == 0) {
+        oplog->starved_us = 0;
+    } else if (oplog->starved_us == 0) {
+        oplog->starved_us = now_us;
+    } else if (now_us - oplog->starved_us > ROOM_US) {
+        oplog_fail(oplog, error);
+    }
+}
+
 /* A write that the disk was too full for has given up: it is asked for again. */
 static void retry(struct oplog *oplog, uint64_t now_us)
 {
@@ -118,7 +146,9 @@ static void retry(struct oplog *oplog, uint64_t now_us)
     if (now_us - oplog->retried_us < RETRY_US) return;
     oplog->retried_us = now_us;
     journal_get_info(oplog->journal, &info);
-    if (info.room_error == 0 && !oplog->kept_head) return; /* it is only slow */
+    bear_with_want(oplog, starving_error(oplog, &info), now_us);
+    if (oplog_journal_error(oplog)) return;
+    if (info.room_error == 0 && info.write_error == 0 && !oplog->kept_head) return;
     if (oplog->kept_head && oplog_append_kept(oplog) == 0) oplog->on_progress(oplog->context);
     if (oplog->is_under_way) ask(oplog);
     if (oplog->sync_goal) journal_sync(oplog->journal);
@@ -154,14 +184,19 @@ static bool may_begin(const struct oplog *oplog)
            oplog->now_us - oplog->waiting_us >= oplog->sync_us / 2;
 }
 
+static bool take_lost(struct oplog *oplog)
+{
+    bool is_lost = oplog->is_lost;
+
+    oplog->is_lost = false;
+    return is_lost;
+}
+
 uint64_t oplog_commit(struct oplog *oplog, uint64_t now_us)
 {
     if (oplog->room_error) log_reserve_mend(oplog, now_us);
     (void)oplog_end_batch(oplog); /* what is lost is told now */
-    if (oplog->is_lost) {
-        oplog->is_lost = false;
-        return OPLOG_LOST;
-    }
+    if (take_lost(oplog)) return OPLOG_LOST;
     if (oplog_error(oplog)) {
         /* What there is no room for keeps the checkpoint from beginning that all wait for. */
         if (oplog->is_being_replaced && oplog->kept_head) retry(oplog, now_us);
@@ -169,6 +204,7 @@ uint64_t oplog_commit(struct oplog *oplog, uint64_t now_us)
     }
     take_times(oplog, now_us);
     if (oplog->kept_head || oplog->is_under_way || oplog->sync_goal) retry(oplog, now_us);
+    if (take_lost(oplog)) return OPLOG_LOST; /* who waited for room is told */
     if (oplog->fsync == OPLOG_FSYNC_EVERYSEC) sync_each_second(oplog, now_us);
     if (oplog->has_waiting) settle_tickets(oplog);
     if (is_safe(oplog)) return 0;
@@ -226,7 +262,8 @@ void oplog_start_sync(struct oplog *oplog)
 bool oplog_is_settled(struct oplog *oplog)
 {
     (void)oplog_end_batch(oplog); /* a failure is told by the next commit */
-    return !oplog->kept_head;
+    /* What the other log has no place for fails the checkpoint behind which it would count. */
+    return !oplog->kept_head || oplog_journal_error(oplog);
 }
 
 /* ---- at once ----------------------------------------------------------------------------------
@@ -241,6 +278,7 @@ static int wait_for_progress(struct oplog *oplog)
     if (rc == 0) rc = journal_wait(oplog->journal);
     if (rc != -EAGAIN) return rc;
     journal_get_info(oplog->journal, &info);
+    if (info.write_error) return info.write_error;
     return info.room_error ? info.room_error : -EIO;
 }
 

@@ -86,6 +86,8 @@ static void drop_first_kept(struct oplog *oplog)
     oplog->kept_head = kept->next;
     if (!kept->next) oplog->kept_tail = &oplog->kept_head;
     oplog->kept_bytes -= kept->size;
+    oplog->kept_error = 0;
+    oplog->starved_us = 0;
     free(kept);
 }
 
@@ -93,6 +95,12 @@ void oplog_drop_kept(struct oplog *oplog)
 {
     while (oplog->kept_head)
         drop_first_kept(oplog);
+}
+
+static bool is_for_want_of_room(int rc)
+{
+    return rc == -EAGAIN || rc == -ENOSPC || rc == -EDQUOT || rc == -ENFILE || rc == -EMFILE ||
+           rc == -ENOMEM;
 }
 
 int oplog_append_kept(struct oplog *oplog)
@@ -108,16 +116,11 @@ int oplog_append_kept(struct oplog *oplog)
             oplog->room_error = rc;
             (void)log_reserve_give(oplog); /* nothing left: room must come from elsewhere */
         }
+        if (rc != -EAGAIN && is_for_want_of_room(rc)) oplog->kept_error = rc;
         if (rc < 0) return rc;
         drop_first_kept(oplog);
     }
     return 0;
-}
-
-static bool is_for_want_of_room(int rc)
-{
-    return rc == -EAGAIN || rc == -ENOSPC || rc == -EDQUOT || rc == -ENFILE || rc == -EMFILE ||
-           rc == -ENOMEM;
 }
 
 static int append_or_keep(struct oplog *oplog, const struct load *load)
@@ -127,13 +130,13 @@ static int append_or_keep(struct oplog *oplog, const struct load *load)
     if (rc < 0) return rc;
     if (!oplog->kept_head) rc = append(oplog, load);
     if (oplog->kept_head || is_for_want_of_room(rc)) rc = keep(oplog, load);
-    if (rc < 0)
-        oplog->error = rc;
-    else {
-        oplog->frame_number++;
-        oplog->command_count += load->count;
+    if (rc < 0) {
+        oplog_fail(oplog, rc);
+        return rc;
     }
-    return rc;
+    oplog->frame_number++;
+    oplog->command_count += load->count;
+    return 0;
 }
 
 static int append_slice(struct oplog *oplog, int64_t now_ms, unsigned database,
@@ -197,6 +200,7 @@ void oplog_fail(struct oplog *oplog, int error)
 {
     if (!oplog->error) oplog->error = error;
     oplog->is_lost = true;
+    journal_give_up(oplog->journal);
 }
 
 void oplog_give_way(struct oplog *oplog)
@@ -244,10 +248,14 @@ static void take_error(struct oplog *oplog)
 static void journal_moved(void *context)
 {
     struct oplog *oplog = context;
+    struct journal_info info;
 
     if (!oplog->journal) return; /* it is being opened */
     take_error(oplog);
-    (void)oplog_append_kept(oplog); /* what is left is tried again with the next progress */
+    journal_get_info(oplog->journal, &info);
+    /* What is left is tried again with the next progress. That there is no room is none: asking
+     * again at once would have an I/O thread do nothing else, so commit.c does, now and then. */
+    if (info.room_error == 0) (void)oplog_append_kept(oplog);
     oplog_commit_progress(oplog);
     oplog->on_progress(oplog->context);
 }

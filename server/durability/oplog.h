@@ -11,11 +11,13 @@
  *   no         the kernel decides
  *
  * Failure. No room: what adds is refused (-ENOSPC), what removes uses a reserve that is kept on the
- * disk for it; when there is room again the reserve is made again, and then adding goes on. A
- * failed write or sync is final for its journal (oplog_error): nothing is appended after it, and
- * the answers that waited are neither true nor false. Another journal may go on beside it
- * (oplog_replace_begin), and takes its place when a checkpoint of its time is complete. Loop thread
- * only; no call but open, sync_now and close waits. */
+ * disk for it; when there is room again the reserve is made again, and then adding goes on. What
+ * was done and finds no room all the same is tried again, but when somebody waits for it in vain
+ * for two seconds the log has failed. A failed write or sync is final for its journal
+ * (oplog_error): nothing is appended after it, and the answers that waited are neither true nor
+ * false. Another journal may go on beside it (oplog_replace_begin), and takes its place when a
+ * checkpoint of its time is complete. Loop thread only; no call but open, sync_now and close waits.
+ */
 #ifndef SERVER_DURABILITY_OPLOG_H
 #define SERVER_DURABILITY_OPLOG_H
 #include "modules/base/slice.h"

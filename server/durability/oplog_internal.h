@@ -63,6 +63,7 @@ struct oplog {
 
     struct kept_frame *kept_head, **kept_tail;
     uint64_t kept_bytes;
+    int kept_error; /* why the first of them found no room; 0: not tried, or it is being made */
     int error;    /* our own: a frame could not even be kept */
     bool is_lost; /* and the next commit has to say so */
 
@@ -84,6 +85,7 @@ struct oplog {
     uint64_t synced_us;  /* when the last sync was begun */
     uint64_t now_us;     /* at the last commit */
     uint64_t retried_us; /* when what failed for want of room was last tried again */
+    uint64_t starved_us; /* since when answers wait for room in vain; 0: none do */
     uint64_t delayed_sync_count;
     bool was_delayed; /* this sync has been counted as delayed */
     bool is_late;
