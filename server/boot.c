@@ -142,7 +142,7 @@ static void stop_on_signal(void *context, int number)
 {
     struct server *server = context;
 
-    shutdown_by_signal(server, number == SIGINT ? "SIGINT" : "SIGTERM");
+    shutdown_by_signal(server, number == SIGINT);
 }
 
 static void reopen_log(void *context, int number)

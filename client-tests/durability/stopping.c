@@ -103,6 +103,44 @@ START_TEST(a_server_that_cannot_save_ends_when_it_is_told_not_to)
 }
 END_TEST
 
+START_TEST(a_signal_saves_as_it_is_told_to)
+{
+    static const char *const words[] = {
+        "CONFIG SET save '' shutdown-on-sigterm nosave shutdown-on-sigint 'save now'", "OK", NULL
+    };
+
+    expect_ok(wire, "SET a 1");
+    expect_ok(wire, "CONFIG SET shutdown-on-sigterm nosave");
+    send_signal(SIGTERM);
+    expect_exit(0);
+    restart();
+    expect_nil(wire, "GET a");
+    expect_ok(wire, "SET a 2");
+    expect_lines(wire, words);
+    send_signal(SIGINT);
+    expect_exit(0);
+    restart();
+    expect_string(wire, "2", "GET a");
+}
+END_TEST
+
+START_TEST(a_signal_that_forces_ends_a_server_that_cannot_save)
+{
+    char path[PATH_MAX + 32];
+
+    expect_ok(wire, "SET a 1");
+    expect_ok(wire, "CONFIG SET shutdown-on-sigterm force");
+    (void)snprintf(path, sizeof(path), "%s/checkpoint-1.tmp", server.data_path);
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+    send_signal(SIGTERM);
+    expect_exit(0);
+    ck_assert(server_log_has(&server, "Checkpoint 1 failed"));
+    ck_assert_int_eq(rmdir(path), 0);
+    restart();
+    expect_nil(wire, "GET a");
+}
+END_TEST
+
 /* Syncs take so long that the end waits for its checkpoint. False: strace may not attach. */
 static bool slow_down(struct tracer *tracer)
 {
@@ -224,6 +262,8 @@ int main(void)
     tcase_add_checked_fixture(plain, start_without_log, stop);
     tcase_add_test(plain, a_signal_does_not_end_a_server_that_cannot_save);
     tcase_add_test(plain, a_server_that_cannot_save_ends_when_it_is_told_not_to);
+    tcase_add_test(plain, a_signal_saves_as_it_is_told_to);
+    tcase_add_test(plain, a_signal_that_forces_ends_a_server_that_cannot_save);
     tcase_add_test(plain, a_shutdown_that_waits_may_be_called_off);
     tcase_add_test(plain, a_second_signal_does_not_wait);
     tcase_add_checked_fixture(logged, start_with_log, stop);

@@ -13,6 +13,7 @@
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
 #include "server/commands/session.h"
+#include "server/config/config.h"
 #include "server/durability/oplog.h"
 #include "server/net/client.h"
 #include "server/net/loop.h"
@@ -44,19 +45,32 @@ static bool saves_first(const struct server *server)
     return !server->loading && !importing_is_at_start(server) && checkpointing_saves_at_end(server);
 }
 
-void shutdown_by_signal(struct server *server, const char *name)
+/* words: of shutdown-on-* for it. */
+static bool signal_saves(const struct server *server, int words)
 {
-    bool waits = saves_first(server) && !is_under_way(server);
+    if (server->loading || importing_is_at_start(server)) return false;
+    if (words & CONFIG_SHUTDOWN_NOSAVE) return false;
+    return (words & CONFIG_SHUTDOWN_SAVE) || saves_first(server);
+}
 
-    log_write(server->log, LOG_WARNING, "Received %s, %s", name,
+void shutdown_by_signal(struct server *server, bool is_sigint)
+{
+    struct shutting_down *state = server->shutting_down;
+    int words =
+        is_sigint ? server->config->shutdown_on_sigint : server->config->shutdown_on_sigterm;
+    bool waits = signal_saves(server, words) && !is_under_way(server);
+
+    log_write(server->log, LOG_WARNING, "Received %s, %s", is_sigint ? "SIGINT" : "SIGTERM",
               waits ? "stopping when the data is saved" : "stopping");
     if (!waits) {
+        /* as far as it was asked for */
+        if (words & CONFIG_SHUTDOWN_NOSAVE) server->checkpointing->was_saved_at_end = true;
         stop(server);
         return;
     }
     pause_writes(server, true);
-    server->shutting_down->signal_turn =
-        checkpoint_request(server->checkpointing->checkpoint, CHECKPOINT_AS_SAVE);
+    state->signal_forces = (words & CONFIG_SHUTDOWN_FORCE) != 0;
+    state->signal_turn = checkpoint_request(server->checkpointing->checkpoint, CHECKPOINT_AS_SAVE);
 }
 
 static void call_off_signal(struct server *server)
@@ -73,8 +87,8 @@ void shutdown_turn(struct server *server)
     if (state->signal_turn == 0 || server->is_stopping) return;
     checkpoint_get_info(server->checkpointing->checkpoint, &info);
     if (info.ended_count < state->signal_turn) return;
-    if (info.error == 0) {
-        server->checkpointing->was_saved_at_end = true;
+    if (info.error == 0 || state->signal_forces) {
+        server->checkpointing->was_saved_at_end = true; /* as far as it was asked for */
         stop(server);
         return;
     }

@@ -11,11 +11,12 @@ struct shutting_down {
     bool is_saving;       /* a SHUTDOWN waits for its checkpoint */
     bool is_aborted;      /* and is to give up */
     uint64_t signal_turn; /* the checkpoint that the end by a signal waits for; 0: none */
+    bool signal_forces;   /* and ends the server if it fails */
 };
 
-/* SIGTERM, SIGINT. Saves first, as `save` says, and when that fails the server goes on; a second
- * one meanwhile does not wait. */
-void shutdown_by_signal(struct server *server, const char *name);
+/* SIGINT or SIGTERM. Saves first, as shutdown-on-* and `save` say, and when that fails the server
+ * goes on, unless it is forced; a second one meanwhile does not wait. */
+void shutdown_by_signal(struct server *server, bool is_sigint);
 /* At the end of a turn: ends the server when what a signal waits for is saved. */
 void shutdown_turn(struct server *server);
 #endif

@@ -6,9 +6,6 @@
 #define SERVER_CONFIG_CHECKS_H
 #include "server/config/config_internal.h"
 
-/* Values of the words of shutdown-on-*, which exclude each other. */
-enum { CHECK_SHUTDOWN_SAVE = 1, CHECK_SHUTDOWN_NOSAVE = 2 };
-
 int check_none(const struct option *option, char **text, struct config_error *error);
 /* An existing directory; becomes its absolute path. */
 int check_directory(const struct option *option, char **text, struct config_error *error);

@@ -32,6 +32,13 @@ enum config_loglevel {
 enum config_fsync { CONFIG_FSYNC_NO, CONFIG_FSYNC_EVERYSEC, CONFIG_FSYNC_ALWAYS };
 /* enable-debug-command and its kin; LOCAL: from loopback and the unix socket only. */
 enum config_access { CONFIG_ACCESS_NO, CONFIG_ACCESS_YES, CONFIG_ACCESS_LOCAL };
+/* Words of shutdown-on-*: SAVE and NOSAVE exclude each other. NOW: Redis's, for replicas. */
+enum config_shutdown {
+    CONFIG_SHUTDOWN_SAVE = 1 << 0,
+    CONFIG_SHUTDOWN_NOSAVE = 1 << 1,
+    CONFIG_SHUTDOWN_NOW = 1 << 2,
+    CONFIG_SHUTDOWN_FORCE = 1 << 3,
+};
 enum config_notify {
     CONFIG_NOTIFY_KEYSPACE = 1 << 0, /* K: __keyspace@N__ */
     CONFIG_NOTIFY_KEYEVENT = 1 << 1, /* E: __keyevent@N__ */

@@ -110,7 +110,7 @@ const struct kind kind_words = { .size_bytes = sizeof(struct config_words),
 static int flags_parse(const struct option *option, const struct slice *words, size_t count,
                        const void *base, void *out_value, struct config_error *error)
 {
-    const int both = CHECK_SHUTDOWN_SAVE | CHECK_SHUTDOWN_NOSAVE;
+    const int both = CONFIG_SHUTDOWN_SAVE | CONFIG_SHUTDOWN_NOSAVE;
     int flags = 0;
 
     if (count == 0) return config_refuse(error, "wrong number of arguments");

@@ -51,10 +51,10 @@ static const struct option_word sanitize_words[] = {
     { "no", 0 }, { "yes", 1 }, { "clients", 2 }, { 0 }
 };
 static const struct option_word shutdown_words[] = { { "default", 0 },
-                                                     { "save", CHECK_SHUTDOWN_SAVE },
-                                                     { "nosave", CHECK_SHUTDOWN_NOSAVE },
-                                                     { "now", 4 },
-                                                     { "force", 8 },
+                                                     { "save", CONFIG_SHUTDOWN_SAVE },
+                                                     { "nosave", CONFIG_SHUTDOWN_NOSAVE },
+                                                     { "now", CONFIG_SHUTDOWN_NOW },
+                                                     { "force", CONFIG_SHUTDOWN_FORCE },
                                                      { 0 } };
 static const struct option_word facility_words[] = {
     { "user", 0 },   { "local0", 1 }, { "local1", 2 }, { "local2", 3 }, { "local3", 4 },
