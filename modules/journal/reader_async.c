@@ -94,8 +94,9 @@ static int fetch(struct journal_async *async, struct os *os)
     if (rc < 0) return rc;
     async->window_size = 0;
     rc = journal_stored_read(&async->stored, async->window, size, async->want_offset);
-    if (rc == -EBADMSG && size > async->want_size) {
-        /* What is damaged there must not hide what is good here. */
+    if (rc < 0 && size > async->want_size) {
+        /* What is damaged there must not hide what is good here. Nor is the file as long any more
+         * as it was just now, when the segment has ended meanwhile and was cut. */
         size = async->want_size;
         rc = journal_stored_read(&async->stored, async->window, size, async->want_offset);
     }

@@ -200,6 +200,35 @@ START_TEST(damage_is_told_where_it_is)
 }
 END_TEST
 
+static int (*size_now)(struct os *os, int fd, uint64_t *out_size);
+
+/* As long as the file was before its segment ended and its room was given back. */
+static int size_before_the_cut(struct os *os, int fd, uint64_t *out_size)
+{
+    int rc = size_now(os, fd, out_size);
+
+    *out_size += 100000;
+    return rc;
+}
+
+START_TEST(a_segment_that_is_cut_while_it_is_read_is_read)
+{
+    struct os *os = fault_os(fixture.fault);
+
+    open_journal();
+    append_many(3000);
+    publish();
+    settle();
+    size_now = os->size;
+    os->size = size_before_the_cut;
+    fault_fail(fixture.fault, FAULT_PREAD_NOW, 1, EAGAIN, FAULT_FROM_THEN_ON);
+    open_async();
+    expect_async(1, 3001);
+    expect_async_end();
+    os->size = size_now;
+}
+END_TEST
+
 START_TEST(what_fails_is_told_once_and_tried_again)
 {
     unsigned failures = 0;
@@ -254,6 +283,7 @@ int main(void)
     tcase_add_test(cases, it_follows_from_memory_to_files);
     tcase_add_test(cases, what_was_trimmed_away_is_told);
     tcase_add_loop_test(cases, damage_is_told_where_it_is, 0, 2);
+    tcase_add_test(cases, a_segment_that_is_cut_while_it_is_read_is_read);
     tcase_add_test(cases, what_fails_is_told_once_and_tried_again);
     tcase_add_test(cases, closing_waits_for_the_job);
     return run_suite(suite);
