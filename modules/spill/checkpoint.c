@@ -18,6 +18,7 @@ int spill_checkpoint_begin(struct spill_store *store)
     int rc;
 
     if (store->checkpoint) return -EALREADY;
+    if (checkpoint_settle(store)) return -EAGAIN;
     batches_leave_picture(store);
     /* Who opens the picture would never find what is below them. */
     if (reclaim_loaded(store)) return -EAGAIN;
@@ -122,6 +123,16 @@ int spill_checkpoint_state(struct spill_store *store, struct slice *out_piece)
     rc = state_writer_next(store, checkpoint->writer, out_piece);
     if (rc == 0) checkpoint->stage = CHECKPOINT_STATED;
     return rc;
+}
+
+bool checkpoint_settle(struct spill_store *store)
+{
+    if (!spill_file_is_settling(store->file)) return false;
+    (void)spill_file_settle(store->file);
+    /* What only the one before has kept may be written now. */
+    store->freed_extents++;
+    store_update_pressure(store);
+    return spill_file_is_settling(store->file);
 }
 
 static void finish(struct spill_store *store)

@@ -36,6 +36,8 @@ struct checkpoint {
 
 /* A step of what is done while the file is synced. True: there is more. */
 bool checkpoint_tick(struct spill_store *store);
+/* A part of what is left of the one that has ended, if anything is. True: there is more. */
+bool checkpoint_settle(struct spill_store *store);
 /* An extent that has just been written belongs to the picture. */
 void checkpoint_keep(struct spill_store *store, const struct spill_ref *ref);
 /* It cannot become complete any more. */

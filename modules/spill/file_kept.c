@@ -79,6 +79,16 @@ void spill_file_abort(struct spill_file *file, bool may_exist)
     spill_space_abort(file->space, may_exist);
 }
 
+bool spill_file_settle(struct spill_file *file)
+{
+    return spill_space_settle(file->space);
+}
+
+bool spill_file_is_settling(const struct spill_file *file)
+{
+    return spill_space_is_settling(file->space);
+}
+
 int spill_file_pin(struct spill_file *file)
 {
     return spill_space_pin(file->space);

@@ -14,6 +14,10 @@ int spill_file_keep(struct spill_file *file, const struct spill_ref *ref);
 void spill_file_unkeep(struct spill_file *file, const struct spill_ref *ref);
 void spill_file_complete(struct spill_file *file);
 void spill_file_abort(struct spill_file *file, bool may_exist);
+/* Goes on with either: of a large file what nothing refers to any more becomes free a part at a
+ * time, and no checkpoint begins before all of it has. True: there is more. */
+bool spill_file_settle(struct spill_file *file);
+bool spill_file_is_settling(const struct spill_file *file);
 /* Room for so many bytes is to be there whatever becomes of the disk: inside the file, or allocated
  * behind its end by an I/O thread. As of the next tick. */
 void spill_file_reserve(struct spill_file *file, uint64_t bytes);

@@ -56,7 +56,8 @@ int spill_state_chunk_bytes(struct slice state, uint32_t *out_bytes, char out_wh
 int spill_deque_load(struct spill_store *store, struct slice root, struct spill_deque **out_deque);
 
 /* From now on is a new picture. -EALREADY: one is under way; -EAGAIN: a large list that was dropped
- * is being taken apart, so call again in the next turn (each call does a part of it); -ENOMEM. */
+ * is being taken apart, or of a large file not all is free yet that the one before gave up, so call
+ * again in the next turn (each call does a part of it); -ENOMEM. */
 int spill_checkpoint_begin(struct spill_store *store);
 bool spill_checkpoint_is_running(const struct spill_store *store);
 
@@ -85,7 +86,9 @@ void spill_checkpoint_sync(struct spill_store *store, void (*done)(void *context
  * 1: a piece, 0: that was all. After a successful sync. -EINVAL: not synced. */
 int spill_checkpoint_state(struct spill_store *store, struct slice *out_piece);
 
-/* The caller's file is durable, the older one no longer needed. All state must have been taken. */
+/* The caller's file is durable, the older one no longer needed. All state must have been taken.
+ * What only the older one referred to is free: of a file above 16 GiB not at once, but a part in
+ * each spill_store_tick. */
 void spill_checkpoint_complete(struct spill_store *store);
 /* Gives the running checkpoint up; the older one stays. may_exist: the caller's file may have
  * become durable (its rename succeeded and what followed failed), so what it refers to is kept too,

@@ -26,6 +26,9 @@ struct region_kept {
     struct spill_shared next_shared; /* how many extents the running one has in shared blocks */
 };
 
+/* How the running checkpoint ended. */
+enum space_end { SPACE_COMPLETED, SPACE_ABORTED, SPACE_LEFT_OPEN /* it may be found */ };
+
 /* Kept apart from the bits, so that a search looks at few cache lines. */
 struct region {
     struct region_bits *bits;
@@ -50,7 +53,10 @@ struct spill_space {
     uint64_t deferred_count;
     size_t pinned_tables; /* regions that have one */
     bool has_kept;        /* every region has its kept */
-    bool avoids_holes;    /* searches pass over what was punched */
+    bool is_settling;     /* a checkpoint has ended; regions from settled_count on do not know it */
+    enum space_end how;   /* it has ended */
+    size_t settled_count;
+    bool avoids_holes; /* searches pass over what was punched */
 };
 
 /* A part of a run that lies in one word of one region. */

@@ -93,6 +93,7 @@ int spill_space_begin(struct spill_space *space)
 {
     int rc = spill_space_keep_books(space);
 
+    assert(!space->is_settling);
     for (size_t i = 0; i < space->region_count && rc == 0; i++) {
         const struct region_bits *bits = space->regions[i].bits;
         struct region_kept *kept = space->regions[i].kept;
@@ -160,25 +161,57 @@ void space_release_all(struct spill_space *space)
     }
 }
 
+/* ---- the end of a checkpoint -------------------------------------------------------------------
+ *
+ * A region that does not know yet has both: what the older one refers to and what the running one
+ * did, so all that either needs is kept there, whatever comes between. Regions that are added
+ * meanwhile have nothing of either, and those that go have nothing kept. */
+
+static void settle_region(struct spill_space *space, size_t index)
+{
+    struct region_kept *kept = space->regions[index].kept;
+
+    for (unsigned word = 0; word < REGION_WORDS; word++) {
+        if (space->how == SPACE_COMPLETED) kept->saved[word] = 0;
+        if (space->how != SPACE_ABORTED) kept->saved[word] |= kept->next[word];
+        kept->next[word] = 0;
+        space_release_word(space, index, word);
+    }
+    spill_shared_finish(&kept->next_shared);
+}
+
+bool spill_space_settle(struct spill_space *space)
+{
+    for (unsigned count = 0; space->is_settling && count < SPILL_SETTLE_REGIONS; count++) {
+        if (space->settled_count < space->region_count) settle_region(space, space->settled_count);
+        space->settled_count++;
+        space->is_settling = space->settled_count < space->region_count;
+    }
+    return space->is_settling;
+}
+
+bool spill_space_is_settling(const struct spill_space *space)
+{
+    return space->is_settling;
+}
+
+static void end_checkpoint(struct spill_space *space, enum space_end how)
+{
+    assert(!space->is_settling);
+    space->is_settling = true;
+    space->how = how;
+    space->settled_count = 0;
+    (void)spill_space_settle(space);
+}
+
 void spill_space_complete(struct spill_space *space)
 {
-    for (size_t i = 0; i < space->region_count; i++) {
-        struct region_kept *kept = space->regions[i].kept;
-        memcpy(kept->saved, kept->next, sizeof(kept->saved));
-    }
-    drop_next(space);
-    space_release_all(space);
+    end_checkpoint(space, SPACE_COMPLETED);
 }
 
 void spill_space_abort(struct spill_space *space, bool may_exist)
 {
-    for (size_t i = 0; i < space->region_count && may_exist; i++) {
-        struct region_kept *kept = space->regions[i].kept;
-        for (unsigned word = 0; word < REGION_WORDS; word++)
-            kept->saved[word] |= kept->next[word];
-    }
-    drop_next(space);
-    space_release_all(space);
+    end_checkpoint(space, may_exist ? SPACE_LEFT_OPEN : SPACE_ABORTED);
 }
 
 void spill_space_suspect(struct spill_space *space, struct spill_run run)

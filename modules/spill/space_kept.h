@@ -14,7 +14,8 @@
 
 /* Checkpoints will come: regions get their tables from now on. -ENOMEM. */
 int spill_space_keep_books(struct spill_space *space);
-/* A checkpoint begins: it refers to all that is an extent's now. -ENOMEM. */
+/* A checkpoint begins: it refers to all that is an extent's now. The one before must have been
+ * settled. -ENOMEM. */
 int spill_space_begin(struct spill_space *space);
 /* The running checkpoint refers to these blocks too, which are in use and not shared; or to one
  * more of the extents in a shared block. -ENOMEM. */
@@ -24,9 +25,15 @@ int spill_space_keep_shared(struct spill_space *space, uint64_t block);
 void spill_space_unkeep(struct spill_space *space, struct spill_run run);
 void spill_space_unkeep_shared(struct spill_space *space, uint64_t block);
 /* The running checkpoint takes the older one's place; or it goes. Or, when nobody knows whether it
- * will be found, both count as complete. What nothing refers to any more is free. */
+ * will be found, both count as complete. What nothing refers to any more is free: in the first
+ * SPILL_SETTLE_REGIONS regions at once, and in as many more with each spill_space_settle. Until
+ * then both are kept there. */
+enum { SPILL_SETTLE_REGIONS = 128 }; /* 16 GiB of the file: below a millisecond */
 void spill_space_complete(struct spill_space *space);
 void spill_space_abort(struct spill_space *space, bool may_exist);
+/* True: there are more regions. Does nothing when no checkpoint has ended. */
+bool spill_space_settle(struct spill_space *space);
+bool spill_space_is_settling(const struct spill_space *space);
 
 /* Blocks written before a sync that failed. They are kept until they were repaired. */
 void spill_space_suspect(struct spill_space *space, struct spill_run run);
@@ -36,7 +43,7 @@ bool spill_space_is_suspect(const struct spill_space *space, struct spill_run ru
 bool spill_space_is_deferred(const struct spill_space *space, uint64_t block);
 
 /* What the last complete checkpoint refers to now is kept until it is unpinned, whatever completes
- * meanwhile. Nothing is pinned yet. -ENOMEM. */
+ * meanwhile. Nothing is pinned yet; what is still to be settled is, at once. -ENOMEM. */
 int spill_space_pin(struct spill_space *space);
 void spill_space_unpin(struct spill_space *space);
 /* The first run of pinned blocks from that block on, at most count_max of it. False: none. */

@@ -22,6 +22,7 @@ int spill_space_pin(struct spill_space *space)
 {
     int rc = spill_space_keep_books(space);
 
+    while (spill_space_settle(space)) {}
     for (size_t i = 0; i < space->region_count && rc == 0; i++)
         rc = pin_region(space, space->regions[i].kept);
     if (rc < 0) spill_space_unpin(space);

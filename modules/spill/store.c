@@ -142,6 +142,7 @@ bool spill_store_tick(struct spill_store *store, uint64_t slice_us)
             has_more = reclaim_nodes(store, RECLAIM_STEP_NODES);
     }
     if (store->checkpoint && checkpoint_tick(store)) has_more = true;
+    if (store->is_persistent && checkpoint_settle(store)) has_more = true;
     if (store->checkpoint && save_tick(store, slice_us > 0 ? slice_us : SLICE_US_DEFAULT))
         has_more = true;
     if (evict_tick(store)) has_more = true;

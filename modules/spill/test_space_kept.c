@@ -346,6 +346,146 @@ START_TEST(whatever_loads_is_a_space)
 }
 END_TEST
 
+/* ---- the end of a checkpoint of a large file, in slices -----------------------------------------
+ */
+
+enum { MANY_REGIONS = 2 * SPILL_SETTLE_REGIONS + 5 };
+
+static struct spill_run in_region(size_t index, uint64_t count)
+{
+    return (struct spill_run){ .first = (uint64_t)index * SPILL_REGION_BLOCKS + 7, .count = count };
+}
+
+/* A complete checkpoint refers to the whole file, of which some of each region was given back
+ * then; of the rest a running one refers to half, and another part is given back again. */
+static void fill_many_regions(void)
+{
+    open_space();
+    (void)take((uint64_t)MANY_REGIONS * SPILL_REGION_BLOCKS);
+    begin();
+    spill_space_complete(space);
+    while (spill_space_settle(space)) {}
+    for (size_t i = 0; i < MANY_REGIONS; i++)
+        spill_space_free(space, in_region(i, 100));
+    begin();
+    for (size_t i = 0; i < MANY_REGIONS; i++) {
+        struct spill_run run = in_region(i, 20);
+        run.first += 100;
+        spill_space_free(space, run);
+    }
+    ck_assert_uint_eq(spill_space_deferred(space), MANY_REGIONS * 120);
+}
+
+/* How many blocks of each region are deferred when it has been settled. */
+static const struct {
+    enum space_end how;
+    unsigned deferred;
+} ends[] = {
+    { SPACE_COMPLETED, 20 },  /* the first hundred were the older one's */
+    { SPACE_ABORTED, 120 },   /* which still counts */
+    { SPACE_LEFT_OPEN, 120 }, /* both do */
+};
+
+START_TEST(a_checkpoint_of_many_regions_ends_in_slices)
+{
+    unsigned slices = 1;
+    uint64_t settled = SPILL_SETTLE_REGIONS;
+
+    fill_many_regions();
+    if (ends[_i].how == SPACE_COMPLETED)
+        spill_space_complete(space);
+    else
+        spill_space_abort(space, ends[_i].how == SPACE_LEFT_OPEN);
+    ck_assert(spill_space_is_settling(space));
+    for (;; slices++) {
+        spill_space_check(space);
+        if (settled > MANY_REGIONS) settled = MANY_REGIONS;
+        ck_assert_uint_eq(spill_space_deferred(space),
+                          MANY_REGIONS * 120 - settled * (120 - ends[_i].deferred));
+        if (!spill_space_settle(space) && settled == MANY_REGIONS) break;
+        settled += SPILL_SETTLE_REGIONS;
+    }
+    ck_assert_uint_eq(slices, 3);
+    ck_assert(!spill_space_is_settling(space));
+    /* The next one gives free what is left, whichever this was. */
+    begin();
+    spill_space_complete(space);
+    while (spill_space_settle(space)) {}
+    ck_assert_uint_eq(spill_space_deferred(space), 0);
+    ck_assert_uint_eq(spill_space_used(space),
+                      (uint64_t)MANY_REGIONS * SPILL_REGION_BLOCKS - MANY_REGIONS * 120);
+    close_space();
+}
+END_TEST
+
+START_TEST(between_slices_what_either_checkpoint_has_stays_its_own)
+{
+    enum { LAST = MANY_REGIONS - 1 };
+
+    fill_many_regions();
+    spill_space_complete(space);
+    /* Given back where it is settled already, and where it is not: kept in both, as the new one
+     * refers to it. */
+    struct spill_run early = in_region(0, 3), late = in_region(LAST, 3);
+    early.first += 200;
+    late.first += 200;
+    spill_space_free(space, early);
+    spill_space_free(space, late);
+    ck_assert(spill_space_is_deferred(space, early.first));
+    ck_assert(spill_space_is_deferred(space, late.first));
+    /* Only what is settled is given out. */
+    ck_assert_uint_lt(take(100).first, (uint64_t)SPILL_SETTLE_REGIONS * SPILL_REGION_BLOCKS);
+    ck_assert(spill_space_is_deferred(space, in_region(LAST, 1).first));
+    spill_space_check(space);
+    while (spill_space_settle(space)) {
+        spill_space_check(space);
+    }
+    ck_assert(!spill_space_is_deferred(space, in_region(LAST, 1).first));
+    ck_assert(spill_space_is_deferred(space, early.first));
+    ck_assert(spill_space_is_deferred(space, late.first));
+    close_space();
+}
+END_TEST
+
+START_TEST(what_the_file_gets_and_loses_between_slices_is_settled_too)
+{
+    uint64_t blocks = (uint64_t)MANY_REGIONS * SPILL_REGION_BLOCKS;
+    struct spill_run behind;
+
+    fill_many_regions();
+    spill_space_complete(space);
+    behind = take(10 * SPILL_REGION_BLOCKS); /* fits nowhere inside */
+    ck_assert_uint_eq(behind.first, blocks);
+    spill_space_free(space, behind);
+    ck_assert_uint_eq(spill_space_shrink(space), blocks);
+    ck_assert(spill_space_settle(space));
+    ck_assert(!spill_space_settle(space));
+    ck_assert_uint_eq(spill_space_deferred(space), MANY_REGIONS * 20);
+    close_space();
+}
+END_TEST
+
+START_TEST(a_pin_is_of_the_one_that_has_ended_though_it_is_not_settled)
+{
+    enum { LAST = MANY_REGIONS - 1 };
+
+    fill_many_regions();
+    spill_space_complete(space);
+    ck_assert_int_eq(spill_space_pin(space), 0);
+    ck_assert(!spill_space_is_settling(space));
+    /* The older one's are not pinned; what was given back since is, as long as it is pinned. */
+    ck_assert_uint_eq(spill_space_pinned(space),
+                      (uint64_t)MANY_REGIONS * (SPILL_REGION_BLOCKS - 100));
+    begin();
+    spill_space_complete(space);
+    while (spill_space_settle(space)) {}
+    ck_assert_uint_eq(spill_space_deferred(space), MANY_REGIONS * 20);
+    spill_space_unpin(space);
+    ck_assert_uint_eq(spill_space_deferred(space), 0);
+    close_space();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("space kept");
@@ -366,6 +506,11 @@ int main(void)
     tcase_add_test(tcase, an_empty_space_is_nothing);
     tcase_add_test(tcase, a_state_that_was_cut_is_refused_at_every_length);
     tcase_add_test(tcase, whatever_loads_is_a_space);
+    tcase_add_loop_test(tcase, a_checkpoint_of_many_regions_ends_in_slices, 0,
+                        sizeof(ends) / sizeof(ends[0]));
+    tcase_add_test(tcase, between_slices_what_either_checkpoint_has_stays_its_own);
+    tcase_add_test(tcase, what_the_file_gets_and_loses_between_slices_is_settled_too);
+    tcase_add_test(tcase, a_pin_is_of_the_one_that_has_ended_though_it_is_not_settled);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
