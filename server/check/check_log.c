@@ -14,6 +14,7 @@
 #include "server/check/check.h"
 #include "server/durability/log_directory.h"
 #include "server/durability/log_frame.h"
+#include "server/durability/oplog.h"
 
 struct walk {
     struct check *check;
@@ -116,18 +117,31 @@ static int look_at_frame(void *context, uint64_t position, uint64_t time_ms, str
 /* ---- the whole ---------------------------------------------------------------------------------
  */
 
-static int cut_tail(struct check *check, const char *path, const struct journal_check *found)
+static int open_and_close(const char *path, const struct journal_check *found,
+                          struct journal_report *out_report)
 {
     struct journal_options options = { .path = path, .synced_position = found->synced };
-    struct journal_report report;
     struct journal *journal;
     struct io *io;
     int rc = io_create(os_real(), 0, &io);
 
+    *out_report = (struct journal_report){ 0 };
     if (rc < 0) return rc;
-    rc = journal_open(os_real(), io, &options, &report, &journal);
+    rc = journal_open(os_real(), io, &options, out_report, &journal);
     if (rc == 0) rc = journal_close(journal);
     io_destroy(io);
+    return rc;
+}
+
+/* As a server that starts: on a full disk with the room that was kept for the log. */
+static int cut_tail(struct check *check, const char *path, const struct journal_check *found)
+{
+    struct journal_report report;
+    int rc = open_and_close(path, found, &report);
+
+    if ((rc == -ENOSPC || rc == -EDQUOT) && oplog_give_reserve(os_real(), check->directory) == 0)
+        rc = open_and_close(path, found, &report);
+    if (rc == -ENOMEM) return rc;
     if (rc < 0)
         check_error(check, "log: the tail could not be cut: %s",
                     report.text[0] ? report.text : strerror(-rc));

@@ -32,7 +32,7 @@ enum {
         128 * 1024 * 1024,             /* read by commands: about half a second of a start */
     PAUSE_READING_US = SECOND_US / 4,  /* then, as a drain reads a gigabyte a second */
     ROOM_PATIENCE_US = 60 * SECOND_US, /* of a call between two steps */
-    ROOM_FAILURES_MAX = 3,             /* of checkpoints that it waits for */
+    ROOM_FAILURES_MAX = 3, /* of checkpoints that it waits for, when nothing gives way to them */
 };
 
 /* ---- the log ----------------------------------------------------------------------------------
@@ -241,13 +241,18 @@ static bool is_want_of_room(int rc)
     return rc == -ENOSPC || rc == -EDQUOT;
 }
 
-/* The next one would fail as fast: the log's reserve gives way, which takes a moment. */
-static int wait_after_failure(struct server *server, int error)
+/* The log's reserve gives way to it. False: it was for another reason, or there is nothing left. */
+static bool give_way(struct server *server, int error)
+{
+    return server->effects->oplog && is_want_of_room(error) && oplog_give_way(server->oplog);
+}
+
+/* The next one would fail as fast: giving way takes a moment. */
+static int wait_a_moment(struct server *server)
 {
     uint64_t end_us = loop_now_us(server->loop) + PAUSE_WAITED_US;
     int rc = 0;
 
-    if (server->effects->oplog && is_want_of_room(error)) oplog_give_way(server->oplog);
     while (rc == 0 && loop_now_us(server->loop) < end_us)
         rc = parking_wait(server);
     return rc;
@@ -266,8 +271,8 @@ static int wait_for_room(struct server *server)
         if (rc == -ECANCELED) return rc;
         if (rc == 0 && spill_store_may_rewrite(server->store)) return 0;
         if (rc == 0) continue;
-        if (wait_after_failure(server, rc) == -ECANCELED) return -ECANCELED;
-        failures++;
+        failures += !give_way(server, rc);
+        if (wait_a_moment(server) == -ECANCELED) return -ECANCELED;
     } while (failures < ROOM_FAILURES_MAX && loop_now_us(server->loop) < end_us);
     return -ENOSPC;
 }
@@ -451,7 +456,7 @@ void checkpointing_look(struct server *server)
     is_full = server->effects->oplog && disk_is_full(server, &info);
     was_read = much_was_read(server);
     if (!may_ask_now(state, &info, now_us, is_full, pause_us(server, was_read))) return;
-    if (is_full && is_want_of_room(info.error)) oplog_give_way(server->oplog);
+    if (is_full) (void)give_way(server, info.error); /* or it fails again */
     if (save_is_due(server->config, keyspace_change_count(server->keyspace) - info.changes,
                     now_us - state->completed_us))
         (void)checkpoint_request(state->checkpoint, CHECKPOINT_AS_SAVE);

@@ -2,7 +2,11 @@
  *
  * A file beside the log has a few megabytes. When the disk is full, pieces of it are given back to
  * the file system as commands that remove need room in the log; commands that add are refused from
- * then on, until the file could be made whole again with something left over. */
+ * then on, until the file could be made whole again with something left over.
+ *
+ * Checkpoints that find no room get most of it, too: not the last, as without that nothing could be
+ * removed any more. What went to them is not taken back before there is room for all: one may need
+ * several pieces, and each has yet to begin when its piece is there. */
 #include "server/durability/oplog_internal.h"
 
 #include <errno.h>
@@ -17,17 +21,35 @@ enum {
     RESERVE_BYTES = 4 << 20,
     PIECE_BYTES = 512 << 10,
     LEFT_OVER_BYTES = 1 << 20, /* free beside it before adding goes on */
+    LOG_BYTES = 1 << 20,       /* of it that only the log gets */
     MEND_US = 200000,
 };
+
+/* Whether all that is missing is there, and something beside it. */
+static int look_for_room(const struct log_reserve *reserve, struct os *os, uint64_t missing_bytes)
+{
+    uint64_t free_bytes = 0;
+    int rc = os->free_bytes(os, reserve->path, &free_bytes);
+
+    return rc == 0 && free_bytes < missing_bytes + LEFT_OVER_BYTES ? -ENOSPC : rc;
+}
 
 static void run_make(struct io_job *job, struct os *os)
 {
     struct log_reserve *reserve = (struct log_reserve *)job;
-    uint64_t free_bytes = 0;
+    uint64_t bytes = reserve->bytes, wanted = reserve->wanted;
 
-    job->rc = os->allocate(os, reserve->fd, 0, reserve->wanted);
-    if (job->rc == 0) job->rc = os->free_bytes(os, reserve->path, &free_bytes);
-    if (job->rc == 0 && free_bytes < LEFT_OVER_BYTES) job->rc = -ENOSPC;
+    job->rc = 0;
+    if (reserve->all_at_once)
+        job->rc = look_for_room(reserve, os, bytes < wanted ? wanted - bytes : 0);
+    if (job->rc < 0) return;
+    job->rc = os->allocate(os, reserve->fd, 0, wanted);
+    if (job->rc < 0) {
+        (void)os->truncate(os, reserve->fd, bytes); /* some file systems keep what they found */
+        return;
+    }
+    reserve->was_made = true;
+    job->rc = look_for_room(reserve, os, 0);
 }
 
 static void run_give(struct io_job *job, struct os *os)
@@ -50,9 +72,13 @@ static void work_done(struct io_job *job)
 
     if (reserve->work == RESERVE_GIVING) {
         if (job->rc == 0) reserve->bytes = reserve->wanted;
-    } else if (is_whole(job->rc)) {
-        reserve->bytes = job->rc == 0 ? reserve->wanted : 0;
-        oplog->room_error = 0;
+    } else {
+        if (reserve->was_made) reserve->bytes = reserve->wanted;
+        if (job->rc == -EOPNOTSUPP) reserve->bytes = 0;
+        if (is_whole(job->rc)) {
+            oplog->room_error = 0;
+            reserve->has_given_way = false;
+        }
     }
     reserve->work = RESERVE_IDLE;
     (void)oplog_append_kept(oplog); /* what is left is tried again */
@@ -66,20 +92,37 @@ static void submit(struct oplog *oplog, enum reserve_work work, uint64_t wanted)
     reserve->oplog = oplog;
     reserve->work = work;
     reserve->wanted = wanted;
+    reserve->was_made = false;
+    reserve->all_at_once = reserve->has_given_way;
     reserve->job.run = work == RESERVE_MAKING ? run_make : run_give;
     reserve->job.done = work_done;
     reserve->job.is_urgent = work == RESERVE_GIVING;
     io_submit(oplog->io, &reserve->job);
 }
 
-bool log_reserve_give(struct oplog *oplog)
+static bool give_down_to(struct oplog *oplog, uint64_t least_bytes)
 {
     struct log_reserve *reserve = &oplog->reserve;
+    uint64_t above;
 
     if (reserve->work != RESERVE_IDLE) return true;
-    if (reserve->bytes == 0) return false;
-    submit(oplog, RESERVE_GIVING, reserve->bytes > PIECE_BYTES ? reserve->bytes - PIECE_BYTES : 0);
+    if (reserve->bytes <= least_bytes) return false;
+    above = reserve->bytes - least_bytes;
+    submit(oplog, RESERVE_GIVING, reserve->bytes - (above > PIECE_BYTES ? PIECE_BYTES : above));
     return true;
+}
+
+bool log_reserve_give(struct oplog *oplog)
+{
+    return give_down_to(oplog, 0);
+}
+
+bool log_reserve_give_way(struct oplog *oplog)
+{
+    bool gives = give_down_to(oplog, LOG_BYTES);
+
+    if (gives) oplog->reserve.has_given_way = true;
+    return gives;
 }
 
 int log_reserve_give_all(struct oplog *oplog)
@@ -127,6 +170,22 @@ int log_reserve_open(struct oplog *oplog)
     /* What removes goes on with what is left of it. */
     oplog->room_error = rc;
     return oplog->os->size(oplog->os, reserve->fd, &reserve->bytes);
+}
+
+int oplog_give_reserve(struct os *os, const char *directory)
+{
+    char *path = path_in(directory);
+    uint64_t bytes = 0;
+    int fd, rc;
+
+    if (!path) return -ENOMEM;
+    fd = os->open(os, path, O_RDWR, 0);
+    free(path);
+    if (fd < 0) return fd;
+    rc = os->size(os, fd, &bytes);
+    if (rc == 0) rc = bytes > 0 ? os->truncate(os, fd, 0) : -ENOSPC;
+    (void)os->close(os, fd); /* nothing was written */
+    return rc;
 }
 
 /* A log that begins on a full disk would be refused the first write. */

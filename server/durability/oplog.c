@@ -203,10 +203,11 @@ void oplog_fail(struct oplog *oplog, int error)
     journal_give_up(oplog->journal);
 }
 
-void oplog_give_way(struct oplog *oplog)
+bool oplog_give_way(struct oplog *oplog)
 {
-    if (!log_reserve_give(oplog)) return; /* nothing left: nothing to be done */
+    if (!log_reserve_give_way(oplog)) return false;
     if (!oplog->room_error) oplog->room_error = -ENOSPC;
+    return true;
 }
 
 /* ---- room -------------------------------------------------------------------------------------

@@ -45,6 +45,9 @@ struct oplog_options {
  * is filled also on error. Errors as journal_open. */
 int oplog_open(struct os *os, struct io *io, const struct oplog_options *options,
                struct journal_report *out_report, struct oplog **out_oplog);
+/* The room beside the log of that directory, which nobody has open, goes to the file system: it is
+ * made again by who opens the log when there is some. -ENOSPC: there is none; or another error. */
+int oplog_give_reserve(struct os *os, const char *directory);
 /* Syncs what there is, then closes. Accepts NULL. 0, or why not all of it is on the device. */
 int oplog_close(struct oplog *oplog);
 
@@ -63,8 +66,8 @@ int oplog_append_frame(struct oplog *oplog, int64_t now_ms, struct log_frame *fr
 
 /* A checkpoint could not be written for want of room, and without it no room comes back: a piece of
  * the reserve goes to the file system, and what adds is refused until the reserve is whole again.
- */
-void oplog_give_way(struct oplog *oplog);
+ * False: what is left of it is for what removes. */
+bool oplog_give_way(struct oplog *oplog);
 /* What has happened cannot be told to the log: it ends here, as if a write had failed. */
 void oplog_fail(struct oplog *oplog, int error);
 

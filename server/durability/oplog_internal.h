@@ -29,8 +29,11 @@ struct log_reserve {
     char *path;
     int fd; /* -1: not made yet */
     enum reserve_work work;
-    uint64_t bytes;  /* that it has */
-    uint64_t wanted; /* of the job under way */
+    uint64_t bytes;     /* that it has */
+    bool all_at_once;   /* of the job under way: not the part that there is room for */
+    bool was_made;      /* all of it, by the job under way */
+    bool has_given_way; /* since it was whole: to a checkpoint, which may need more yet */
+    uint64_t wanted;    /* of the job under way */
     uint64_t tried_us;
 };
 
@@ -122,8 +125,10 @@ int log_reserve_open(struct oplog *oplog);
 int log_reserve_prepare(struct os *os, struct oplog_ground *ground);
 void log_reserve_take(struct oplog *oplog, struct oplog_ground *ground);
 void log_reserve_close(struct oplog *oplog);
-/* Gives a piece of it back to the file system. False: nothing is left. */
+/* Gives a piece of it back to the file system, for the log. False: nothing is left. */
 bool log_reserve_give(struct oplog *oplog);
+/* The same for somebody else. False: what is left is the log's. */
+bool log_reserve_give_way(struct oplog *oplog);
 /* All of it, at once and waiting for the disk: for opening the log. -ENOSPC: there was nothing. */
 int log_reserve_give_all(struct oplog *oplog);
 /* Makes it whole again, if it is not; looked at now and then. */

@@ -85,6 +85,58 @@ START_TEST(adding_goes_on_when_there_is_room_again)
 }
 END_TEST
 
+/* The one that it is for may not have begun yet. */
+START_TEST(what_gave_way_is_not_taken_back_before_there_is_more)
+{
+    uint64_t limit, reserve;
+
+    open_log(OPLOG_FSYNC_EVERYSEC);
+    reserve = info_now().reserve_bytes;
+    limit = fault_disk_used(fixture.fault);
+    fault_set_disk(fixture.fault, limit);
+    ck_assert(oplog_give_way(fixture.oplog));
+    for (int i = 0; i < 100; i++)
+        turn();
+    ck_assert_uint_lt(info_now().reserve_bytes, reserve);
+    ck_assert_uint_eq(fault_disk_used(fixture.fault), limit - reserve + info_now().reserve_bytes);
+}
+END_TEST
+
+/* A checkpoint that finds no room however often it is tried: what gave way to it stays free, as
+ * several pieces may be what it needs; and the log's own part stays. */
+START_TEST(what_gives_way_to_checkpoints_leaves_enough_for_what_removes)
+{
+    enum { SEGMENT_BYTES = 256 << 10 }; /* the log may take some for its next one */
+    uint64_t count, limit, reserve, given;
+
+    open_log(OPLOG_FSYNC_EVERYSEC);
+    reserve = info_now().reserve_bytes;
+    limit = fault_disk_used(fixture.fault) + (1 << 20);
+    fault_set_disk(fixture.fault, limit);
+    ck_assert_int_eq(fill(true, &count), -ENOSPC);
+    for (unsigned tries = 1; oplog_give_way(fixture.oplog); tries++) {
+        ck_assert_uint_lt(tries, 20);
+        for (int i = 0; i < 100; i++)
+            turn();
+        ck_assert_uint_lt(info_now().reserve_bytes, reserve);
+        given = reserve - info_now().reserve_bytes;
+        ck_assert_uint_le(fault_disk_used(fixture.fault) + given, limit + SEGMENT_BYTES);
+    }
+    ck_assert_uint_gt(info_now().reserve_bytes, 0);
+    ck_assert_uint_le(info_now().reserve_bytes, reserve / 4);
+    fault_set_disk(fixture.fault, fault_disk_used(fixture.fault)); /* others were quicker */
+    for (int i = 0; i < 1000; i++)
+        ck_assert_int_eq(write_command(false), 0);
+    fault_set_disk(fixture.fault, limit + (2 << 20)); /* for all of it, and something beside it */
+    for (int i = 0; i < 50 && oplog_room_error(fixture.oplog); i++)
+        turn();
+    ck_assert_uint_eq(info_now().reserve_bytes, reserve);
+    ck_assert_int_eq(write_command(true), 0);
+    reopen(OPLOG_FSYNC_EVERYSEC);
+    expect_replay(0, 0, fixture.next);
+}
+END_TEST
+
 /* Nobody asked for room: an EXEC in a fiber at its end, or what has expired. */
 START_TEST(what_has_happened_is_kept_until_there_is_room)
 {
@@ -352,6 +404,8 @@ int main(void)
     tcase_add_test(cases, adding_goes_on_when_there_is_room_again);
     tcase_add_test(cases, what_has_happened_is_kept_until_there_is_room);
     tcase_add_test(cases, what_is_kept_stays_in_its_place);
+    tcase_add_test(cases, what_gave_way_is_not_taken_back_before_there_is_more);
+    tcase_add_test(cases, what_gives_way_to_checkpoints_leaves_enough_for_what_removes);
     tcase_add_test(cases, what_is_kept_goes_to_the_disk_before_the_log_is_closed);
     tcase_add_test(cases, answers_do_not_wait_for_ever_for_what_cannot_be_written);
     tcase_add_test(cases, answers_leave_as_soon_as_there_is_room);
