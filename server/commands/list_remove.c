@@ -7,11 +7,13 @@
  * between two. A process that dies between two has done some of them, of a command that was not
  * answered. Not inside EXEC, which is one frame of the log: there it is done at once or refused. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "modules/base/number.h"
 #include "modules/spill/store.h"
 #include "server/commands/checkpointing.h"
+#include "server/commands/disk_log.h"
 #include "server/commands/effect.h"
 #include "server/commands/handlers.h"
 #include "server/commands/list_common.h"
@@ -80,21 +82,39 @@ static int rest(struct call *call, struct removal *removal)
     return checkpointing_rest(call);
 }
 
+/* What was waited for in vain. */
+static void describe_want_of_room(struct call *call, char text[READ_ERROR_BYTES])
+{
+    bool is_at_limit = spill_store_disk(call->server->store) == SPILL_DISK_AT_LIMIT;
+    struct checkpoint_info info;
+    int used =
+        snprintf(text, READ_ERROR_BYTES, "%s, and no room came back",
+                 is_at_limit ? "maxdisk is reached" : "The disk is full (No space left on device)");
+
+    disk_log_refused(call->server);
+    checkpoint_get_info(call->server->checkpointing->checkpoint, &info);
+    if (info.error)
+        (void)snprintf(text + used, READ_ERROR_BYTES - (size_t)used,
+                       " (the checkpoint failed while %s: %s)", info.failed_step,
+                       strerror(-info.error));
+}
+
 /* Some of it is done and stays so: who asked is told how much. */
 static int answer_stopped(struct call *call, const struct removal *removal, int rc)
 {
     char text[READ_ERROR_BYTES];
 
     if (removal->steps == 0 || rc == -ECANCELED) return rc;
-    if (rc == -EBADMSG || rc == -EIO) {
+    if (rc == -ENOSPC) {
+        describe_want_of_room(call, text);
+    } else if (rc == -EBADMSG || rc == -EIO) {
         read_error_describe(call, text);
         read_error_log(call, text);
+    } else {
+        (void)snprintf(text, sizeof(text), "%s", strerror(-rc));
     }
     return call_errorf(call, "%s %s: LREM has removed %llu elements before; ask again for the rest",
-                       rc == -ENOSPC ? "MISCONF" : "ERR",
-                       rc == -ENOSPC                  ? "The disk is full and no room came back"
-                       : rc == -EBADMSG || rc == -EIO ? text
-                                                      : strerror(-rc),
+                       rc == -ENOSPC ? "MISCONF" : "ERR", text,
                        (unsigned long long)removal->removed);
 }
 
