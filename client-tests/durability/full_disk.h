@@ -8,12 +8,14 @@
 #include "client-tests/lib/observe.h"
 #include "client-tests/lib/suite.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 enum {
     ELEMENT_BYTES = 1000,
@@ -27,10 +29,13 @@ enum {
 
 #define SMALL                                                                                      \
     "--appendonly", "yes", "--appendfsync", "everysec", "--list-memory-max", "1mb", "--maxmemory", \
-        "64mb", "--maxdisk"
+        "64mb", "--enable-debug-command", "local", "--enable-transfer-commands", "local",          \
+        "--maxdisk"
 
 static const char *full_disk[] = { SMALL, "1gb", NULL };
 static const char *const at_limit[] = { SMALL, "16mb", NULL };
+static const char *const modes[] = { "always", "everysec", "no" };
+enum { MODES = 3, MODE_AT = 3 };
 enum { LIMIT_BYTES = 16 << 20 };
 static const char *refusal;
 static struct server_options options;
@@ -53,6 +58,13 @@ static inline bool start_on_a_small_disk(void)
     server_start(&server, &options);
     wire = wire_open(&server);
     return true;
+}
+
+/* The same with that appendfsync, which decides how the log is written. */
+static inline bool start_on_a_small_disk_in_mode(int mode)
+{
+    full_disk[MODE_AT] = modes[mode];
+    return start_on_a_small_disk();
 }
 
 static inline void start_with_small_maxdisk(void)
@@ -113,19 +125,20 @@ static inline bool push(unsigned first, unsigned count, struct text *reply)
     return reply->bytes[0] != '-';
 }
 
+static struct text last_refusal;
+
 /* Elements [first, …) go into k until one is refused: the number of the first that was. */
 static inline unsigned fill(unsigned first)
 {
-    struct text reply = { 0 };
     unsigned number = first;
 
     for (unsigned count = PUSHED_AT_ONCE; count > 0; count = count == 1 ? 0 : 1) {
-        for (; push(number, count, &reply); number += count)
+        for (; push(number, count, &last_refusal); number += count)
             ck_assert_uint_lt(number - first, PUSHES_MAX);
-        ck_assert_msg(strncmp(reply.bytes, "-MISCONF ", 9) == 0 && strstr(reply.bytes, refusal),
-                      "%s", reply.bytes);
+        ck_assert_msg(strncmp(text_string(&last_refusal), "-MISCONF ", 9) == 0 &&
+                          strstr(last_refusal.bytes, refusal),
+                      "%s", last_refusal.bytes);
     }
-    text_finish(&reply);
     return number;
 }
 
@@ -141,6 +154,48 @@ static inline void pop(unsigned first, unsigned end)
             expect_string(wire, element_of(done + i), "");
         done += count;
     }
+}
+
+/* ---- what others take --------------------------------------------------------------------------
+ */
+
+static inline const char *foreign_path(void)
+{
+    static char path[sizeof(mount_point) + 16];
+
+    (void)snprintf(path, sizeof(path), "%s/foreign", mount_point);
+    return path;
+}
+
+static inline uint64_t free_disk_bytes(void)
+{
+    struct statvfs disk;
+
+    ck_assert_int_eq(statvfs(mount_point, &disk), 0);
+    return (uint64_t)disk.f_bavail * disk.f_frsize;
+}
+
+/* Another program takes all room but so much; also what comes back meanwhile. */
+static inline void take_room_but(uint64_t left_bytes)
+{
+    int fd = open(foreign_path(), O_WRONLY | O_CREAT, 0600);
+    uint64_t free_bytes;
+    struct stat file;
+
+    ck_assert_int_ge(fd, 0);
+    while ((free_bytes = free_disk_bytes()) > left_bytes) {
+        int rc;
+
+        ck_assert_int_eq(fstat(fd, &file), 0);
+        rc = posix_fallocate(fd, file.st_size, (off_t)(free_bytes - left_bytes));
+        ck_assert_msg(rc == 0 || rc == ENOSPC, "%s", strerror(rc)); /* somebody was quicker */
+    }
+    ck_assert_int_eq(close(fd), 0);
+}
+
+static inline void give_room(void)
+{
+    ck_assert_int_eq(unlink(foreign_path()), 0);
 }
 
 static inline int64_t ended_checkpoints(void)
@@ -166,11 +221,8 @@ static inline void wait_for_room(unsigned number)
 
 static inline bool has_rest(void)
 {
-    struct statvfs disk;
-
     if (options.data_directory != mount_point) return false; /* maxdisk does not count the log */
-    ck_assert_int_eq(statvfs(mount_point, &disk), 0);
-    return (uint64_t)disk.f_bavail * disk.f_frsize > SMALL_REST_BYTES;
+    return free_disk_bytes() > SMALL_REST_BYTES;
 }
 
 /* The last bytes of a disk may be taken when its file is written: then room is made for another. */

@@ -3,6 +3,8 @@
  */
 #include "client-tests/durability/full_disk.h"
 
+#include <stdlib.h>
+
 enum {
     MARK_EVERY = 30, /* a chunk at least has one */
     RUN = 40,        /* elements of a kind that follow each other */
@@ -130,6 +132,7 @@ static void rewrite_every_chunk(void)
     expect_nil(wire, "LPOS k %s", element_of(0));
     ck_assert_int_gt(info_number(wire, "aof_rewrites"), before);
     if (options.own_arguments == at_limit) ck_assert(!server_log_has(&server, "failed while"));
+    ck_assert_int_eq(info_number(wire, "aof_rewrites_consecutive_failures"), 0);
     restart();
     expect_integer(wire, end - marks, "LLEN k");
     for (unsigned place = 1; place < end; place += 31 * MARK_EVERY)
@@ -230,6 +233,176 @@ START_TEST(a_kill_between_two_steps_leaves_some_of_them)
 }
 END_TEST
 
+/* Something is in the way of each checkpoint's file from this one on. */
+static void block_checkpoints(int64_t first, bool are_blocked)
+{
+    enum { BLOCKED = 8 }; /* more than a removal waits for */
+    char path[PATH_MAX + 64];
+
+    for (int64_t number = first; number < first + BLOCKED; number++) {
+        (void)snprintf(path, sizeof(path), "%s/checkpoint-%lld.tmp", server.data_path,
+                       (long long)number);
+        ck_assert_int_eq(are_blocked ? mkdir(path, 0700) : rmdir(path), 0);
+    }
+}
+
+/* How many an LREM has removed that was given up. */
+static unsigned ask_in_vain(void)
+{
+    static const char beginning[] =
+        "-MISCONF maxdisk is reached, and no room came back (the checkpoint failed while creating "
+        "the file: Is a directory): LREM has removed ";
+    struct text answer = { 0 };
+    unsigned removed;
+
+    wire_command(wire, "LREM k 0 %s", element_of(0));
+    ck_assert_int_eq(wire_read(wire, &answer), 1);
+    ck_assert_msg(strncmp(text_string(&answer), beginning, strlen(beginning)) == 0, "%s",
+                  text_string(&answer));
+    removed = (unsigned)strtoul(answer.bytes + strlen(beginning), NULL, 10);
+    ck_assert_ptr_nonnull(strstr(answer.bytes, " elements before; ask again for the rest\r\n"));
+    text_finish(&answer);
+    return removed;
+}
+
+/* What is done is told and stays so, in order; what was not is done by the next one. */
+START_TEST(a_removal_that_no_checkpoint_helps_tells_how_far_it_came)
+{
+    unsigned end, removed, marks;
+    int64_t next;
+
+    start_with_small_maxdisk();
+    end = fill_with_marks();
+    marks = marks_of(end);
+    next = info_number(wire, "checkpoint_number") + 1;
+    block_checkpoints(next, true);
+    removed = ask_in_vain();
+    ck_assert_uint_gt(removed, 0);
+    ck_assert_uint_lt(removed, marks);
+    expect_integer(wire, end - removed, "LLEN k");
+    expect_integer(wire, removed * (MARK_EVERY - 1), "LPOS k %s", element_of(0));
+    block_checkpoints(next, false);
+    restart();
+    expect_integer(wire, end - removed, "LLEN k");
+    expect_integer(wire, marks - removed, "LREM k 0 %s", element_of(0));
+    expect_integer(wire, end - marks, "LLEN k");
+    finish();
+}
+END_TEST
+
+/* ---- what else removes -------------------------------------------------------------------------
+ */
+
+static void drain_by_trim(unsigned end)
+{
+    for (unsigned left = end; left > 0; left -= left < 1000 ? left : 1000) {
+        expect_integer(wire, left, "LLEN k");
+        expect_string(wire, element_of(end - left), "LINDEX k 0");
+        expect_ok(wire, "LTRIM k 1000 -1");
+    }
+}
+
+static void drain_by_pop_of_many(unsigned end)
+{
+    for (unsigned done = 0; done < end; done += BATCH) {
+        unsigned count = end - done < BATCH ? end - done : BATCH;
+
+        wire_command(wire, "LPOP k %d", BATCH);
+        ck_assert_int_eq(wire_read(wire, &last_refusal), 1);
+        ck_assert_int_eq(last_refusal.bytes[last_refusal.size - 1], '\n');
+        ck_assert_ptr_nonnull(strstr(text_string(&last_refusal), element_of(done)));
+        ck_assert_ptr_nonnull(strstr(last_refusal.bytes, element_of(done + count - 1)));
+        text_clear(&last_refusal);
+    }
+}
+
+static void drain_by_moving_away(unsigned end)
+{
+    for (unsigned done = 0; done < end; done += BATCH) {
+        unsigned count = end - done < BATCH ? end - done : BATCH;
+
+        for (unsigned i = 0; i < count; i++) {
+            wire_command(wire, "RPOPLPUSH k moved");
+            wire_command(wire, "RPOP moved");
+        }
+        for (unsigned i = 0; i < count; i++) {
+            expect_string(wire, element_of(end - 1 - done - i), "");
+            expect_string(wire, element_of(end - 1 - done - i), "");
+        }
+    }
+}
+
+static void drain_by_delete(unsigned end)
+{
+    (void)end;
+    expect_integer(wire, 1, "DEL k");
+}
+
+static void drain_by_expiry(unsigned end)
+{
+    (void)end;
+    expect_integer(wire, 1, "PEXPIRE k 1");
+    info_wait(wire, "expired_keys", 1);
+}
+
+static void (*const drains[])(unsigned end) = { drain_by_trim, drain_by_pop_of_many,
+                                                drain_by_moving_away, drain_by_delete,
+                                                drain_by_expiry };
+enum { DRAINS = sizeof(drains) / sizeof(drains[0]) };
+
+START_TEST(a_full_disk_is_drained_by_one_way_alone)
+{
+    unsigned end;
+
+    if (!start_on_a_small_disk()) return;
+    end = fill_all();
+    drains[_i](end);
+    expect_integer(wire, 0, "EXISTS k moved");
+    wait_for_room(0);
+    finish();
+}
+END_TEST
+
+/* Elements go round to all of them, until one is refused; how many there are then. */
+static unsigned fill_many(unsigned lists)
+{
+    struct text reply = { 0 };
+    unsigned count = 0;
+
+    for (bool is_taken = true; is_taken; count += is_taken) {
+        text_clear(&reply);
+        wire_command(wire, "RPUSH k:%u %s", count % lists, element_of(count));
+        ck_assert_int_eq(wire_read(wire, &reply), 1);
+        is_taken = reply.bytes[0] == ':';
+    }
+    ck_assert_msg(strncmp(text_string(&reply), "-MISCONF ", 9) == 0, "%s", reply.bytes);
+    text_finish(&reply);
+    return count;
+}
+
+START_TEST(one_key_of_many_that_goes_makes_room)
+{
+    enum { LISTS = 10 };
+    unsigned count;
+
+    if (!start_on_a_small_disk()) return;
+    count = fill_many(LISTS);
+    if (_i == 0) {
+        expect_integer(wire, 1, "DEL k:3");
+    } else {
+        expect_integer(wire, 1, "PEXPIRE k:3 1");
+        info_wait(wire, "expired_keys", 1);
+    }
+    wait_for_room(0);
+    for (unsigned i = 0; i < LISTS; i++) {
+        if (i == 3) continue;
+        expect_integer(wire, count / LISTS + (i < count % LISTS), "LLEN k:%u", i);
+        expect_string(wire, element_of(i), "LINDEX k:%u 0", i);
+    }
+    finish();
+}
+END_TEST
+
 /* ---- moves -------------------------------------------------------------------------------------
  */
 
@@ -278,11 +451,14 @@ int main(void)
     tcase_add_test(drained, a_full_disk_is_drained_by_lrem_alone);
     tcase_add_test(drained, at_maxdisk_it_is_as_well);
     tcase_add_test(drained, a_full_disk_is_drained_by_blmove_alone);
+    tcase_add_loop_test(drained, a_full_disk_is_drained_by_one_way_alone, 0, DRAINS);
+    tcase_add_loop_test(drained, one_key_of_many_that_goes_makes_room, 0, 2);
     tcase_add_test(chunks, every_chunk_of_a_full_disk_is_rewritten);
     tcase_add_test(chunks, every_chunk_at_maxdisk_is_rewritten);
     tcase_add_test(steps, in_a_transaction_it_is_done_at_once_or_refused);
     tcase_add_test(steps, nobody_sees_a_list_between_two_steps);
     tcase_add_test(steps, a_client_that_goes_leaves_all_of_it_done_or_nothing);
+    tcase_add_test(steps, a_removal_that_no_checkpoint_helps_tells_how_far_it_came);
     tcase_add_test(steps, a_kill_between_two_steps_leaves_some_of_them);
     return suite_run(suite);
 }
