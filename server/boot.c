@@ -71,7 +71,7 @@ struct house {
     struct boot_directory directory;
     struct loop_timer *sample_timer;
     struct io_job purge;
-    bool is_purging, purges_again;
+    bool is_purging;
 };
 
 /* ---- what parts call upwards -------------------------------------------------------------------
@@ -96,8 +96,6 @@ static uint64_t parked_bytes(void *context)
     return parking_memory_bytes(((struct server *)context)->parking);
 }
 
-static void purge_free_pages(void *context);
-
 static void run_purge(struct io_job *job, struct os *os)
 {
     (void)os;
@@ -109,26 +107,17 @@ static void purge_ended(struct io_job *job)
     struct house *house = (struct house *)((char *)job - offsetof(struct house, purge));
 
     house->is_purging = false;
-    if (house->purges_again) purge_free_pages(house);
 }
 
-/* Giving pages back takes the kernel milliseconds: an I/O thread does it, one purge at a time. What
- * is freed meanwhile may not be part of that one. */
+/* Giving pages back takes the kernel milliseconds: an I/O thread does it, one purge at a time. */
 static void purge_free_pages(void *context)
 {
     struct house *house = context;
 
-    house->purges_again = house->is_purging;
     if (house->is_purging) return;
     house->is_purging = true;
     house->purge = (struct io_job){ .run = run_purge, .done = purge_ended };
     io_submit(house->server.io, &house->purge);
-}
-
-static void purge_free_pages_now(void *context)
-{
-    (void)context;
-    (void)allocator_purge(); /* without jemalloc there is nothing to purge */
 }
 
 static bool is_protected(void *context)
@@ -236,16 +225,11 @@ static int make_memory(struct house *house)
                                     .log_bytes = boot_log_bytes,
                                     .log_is_buffered = boot_log_is_buffered,
                                     .purge = purge_free_pages,
-                                    .purge_now = purge_free_pages_now,
                                     .context = server,
                                     .purge_context = house };
     int rc = memory_create(&owners, boot_config_memory_limit(server),
                            server->config->list_memory_max_bytes, &server->memory);
 
-    if (!allocator_prepare())
-        log_write(server->log, LOG_WARNING,
-                  "Freeing large values will keep the server busy: this allocator cannot put off "
-                  "what it gives back");
     return rc < 0 ? fail(server, "Memory cannot be measured", rc) : 0;
 }
 

@@ -4,13 +4,11 @@
 
 /* Few arenas and early return of freed pages: maxmemory is a promise about RssAnon, and the loop
  * thread does almost all allocating. Pages go back from threads of the allocator: the kernel takes
- * milliseconds for what a burst of removals leaves, and for one large block, which the allocator
- * would give back at once, on the thread that frees it (oversize_threshold: 8 MiB; see also
- * allocator_prepare). */
+ * milliseconds for what a burst of removals leaves. */
 extern const char *malloc_conf;
 const char *malloc_conf =
     "narenas:2,tcache:true,dirty_decay_ms:200,muzzy_decay_ms:0,background_thread:"
-    "true,retain:true,oversize_threshold:0";
+    "true,retain:true";
 
 int main(int argc, char **argv)
 {

@@ -153,17 +153,6 @@ static uint64_t large_bytes(const struct call *call)
     return bytes >= LARGE_BYTES ? bytes : 0;
 }
 
-/* What was removed since the last look is not refused for. */
-static bool is_exhausted(const struct call *call)
-{
-    struct memory *memory = call->server->memory;
-    uint64_t bytes = large_bytes(call);
-
-    if (!memory_is_exhausted(memory, bytes)) return false;
-    memory_update(memory);
-    return memory_is_exhausted(memory, bytes);
-}
-
 /* True when the state of server and client lets it run; else the reason was answered. */
 static bool is_allowed(struct call *call)
 {
@@ -180,7 +169,7 @@ static bool is_allowed(struct call *call)
     }
     if (call->server->effects->is_refusing && effect_is_refused(call)) return false;
     if (!call_may_grow(call)) return true;
-    if (is_exhausted(call)) {
+    if (memory_is_exhausted(call->server->memory, large_bytes(call))) {
         if (is_exec)
             transaction_abort(call, OUT_OF_MEMORY);
         else

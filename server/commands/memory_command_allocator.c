@@ -12,16 +12,6 @@ static bool is_jemalloc(void)
     return mallctl && malloc_stats_print;
 }
 
-/* jemalloc makes its first arena before it has read the option oversize_threshold, and its pages
- * are given back by who frees a block of 8 MiB, 10 ms for one of 100 MB. */
-bool allocator_prepare(void)
-{
-    size_t never = SIZE_MAX;
-
-    if (!is_jemalloc()) return true;
-    return mallctl("arena.0.oversize_threshold", NULL, NULL, &never, sizeof(never)) == 0;
-}
-
 #define TEXT_(x) #x
 #define TEXT(x)  TEXT_(x)
 

@@ -11,10 +11,6 @@ struct allocator_figures {
     uint64_t resident_bytes;  /* of pages that the kernel backs */
 };
 
-/* Once, at the start: what is freed goes back to the kernel later, from threads of the allocator,
- * however large a block it was. Until then it can be allocated again. False: this allocator does
- * not know that; large blocks may take their time where they are freed. */
-bool allocator_prepare(void);
 /* As Redis names it: "jemalloc-5.3.0", "libc". */
 const char *allocator_name(void);
 /* False: the allocator is not jemalloc; *out_figures is zeroed. */

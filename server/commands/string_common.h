@@ -27,8 +27,7 @@ void string_reply_part(struct call *call, const struct key *key, struct slice pa
 int string_store(struct call *call, struct slice name, struct key *key, struct value *value,
                  bool keep_ttl);
 /* 0, or -EMSGSIZE: a value of so many bytes would take more than an eighth of maxmemory. What
- * cannot spill is bounded, and -OOM would promise that it may fit later. Called right before the
- * value is made or grows, as memory makes sure of room for it. */
+ * cannot spill is bounded, and -OOM would promise that it may fit later. */
 int string_check_share(const struct call *call, uint64_t size);
 /* The value of a string that a client gave. Errors as string_check_share, and -ENOMEM. */
 int string_make(struct call *call, struct slice bytes, struct value **out_value);

@@ -23,11 +23,6 @@ enum {
     RESERVE_BYTES_MAX = 16 << 20,
     INPUT_PART = 4, /* of the limit: what net lets requests under way hold */
     INPUT_A_CLIENT_BYTES = 65536,
-    /* So much freed between two looks goes back to the kernel at once, if the rest below the limit
-     * is not larger than what may come at once: a value with its request. */
-    MUCH_FREED_BYTES = 8 << 20,
-    LARGE_VALUE_BYTES = 1 << 20, /* smaller ones find room in what is kept in reserve */
-    AT_ONCE_PART = 4,            /* of the limit: an eighth each */
 };
 
 struct memory {
@@ -37,11 +32,11 @@ struct memory {
     int statm_fd;
     uint64_t page_bytes;
     uint64_t rss_bytes, rss_anon_bytes, peak_rss_anon_bytes, startup_bytes;
-    uint64_t used_bytes, peak_used_bytes; /* counted now, by all owners */
-    uint64_t unspillable_bytes;           /* estimate of now */
-    uint64_t to_come_bytes;               /* room kept for what clients may send at any moment */
-    uint64_t expected_bytes;              /* of a command that is about to run */
-    uint64_t fixed_bytes;                 /* counted now: what goes only when clients remove it */
+    uint64_t used_bytes, peak_used_bytes;
+    uint64_t unspillable_bytes; /* estimate of now */
+    uint64_t to_come_bytes;     /* room kept for what clients may send at any moment */
+    uint64_t expected_bytes;    /* of a command that is about to run */
+    uint64_t fixed_bytes;       /* counted now: what goes only when clients remove it */
     /* At the last sample: RssAnon less spill's, and what the owners counted. Between samples the
      * owners' growth is added to it. */
     uint64_t sampled_unspillable_bytes, sampled_counted_bytes;
@@ -192,16 +187,6 @@ static uint64_t difference(uint64_t a, uint64_t b)
     return a > b ? a - b : b - a;
 }
 
-/* What is free can be allocated again, but not what does not fit into it. */
-static void purge_much_freed(struct memory *memory, uint64_t used_bytes)
-{
-    uint64_t at_once = memory->limit_bytes / AT_ONCE_PART;
-
-    if (memory->limit_bytes == 0 || memory->used_bytes < used_bytes + MUCH_FREED_BYTES) return;
-    if (memory->rss_anon_bytes + at_once <= target_bytes(memory)) return;
-    memory->owners.purge(memory->owners.purge_context);
-}
-
 void memory_update(struct memory *memory)
 {
     struct counts counts = count(memory);
@@ -212,7 +197,6 @@ void memory_update(struct memory *memory)
     memory->unspillable_bytes = estimate > counts.beside_spill ? estimate : counts.beside_spill;
     memory->fixed_bytes = counts.for_good;
     memory->to_come_bytes = counts.to_come;
-    purge_much_freed(memory, counts.beside_spill + counts.spill);
     memory->used_bytes = counts.beside_spill + counts.spill;
     if (memory->used_bytes > memory->peak_used_bytes) memory->peak_used_bytes = memory->used_bytes;
     budget = budget_of(memory);
@@ -230,14 +214,6 @@ void memory_expect(struct memory *memory, uint64_t bytes)
     memory->expected_bytes = bytes;
     memory_sample(memory); /* what is free but not given back yet counts, too */
     memory_update(memory);
-}
-
-void memory_before_value(struct memory *memory, uint64_t bytes)
-{
-    if (bytes < LARGE_VALUE_BYTES || memory->limit_bytes == 0) return;
-    read_rss(memory);
-    if (memory->rss_anon_bytes + bytes > memory->limit_bytes)
-        memory->owners.purge_now(memory->owners.purge_context);
 }
 
 void memory_set_store(struct memory *memory, struct spill_store *store)

@@ -31,7 +31,6 @@ struct memory_owners {
     bool (*log_is_buffered)(void *context);
     /* Starts giving the allocator's free pages back to the kernel; must not wait for it. */
     void (*purge)(void *purge_context);
-    void (*purge_now)(void *purge_context); /* the same, and waits for it */
     void *context, *purge_context;
 };
 
@@ -49,11 +48,6 @@ void memory_set_store(struct memory *memory, struct spill_store *store);
 /* A command is about to add so many bytes at once: lists make room for them (spill_store_pressure
  * tells when they have) until the next call, with 0 when nothing is about to come. */
 void memory_expect(struct memory *memory, uint64_t bytes);
-
-/* A value of so many bytes is about to be made, at once. What was freed may not have gone back to
- * the kernel yet, and may be in pieces that are too small for it: where the limit would be exceeded
- * by that it goes back first, which takes as long as making the value. For small ones nothing. */
-void memory_before_value(struct memory *memory, uint64_t bytes);
 
 /* What sessions hold beside net's own: transactions, names. */
 void memory_add_clients(struct memory *memory, int64_t delta_bytes);
