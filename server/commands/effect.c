@@ -324,14 +324,15 @@ static uint64_t bytes_of(const struct call *call)
     return bytes + spare_bytes(bytes, call->argument_count);
 }
 
-/* Asks for more than the one call needs, so that those behind it need not ask. */
+/* Asks for more than the one call needs, so that those behind it need not ask. What adds does not
+ * take the last bytes of a log that may have met a full disk: it waits until that is known. */
 static int reserve_some(struct call *call, uint64_t bytes)
 {
     struct effects *effects = effects_of(call);
     uint64_t wanted = bytes > GRANT_BYTES ? bytes : GRANT_BYTES;
     int rc = oplog_reserve(effects->oplog, wanted, adds(call));
 
-    if (rc == -EAGAIN && wanted > bytes) {
+    if (rc == -EAGAIN && wanted > bytes && !(adds(call) && oplog_may_be_full(effects->oplog))) {
         wanted = bytes;
         rc = oplog_reserve(effects->oplog, wanted, adds(call));
     }

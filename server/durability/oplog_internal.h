@@ -67,8 +67,9 @@ struct oplog {
     struct kept_frame *kept_head, **kept_tail;
     uint64_t kept_bytes;
     int kept_error; /* why the first of them found no room; 0: not tried, or it is being made */
-    int error;    /* our own: a frame could not even be kept */
-    bool is_lost; /* and the next commit has to say so */
+    int error;      /* our own: a frame could not even be kept */
+    bool is_lost;   /* and the next commit has to say so */
+    uint32_t not_had_bytes; /* of room, the last time that there was none; less has been since */
 
     uint64_t ticket;         /* the last one given out */
     uint64_t released;       /* up to this they are through */

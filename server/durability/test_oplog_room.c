@@ -85,6 +85,34 @@ START_TEST(adding_goes_on_when_there_is_room_again)
 }
 END_TEST
 
+/* A little still fits: whether there is room is known when the attempt that is under way has ended.
+ */
+START_TEST(a_log_that_finds_no_room_says_so_before_it_is_used_up)
+{
+    enum { MUCH = 200 << 10 };
+    int rc = 0;
+
+    open_log(OPLOG_FSYNC_EVERYSEC);
+    fault_set_disk(fixture.fault, fault_disk_used(fixture.fault));
+    for (int i = 0; i < 10 && !oplog_may_be_full(fixture.oplog); i++) {
+        rc = oplog_reserve(fixture.oplog, MUCH, false);
+        settle();
+    }
+    ck_assert_int_eq(rc, -EAGAIN);
+    ck_assert(oplog_may_be_full(fixture.oplog));
+    ck_assert_int_eq(oplog_reserve(fixture.oplog, 100, false), 0);
+    ck_assert(oplog_may_be_full(fixture.oplog));
+    ck_assert_int_eq(oplog_room_error(fixture.oplog), 0);
+    fault_set_disk(fixture.fault, UINT64_MAX);
+    for (int i = 0; i < 10 && oplog_may_be_full(fixture.oplog); i++) {
+        rc = oplog_reserve(fixture.oplog, MUCH, false);
+        settle();
+    }
+    ck_assert_int_eq(rc, 0);
+    ck_assert(!oplog_may_be_full(fixture.oplog));
+}
+END_TEST
+
 /* The one that it is for may not have begun yet. */
 START_TEST(what_gave_way_is_not_taken_back_before_there_is_more)
 {
@@ -402,6 +430,7 @@ int main(void)
     tcase_set_timeout(cases, 240);
     tcase_add_test(cases, what_adds_is_refused_and_what_removes_goes_on);
     tcase_add_test(cases, adding_goes_on_when_there_is_room_again);
+    tcase_add_test(cases, a_log_that_finds_no_room_says_so_before_it_is_used_up);
     tcase_add_test(cases, what_has_happened_is_kept_until_there_is_room);
     tcase_add_test(cases, what_is_kept_stays_in_its_place);
     tcase_add_test(cases, what_gave_way_is_not_taken_back_before_there_is_more);
