@@ -35,6 +35,13 @@ static void tell(const struct server *server, const char *path, int rc,
                   "The operation log %s is damaged where it had been synced: %s. The server does "
                   "not start on it; sluice-check tells what is in it, and can cut it there",
                   path, reason(rc, report));
+    else if (rc == -EUCLEAN)
+        log_write(server->log, LOG_WARNING,
+                  "The operation log %s ends in a torn tail: %s. The server does not start on it, "
+                  "as aof-load-truncated is no: make a copy of it, look at it with sluice-check, "
+                  "then cut it with sluice-check --repair, or set aof-load-truncated to yes and "
+                  "start again",
+                  path, reason(rc, report));
     else if (rc < 0)
         log_write(server->log, LOG_WARNING, "The operation log %s cannot be opened: %s", path,
                   reason(rc, report));
@@ -75,6 +82,7 @@ static int open_log(struct server *server, struct os *os, uint64_t first_segment
                                      .roll_bytes =
                                          log_directory_roll_bytes(os, server->config->dir),
                                      .synced_position = checkpoint_position(server),
+                                     .refuses_tail = !server->config->aof_load_truncated,
                                      .on_progress = effect_log_moved,
                                      .context = server };
     struct journal_report report;

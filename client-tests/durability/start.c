@@ -86,7 +86,8 @@ static void overwrite(const char *text, char byte)
     ck_assert_int_eq(close(fd), 0);
 }
 
-START_TEST(a_torn_tail_is_cut_and_told_of)
+/* Behind what was answered. Where it begins in the file. */
+static off_t tear_tail(void)
 {
     static const char torn[] = "half a frame that was on its way";
     struct stat status;
@@ -99,6 +100,12 @@ START_TEST(a_torn_tail_is_cut_and_told_of)
     ck_assert_int_eq(fstat(fd, &status), 0);
     ck_assert_int_eq(pwrite(fd, torn, sizeof(torn), status.st_size), sizeof(torn));
     ck_assert_int_eq(close(fd), 0);
+    return status.st_size;
+}
+
+START_TEST(a_torn_tail_is_cut_and_told_of)
+{
+    (void)tear_tail();
     restart();
     expect_text(wire, "1) \"a\"\n2) \"b\"", "LRANGE l 0 -1");
     ck_assert_int_gt(info_number(wire, "log_cut_bytes"), 0);
@@ -112,7 +119,8 @@ START_TEST(a_torn_tail_is_cut_and_told_of)
 }
 END_TEST
 
-static void expect_refused(const char *first, const char *second)
+static void expect_refused_with(const char *aof_load_truncated, const char *first,
+                                const char *second)
 {
     int64_t deadline_ms = clock_ms() + WAIT_MS;
     char program[PATH_MAX];
@@ -127,7 +135,7 @@ static void expect_refused(const char *first, const char *second)
 
         if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0) _exit(126);
         (void)execl(program, program, "--port", "0", "--dir", server.data_path, "--appendonly",
-                    "yes", (char *)NULL);
+                    "yes", "--aof-load-truncated", aof_load_truncated, (char *)NULL);
         _exit(126);
     }
     ck_assert_int_gt(pid, 0);
@@ -143,6 +151,27 @@ static void expect_refused(const char *first, const char *second)
     ck_assert_msg(server_log_has(&server, first), "%s", first);
     ck_assert_msg(server_log_has(&server, second), "%s", second);
 }
+
+static void expect_refused(const char *first, const char *second)
+{
+    expect_refused_with("yes", first, second);
+}
+
+START_TEST(a_torn_tail_is_left_alone_if_it_is_not_to_be_cut)
+{
+    off_t begin = tear_tail();
+    char place[64];
+
+    (void)snprintf(place, sizeof(place), "behind 0000000001.log offset %lld lie 32 bytes",
+                   (long long)begin);
+    expect_refused_with("no", place, "sluice-check --repair");
+    expect_refused_with("no", place, "sluice-check --repair"); /* the first has cut nothing */
+    restart();
+    ck_assert_int_eq(info_number(wire, "log_cut_bytes"), 32);
+    expect_text(wire, "1) \"a\"\n2) \"b\"", "LRANGE l 0 -1");
+    wire_close(wire);
+}
+END_TEST
 
 START_TEST(damage_where_it_had_been_synced_is_refused_with_its_place)
 {
@@ -325,6 +354,7 @@ int main(void)
 
     tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_test(cases, a_torn_tail_is_cut_and_told_of);
+    tcase_add_test(cases, a_torn_tail_is_left_alone_if_it_is_not_to_be_cut);
     tcase_add_test(cases, damage_where_it_had_been_synced_is_refused_with_its_place);
     tcase_add_loop_test(cases, what_no_server_has_done_is_refused, 0, 8);
     tcase_add_test(cases, another_version_is_refused);

@@ -146,6 +146,16 @@ static void release(struct journal *journal)
     free(journal);
 }
 
+static int refuse_tail(const struct journal *journal, const struct journal_extent *extent,
+                       char text[JOURNAL_REPORT_TEXT_BYTES])
+{
+    uint64_t bytes;
+    int rc = journal_recover_tail(journal->os, journal->path, &journal->meta, extent, &bytes, text);
+
+    if (rc < 0) return rc;
+    return bytes > 0 ? -EUCLEAN : 0;
+}
+
 static int open_recovered(struct journal *journal, const struct journal_options *options,
                           struct journal_extent *extent, struct journal_report *report)
 {
@@ -158,6 +168,7 @@ static int open_recovered(struct journal *journal, const struct journal_options 
     }
 
     report->synced_position = extent->synced;
+    if (rc == 0 && options->refuses_tail) rc = refuse_tail(journal, extent, report->text);
     if (rc == 0)
         rc = journal_recover_cut(journal->os, journal->path, &journal->meta, extent, report);
     if (rc == 0) rc = open_active(journal, extent);

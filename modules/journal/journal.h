@@ -94,6 +94,8 @@ struct journal_options {
     /* Opening verifies every frame there is; else those of the segment in which the synced position
      * lies, and what follows. */
     bool verifies_all;
+    /* A tail that would be cut is refused instead, so that somebody may look at it first. */
+    bool refuses_tail;
     struct journal_set *set; /* that it counts in (journal_set.h), and outlives it; NULL: none */
     /* Called by io_poll and io_wait after something has moved: room, published, synced, or an
      * error. May append, publish and sync, not close. May be NULL. */
@@ -115,10 +117,11 @@ struct journal_report {
 /* Makes or opens a journal and recovers it; waits for the disk. os and io must outlive the journal,
  * and io must work through os. out_report is filled also on error (text is "" when there is nothing
  * to add). Rules of recovery: recover.h.
- * -EBADMSG: corruption, nothing was changed. -EPROTONOSUPPORT: made by another version.
- * -EWOULDBLOCK: somebody writes it. -ENOKEY: its key file is missing or may not be read.
- * -EKEYREJECTED: the file holds no key, or not the journal's. -EINVAL: the settings contradict the
- * above. -ENOSPC, -EIO, -ENOENT, -EACCES, …: of the file system. -ENOMEM. */
+ * -EBADMSG: corruption, nothing was changed. -EUCLEAN: a tail, and refuses_tail; nothing was
+ * changed either. -EPROTONOSUPPORT: made by another version. -EWOULDBLOCK: somebody writes it.
+ * -ENOKEY: its key file is missing or may not be read. -EKEYREJECTED: the file holds no key, or not
+ * the journal's. -EINVAL: the settings contradict the above. -ENOSPC, -EIO, -ENOENT, -EACCES, …: of
+ * the file system. -ENOMEM. */
 int journal_open(struct os *os, struct io *io, const struct journal_options *options,
                  struct journal_report *out_report, struct journal **out_journal);
 /* Waits for what is under way, writes and publishes what was appended (without a sync: ask for it

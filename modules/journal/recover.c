@@ -243,6 +243,31 @@ static int count_segment(struct finder *finder, uint64_t number, uint64_t *bytes
     return rc == -EBADMSG || rc == -ENOENT ? 0 : rc;
 }
 
+int journal_recover_tail(struct os *os, const char *path, const struct journal_meta *meta,
+                         const struct journal_extent *extent, uint64_t *out_bytes,
+                         char text[JOURNAL_REPORT_TEXT_BYTES])
+{
+    struct journal_extent found = *extent;
+    struct finder finder = { .os = os, .path = path, .meta = meta, .extent = &found };
+    uint64_t end = journal_segment_of(extent->end), number = extent->last;
+    char file[FILE_TEXT_BYTES];
+    int rc = 0;
+
+    *out_bytes = 0;
+    if (extent->last == 0) return 0;
+    *out_bytes = extent->used_end - journal_offset_of(extent->end);
+    while (rc == 0 && number > end) {
+        rc = count_segment(&finder, number, out_bytes);
+        if (rc == 0) rc = journal_places_before(os, &meta->places, number, extent->first, &number);
+    }
+    if (rc < 0 || *out_bytes == 0) return rc;
+    name_file(&finder, end, file, sizeof(file));
+    (void)snprintf(text, JOURNAL_REPORT_TEXT_BYTES,
+                   "behind %s offset %" PRIu64 " lie %" PRIu64 " bytes of a torn tail", file,
+                   journal_offset_of(extent->end), *out_bytes);
+    return 0;
+}
+
 /* From the last on, so that a cut that is interrupted leaves no gap. */
 static int drop_segments(struct finder *finder, uint64_t keep, struct journal_report *report)
 {

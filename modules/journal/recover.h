@@ -39,6 +39,11 @@ struct journal_extent {
 int journal_recover_find(struct os *os, const char *path, const struct journal_meta *meta,
                          uint64_t synced, bool verifies_all, struct journal_extent *out_extent,
                          char text[JOURNAL_REPORT_TEXT_BYTES]);
+/* How many bytes of a tail lie behind extent's end, which journal_recover_cut would cut off.
+ * Changes nothing; text says where they are, if there are any. */
+int journal_recover_tail(struct os *os, const char *path, const struct journal_meta *meta,
+                         const struct journal_extent *extent, uint64_t *out_bytes,
+                         char text[JOURNAL_REPORT_TEXT_BYTES]);
 /* Cuts off what lies behind extent's end, brings all before it to the device, and adds to the
  * report. Only for the writer. */
 int journal_recover_cut(struct os *os, const char *path, const struct journal_meta *meta,

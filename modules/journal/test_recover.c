@@ -106,6 +106,28 @@ START_TEST(damage_above_what_was_synced_is_a_tail_even_if_good_frames_follow)
 }
 END_TEST
 
+START_TEST(a_tail_is_left_alone_if_that_is_asked_for)
+{
+    uint64_t position;
+    char place[128];
+
+    fixture.options.refuses_tail = true;
+    make_journal(50, 80);
+    position = position_of(60);
+    damage(position, 30);
+    for (int round = 0; round < 2; round++) {
+        ck_assert_int_eq(try_open(), -EUCLEAN);
+        ck_assert_uint_eq(fixture.report.cut_bytes, 0);
+        (void)snprintf(place, sizeof(place), "behind 0000000001.log offset %llu lie ",
+                       (unsigned long long)journal_offset_of(position));
+        ck_assert_msg(strstr(fixture.report.text, place) != NULL, "%s", fixture.report.text);
+    }
+    damage(position, 30); /* back: nothing has been cut */
+    open_journal();
+    expect_all(1, 80);
+}
+END_TEST
+
 START_TEST(damage_below_what_was_synced_is_refused_with_its_place)
 {
     uint64_t position;
@@ -169,7 +191,8 @@ START_TEST(a_segment_that_has_ended_was_synced)
 }
 END_TEST
 
-START_TEST(a_tail_over_several_segments_is_cut)
+/* Position of frame 60, from which on a tail goes over two segments. */
+static uint64_t make_long_tail(void)
 {
     uint64_t position;
 
@@ -183,6 +206,13 @@ START_TEST(a_tail_over_several_segments_is_cut)
     position = position_of(60);
     damage(position, 30);
     lose_live_page(); /* as if the power had gone before the segment's last sync */
+    return position;
+}
+
+START_TEST(a_tail_over_several_segments_is_cut)
+{
+    uint64_t position = make_long_tail();
+
     expect_all(1, 60);
     open_journal();
     ck_assert_uint_eq(fixture.report.end, position);
@@ -192,6 +222,26 @@ START_TEST(a_tail_over_several_segments_is_cut)
     append_many(2000);
     publish();
     expect_all(1, 2060);
+}
+END_TEST
+
+START_TEST(a_refused_tail_is_told_of_with_all_its_bytes)
+{
+    const char *lie;
+
+    (void)make_long_tail();
+    fixture.options.refuses_tail = true;
+    ck_assert_int_eq(try_open(), -EUCLEAN);
+    lie = strstr(fixture.report.text, " lie ");
+    ck_assert_msg(lie != NULL, "%s", fixture.report.text);
+    ck_assert(file_exists(2, "log"));
+    {
+        unsigned long long bytes = strtoull(lie + strlen(" lie "), NULL, 10);
+
+        fixture.options.refuses_tail = false;
+        open_journal();
+        ck_assert_uint_eq(fixture.report.cut_bytes, bytes);
+    }
 }
 END_TEST
 
@@ -528,6 +578,8 @@ int main(void)
     tcase_add_test(cases, damage_above_what_was_synced_is_a_tail_even_if_good_frames_follow);
     tcase_add_test(cases, a_segment_that_has_ended_was_synced);
     tcase_add_test(cases, a_tail_over_several_segments_is_cut);
+    tcase_add_test(cases, a_tail_is_left_alone_if_that_is_asked_for);
+    tcase_add_test(cases, a_refused_tail_is_told_of_with_all_its_bytes);
     tcase_add_test(cases, damage_below_what_was_synced_is_refused_with_its_place);
     tcase_add_test(cases, a_note_behind_the_damage_tells_of_the_sync);
     tcase_add_test(cases, the_caller_may_know_of_a_sync);

@@ -291,7 +291,8 @@ static int open_journal(struct oplog *oplog, const struct oplog_options *options
                         struct journal_report *out_report)
 {
     struct journal_options journal = { .path = oplog->path,
-                                       .synced_position = options->synced_position };
+                                       .synced_position = options->synced_position,
+                                       .refuses_tail = options->refuses_tail };
     struct journal_info info;
     int rc = oplog_open_journal(oplog, &journal, out_report, &oplog->journal);
 

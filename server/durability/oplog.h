@@ -36,13 +36,14 @@ struct oplog_options {
     enum oplog_fsync fsync;
     uint64_t synced_position; /* known by a checkpoint; 0: none */
     uint64_t roll_bytes;      /* of a log that is not there yet; 0: the journal's default */
+    bool refuses_tail;        /* -EUCLEAN instead of cutting a torn tail */
     /* Something has moved: room came, a ticket was released, an error. */
     void (*on_progress)(void *context);
     void *context;
 };
 
-/* Opens or makes the log and recovers it: a torn tail is cut. os and io must outlive it. out_report
- * is filled also on error. Errors as journal_open. */
+/* Opens or makes the log and recovers it: a torn tail is cut, unless it is refused. os and io must
+ * outlive it. out_report is filled also on error. Errors as journal_open. */
 int oplog_open(struct os *os, struct io *io, const struct oplog_options *options,
                struct journal_report *out_report, struct oplog **out_oplog);
 /* The room beside the log of that directory, which nobody has open, goes to the file system: it is
