@@ -372,6 +372,7 @@ static void say_what_holds(const struct server *server)
     log_write(server->log, LOG_NOTICE, "Sluice %s (as Redis %s), pid %ld, data directory %s",
               SLUICE_VERSION, REDIS_VERSION, (long)getpid(), server->config->dir);
     boot_config_say_limits(server);
+    boot_config_say_remembered(server);
     if (!server->config->appendonly)
         log_write(
             server->log, LOG_WARNING,

@@ -1,6 +1,7 @@
 #include "server/boot_config.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "modules/base/log.h"
@@ -271,6 +272,21 @@ int boot_config_open_listeners(struct server *server)
 static const char *origin(uint64_t directive, const char *derived)
 {
     return directive > 0 ? "as configured" : derived;
+}
+
+void boot_config_say_remembered(const struct server *server)
+{
+    char *names = NULL;
+    int rc = config_without_effect(server->config, &names);
+
+    if (rc < 0)
+        log_write(server->log, LOG_WARNING, "Which directives have no effect cannot be told: %s",
+                  strerror(-rc));
+    else if (names[0])
+        log_write(server->log, LOG_NOTICE,
+                  "These directives are remembered for CONFIG GET, but have no effect here: %s",
+                  names);
+    free(names);
 }
 
 void boot_config_say_limits(const struct server *server)

@@ -22,4 +22,6 @@ int boot_config_listen_for_changes(struct server *server);
 int boot_config_open_listeners(struct server *server);
 /* A line in the log for each limit in force, and where it comes from. */
 void boot_config_say_limits(const struct server *server);
+/* A line for directives that were set and have no effect, if there are any. */
+void boot_config_say_remembered(const struct server *server);
 #endif

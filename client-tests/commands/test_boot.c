@@ -233,8 +233,17 @@ END_TEST
 
 START_TEST(each_limit_is_logged_with_its_origin)
 {
-    static const char *const given[] = { "--maxmemory",  "64mb", "--maxdisk", "1gb",
-                                         "--appendonly", "yes",  NULL };
+    static const char *const given[] = { "--maxmemory",
+                                         "64mb",
+                                         "--maxdisk",
+                                         "1gb",
+                                         "--appendonly",
+                                         "yes",
+                                         "--dbfilename",
+                                         "other.rdb",
+                                         "--rdbcompression",
+                                         "no",
+                                         NULL };
     static const char *const not_kept[] = { "--appendonly", "no", NULL };
     struct server_options options = { .own_arguments = not_kept };
 
@@ -243,6 +252,7 @@ START_TEST(each_limit_is_logged_with_its_origin)
     server_wait_log(&server, "four fifths of what is free in the data directory");
     server_wait_log(&server, "KiB, from maxmemory");
     server_wait_log(&server, "Data does not survive the end of this process");
+    ck_assert(!server_log_has(&server, "have no effect here"));
     server_stop(&server);
     options.own_arguments = given;
     server_start(&server, &options);
@@ -251,6 +261,7 @@ START_TEST(each_limit_is_logged_with_its_origin)
     server_wait_log(&server, "maxdisk 1024 MiB, as configured");
     server_wait_log(&server, "net-buffer-memory 4096 KiB, from maxmemory");
     server_wait_log(&server, "Longest element 8192 KiB");
+    server_wait_log(&server, "have no effect here: dbfilename rdbcompression");
     server_stop(&server);
 }
 END_TEST

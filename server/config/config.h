@@ -135,6 +135,10 @@ int64_t config_get(const struct config *config, const struct slice *patterns, si
 /* One directive's value as CONFIG GET shows it, to be freed. -ENOENT: no such directive. */
 int config_text(const struct config *config, const char *name, char **out_text);
 
+/* The names, with spaces between, of directives whose values are not the default and that are only
+ * remembered: whoever has set them may expect more. "": none. To be freed. -ENOMEM. */
+int config_without_effect(const struct config *config, char **out_names);
+
 struct config_pair {
     struct slice name, value;
 };

@@ -1,4 +1,4 @@
-/* get.c - CONFIG GET. */
+/* get.c - CONFIG GET, and which directives are given back and nothing more. */
 #include "server/config/config_internal.h"
 #include "modules/base/glob.h"
 #include <errno.h>
@@ -68,4 +68,56 @@ int config_text(const struct config *config, const char *name, char **out_text)
 
     if (!option) return -ENOENT;
     return option_print(option, option_value_const(config, option), false, out_text);
+}
+
+static int is_default(const struct config *config, const struct config *defaults,
+                      const struct option *option, bool *out_is_default)
+{
+    char *value = NULL, *usual = NULL;
+    int rc = option_print(option, option_value_const(config, option), true, &value);
+
+    if (rc == 0) rc = option_print(option, option_value_const(defaults, option), true, &usual);
+    if (rc == 0) *out_is_default = strcmp(value, usual) == 0;
+    free(value);
+    free(usual);
+    return rc;
+}
+
+static int write_names(const struct config *config, const struct config *defaults, FILE *out)
+{
+    const char *separator = "";
+
+    for (size_t i = 0; i < option_count(); i++) {
+        const struct option *option = option_at(i);
+        bool is_usual = true;
+        int rc = 0;
+
+        if (option->flags & REMEMBERED) rc = is_default(config, defaults, option, &is_usual);
+        if (rc < 0) return rc;
+        if (is_usual) continue;
+        if (fprintf(out, "%s%s", separator, option->name) < 0) return -ENOMEM;
+        separator = " ";
+    }
+    return 0;
+}
+
+int config_without_effect(const struct config *config, char **out_names)
+{
+    struct config *defaults = NULL;
+    struct config_error error;
+    char *names = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&names, &size);
+    int rc = -ENOMEM;
+
+    if (!out) return rc;
+    rc = config_create(config->state->os, &defaults, &error);
+    if (rc == 0) rc = write_names(config, defaults, out);
+    config_destroy(defaults);
+    if (fclose(out) != 0 && rc == 0) rc = -ENOMEM;
+    if (rc == 0)
+        *out_names = names;
+    else
+        free(names);
+    return rc;
 }

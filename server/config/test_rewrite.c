@@ -138,7 +138,7 @@ static const char everything[] =
     "3gb\n"
     "loglevel debug\nlogfile log\nslowlog-log-slower-than -1\nsave 1 2 3 4\n"
     "latency-tracking-info-percentiles 1 2.5 99.999999\nnotify-keyspace-events AKEmn\n"
-    "maxmemory-clients 7%\noom-score-adj relative\noom-score-adj-values 1 2 3\n"
+    "maxmemory-clients 7%\noom-score-adj-values 1 2 3\n"
     "shutdown-on-sigterm nosave now force\nignore-warnings ''\nproc-title-template ''\n"
     "cluster-link-sendbuf-limit 1023\n";
 

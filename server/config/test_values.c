@@ -274,12 +274,40 @@ START_TEST(what_would_be_a_false_promise_is_refused)
     expect_refused("maxmemory-policy", "allkeys-lru",
                    "only noeviction: lists spill to disk, and nothing is thrown away");
     expect_refused("tls-port", "6380", "TLS is not there yet");
+    expect_refused("min-replicas-to-write", "1", "there is no replication");
+    expect_refused("min-slaves-to-write", "1", "there is no replication");
+    expect_refused("aof-timestamp-enabled", "yes",
+                   "only no: the log has the time of each frame anyway, and is not cut at one");
+    expect_refused("oom-score-adj", "relative",
+                   "only no: that is the service manager's (OOMScoreAdjust)");
     ck_assert_int_eq(load("daemonize yes"), -EINVAL);
     ck_assert_ptr_nonnull(strstr(fixture.error.text, "service manager"));
     ck_assert_int_eq(load("replicaof 127.0.0.1 6380"), -EINVAL);
     ck_assert_ptr_nonnull(strstr(fixture.error.text, "there is no replication"));
     ck_assert_int_eq(load("rename-command CONFIG x"), -EINVAL);
     ck_assert_ptr_nonnull(strstr(fixture.error.text, "commands cannot be renamed"));
+}
+END_TEST
+
+static void expect_without_effect(const char *expected)
+{
+    char *names = NULL;
+
+    ck_assert_int_eq(config_without_effect(fixture.config, &names), 0);
+    ck_assert_str_eq(names, expected);
+    free(names);
+}
+
+START_TEST(what_is_only_remembered_is_told_when_it_is_set)
+{
+    expect_without_effect("");
+    expect_set("rdbcompression", "yes", "yes"); /* the default */
+    expect_set("repl-backlog-size", "1mb", "1048576");
+    expect_set("slice-us", "500", "500"); /* has an effect */
+    expect_without_effect("");
+    expect_set("rdbcompression", "no", "no");
+    expect_set("list-max-ziplist-size", "128", "128");
+    expect_without_effect("list-max-listpack-size rdbcompression");
 }
 END_TEST
 
@@ -305,6 +333,7 @@ int main(void)
         flags_exclude_each_other,
         oom_values_are_three,
         what_would_be_a_false_promise_is_refused,
+        what_is_only_remembered_is_told_when_it_is_set,
     };
 
     return run_tests("config values", tests, sizeof(tests) / sizeof(tests[0]));
