@@ -31,10 +31,11 @@ static void tell(const struct server *server, const char *path, int rc,
                  const struct journal_report *report)
 {
     if (rc == -EBADMSG)
-        log_write(server->log, LOG_WARNING,
-                  "The operation log %s is damaged where it had been synced: %s. The server does "
-                  "not start on it; sluice-check tells what is in it, and can cut it there",
-                  path, reason(rc, report));
+        log_write(
+            server->log, LOG_WARNING,
+            "The operation log %s is damaged where it had been synced: %s. The server does "
+            "not start on it; sluice-check tells what is in it, and can mend it or cut it there",
+            path, reason(rc, report));
     else if (rc == -EUCLEAN)
         log_write(server->log, LOG_WARNING,
                   "The operation log %s ends in a torn tail: %s. The server does not start on it, "

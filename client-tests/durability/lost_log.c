@@ -118,12 +118,39 @@ START_TEST(who_gives_it_up_has_what_the_checkpoint_holds)
 END_TEST
 
 /* Its frames are there: they are not given up with it. */
-START_TEST(segments_without_their_meta_are_kept)
+static const char *const lost_metas[] = {
+    "rm log/meta", "printf damaged | dd of=log/meta bs=1 seek=100 conv=notrunc status=none"
+};
+enum { LOST_METAS = 2 };
+
+START_TEST(a_log_without_its_meta_is_kept_and_can_be_mended)
 {
-    shell("rm log/meta");
+    shell(lost_metas[_i]);
     expect_refused("yes", "its meta is damaged or missing");
-    expect_check("--cut-damage", 1, "whose meta is missing");
-    shell("test -s log/0000000001.log");
+    expect_check("", 1, ": --repair makes it anew");
+    expect_check("--repair", 0, "/meta was made anew from the segments");
+    expect_check("", 0, "are whole, up to 0000000001.log");
+    server_restart(&server);
+    wire = wire_open(&server);
+    expect_string(wire, "later", "GET k");
+    expect_integer(wire, 3000, "LLEN list");
+    expect_ok(wire, "SET k last");
+    wire_close(wire);
+    server_kill(&server);
+    server_restart(&server);
+    wire = wire_open(&server);
+    expect_string(wire, "last", "GET k");
+    wire_close(wire);
+}
+END_TEST
+
+START_TEST(segments_that_are_damaged_too_make_no_meta)
+{
+    shell("rm log/meta && printf damaged | "
+          "dd of=log/0000000001.log bs=1 seek=8 conv=notrunc status=none");
+    expect_check("--repair", 1, "segment 1 is not whole");
+    expect_check("--cut-damage", 1, "/meta cannot be made anew");
+    shell("test -s log/0000000001.log && test ! -e log/meta");
 }
 END_TEST
 
@@ -135,6 +162,7 @@ int main(void)
     tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_loop_test(cases, no_server_starts_without_it, 0, LOSSES);
     tcase_add_loop_test(cases, who_gives_it_up_has_what_the_checkpoint_holds, 0, LOSSES);
-    tcase_add_test(cases, segments_without_their_meta_are_kept);
+    tcase_add_loop_test(cases, a_log_without_its_meta_is_kept_and_can_be_mended, 0, LOST_METAS);
+    tcase_add_test(cases, segments_that_are_damaged_too_make_no_meta);
     return suite_run(suite);
 }

@@ -3,6 +3,7 @@
  * one. */
 #include "modules/journal/meta.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -199,6 +200,7 @@ static int write_meta(struct os *os, int fd, const struct journal_meta *meta)
     int rc;
 
     store_page(bytes, meta);
+    if (meta->live) memcpy(bytes + JOURNAL_PAGE_BYTES, meta->live, sizeof(*meta->live));
     rc = os_write_all(os, fd, bytes, sizeof(bytes), 0);
     return rc < 0 ? rc : os->fsync(os, fd);
 }
@@ -277,6 +279,19 @@ static int create(struct os *os, const char *path, const struct journal_settings
 out:
     (void)os->close(os, fd); /* synced if it is ours */
     return rc;
+}
+
+int journal_meta_replace(struct os *os, const char *path, const struct journal_meta *meta)
+{
+    int fd = open_in(os, path, "meta.new", O_RDWR | O_CREAT), rc;
+
+    assert(!meta->settings.key_path);
+    if (fd < 0) return fd;
+    rc = os->lock_range(os, fd, 0, 0, OS_LOCK_EXCLUSIVE, false);
+    if (rc == 0) rc = write_meta(os, fd, meta);
+    if (rc == 0) rc = rename_in(os, path, "meta.new", "meta");
+    (void)os->close(os, fd); /* synced, or of no use */
+    return rc < 0 ? rc : sync_names(os, path);
 }
 
 static int map_waiters(struct os *os, const char *path, bool is_writer, struct journal_meta *meta)

@@ -71,6 +71,10 @@ void journal_meta_let_slot(struct os *os, const struct journal_meta *meta, uint3
 int journal_meta_map(struct os *os, const char *path, int fd, struct journal_live **out_live,
                      struct journal_waiters **out_waiters);
 void journal_meta_unmap(struct os *os, struct journal_live *live, struct journal_waiters *waiters);
+/* Puts another file in the place of a meta that is missing or of no use, durably: with journal,
+ * settings (which name no key) and created_ms of meta, and what its live page holds. -EWOULDBLOCK:
+ * somebody else does. */
+int journal_meta_replace(struct os *os, const char *path, const struct journal_meta *meta);
 /* For who wants the journal to himself, without a look at its key. -EWOULDBLOCK: somebody writes
  * it. -ENOENT: there is none. */
 int journal_meta_open_alone(struct os *os, const char *path, struct journal_meta *out_meta);

@@ -236,21 +236,60 @@ static void tell_corrupt(struct check *check, const char *path, const struct wal
                  "above as lost) by --cut-damage");
 }
 
-/* There is no meta. Segments without it are left to who knows more. */
-static void tell_missing(struct check *check, const char *path)
+static bool is_there(const char *path)
 {
     struct os *os = os_real();
     int fd = os->open(os, path, O_RDONLY | O_DIRECTORY, 0);
 
     if (fd >= 0) (void)os->close(os, fd); /* only looked for */
-    if (fd == -ENOENT && may_give_up(check) && check_give_up_log(check)) return;
-    if (fd == -ENOENT)
-        check_damage(check,
-                     "log: the checkpoint goes on with %s, which is not there: restore a backup, "
-                     "or give up what was acknowledged behind the checkpoint by --cut-damage",
-                     path);
-    else
-        check_damage(check, "log: the checkpoint goes on with %s, whose meta is missing", path);
+    return fd != -ENOENT;
+}
+
+/* Of a log whose meta is of no use. */
+static void tell_meta(struct check *check, const char *path, const char *what)
+{
+    check_damage(check, "log: %s/meta is %s%s", path, what,
+                 check->repairs ? "" : ": --repair makes it anew if the segments are whole");
+}
+
+/* There is no meta. Segments without it are kept. */
+static void tell_missing(struct check *check, const char *path)
+{
+    if (is_there(path)) {
+        tell_meta(check, path, "missing");
+        return;
+    }
+    if (check->log_position == 0) {
+        check_tell(check, "log: there is none (appendonly no)");
+        return;
+    }
+    if (may_give_up(check) && check_give_up_log(check)) return;
+    check_damage(check,
+                 "log: the checkpoint goes on with %s, which is not there: restore a backup, "
+                 "or give up what was acknowledged behind the checkpoint by --cut-damage",
+                 path);
+}
+
+/* What segments say is all that a meta says; how far they were synced perhaps not. */
+static void mend_meta(struct check *check, const char *path)
+{
+    struct journal_report report;
+    char place[JOURNAL_REPORT_TEXT_BYTES];
+    int rc = journal_mend_meta(os_real(), path, check->log_position, &report);
+
+    if (rc == -EEXIST || rc == -ENOENT || rc == -EPROTONOSUPPORT) return; /* told below */
+    if (rc < 0) {
+        check_damage(check, "log: %s/meta cannot be made anew: %s", path,
+                     report.text[0] ? report.text : strerror(-rc));
+        return;
+    }
+    journal_check_place(report.end, place);
+    check_repair(check,
+                 "log: %s/meta was made anew from the segments, whose frames are whole up to %s",
+                 path, place);
+    if (report.synced_position > report.end)
+        check_note(check, "log: how far it had been synced is not known any more, so what lies "
+                          "behind that counts as damage, not as a torn tail");
 }
 
 /* What lies before the place where the checkpoint goes on is not done again. */
@@ -299,13 +338,12 @@ static int check_path(struct check *check, const char *path, struct walk *walk)
     int rc = journal_check(os_real(), path, check->log_position, look_at_frame, walk, &found);
 
     if (rc == -ENOMEM) return rc;
-    if (rc == -ENOENT && check->log_position > 0) {
+    if (rc == -ENOENT) {
         tell_missing(check, path);
-    } else if (rc == -ENOENT) {
-        check_tell(check, "log: there is none (appendonly no)");
+    } else if (rc == -EBADMSG && !found.text[0]) {
+        tell_meta(check, path, "damaged");
     } else if (rc == -EBADMSG) {
-        check_damage(check, "log: %s: %s", path,
-                     found.text[0] ? found.text : "its meta is damaged");
+        check_damage(check, "log: %s: %s", path, found.text);
     } else if (rc == -EPROTONOSUPPORT) {
         check_error(check, "log: %s: it was made by another version, or that is damaged", path);
     } else if (rc < 0) {
@@ -346,6 +384,7 @@ int check_log(struct check *check)
     }
     rc = find_path(check);
     if (rc < 0 || !check->log_path) return rc;
+    if (check->repairs) mend_meta(check, check->log_path);
     if (check->repairs) pass_over_damage(check, check->log_path);
     rc = log_frame_reader_create(&walk.reader);
     if (rc == 0) rc = check_path(check, check->log_path, &walk);
