@@ -187,8 +187,9 @@ static inline bool read_list(struct connection *connection, unsigned client, uns
 
     (void)snprintf(command, sizeof(command), "LRANGE %c%u 0 -1", 'a' + (int)list, client);
     reply = connection_ask(connection, command);
+    if (*reply != '*') return false;
     count = strtol(reply + 1, NULL, 10);
-    if (*reply != '*' || count > LENGTH_MAX) return false;
+    if (count > LENGTH_MAX) return false;
     reply = strchr(reply, '\n') + 1;
     out->lengths[list] = (unsigned)count;
     for (long i = 0; i < count; i++) {
