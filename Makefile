@@ -152,6 +152,10 @@ $(BENCHES): $(BUILD)/%: $(BUILD)/%.o $(BENCH_ARCHIVE) $(ARCHIVE)
 	$(if $(V),,@echo "  LINK  $@")
 	$(Q)$(CC) $^ $(NO_LTO_$(VARIANT)) $(LDFLAGS) -lhiredis $(LIBS) -o $@
 
+# A server that is refused memory: what it asks for comes by the test (test_wrapped_malloc.h).
+$(BUILD)/server/test_allocations: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,\
+    malloc calloc realloc aligned_alloc strdup strndup asprintf mmap)
+
 # Tests compress with what Redis compresses with.
 $(BUILD)/modules/rdb/test_%: LIBS += -llzf
 

@@ -12,6 +12,7 @@
 #include "server/commands/table.h"
 #include "server/keyspace/keyspace.h"
 #include "server/keyspace/watch.h"
+#include "server/net/client.h"
 #include "server/observe/memory.h"
 
 enum {
@@ -222,7 +223,11 @@ int transaction_multi(struct call *call)
 {
     if (call->session->transaction) return call_error(call, "ERR MULTI calls can not be nested");
     call->session->transaction = calloc(1, sizeof(struct transaction));
-    if (!call->session->transaction) return -ENOMEM;
+    if (!call->session->transaction) {
+        /* What was sent behind it would be done one by one, and nobody asked for that. */
+        client_close_after_reply(call->session->client);
+        return -ENOMEM;
+    }
     reply_ok(call->reply);
     return 0;
 }

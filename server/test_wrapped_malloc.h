@@ -1,0 +1,99 @@
+/* test_wrapped_malloc.h - for test_allocations.c: memory that is refused.
+ *
+ * The program is linked with --wrap for each function here (see the Makefile), so that what the
+ * server and its modules allocate comes by; libevent is handed the same functions
+ * (server/net/test_event_memory.h). What the C library allocates for itself does not: it is asked
+ * for memory streams, threads and the like. Counts and rules are those of a process; any thread
+ * allocates. */
+#ifndef SERVER_TEST_WRAPPED_MALLOC_H
+#define SERVER_TEST_WRAPPED_MALLOC_H
+#include <errno.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* Those with a number of first or above, below end, are refused; UINT64_MAX: none. */
+static struct {
+    atomic_uint_fast64_t count, refused;
+    uint64_t first, end;
+} memory_rule = { .first = UINT64_MAX, .end = UINT64_MAX };
+
+static inline bool is_refused(void)
+{
+    uint64_t number = atomic_fetch_add(&memory_rule.count, 1) + 1;
+
+    if (number < memory_rule.first || number >= memory_rule.end) return false;
+    atomic_fetch_add(&memory_rule.refused, 1);
+    errno = ENOMEM;
+    return true;
+}
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *block, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
+char *__real_strdup(const char *text);
+char *__real_strndup(const char *text, size_t size);
+void *__real_mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset);
+
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *block, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+char *__wrap_strdup(const char *text);
+char *__wrap_strndup(const char *text, size_t size);
+int __wrap_asprintf(char **out_text, const char *format, ...);
+void *__wrap_mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset);
+
+void *__wrap_malloc(size_t size)
+{
+    return is_refused() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return is_refused() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *block, size_t size)
+{
+    return is_refused() ? NULL : __real_realloc(block, size);
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+    return is_refused() ? NULL : __real_aligned_alloc(alignment, size);
+}
+
+char *__wrap_strdup(const char *text)
+{
+    return is_refused() ? NULL : __real_strdup(text);
+}
+
+char *__wrap_strndup(const char *text, size_t size)
+{
+    return is_refused() ? NULL : __real_strndup(text, size);
+}
+
+int __wrap_asprintf(char **out_text, const char *format, ...)
+{
+    va_list values;
+    int size;
+
+    if (is_refused()) return -1; /* *out_text is undefined then, and stays as it was */
+    va_start(values, format);
+    size = vasprintf(out_text, format, values);
+    va_end(values);
+    return size;
+}
+
+void *__wrap_mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset)
+{
+    return is_refused() ? MAP_FAILED : __real_mmap(at, size, protection, flags, fd, offset);
+}
+#endif
