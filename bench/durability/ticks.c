@@ -2,9 +2,10 @@
  *
  * For each kind of data: while it is filled in, saved for the first time, saved again when nothing
  * has changed, exported, dropped by half and saved at once, and after kill -9 from the start to the
- * first answer. INFO max_tick_us is the figure, CONFIG RESETSTAT is between. A large
- * string is changed again and again while a checkpoint writes it. Full: 10 GB in 100,000 lists, a
- * million small lists, one list of 10 GB. */
+ * first answer. INFO max_tick_us is the figure, CONFIG RESETSTAT is between;
+ * max_tick_cpu_us is what of it is not waiting for a processor, on a machine that others use. A
+ * large string is changed again and again while a checkpoint writes it. Full: 10 GB in 100,000
+ * lists, a million small lists, one list of 10 GB. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -70,15 +71,21 @@ static uint64_t number_of(struct bench *bench, const char *field)
     return number;
 }
 
+static const char *verdict(uint64_t tick_us, uint64_t cpu_us)
+{
+    if ((double)tick_us <= tick_us_max) return "<= 5 ms: met";
+    return (double)cpu_us <= tick_us_max ? "<= 5 ms: NOT MET, but for waiting" : "<= 5 ms: NOT MET";
+}
+
 /* What the phase that ends here has had. */
 static void end_phase(struct bench *bench, const char *name, const char *phase, uint64_t began_ns)
 {
     uint64_t tick_us = number_of(bench, "max_tick_us");
+    uint64_t cpu_us = number_of(bench, "max_tick_cpu_us");
 
-    fprintf(stderr, "  %s: %" PRIu64 " us\n", phase, tick_us);
-    table_row(bench->table, "%s|%s|%.2f|%" PRIu64 "|%s", name, phase,
-              (double)(now_ns() - began_ns) / 1e9, tick_us,
-              (double)tick_us <= tick_us_max ? "<= 5 ms: met" : "<= 5 ms: NOT MET");
+    fprintf(stderr, "  %s: %" PRIu64 " us, %" PRIu64 " of a processor\n", phase, tick_us, cpu_us);
+    table_row(bench->table, "%s|%s|%.2f|%" PRIu64 "|%" PRIu64 "|%s", name, phase,
+              (double)(now_ns() - began_ns) / 1e9, tick_us, cpu_us, verdict(tick_us, cpu_us));
     call(bench, "CONFIG RESETSTAT");
 }
 
@@ -258,7 +265,7 @@ static void measure_string(const struct options *options, struct table *table)
 static int body(int argc, char **argv)
 {
     struct options options = { .maxmemory_bytes = UINT64_C(512) << 20 };
-    struct table *table = table_create("|phase|seconds|longest tick us|target");
+    struct table *table = table_create("|phase|seconds|longest tick us|its CPU us|target");
 
     options_parse(&options, argc, argv, "ticks: the longest turn of the loop in each phase.");
     measure_string(&options, table);

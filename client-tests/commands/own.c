@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const tiny[] = { "--list-chunk-bytes", "512", "--list-memory-max", "256kb",
-                                    NULL };
+static const char *const tiny[] = {
+    "--list-chunk-bytes", "512", "--list-memory-max", "256kb", "--enable-debug-command", "yes", NULL
+};
 static struct server server;
 static struct wire *wire, *other;
 
@@ -263,7 +264,8 @@ START_TEST(info_names_what_clients_and_tests_wait_on)
                                           "total_error_replies", "total_commands_processed",
                                           "maxclients",          "uptime_in_seconds",
                                           "max_tick_us",         "parked_commands",
-                                          "queued_commands",     "spill_evicted_chunks" };
+                                          "queued_commands",     "spill_evicted_chunks",
+                                          "max_tick_cpu_us" };
     struct text version = { 0 }, database = { 0 };
 
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
@@ -298,6 +300,22 @@ START_TEST(statistics_of_commands_and_errors_are_kept)
 }
 END_TEST
 
+/* A turn that waits is told from one that computes. */
+START_TEST(a_long_turn_is_measured_in_processor_time_too)
+{
+    enum { SLEPT_US = 50000, COMPUTED_BYTES = 64 << 20 };
+
+    expect_ok(wire, "CONFIG RESETSTAT");
+    expect_ok(wire, "DEBUG SLEEP 0.05");
+    ck_assert_int_ge(info_number(wire, "max_tick_us"), SLEPT_US);
+    ck_assert_int_lt(info_number(wire, "max_tick_cpu_us"), info_number(wire, "max_tick_us"));
+    expect_ok(wire, "CONFIG RESETSTAT");
+    expect_integer(wire, COMPUTED_BYTES, "SETRANGE large %d x", COMPUTED_BYTES - 1);
+    ck_assert_int_gt(info_number(wire, "max_tick_cpu_us"), 0);
+    ck_assert_int_le(info_number(wire, "max_tick_cpu_us"), info_number(wire, "max_tick_us"));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("own commands");
@@ -315,6 +333,7 @@ int main(void)
     tcase_add_test(tcase, sl_list_info_tells_where_the_elements_are);
     tcase_add_test(tcase, figures_of_a_long_list_are_gathered_without_holding_others_up);
     tcase_add_test(tcase, info_names_what_clients_and_tests_wait_on);
+    tcase_add_test(tcase, a_long_turn_is_measured_in_processor_time_too);
     tcase_add_test(tcase, statistics_of_commands_and_errors_are_kept);
     return suite_run(suite);
 }

@@ -14,6 +14,9 @@
 /* Never goes back; its zero means nothing. For intervals. */
 uint64_t clock_monotonic_us(void);
 uint64_t clock_monotonic_ns(void);
+/* Of the calling thread, what it has had of processors; a system call. For what was spent, where
+ * the monotonic clock also counts what others had meanwhile. */
+uint64_t clock_thread_cpu_us(void);
 /* Since 1970; jumps when somebody sets the clock. For expiry times, stream ids, the log. */
 int64_t clock_realtime_ms(void);
 int64_t clock_realtime_us(void);

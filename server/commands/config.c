@@ -121,7 +121,9 @@ int config_resetstat(struct call *call)
                                        .bucket_fraction = statistics->bucket_fraction,
                                        .slow_ticks = statistics->slow_ticks,
                                        .slowlog_us = statistics->slowlog_us,
-                                       .latency_ms = statistics->latency_ms };
+                                       .latency_ms = statistics->latency_ms,
+                                       .cpu_us = statistics->cpu_us,
+                                       .cpu_sampled_us = statistics->cpu_sampled_us };
     part_counters_reset(server);
     net_reset_statistics(server->net);
     reply_ok(call->reply);

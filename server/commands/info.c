@@ -175,13 +175,14 @@ static void stats_section(struct server *server, struct info_text *text)
         (ull)net.output_buffer_limit_closes, (ull)net.stall_closes, (ull)net.idle_closes,
         (ull)net.accept_errors, (ull)net.reads_deferred);
     info_add(text,
-             "turns:%llu\r\nmax_tick_us:%llu\r\nparked_commands:%llu\r\nqueued_commands:%llu\r\n"
+             "turns:%llu\r\nmax_tick_us:%llu\r\nmax_tick_cpu_us:%llu\r\nparked_commands:%"
+             "llu\r\nqueued_commands:%llu\r\n"
              "throttled_commands:%llu\r\nslices:%llu\r\nunblocked_clients:%llu\r\n"
              "claims:%llu\r\n",
-             (ull)net.turns, (ull)statistics->max_tick_us, (ull)statistics->parked_commands,
-             (ull)statistics->queued_commands, (ull)statistics->throttled_commands,
-             (ull)statistics->slices, (ull)statistics->unblocked_clients,
-             (ull)claims_count(server->claims));
+             (ull)net.turns, (ull)statistics->max_tick_us, (ull)statistics->max_tick_cpu_us,
+             (ull)statistics->parked_commands, (ull)statistics->queued_commands,
+             (ull)statistics->throttled_commands, (ull)statistics->slices,
+             (ull)statistics->unblocked_clients, (ull)claims_count(server->claims));
     add_rates(server, &net, text);
     info_add(text, "%s", info_constant_stats);
 }

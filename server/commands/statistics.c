@@ -2,6 +2,27 @@
 
 #include <stdio.h>
 
+/* Asking for the thread's processor time is a system call, so short turns share one. */
+static void sample_cpu(struct statistics *statistics, uint64_t now_us, uint64_t took_us)
+{
+    uint64_t cpu_us = clock_thread_cpu_us(), spent_us = cpu_us - statistics->cpu_us;
+
+    statistics->cpu_us = cpu_us;
+    statistics->cpu_sampled_us = now_us;
+    if (took_us < STATISTICS_LONG_TICK_US) return;
+    if (spent_us > took_us) spent_us = took_us;
+    if (spent_us > statistics->max_tick_cpu_us) statistics->max_tick_cpu_us = spent_us;
+}
+
+void statistics_end_tick(struct statistics *statistics, uint64_t began_us)
+{
+    uint64_t now_us = clock_monotonic_us(), took_us = now_us - began_us;
+
+    if (took_us > statistics->max_tick_us) statistics->max_tick_us = took_us;
+    if (now_us - statistics->cpu_sampled_us >= STATISTICS_LONG_TICK_US)
+        sample_cpu(statistics, now_us, took_us);
+}
+
 void statistics_count_error(struct statistics *statistics, const char *code)
 {
     uint32_t i = 0;

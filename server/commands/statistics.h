@@ -7,6 +7,7 @@
 #include "server/observe/rates.h"
 
 enum { LATENCY_BUCKETS = 32, ERROR_CODES_MAX = 128, ERROR_CODE_BYTES = 32 };
+enum { STATISTICS_LONG_TICK_US = 1000 };
 
 struct command_statistics {
     uint64_t calls, ticks;   /* ticks: of clock_ticks */
@@ -39,13 +40,19 @@ struct statistics {
     uint64_t queued_commands;    /* that queued behind a key in operation */
     uint64_t throttled_commands; /* that waited for eviction to make room */
     uint64_t unblocked_clients;
-    uint64_t max_tick_us;          /* longest turn of the loop since start or CONFIG RESETSTAT */
-    uint64_t expiry_caps;          /* turns that left keys which were due for the next */
-    struct rates rates;            /* sampled once a turn at most */
-    uint64_t slices;               /* times that a long operation let others go first */
-    struct part_counters at_reset; /* what the last CONFIG RESETSTAT found */
+    /* Since start or CONFIG RESETSTAT: the longest turn of the loop, and the most that one which
+     * took STATISTICS_LONG_TICK_US had of a processor (up to that much may be of the turns before
+     * it); the rest it waited for one. */
+    uint64_t max_tick_us, max_tick_cpu_us;
+    uint64_t cpu_us, cpu_sampled_us; /* of the loop's thread; and when that was asked for */
+    uint64_t expiry_caps;            /* turns that left keys which were due for the next */
+    struct rates rates;              /* sampled once a turn at most */
+    uint64_t slices;                 /* times that a long operation let others go first */
+    struct part_counters at_reset;   /* what the last CONFIG RESETSTAT found */
 };
 
+/* At the end of each turn of the loop, on its thread. */
+void statistics_end_tick(struct statistics *statistics, uint64_t began_us);
 void statistics_count_error(struct statistics *statistics, const char *code);
 /* latency-tracking: whether calls are counted in histograms from now on. */
 void statistics_track_latency(struct statistics *statistics, bool is_tracking);

@@ -1,7 +1,6 @@
 #include "server/commands/disk_log.h"
 #include "server/commands/turn.h"
 
-#include "modules/base/clock.h"
 #include "modules/spill/store.h"
 #include "server/commands/checkpointing.h"
 #include "server/commands/effect.h"
@@ -108,9 +107,8 @@ int64_t turn_before_wait(void *context)
     struct server *server = context;
     int64_t expiry_us = until_next_expiry_us(server), sleep_us = parking_sleep_us(server);
     int64_t spill_us = spill_store_wait_us(server->store);
-    uint64_t took_us = clock_monotonic_us() - loop_now_us(server->loop);
 
-    if (took_us > server->statistics->max_tick_us) server->statistics->max_tick_us = took_us;
+    statistics_end_tick(server->statistics, loop_now_us(server->loop));
     if (server->effects->has_lost) return 0; /* the next turn closes whom it must */
     if (server->oplog)
         sleep_us = sooner(sleep_us, oplog_wait_us(server->oplog, loop_now_us(server->loop)));

@@ -131,10 +131,12 @@ static void write_advice(const struct latency *latency, FILE *out)
                     "processor time "
                     "or memory. See load, steal time, swapping and transparent huge pages.\n",
                     out);
-    (void)fputs(
-        "- INFO stats has max_tick_us, the longest turn of the event loop. Waiting for a disk is "
-        "no part of any latency here; whether the disk keeps up is in INFO spill.\n",
-        out);
+    (void)fputs("- INFO stats has max_tick_us, the longest turn of the event loop, and "
+                "max_tick_cpu_us, the "
+                "most that one computed: if that is much less, it waited for a processor. Waiting "
+                "for a disk is "
+                "no part of any latency here; whether the disk keeps up is in INFO spill.\n",
+                out);
 }
 
 void latency_doctor(const struct latency *latency, int64_t threshold_ms, int64_t now_s, FILE *out)
