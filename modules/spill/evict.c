@@ -29,6 +29,7 @@ struct round {
     struct spill_store *store;
     struct batch *batch;
     uint64_t wanted, dropped; /* bytes */
+    uint64_t end_us;          /* then whatever there is goes */
     bool is_forced;           /* what is in use is not spared, only what is pinned */
     bool spares_protected;
     bool has_spared;    /* something that is protected, and else could go */
@@ -36,9 +37,13 @@ struct round {
     bool is_write_held; /* a write failed a moment ago: only what is clean can go */
 };
 
+/* Many small lists take their time. Without anything the round goes on, as visits are bounded. */
 static bool has_enough(const struct round *round)
 {
-    return round->is_full || round->dropped + batch_bytes(round->batch) >= round->wanted;
+    uint64_t bytes = round->dropped + batch_bytes(round->batch);
+
+    if (round->is_full || bytes >= round->wanted) return true;
+    return bytes > 0 && clock_monotonic_us() >= round->end_us;
 }
 
 /* True: the block is gone or on its way. */
@@ -312,12 +317,18 @@ static bool has_much_index(const struct spill_store *store)
     return store->slot_bytes > store->budget_bytes / 64;
 }
 
-/* True: something left memory or is on its way. */
-static bool evict_round(struct spill_store *store, uint64_t wanted, bool is_forced,
+static bool is_above(const struct spill_store *store, uint64_t bytes)
+{
+    return store->memory_bytes - store->writing_bytes > bytes;
+}
+
+/* Until so many bytes are on their way, or end_us. True: something left memory or is on its way. */
+static bool evict_round(struct spill_store *store, uint64_t wanted, uint64_t end_us, bool is_forced,
                         bool spares_protected, bool *out_has_spared)
 {
     struct round round = { .store = store,
                            .wanted = wanted,
+                           .end_us = end_us,
                            .is_forced = is_forced,
                            .spares_protected = spares_protected };
     bool has_moved;
@@ -337,7 +348,7 @@ static bool evict_round(struct spill_store *store, uint64_t wanted, bool is_forc
     evict_random(&round);
     evict_cold(&round, !is_forced);
     /* All in memory is in use: the budget holds nevertheless. */
-    if (store->memory_bytes - store->writing_bytes > store->budget_bytes) {
+    if (is_above(store, store->budget_bytes)) {
         evict_cold(&round, false);
     }
     has_moved = round.dropped > 0 || batch_bytes(round.batch) > 0;
@@ -346,22 +357,26 @@ static bool evict_round(struct spill_store *store, uint64_t wanted, bool is_forc
     return has_moved;
 }
 
-bool evict_tick(struct spill_store *store)
+bool evict_tick(struct spill_store *store, uint64_t slice_us)
 {
     uint64_t high = store->budget_bytes - 2 * (uint64_t)store->batch_bytes;
     bool has_moved = true, has_spared = false;
 
-    while (has_moved && store->memory_bytes - store->writing_bytes > high) {
-        if (store->batches_in_flight >= BATCHES_MAX) break;
-        has_moved = evict_round(store, store->batch_bytes, false, true, &has_spared);
+    if (is_above(store, high)) { /* else the clock need not be read */
+        uint64_t end_us = clock_monotonic_us() + slice_us;
+
+        do {
+            if (store->batches_in_flight >= BATCHES_MAX) break;
+            has_moved = evict_round(store, store->batch_bytes, end_us, false, true, &has_spared);
+        } while (has_moved && is_above(store, high) && clock_monotonic_us() < end_us);
     }
     store_update_pressure(store);
     /* What is pinned cannot go now: asking again at once would only spin. What is protected can
      * soon: who comes next for it may be waiting for just this, and then nothing else makes turns
      * pass. */
     if (has_spared && store->is_slow) has_moved = true;
-    return has_moved && store->memory_bytes - store->writing_bytes > high &&
-           store->batches_in_flight < BATCHES_MAX && may_write(store);
+    return has_moved && is_above(store, high) && store->batches_in_flight < BATCHES_MAX &&
+           may_write(store);
 }
 
 int evict_all(struct spill_store *store)
@@ -373,7 +388,8 @@ int evict_all(struct spill_store *store)
         bool has_moved = false;
         store->write_rc = 0;
         if (store->batches_in_flight < BATCHES_MAX) {
-            has_moved = evict_round(store, UINT64_MAX, true, spares_protected, &has_spared);
+            has_moved =
+                evict_round(store, UINT64_MAX, UINT64_MAX, true, spares_protected, &has_spared);
         }
         if (store->write_rc < 0) return store->write_rc;
         if (store->batches_in_flight + store->reads_in_flight > 0) {

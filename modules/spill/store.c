@@ -135,17 +135,17 @@ bool spill_store_tick(struct spill_store *store, uint64_t slice_us)
     uint64_t end_us;
     bool has_more = reclaim_nodes(store, RECLAIM_STEP_NODES);
 
+    if (slice_us == 0) slice_us = SLICE_US_DEFAULT;
     store->turn++;
     if (has_more) { /* else the clock need not be read */
-        end_us = clock_monotonic_us() + (slice_us > 0 ? slice_us : SLICE_US_DEFAULT);
+        end_us = clock_monotonic_us() + slice_us;
         while (has_more && clock_monotonic_us() < end_us)
             has_more = reclaim_nodes(store, RECLAIM_STEP_NODES);
     }
     if (store->checkpoint && checkpoint_tick(store)) has_more = true;
     if (store->is_persistent && checkpoint_settle(store)) has_more = true;
-    if (store->checkpoint && save_tick(store, slice_us > 0 ? slice_us : SLICE_US_DEFAULT))
-        has_more = true;
-    if (evict_tick(store)) has_more = true;
+    if (store->checkpoint && save_tick(store, slice_us)) has_more = true;
+    if (evict_tick(store, slice_us)) has_more = true;
     if (spill_file_tick(store->file)) has_more = true;
     if (store->reserve != SPILL_DISK_HAS_ROOM) store_update_pressure(store);
     return has_more;

@@ -1,4 +1,4 @@
-/* What a deque tells of itself, and what it takes. */
+/* What a deque tells of itself, and what it takes; and the store, of a turn. */
 #include "modules/spill/test_deque_fixture.h"
 
 enum { ELEMENT_BYTES = 100, MANY = 20000 }; /* 2 MB against a budget of 256 KiB */
@@ -48,6 +48,20 @@ static void fill_without_spilling(void)
     push_numbers(deque, 0, 200000, 10);
     ck_assert(spill_deque_is_resident(deque));
 }
+
+/* A turn has more to do: what is above the budget goes in several. */
+START_TEST(a_tick_writes_no_more_than_fits_its_slice)
+{
+    struct spill_store_info all;
+
+    fill_without_spilling();
+    spill_store_set_memory(store, 256 << 10);
+    ck_assert(spill_store_tick(store, 1));
+    all = store_info();
+    ck_assert_uint_eq(all.writes_in_flight + all.writes, 1);
+    settle();
+}
+END_TEST
 
 START_TEST(figures_of_a_long_list_are_gathered_in_pieces)
 {
@@ -165,6 +179,7 @@ int main(void)
     tcase_set_timeout(tiny, 120);
     tcase_add_checked_fixture(tiny, open_tiny, close_all);
     tcase_add_test(tiny, figures_add_up);
+    tcase_add_test(tiny, a_tick_writes_no_more_than_fits_its_slice);
     tcase_add_test(tiny, figures_of_a_long_list_are_gathered_in_pieces);
     tcase_add_test(tiny, figures_count_nothing_twice_when_the_list_leaves_memory_meanwhile);
     tcase_add_test(tiny, gathering_figures_stops_when_it_is_told_to);
