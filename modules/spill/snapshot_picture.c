@@ -9,8 +9,8 @@
  * Which blocks those are the counts of references tell: those of the snapshots are let go, one
  * after the other, and those of a block's children once nobody is left who has the block; what
  * comes to zero is the snapshots' alone. Then all are taken back. No block is freed or changed
- * between. Bounded, as a block in memory costs two looks: what is beyond the bound stays in the
- * picture. */
+ * between. Bounded, as a block in memory costs two looks, and there may be as many snapshots as
+ * lists: what is beyond the bound stays in the picture. */
 #include "modules/spill/snapshot_internal.h"
 
 #include <assert.h>
@@ -21,7 +21,7 @@
 #include "modules/spill/file_kept.h"
 #include "modules/spill/store_internal.h"
 
-enum { LEAVING_MAX = 8192 }; /* blocks a checkpoint: about a millisecond */
+enum { LOOKS_MAX = 8192 }; /* at blocks, a checkpoint: about a millisecond */
 
 /* Besides pins, which are those of cursors here. */
 static uint32_t owners(const struct block *block)
@@ -45,8 +45,8 @@ static void let_go(struct spill_store *store, struct block *block, unsigned *lef
 {
     assert(owners(block) > 0);
     block->ref_count--;
+    if (*left > 0) --*left;
     if (owners(block) > 0 || *left == 0) return;
-    --*left;
     if (!leave(store, block)) return;
     for (uint32_t i = 0; i < block->end; i++)
         let_go(store, block->slots[i].block, left);
@@ -73,7 +73,8 @@ static void count_transfers(const struct spill_store *store, int change)
 
 void snapshots_leave_picture(struct spill_store *store)
 {
-    unsigned left = LEAVING_MAX;
+    unsigned left = LOOKS_MAX;
+    const struct list_link *last = NULL; /* that was let go */
 
     if (list_is_empty(&store->snapshots)) return;
     count_transfers(store, -1);
@@ -82,12 +83,15 @@ void snapshots_leave_picture(struct spill_store *store)
         struct spill_snapshot *snapshot = list_container(link, struct spill_snapshot, link);
         for (unsigned i = 0; i < PARTS_MAX; i++)
             if (snapshot->parts[i]) let_go(store, snapshot->parts[i], &left);
+        last = link;
+        if (left == 0) break;
     }
     list_for_each(link, &store->snapshots)
     {
         struct spill_snapshot *snapshot = list_container(link, struct spill_snapshot, link);
         for (unsigned i = 0; i < PARTS_MAX; i++)
             if (snapshot->parts[i]) take_back(store, snapshot->parts[i]);
+        if (link == last) break;
     }
     count_transfers(store, 1);
 }

@@ -2,6 +2,7 @@
  * its room back. Each test ends in persist_close, which finds every block that was lost. */
 #include "modules/spill/test_persist_fixture.h"
 
+enum { LISTS = 9000, SHORT = 20 }; /* more than a checkpoint looks at, of more than a root holds */
 enum { COUNT = 20000, MOMENTS = 3, POPPED = 3000, LOADED_STRIDE = 700 };
 
 static const struct spill_options tiny = { .memory_bytes = 256 << 10,
@@ -118,6 +119,29 @@ START_TEST(of_several_snapshots_of_one_moment)
 }
 END_TEST
 
+/* All are theirs again after it, the last that was looked at, those before and those behind it. */
+START_TEST(of_more_lists_than_are_looked_at)
+{
+    static struct spill_snapshot *held[LISTS];
+    struct spill_store_info info;
+
+    open_as(IN_MEMORY);
+    for (unsigned i = 0; i < LISTS; i++) {
+        struct spill_deque *list = numbers(SHORT);
+        held[i] = snapshot_of(list);
+        spill_deque_destroy(list);
+    }
+    settle();
+    checkpoint_all(&saved, NULL, 0);
+    spill_store_info(store, &info);
+    ck_assert_uint_ge(info.chunk_count, LISTS);
+    for (unsigned i = 0; i < LISTS; i++)
+        spill_snapshot_release(held[i]);
+    saved_drop(&saved);
+    persist_close();
+}
+END_TEST
+
 START_TEST(of_a_reader_whose_chunk_is_on_its_way)
 {
     struct spill_snapshot *held;
@@ -214,6 +238,7 @@ int main(void)
     tcase_add_loop_test(tcase, of_a_dropped_list, 0, RESIDENCES);
     tcase_add_loop_test(tcase, of_a_list_that_has_changed, 0, RESIDENCES);
     tcase_add_loop_test(tcase, of_several_snapshots_of_one_moment, 0, RESIDENCES);
+    tcase_add_test(tcase, of_more_lists_than_are_looked_at);
     tcase_add_loop_test(tcase, of_a_reader_whose_chunk_is_on_its_way, ON_DISK, RESIDENCES);
     tcase_add_loop_test(tcase, of_a_reader_that_ends_meanwhile, 0, RESIDENCES);
     tcase_add_loop_test(tcase, and_is_read_to_its_end_all_the_same, 0, RESIDENCES);
