@@ -28,7 +28,7 @@
 #include "server/observe/memory.h"
 
 enum {
-    SLICE_US = 5000,
+    SLICE_US = 2000, /* of a turn, which has more to do */
     TICK_US = 500,
     FRAMES_BETWEEN_TICKS = 256,
     COMMANDS_BETWEEN_BREATHS = 64,

@@ -27,7 +27,7 @@
 #include "server/keyspace/keyspace.h"
 #include "server/transfer/export_file.h"
 
-enum { PICTURE_STEPS = 64 }; /* between two looks at the clock */
+enum { PICTURE_STEPS = 8 }; /* between two looks at the clock */
 
 static void file_moved(void *context)
 {

@@ -150,6 +150,7 @@ void loop_end_turn(struct loop *loop)
 
 int loop_run(struct loop *loop, int64_t (*before_wait)(void *context), void *context)
 {
+    loop->has_now_us = false; /* what was done before is no part of the first turn */
     while (!loop->is_stopping) {
         int64_t wait_us = -1;
         if (loop->turn_end) wait_us = loop->turn_end(loop->turn_end_context);
