@@ -188,6 +188,31 @@ START_TEST(an_append_only_file_comes_in_whole)
 }
 END_TEST
 
+/* A list that a set has taken the place of is not there any more, and that is told. */
+START_TEST(what_another_type_has_replaced_does_not_stay)
+{
+    start_redis(aof_options[1]);
+    start_ours(allowing);
+    expect_integer(theirs, 1, "RPUSH renamed old");
+    expect_integer(theirs, 1, "RPUSH stored old");
+    expect_integer(theirs, 1, "RPUSH copied old");
+    expect_integer(theirs, 2, "SADD s 1 2");
+    expect_integer(theirs, 2, "SUNIONSTORE stored s");
+    expect_integer(theirs, 1, "COPY s copied REPLACE");
+    expect_ok(theirs, "RENAME s renamed");
+    expect_integer(theirs, 2, "RPUSH here a b");
+    expect_ok(theirs, "RENAME here moved");
+    expect_ok(theirs, "SET kept 1");
+    expect_integer(theirs, 1, "COPY kept again");
+    import_tells("appendonlydir", "keys replaced by what is not here\r\n:2\r\n");
+    expect_integer(wire, 0, "EXISTS renamed stored copied");
+    expect_text(wire, "1) \"a\"\n2) \"b\"", "LRANGE moved 0 -1");
+    expect_string(wire, "1", "GET again");
+    expect_integer(wire, 3, "DBSIZE");
+    stop_both();
+}
+END_TEST
+
 /* A key that expired after the file was written is not made anew by the commands behind. */
 START_TEST(what_is_overdue_does_not_come_in)
 {
@@ -553,9 +578,9 @@ static void wait_until_some_came_in(void)
         text_clear(&reply);
         wire_command(wire, "INFO everything");
         ck_assert_int_eq(wire_read(wire, &reply), 1);
-        some = strstr(reply.bytes, "import_in_progress:0") ||
-               (strstr(reply.bytes, "import_phase:sending") &&
-                !strstr(reply.bytes, "import_keys:0"));
+        some =
+            strstr(reply.bytes, "import_in_progress:0") ||
+            (strstr(reply.bytes, "import_phase:sending") && !strstr(reply.bytes, "import_keys:0"));
     } while (!some && clock_probe(deadline_ms));
     ck_assert(some);
     text_finish(&reply);
@@ -610,6 +635,7 @@ int main(void)
     tcase_add_loop_test(comes, an_rdb_file_comes_in_whole, 0, 3);
     tcase_add_loop_test(comes, an_append_only_file_comes_in_whole, 0, 3);
     tcase_add_test(comes, what_is_overdue_does_not_come_in);
+    tcase_add_test(comes, what_another_type_has_replaced_does_not_stay);
     tcase_add_test(comes, what_cannot_come_in_is_told_by_its_kind);
     tcase_add_test(comes, keys_that_are_here_stay_unless_they_are_to_be_replaced);
     tcase_add_test(comes, commands_are_not_run_on_keys_that_are_here);

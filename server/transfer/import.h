@@ -38,6 +38,7 @@ struct import_summary {
     uint64_t other_databases;       /* keys, and commands */
     uint64_t long_names, long_values, long_elements, long_commands;
     uint64_t functions, module_data;
+    uint64_t replaced; /* keys that commands gave a value which is not here: they are gone */
     struct {
         char name[IMPORT_NAME_BYTES];
         uint64_t count;

@@ -78,10 +78,13 @@ int import_command(void *context, struct slice *arguments, uint32_t argument_cou
     rc = begin_commands(import);
     if (rc < 0) return rc;
     if (slice_is(arguments[0], "SELECT")) return select_database(import, arguments, argument_count);
-    if (!is_bracket(arguments[0])) {
+    if (is_bracket(arguments[0])) {
+        import->is_in_multi = slice_is(arguments[0], "MULTI");
+    } else {
         if (!import->options.is_run(import->options.context, arguments[0])) {
             count_unknown(summary, arguments[0]);
-            return 0;
+            return import->skips_database ? 0
+                                          : import_drop_replaced(import, arguments, argument_count);
         }
         if (import->skips_database) {
             summary->other_databases++;
@@ -89,8 +92,10 @@ int import_command(void *context, struct slice *arguments, uint32_t argument_cou
         }
         if (is_too_long(import, arguments, argument_count)) {
             summary->long_commands++;
-            return 0;
+            return import_drop_too_long(import, arguments, argument_count);
         }
+        rc = import_drop_target(import, arguments, argument_count);
+        if (rc < 0) return rc;
         rc = import_put_off(import, arguments, argument_count);
         if (rc < 0) return rc;
         summary->commands++;
@@ -99,5 +104,5 @@ int import_command(void *context, struct slice *arguments, uint32_t argument_cou
     rc = feed_begin(import->feed, argument_count);
     for (uint32_t i = 0; i < argument_count && rc == 0; i++)
         rc = feed_argument(import->feed, arguments[i]);
-    return rc;
+    return rc < 0 ? rc : import_look_at_copy(import, arguments);
 }

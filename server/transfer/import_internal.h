@@ -1,6 +1,6 @@
 /* import_internal.h - what the files of an import share: import.c (the thread), import_keys.c (RDB
- * files), import_commands.c and import_overdue.c (append-only files). All but import.c runs on the
- * thread. */
+ * files), import_commands.c, import_overdue.c and import_replaced.c (append-only files). All but
+ * import.c runs on the thread. */
 #ifndef SERVER_TRANSFER_IMPORT_INTERNAL_H
 #define SERVER_TRANSFER_IMPORT_INTERNAL_H
 #include <pthread.h>
@@ -56,6 +56,7 @@ struct import {
 
     struct import_overdue overdue;
     bool skips_database; /* an append-only file has selected one that is not here */
+    bool is_in_multi;    /* its commands are answered by EXEC */
     bool has_commands;   /* it came to the first command of one */
 };
 
@@ -73,6 +74,14 @@ void import_overdue_finish(struct import_overdue *overdue);
 int import_put_off(struct import *import, struct slice *arguments, uint32_t count);
 /* Removes the keys that are overdue after the last command, and waits for the answers. */
 int import_end_overdue(struct import *import);
+
+/* Removes what a command that is left out, or that is too long, would have replaced. */
+int import_drop_replaced(struct import *import, const struct slice *arguments, uint32_t count);
+int import_drop_too_long(struct import *import, const struct slice *arguments, uint32_t count);
+/* Before RENAME or COPY: removes what would stay if the source is not here. */
+int import_drop_target(struct import *import, const struct slice *arguments, uint32_t count);
+/* After a COPY: counts one whose source was not here. */
+int import_look_at_copy(struct import *import, const struct slice *arguments);
 
 /* Selects a database if the connection is in another one. */
 int import_select(struct import *import, uint64_t database);

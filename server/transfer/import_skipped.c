@@ -39,6 +39,7 @@ void import_each_skipped(const struct import_summary *summary,
         { "too long commands", summary->long_commands },
         { "functions", summary->functions },
         { "module data", summary->module_data },
+        { "keys replaced by what is not here", summary->replaced },
         { "torn bytes at the end", summary->torn_bytes },
     };
 

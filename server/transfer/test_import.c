@@ -64,7 +64,8 @@ static void teardown(void)
 static bool is_run(void *context, struct slice name)
 {
     (void)context;
-    return slice_is(name, "SET") || slice_is(name, "RPUSH") || slice_is(name, "DEL");
+    return slice_is(name, "SET") || slice_is(name, "RPUSH") || slice_is(name, "DEL") ||
+           slice_is(name, "RENAME") || slice_is(name, "COPY");
 }
 
 static void start(bool is_empty, bool replaces)
@@ -189,10 +190,41 @@ START_TEST(what_belongs_elsewhere_or_is_too_long_is_left_out)
     start(true, false);
     summary = serve();
     ck_assert_int_eq(summary->rc, 0);
-    ck_assert_str_eq(fixture.commands, "SELECT 0;SET c 3;");
+    ck_assert_str_eq(fixture.commands, "SELECT 0;DEL k;SET c 3;");
     ck_assert_uint_eq(summary->other_databases, 2);
     ck_assert_uint_eq(summary->long_commands, 2);
     ck_assert_uint_eq(summary->torn_bytes, 10);
+}
+END_TEST
+
+#define RENAME(from, to) "*3\r\n$6\r\nRENAME\r\n$1\r\n" from "\r\n$1\r\n" to "\r\n"
+#define COPY(more)       "*" more "\r\n$4\r\nCOPY\r\n$1\r\na\r\n$1\r\nb\r\n"
+
+static const char *answer_nothing_copied(unsigned nth, const char *command)
+{
+    (void)nth;
+    return strcmp(command, "COPY") == 0 ? ":0\r\n" : "+OK\r\n";
+}
+
+START_TEST(what_a_value_that_is_not_here_replaces_goes)
+{
+    const struct import_summary *summary;
+
+    write_file("*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n" RENAME("a", "b") RENAME("a", "a") COPY("3")
+                   COPY("5") "$2\r\nDB\r\n$1\r\n3\r\n"
+                             "*3\r\n$11\r\nSUNIONSTORE\r\n$1\r\nc\r\n$1\r\ns\r\n"
+                             "*4\r\n$4\r\nSORT\r\n$1\r\ns\r\n$5\r\nSTORE\r\n$1\r\nd\r\n"
+                             "*2\r\n$4\r\nSORT\r\n$1\r\ns\r\n"
+                             "*2\r\n$6\r\nSELECT\r\n$2\r\n16\r\n"
+                             "*3\r\n$11\r\nSUNIONSTORE\r\n$1\r\ne\r\n$1\r\ns\r\n");
+    fixture.answer = answer_nothing_copied;
+    start(true, false);
+    summary = serve();
+    ck_assert_int_eq(summary->rc, 0);
+    ck_assert_str_eq(fixture.commands, "SELECT 0;DEL b;RENAME a b;RENAME a a;DEL b;COPY a b;"
+                                       "SELECT 3;DEL b;SELECT 0;COPY a b DB 3;DEL c;DEL d;");
+    ck_assert_uint_eq(summary->replaced, 4); /* two by COPY, one each by SUNIONSTORE and SORT */
+    ck_assert_uint_eq(summary->commands, 4);
 }
 END_TEST
 
@@ -310,6 +342,7 @@ int main(void)
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_test(cases, commands_are_sent_as_they_stand_there);
     tcase_add_test(cases, what_belongs_elsewhere_or_is_too_long_is_left_out);
+    tcase_add_test(cases, what_a_value_that_is_not_here_replaces_goes);
     tcase_add_test(cases, a_server_that_takes_no_more_ends_it);
     tcase_add_test(cases, other_errors_are_counted_and_it_goes_on);
     tcase_add_loop_test(cases, a_server_that_closes_or_talks_nonsense_ends_it, 0, 2);
