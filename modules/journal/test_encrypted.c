@@ -107,6 +107,38 @@ START_TEST(no_journal_is_made_with_a_key_that_is_none)
 }
 END_TEST
 
+/* The key is read at each opening: what cannot be read is no wrong key, and is tried again. */
+START_TEST(each_system_call_of_opening_may_fail)
+{
+    static const int errors[] = { EIO, ENOMEM, EINTR };
+    unsigned failures = 0;
+
+    open_journal();
+    fill_segments(1);
+    close_journal();
+    for (uint64_t nth = 1;; nth++) {
+        bool has_fired;
+        int rc;
+
+        fault_fail(fixture.fault, FAULT_ANY, nth, errors[_i], FAULT_ONCE);
+        rc = try_open();
+        has_fired = fault_fired(fixture.fault) > 0;
+        fault_clear(fixture.fault);
+        if (rc == 0) {
+            close_journal();
+        } else {
+            ck_assert_int_eq(rc, -errors[_i]);
+            ck_assert_ptr_null(fixture.journal);
+            failures++;
+        }
+        if (!has_fired) break;
+    }
+    ck_assert_uint_gt(failures, 10);
+    open_journal();
+    expect_all(1, fixture.next);
+}
+END_TEST
+
 START_TEST(a_reader_without_the_key_sees_what_is_not_encrypted_and_is_told_of_the_rest)
 {
     struct journal_entry entry;
@@ -351,6 +383,7 @@ int main(void)
     tcase_add_loop_test(cases, segments_that_have_ended_are_encrypted_and_read_as_before, 0, 3);
     tcase_add_test(cases, the_wrong_key_is_refused_at_once);
     tcase_add_test(cases, no_journal_is_made_with_a_key_that_is_none);
+    tcase_add_loop_test(cases, each_system_call_of_opening_may_fail, 0, 3);
     tcase_add_test(cases,
                    a_reader_without_the_key_sees_what_is_not_encrypted_and_is_told_of_the_rest);
     tcase_add_test(cases, no_two_files_are_encrypted_alike);

@@ -76,6 +76,65 @@ START_TEST(every_system_call_of_writing_may_fail)
 }
 END_TEST
 
+/* ---- two that make it at once -------------------------------------------------------------------
+ */
+
+static bool was_made_meanwhile;
+
+/* Before the first lock somebody else has made the journal and written to it. */
+static int lock_late(struct os *os, int fd, uint64_t offset, uint64_t size_bytes, enum os_lock kind,
+                     bool waits)
+{
+    if (!was_made_meanwhile) {
+        was_made_meanwhile = true;
+        ck_assert_int_eq(journal_open(os_real(), fixture.io, &fixture.options, &fixture.report,
+                                      &fixture.journal),
+                         0);
+        append_many(1);
+        close_journal();
+    }
+    return os_real()->lock_range(os, fd, offset, size_bytes, kind, waits);
+}
+
+START_TEST(a_journal_that_somebody_else_makes_meanwhile_is_theirs)
+{
+    struct os slow = *os_real();
+    struct fault *fault;
+    bool has_fired = true;
+    unsigned failures = 0;
+
+    slow.lock_range = lock_late;
+    ck_assert_int_eq(fault_create(&slow, &fault), 0);
+    for (uint64_t nth = 1; has_fired; nth++) {
+        int rc;
+
+        was_made_meanwhile = false;
+        fixture.next = 1;
+        fault_fail(fault, FAULT_ANY, nth, EIO, FAULT_ONCE);
+        rc = journal_open(fault_os(fault), fixture.io, &fixture.options, &fixture.report,
+                          &fixture.journal);
+        has_fired = fault_fired(fault) > 0;
+        fault_clear(fault);
+        if (rc < 0) {
+            ck_assert_int_eq(rc, -EIO);
+            failures++;
+            open_journal();
+        }
+        expect_all(1, fixture.next);
+        append_many(1);
+        close_journal(); /* its calls are the fault's, too */
+        expect_all(1, fixture.next);
+        journal_reader_close(fixture.reader);
+        fixture.reader = NULL;
+        remove_files(fixture.path);
+    }
+    ck_assert(was_made_meanwhile);
+    ck_assert_uint_gt(failures, 10);
+    fault_destroy(fault);
+    open_journal(); /* the fixture removes one */
+}
+END_TEST
+
 START_TEST(a_full_disk_refuses_and_goes_on_when_there_is_room)
 {
     uint64_t first_refused;
@@ -223,6 +282,7 @@ int main(void)
 
     tcase_add_loop_test(many, every_system_call_of_opening_may_fail, 0, 2);
     tcase_add_loop_test(many, every_system_call_of_writing_may_fail, 0, 2);
+    tcase_add_test(many, a_journal_that_somebody_else_makes_meanwhile_is_theirs);
     tcase_add_loop_test(cases, a_full_disk_refuses_and_goes_on_when_there_is_room, 0, 2);
     tcase_add_loop_test(cases, without_reserve_it_is_buffered_and_says_so, 0, 2);
     tcase_add_test(cases, pages_that_cannot_be_made_ready_at_once_are_touched_one_by_one);

@@ -225,6 +225,42 @@ START_TEST(a_tail_over_several_segments_is_cut)
 }
 END_TEST
 
+/* Segments go from the last on, and the cut is tried again. */
+START_TEST(each_system_call_of_cutting_a_long_tail_may_fail)
+{
+    static const int errors[] = { EIO, ENOSPC, ENOMEM, EINTR };
+    bool has_fired = true;
+    unsigned failures = 0;
+
+    for (uint64_t nth = 1; has_fired; nth++) {
+        int rc;
+
+        fixture.next = 1;
+        (void)make_long_tail();
+        fault_fail(fixture.fault, FAULT_ANY, nth, errors[_i], FAULT_ONCE);
+        rc = try_open();
+        has_fired = fault_fired(fixture.fault) > 0;
+        fault_clear(fixture.fault);
+        if (rc < 0) {
+            ck_assert_int_eq(rc, -errors[_i]);
+            ck_assert_ptr_null(fixture.journal);
+            failures++;
+            open_journal();
+        }
+        ck_assert(!file_exists(2, "log"));
+        fixture.next = 60;
+        append_many(10);
+        close_journal();
+        expect_all(1, 70);
+        journal_reader_close(fixture.reader);
+        fixture.reader = NULL;
+        remove_files(fixture.path);
+    }
+    ck_assert_uint_gt(failures, 20);
+    open_journal(); /* the fixture removes one */
+}
+END_TEST
+
 START_TEST(a_refused_tail_is_told_of_with_all_its_bytes)
 {
     const char *lie;
@@ -589,6 +625,7 @@ int main(void)
     tcase_add_test(cases, a_journal_without_its_meta_is_not_made_anew);
     tcase_add_test(cases, files_of_another_journal_do_not_fit);
     tcase_add_test(cases, an_index_that_is_missing_or_wrong_is_made_anew);
+    tcase_add_loop_test(bytes, each_system_call_of_cutting_a_long_tail_may_fail, 0, 4);
     tcase_add_test(bytes, no_flipped_byte_makes_wrong_data);
     tcase_add_test(bytes, no_zeroed_block_makes_wrong_data);
     tcase_add_test(bytes, no_length_of_a_file_makes_wrong_data);
