@@ -51,6 +51,27 @@ START_TEST(what_is_wanted_is_allocated)
 }
 END_TEST
 
+/* Told as refused, and had a moment later. */
+START_TEST(an_allocation_that_fails_is_tried_again)
+{
+    static const int errors[] = { EIO, ENOSPC, ENOMEM, EINTR };
+
+    open_file(0, 0);
+    ck_assert_int_eq(spill_file_persist(file), 0);
+    ck_assert_int_eq(write_extents(extents, BATCH), 0);
+    spill_file_reserve(file, 3 * BATCH_BYTES);
+    fault_fail(fault, FAULT_ALLOCATE, 1, errors[_i], FAULT_ONCE);
+    turn();
+    ck_assert_uint_eq(fault_fired(fault), 1);
+    ck_assert(!spill_file_has_reserved(file, SPILL_BLOCK_BYTES));
+    ck_assert_int_eq(spill_file_reserve_state(file), SPILL_RESERVE_NOT_ON_DISK);
+    ck_assert_int_ge(spill_file_wait_us(file), 0); /* somebody comes back to it */
+    wait_until_reserved(3 * BATCH_BYTES);
+    ck_assert_int_eq(spill_file_reserve_state(file), SPILL_RESERVED);
+    free_extents(extents, BATCH);
+}
+END_TEST
+
 /* The file was to be longer by it, but the disk has nothing there. */
 START_TEST(what_a_failed_write_was_to_fill_is_no_room)
 {
@@ -259,6 +280,7 @@ int main(void)
 
     tcase_add_checked_fixture(tests, setup, fixture_teardown);
     tcase_add_test(tests, what_is_wanted_is_allocated);
+    tcase_add_loop_test(tests, an_allocation_that_fails_is_tried_again, 0, 4);
     tcase_add_test(tests, what_a_failed_write_was_to_fill_is_no_room);
     tcase_add_test(tests, what_a_failed_write_was_to_fill_in_a_hole_is_no_room);
     tcase_add_test(tests, on_a_full_disk_holes_are_left_alone_while_there_is_room_elsewhere);
