@@ -309,6 +309,62 @@ START_TEST(a_target_that_will_not_do_is_told_at_once)
 }
 END_TEST
 
+/* Whatever fails on the way to seeing that: the server's directory stays as it is. */
+START_TEST(a_directory_in_which_a_server_works_is_left_alone)
+{
+    char path[PATH_BYTES];
+    bool has_fired = true;
+    uint64_t nth;
+    int fd;
+
+    ck_assert_int_eq(mkdir(own.copy.directory, 0700), 0);
+    (void)snprintf(path, sizeof(path), "%s/sluice.lock", own.copy.directory);
+    fd = os_real()->open(os_real(), path, O_RDWR | O_CREAT, 0600);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(os_real()->lock(os_real(), fd), 0);
+    for (nth = 1; has_fired; nth++) {
+        int rc;
+
+        fault_fail(own.fault, FAULT_ANY, nth, EIO, FAULT_ONCE);
+        rc = back_up();
+        has_fired = fault_fired(own.fault) > 0;
+        fault_clear(own.fault);
+        ck_assert(rc == -EWOULDBLOCK || (has_fired && (rc == -EIO || rc == -ENOTEMPTY)));
+        ck_assert(is_there("sluice.lock") && !is_there(BACKUP_MARK) && !is_there("spill"));
+    }
+    ck_assert_uint_ge(nth, 7); /* made, listed, opened, locked, closed */
+    ck_assert_int_eq(close(fd), 0);
+    ck_assert_int_eq(back_up(), -ENOTEMPTY); /* it works there no more */
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(rmdir(own.copy.directory), 0);
+}
+END_TEST
+
+/* What is left then is marked, and told. */
+START_TEST(each_system_call_of_giving_one_up_may_fail)
+{
+    bool has_fired = true;
+    uint64_t nth;
+
+    for (nth = 1; has_fired; nth++) {
+        begin_backup();
+        await_target();
+        if (_i) ck_assert_int_eq(backup_copy(own.backup, own.number), 0);
+        if (_i) ck_assert_int_gt(io_wait(own.io), 0);
+        fault_fail(own.fault, FAULT_ANY, nth, EIO, FAULT_ONCE);
+        backup_cancel(own.backup, -ECANCELED);
+        ck_assert_int_eq(end_backup(), -ECANCELED);
+        has_fired = fault_fired(own.fault) > 0;
+        fault_clear(own.fault);
+        expect_nothing_that_misleads();
+    }
+    ck_assert_uint_gt(nth, 7);
+    ck_assert_int_eq(back_up(), 0);
+    expect_whole();
+    remove_target();
+}
+END_TEST
+
 START_TEST(a_directory_that_was_there_stays)
 {
     ck_assert_int_eq(mkdir(own.copy.directory, 0700), 0);
@@ -379,6 +435,8 @@ int main(void)
     tcase_add_test(tests, what_is_damaged_is_not_copied);
     tcase_add_test(tests, one_may_be_given_up_at_any_moment);
     tcase_add_test(tests, a_target_that_will_not_do_is_told_at_once);
+    tcase_add_test(tests, a_directory_in_which_a_server_works_is_left_alone);
+    tcase_add_loop_test(tests, each_system_call_of_giving_one_up_may_fail, 0, 2);
     tcase_add_test(tests, a_directory_that_was_there_stays);
     tcase_add_loop_test(tests, blocks_are_shared_where_that_is_possible, 0, 2);
     suite_add_tcase(suite, tests);

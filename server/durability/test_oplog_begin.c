@@ -151,6 +151,24 @@ START_TEST(a_full_disk_is_told_at_once)
 }
 END_TEST
 
+/* How much is free cannot be told, and the reserve's room cannot be given back at once. */
+START_TEST(ground_that_cannot_be_looked_at_is_left)
+{
+    ground = (struct oplog_ground){ .directory = fixture.directory, .reserve_fd = -1 };
+    past = (struct oplog_past){ 0 };
+    /* It is asked first for how long segments may be. */
+    fault_fail(fixture.fault, FAULT_FREE_BYTES, 2, EIO, FAULT_ONCE);
+    fault_fail(fixture.fault, FAULT_TRUNCATE, 1, EIO, FAULT_ONCE);
+    ck_assert_int_eq(attempt(), -EIO);
+    ck_assert_uint_eq(fault_fired(fixture.fault), 2);
+    ck_assert_int_eq(ground.reserve_fd, -1);
+    ck_assert_ptr_null(ground.reserve_path);
+    fault_clear(fixture.fault);
+    ck_assert_int_eq(attempt(), 0);
+    leave();
+}
+END_TEST
+
 /* What has happened while it ends stays undone, but what failed is no end. */
 START_TEST(a_sync_that_fails_is_no_end)
 {
@@ -180,6 +198,7 @@ int main(void)
     tcase_add_loop_test(cases, an_attempt_that_fails_leaves_what_there_was, 0, 2);
     tcase_add_test(cases, without_one_before_a_start_needs_none);
     tcase_add_test(cases, a_full_disk_is_told_at_once);
+    tcase_add_test(cases, ground_that_cannot_be_looked_at_is_left);
     tcase_add_loop_test(cases, a_sync_that_fails_is_no_end, 0, 2);
     suite_add_tcase(suite, cases);
     runner = srunner_create(suite);
