@@ -99,6 +99,48 @@ START_TEST(what_the_owner_goes_on_from_is_never_cut)
 }
 END_TEST
 
+/* It is refused as before, or done; and tried again. */
+START_TEST(each_change_of_passing_over_may_fail)
+{
+    static const int errors[] = { EIO, ENOSPC, ENOMEM, EINTR };
+    bool has_fired = true;
+    unsigned failures = 0;
+
+    for (uint64_t nth = 1; has_fired; nth++) {
+        uint64_t from, bytes;
+        int rc;
+
+        fixture.next = 1;
+        fixture.options.synced_position = 0;
+        make_journal(80);
+        from = position_of(60);
+        damage(position_of(40), 4);
+        fault_fail(fixture.fault, FAULT_ANY_CHANGE, nth, errors[_i], FAULT_ONCE);
+        rc = pass_over(from, &bytes);
+        has_fired = fault_fired(fixture.fault) > 0;
+        fault_clear(fixture.fault);
+        if (rc < 0) {
+            ck_assert_int_eq(rc, -errors[_i]);
+            failures++;
+            ck_assert_int_eq(pass_over(from, &bytes), 0);
+        }
+        fixture.options.synced_position = from;
+        open_journal();
+        close_journal();
+        open_reader();
+        ck_assert_int_eq(journal_reader_seek_position(fixture.reader, from), 0);
+        expect_frames(60, 80);
+        expect_end();
+        journal_reader_close(fixture.reader);
+        fixture.reader = NULL;
+        remove_files(fixture.path);
+    }
+    ck_assert_uint_ge(failures, 3); /* opened, written, synced */
+    fixture.options.synced_position = 0;
+    open_journal(); /* the fixture removes one */
+}
+END_TEST
+
 START_TEST(damage_before_and_behind_are_mended_one_after_the_other)
 {
     uint64_t first, last, from, behind, bytes;
@@ -252,6 +294,7 @@ int main(void)
     tcase_add_loop_test(cases, it_ends_before_the_damage, 0, 6);
     tcase_add_test(cases, the_first_frame_of_a_segment_may_be_the_damaged_one);
     tcase_add_test(cases, what_the_owner_goes_on_from_is_never_cut);
+    tcase_add_loop_test(cases, each_change_of_passing_over_may_fail, 0, 4);
     tcase_add_test(cases, damage_before_and_behind_are_mended_one_after_the_other);
     tcase_add_loop_test(cases, a_gap_that_one_frame_cannot_span_is_passed_over_to_its_very_end, 0,
                         5);
