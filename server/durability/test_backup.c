@@ -309,6 +309,32 @@ START_TEST(a_target_that_will_not_do_is_told_at_once)
 }
 END_TEST
 
+/* Such a file system refuses the flag: of the original's lists and of the copy's. */
+START_TEST(where_the_page_cache_cannot_be_passed_it_is_used)
+{
+    unsigned passed = 0;
+    bool has_fired = true;
+
+    for (uint64_t nth = 1; has_fired; nth++) {
+        int rc;
+
+        fault_fail(own.fault, FAULT_OPEN, nth, EINVAL, FAULT_ONCE);
+        rc = back_up();
+        has_fired = fault_fired(own.fault) > 0;
+        fault_clear(own.fault);
+        if (rc < 0) {
+            ck_assert_int_eq(rc, -EINVAL);
+            expect_nothing_that_misleads();
+            continue;
+        }
+        passed += has_fired;
+        expect_whole();
+        remove_target();
+    }
+    ck_assert_uint_eq(passed, 2);
+}
+END_TEST
+
 /* Whatever fails on the way to seeing that: the server's directory stays as it is. */
 START_TEST(a_directory_in_which_a_server_works_is_left_alone)
 {
@@ -435,6 +461,7 @@ int main(void)
     tcase_add_test(tests, what_is_damaged_is_not_copied);
     tcase_add_test(tests, one_may_be_given_up_at_any_moment);
     tcase_add_test(tests, a_target_that_will_not_do_is_told_at_once);
+    tcase_add_test(tests, where_the_page_cache_cannot_be_passed_it_is_used);
     tcase_add_test(tests, a_directory_in_which_a_server_works_is_left_alone);
     tcase_add_loop_test(tests, each_system_call_of_giving_one_up_may_fail, 0, 2);
     tcase_add_test(tests, a_directory_that_was_there_stays);
