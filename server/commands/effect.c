@@ -325,16 +325,16 @@ static uint64_t bytes_of(const struct call *call)
 }
 
 /* Asks for more than the one call needs, so that those behind it need not ask. What adds does not
- * take the last bytes of a log that may have met a full disk: it waits until that is known. */
+ * take the last bytes of a log that may have met a full disk: it waits until there are more. */
 static int reserve_some(struct call *call, uint64_t bytes)
 {
     struct effects *effects = effects_of(call);
     uint64_t wanted = bytes > GRANT_BYTES ? bytes : GRANT_BYTES;
     int rc = oplog_reserve(effects->oplog, wanted, adds(call));
 
-    if (rc == -EAGAIN && wanted > bytes && !(adds(call) && oplog_may_be_full(effects->oplog))) {
+    if (rc == -EAGAIN && wanted > bytes && !adds(call)) {
         wanted = bytes;
-        rc = oplog_reserve(effects->oplog, wanted, adds(call));
+        rc = oplog_reserve(effects->oplog, wanted, false);
     }
     effects->granted_bytes = rc == 0 ? wanted - bytes : 0;
     return rc;

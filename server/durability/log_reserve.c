@@ -16,14 +16,24 @@
 #include <string.h>
 
 #include "modules/base/os.h"
+#include "modules/journal/journal.h"
 
 enum {
     RESERVE_BYTES = 4 << 20,
     PIECE_BYTES = 512 << 10,
-    LEFT_OVER_BYTES = 1 << 20, /* free beside it before adding goes on */
-    LOG_BYTES = 1 << 20,       /* of it that only the log gets */
+    LISTS_BYTES = 1 << 20, /* what the lists' file asks for next, at least */
+    LOG_BYTES = 1 << 20,   /* of it that only the log gets */
     MEND_US = 200000,
 };
+
+/* Free beside it before adding goes on: what the log and the lists' file ask for at a time, or it
+ * would be over with the first push. */
+static uint64_t left_over_bytes(uint64_t roll_bytes)
+{
+    bool is_small = roll_bytes > 0 && roll_bytes < JOURNAL_AHEAD_BYTES_MAX;
+
+    return LISTS_BYTES + (is_small ? roll_bytes : JOURNAL_AHEAD_BYTES_MAX);
+}
 
 /* Whether all that is missing is there, and something beside it. */
 static int look_for_room(const struct log_reserve *reserve, struct os *os, uint64_t missing_bytes)
@@ -31,7 +41,7 @@ static int look_for_room(const struct log_reserve *reserve, struct os *os, uint6
     uint64_t free_bytes = 0;
     int rc = os->free_bytes(os, reserve->path, &free_bytes);
 
-    return rc == 0 && free_bytes < missing_bytes + LEFT_OVER_BYTES ? -ENOSPC : rc;
+    return rc == 0 && free_bytes < missing_bytes + reserve->left_over_bytes ? -ENOSPC : rc;
 }
 
 static void run_make(struct io_job *job, struct os *os)
@@ -65,18 +75,28 @@ static bool is_whole(int rc)
     return rc == 0 || rc == -EOPNOTSUPP;
 }
 
+/* What the journal tells next is of an attempt before this. */
+static void forget_attempt(struct oplog *oplog)
+{
+    oplog->is_told_full = false;
+}
+
 static void work_done(struct io_job *job)
 {
     struct log_reserve *reserve = (struct log_reserve *)job;
     struct oplog *oplog = reserve->oplog;
 
     if (reserve->work == RESERVE_GIVING) {
-        if (job->rc == 0) reserve->bytes = reserve->wanted;
+        if (job->rc == 0) {
+            reserve->bytes = reserve->wanted;
+            forget_attempt(oplog);
+        }
     } else {
         if (reserve->was_made) reserve->bytes = reserve->wanted;
         if (job->rc == -EOPNOTSUPP) reserve->bytes = 0;
         if (is_whole(job->rc)) {
             oplog->room_error = 0;
+            forget_attempt(oplog);
             reserve->has_given_way = false;
         }
     }
@@ -94,6 +114,7 @@ static void submit(struct oplog *oplog, enum reserve_work work, uint64_t wanted)
     reserve->wanted = wanted;
     reserve->was_made = false;
     reserve->all_at_once = reserve->has_given_way;
+    reserve->left_over_bytes = left_over_bytes(oplog->roll_bytes);
     reserve->job.run = work == RESERVE_MAKING ? run_make : run_give;
     reserve->job.done = work_done;
     reserve->job.is_urgent = work == RESERVE_GIVING;
@@ -197,7 +218,7 @@ static int find_room(struct os *os, struct oplog_ground *ground)
     if (!is_whole(rc)) return rc;
     ground->reserve_bytes = rc == 0 ? RESERVE_BYTES : 0;
     rc = os->free_bytes(os, ground->reserve_path, &free_bytes);
-    return rc == 0 && free_bytes < LEFT_OVER_BYTES ? -ENOSPC : rc;
+    return rc == 0 && free_bytes < left_over_bytes(ground->roll_bytes) ? -ENOSPC : rc;
 }
 
 int log_reserve_prepare(struct os *os, struct oplog_ground *ground)

@@ -8,8 +8,6 @@
 #include "modules/journal/format.h"
 #include "server/durability/log_directory.h"
 
-enum { ROOM_BYTES = 16 << 10 }; /* a log that can be had so many of is not full */
-
 /* ---- frames -----------------------------------------------------------------------------------
  */
 
@@ -226,10 +224,7 @@ int oplog_reserve(struct oplog *oplog, uint64_t bytes, bool adds)
     rc = journal_reserve(oplog->journal,
                          journal_frame_bytes(LOG_FRAME_HEADER_BYTES + oplog->batch_size + bytes));
     if (rc == 0) oplog->is_told_full = false;
-    if (rc == 0 && bytes >= oplog->not_had_bytes) oplog->not_had_bytes = 0;
     if (rc != -ENOSPC && rc != -EDQUOT) return rc;
-    if (bytes > ROOM_BYTES) bytes = ROOM_BYTES;
-    if (bytes > oplog->not_had_bytes) oplog->not_had_bytes = (uint32_t)bytes;
     /* The journal tells of an attempt that may be old, and has begun another: that one counts. */
     if (!oplog->is_told_full) {
         oplog->is_told_full = true;
@@ -430,11 +425,6 @@ uint64_t oplog_first_segment(const struct oplog *oplog)
 int oplog_room_error(const struct oplog *oplog)
 {
     return oplog->room_error;
-}
-
-bool oplog_may_be_full(const struct oplog *oplog)
-{
-    return oplog->not_had_bytes > 0;
 }
 
 const char *oplog_path(const struct oplog *oplog)

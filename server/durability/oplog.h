@@ -111,9 +111,6 @@ int oplog_journal_error(const struct oplog *oplog);
 bool oplog_is_uncertain(const struct oplog *oplog);
 /* Why what adds is refused now: 0, -ENOSPC, … */
 int oplog_room_error(const struct oplog *oplog);
-/* The last attempt to make some room in the log found none, whatever little has fitted since: who
- * asks for more is told -EAGAIN, or why there is none. */
-bool oplog_may_be_full(const struct oplog *oplog);
 const char *oplog_path(const struct oplog *oplog);
 
 /* ---- going on after a failure (oplog_replace.c) ---- */

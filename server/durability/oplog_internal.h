@@ -33,7 +33,7 @@ struct log_reserve {
     bool all_at_once;   /* of the job under way: not the part that there is room for */
     bool was_made;      /* all of it, by the job under way */
     bool has_given_way; /* since it was whole: to a checkpoint, which may need more yet */
-    uint64_t wanted;    /* of the job under way */
+    uint64_t wanted, left_over_bytes; /* of the job under way; the latter is to stay free */
     uint64_t tried_us;
 };
 
@@ -69,7 +69,6 @@ struct oplog {
     int kept_error; /* why the first of them found no room; 0: not tried, or it is being made */
     int error;      /* our own: a frame could not even be kept */
     bool is_lost;   /* and the next commit has to say so */
-    uint32_t not_had_bytes; /* of room, the last time that there was none; less has been since */
 
     uint64_t ticket;         /* the last one given out */
     uint64_t released;       /* up to this they are through */

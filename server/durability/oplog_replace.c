@@ -30,7 +30,6 @@ static void forget_old(struct oplog *oplog)
     oplog->is_late = oplog->was_delayed = oplog->is_hurried = false;
     oplog->goal = oplog->sync_goal = 0;
     oplog->is_told_full = false;
-    oplog->not_had_bytes = 0;
     oplog->replaced_frame_number = oplog->frame_number;
 }
 

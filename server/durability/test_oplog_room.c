@@ -85,31 +85,54 @@ START_TEST(adding_goes_on_when_there_is_room_again)
 }
 END_TEST
 
-/* A little still fits: whether there is room is known when the attempt that is under way has ended.
- */
-START_TEST(a_log_that_finds_no_room_says_so_before_it_is_used_up)
+/* Until the answer is another one, or for a while. */
+static int reserve_again(uint64_t bytes, int answer)
+{
+    int rc = answer;
+
+    for (int i = 0; i < 10 && rc == answer; i++) {
+        rc = oplog_reserve(fixture.oplog, bytes, true);
+        settle();
+    }
+    return rc;
+}
+
+/* The journal may still tell of an attempt that was made before. Nothing was removed meanwhile. */
+START_TEST(what_adds_is_not_refused_for_an_attempt_of_before)
 {
     enum { MUCH = 200 << 10 };
-    int rc = 0;
 
     open_log(OPLOG_FSYNC_EVERYSEC);
     fault_set_disk(fixture.fault, fault_disk_used(fixture.fault));
-    for (int i = 0; i < 10 && !oplog_may_be_full(fixture.oplog); i++) {
-        rc = oplog_reserve(fixture.oplog, MUCH, false);
-        settle();
-    }
-    ck_assert_int_eq(rc, -EAGAIN);
-    ck_assert(oplog_may_be_full(fixture.oplog));
-    ck_assert_int_eq(oplog_reserve(fixture.oplog, 100, false), 0);
-    ck_assert(oplog_may_be_full(fixture.oplog));
-    ck_assert_int_eq(oplog_room_error(fixture.oplog), 0);
+    ck_assert_int_eq(reserve_again(MUCH, -EAGAIN), -ENOSPC);
     fault_set_disk(fixture.fault, UINT64_MAX);
-    for (int i = 0; i < 10 && oplog_may_be_full(fixture.oplog); i++) {
-        rc = oplog_reserve(fixture.oplog, MUCH, false);
-        settle();
-    }
-    ck_assert_int_eq(rc, 0);
-    ck_assert(!oplog_may_be_full(fixture.oplog));
+    for (int i = 0; i < 50 && oplog_room_error(fixture.oplog); i++)
+        turn();
+    ck_assert_int_eq(oplog_room_error(fixture.oplog), 0);
+    ck_assert_int_eq(reserve_again(MUCH, -EAGAIN), 0);
+}
+END_TEST
+
+/* The log and the lists' file ask for as much at once: the first push would be the last. */
+START_TEST(adding_does_not_go_on_for_what_is_taken_at_once)
+{
+    enum { LISTS_STEP = 1 << 20 };
+    uint64_t count, log_step;
+
+    open_log(OPLOG_FSYNC_EVERYSEC);
+    log_step = fixture.options.roll_bytes;
+    fault_set_disk(fixture.fault, fault_disk_used(fixture.fault) + (1 << 20));
+    ck_assert_int_eq(fill(true, &count), -ENOSPC);
+    turn();
+    fault_set_disk(fixture.fault, fault_disk_used(fixture.fault) + LISTS_STEP);
+    for (int i = 0; i < 100; i++)
+        turn();
+    ck_assert_int_eq(oplog_room_error(fixture.oplog), -ENOSPC);
+    /* Of which it may have taken one meanwhile. */
+    fault_set_disk(fixture.fault, fault_disk_used(fixture.fault) + LISTS_STEP + 2 * log_step);
+    for (int i = 0; i < 50 && oplog_room_error(fixture.oplog); i++)
+        turn();
+    ck_assert_int_eq(oplog_room_error(fixture.oplog), 0);
 }
 END_TEST
 
@@ -514,7 +537,8 @@ int main(void)
     tcase_set_timeout(cases, 240);
     tcase_add_test(cases, what_adds_is_refused_and_what_removes_goes_on);
     tcase_add_test(cases, adding_goes_on_when_there_is_room_again);
-    tcase_add_test(cases, a_log_that_finds_no_room_says_so_before_it_is_used_up);
+    tcase_add_test(cases, what_adds_is_not_refused_for_an_attempt_of_before);
+    tcase_add_test(cases, adding_does_not_go_on_for_what_is_taken_at_once);
     tcase_add_test(cases, what_has_happened_is_kept_until_there_is_room);
     tcase_add_test(cases, what_is_kept_stays_in_its_place);
     tcase_add_test(cases, what_gave_way_is_not_taken_back_before_there_is_more);
