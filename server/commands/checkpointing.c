@@ -33,6 +33,7 @@ enum {
     PAUSE_READING_US = SECOND_US / 4,  /* then, as a drain reads a gigabyte a second */
     ROOM_PATIENCE_US = 60 * SECOND_US, /* of a call between two steps */
     ROOM_FAILURES_MAX = 3, /* of checkpoints that it waits for, when nothing gives way to them */
+    ROOM_TRIES_MAX = 8,    /* in a row, of one that is made again as something gives way to it */
 };
 
 /* ---- the log ----------------------------------------------------------------------------------
@@ -189,6 +190,55 @@ bool checkpointing_waits_for_claims(const struct server *server)
     return state->has_ticket && !state->ticket.is_granted;
 }
 
+/* ---- room for it ------------------------------------------------------------------------------
+ */
+
+/* Something could not be written for want of room, and some of it is taken by what a checkpoint
+ * makes superfluous: the log before it, and what only the older one refers to. */
+static bool disk_is_full(const struct server *server, const struct checkpoint_info *info)
+{
+    struct spill_persist_info persist;
+
+    if (!oplog_room_error(server->oplog) && spill_store_disk(server->store) == SPILL_DISK_HAS_ROOM)
+        return false;
+    spill_persist_info(server->store, &persist);
+    return info->log_bytes > 0 || persist.deferred_bytes > 0;
+}
+
+static bool is_want_of_room(int rc)
+{
+    return rc == -ENOSPC || rc == -EDQUOT;
+}
+
+/* The log's reserve gives way to the next one. False: it failed for another reason, it would bring
+ * nobody anything, or there is nothing left. A log on trial has none to give: that ends it. */
+static bool give_way(const struct server *server, const struct checkpoint_info *info)
+{
+    if (!server->effects->oplog || server->effects->is_trial) return false;
+    if (!is_want_of_room(info->error)) return false;
+    if (server->checkpointing->resting_count == 0 && !disk_is_full(server, info)) return false;
+    return oplog_give_way(server->oplog);
+}
+
+/* Who waits for the one that has failed waits for another one. */
+static bool is_made_again(const struct server *server, const struct checkpoint_info *info)
+{
+    return server->checkpointing->has_given_way && info->failed_in_a_row <= ROOM_TRIES_MAX;
+}
+
+static void note_end(struct server *server, const struct checkpoint_info *info)
+{
+    struct checkpointing *state = server->checkpointing;
+
+    state->ended_count = info->ended_count;
+    state->ended_us = loop_now_us(server->loop);
+    if (info->error == 0) state->completed_us = state->ended_us;
+    state->has_given_way = give_way(server, info);
+    if (info->error == 0 || info->has_failed[CHECKPOINT_AS_SAVE])
+        effect_save_ended(server, info->error);
+    parking_wake(server);
+}
+
 bool checkpointing_turn(struct server *server)
 {
     struct checkpointing *state = server->checkpointing;
@@ -199,12 +249,7 @@ bool checkpointing_turn(struct server *server)
     if (checkpoint_step(state->checkpoint, SLICE_US)) has_more = true;
     checkpoint_get_info(state->checkpoint, &info);
     if (info.ended_count != state->ended_count) {
-        state->ended_count = info.ended_count;
-        state->ended_us = loop_now_us(server->loop);
-        if (info.error == 0) state->completed_us = state->ended_us;
-        if (info.error == 0 || info.has_failed[CHECKPOINT_AS_SAVE])
-            effect_save_ended(server, info.error);
-        parking_wake(server);
+        note_end(server, &info);
         has_more = true;
     }
     return has_more;
@@ -236,17 +281,6 @@ static uint64_t deferred_bytes(const struct server *server)
     return persist.deferred_bytes;
 }
 
-static bool is_want_of_room(int rc)
-{
-    return rc == -ENOSPC || rc == -EDQUOT;
-}
-
-/* The log's reserve gives way to it. False: it was for another reason, or there is nothing left. */
-static bool give_way(struct server *server, int error)
-{
-    return server->effects->oplog && is_want_of_room(error) && oplog_give_way(server->oplog);
-}
-
 /* The next one would fail as fast: giving way takes a moment. */
 static int wait_a_moment(struct server *server)
 {
@@ -271,7 +305,7 @@ static int wait_for_room(struct server *server)
         if (rc == -ECANCELED) return rc;
         if (rc == 0 && spill_store_may_rewrite(server->store)) return 0;
         if (rc == 0) continue;
-        failures += !give_way(server, rc);
+        failures += !server->checkpointing->has_given_way;
         if (wait_a_moment(server) == -ECANCELED) return -ECANCELED;
     } while (failures < ROOM_FAILURES_MAX && loop_now_us(server->loop) < end_us);
     return -ENOSPC;
@@ -341,18 +375,6 @@ static bool log_is_long(const struct config *config, const struct checkpoint_inf
     return info->log_bytes / percentage >= info->file_bytes / 100;
 }
 
-/* Something could not be written for want of room, and some of it is taken by what a checkpoint
- * makes superfluous: the log before it, and what only the older one refers to. */
-static bool disk_is_full(const struct server *server, const struct checkpoint_info *info)
-{
-    struct spill_persist_info persist;
-
-    if (!oplog_room_error(server->oplog) && spill_store_disk(server->store) == SPILL_DISK_HAS_ROOM)
-        return false;
-    spill_persist_info(server->store, &persist);
-    return info->log_bytes > 0 || persist.deferred_bytes > 0;
-}
-
 /* What is deferred is more than what is left of maxdisk: before anybody is refused. */
 static bool is_needed_soon(const struct spill_store_info *store,
                            const struct spill_persist_info *persist)
@@ -392,7 +414,7 @@ bool checkpointing_has_ended(const struct server *server, uint64_t turn)
     struct checkpoint_info info;
 
     checkpoint_get_info(server->checkpointing->checkpoint, &info);
-    return info.ended_count >= turn;
+    return info.ended_count >= turn && !is_made_again(server, &info);
 }
 
 bool checkpointing_brings_room(const struct server *server)
@@ -400,7 +422,7 @@ bool checkpointing_brings_room(const struct server *server)
     struct checkpoint_info info;
 
     checkpoint_get_info(server->checkpointing->checkpoint, &info);
-    if (info.error) return false;
+    if (info.error && !is_made_again(server, &info)) return false;
     if (deferred_bytes(server) > 0 && !spill_checkpoint_is_pinned(server->store)) return true;
     return server->effects->oplog && info.log_bytes > 0 &&
            spill_store_disk(server->store) == SPILL_DISK_FULL;
@@ -420,13 +442,15 @@ static bool much_was_read(const struct server *server)
 }
 
 /* is_full: clients are refused until there is room, and it may have come back meanwhile. */
-static bool may_ask_now(const struct checkpointing *state, const struct checkpoint_info *info,
-                        uint64_t now_us, bool is_full, uint64_t pause_us)
+static bool may_ask_now(const struct server *server, const struct checkpoint_info *info,
+                        bool is_full, uint64_t pause_us)
 {
-    uint64_t passed_us = now_us - state->ended_us;
+    const struct checkpointing *state = server->checkpointing;
+    uint64_t passed_us = loop_now_us(server->loop) - state->ended_us;
 
     if (info->step != CHECKPOINT_IDLE) return false;
     if (state->ended_us == 0) return true;
+    if (info->error && is_made_again(server, info)) return passed_us >= PAUSE_WAITED_US;
     if (info->error) return passed_us >= (is_full ? PAUSE_US : RETRY_US);
     return passed_us >= pause_us &&
            passed_us / PAUSE_TIMES_TOOK >= (uint64_t)info->took_ms[info->kind] * 1000;
@@ -455,12 +479,13 @@ void checkpointing_look(struct server *server)
     checkpoint_get_info(state->checkpoint, &info);
     is_full = server->effects->oplog && disk_is_full(server, &info);
     was_read = much_was_read(server);
-    if (!may_ask_now(state, &info, now_us, is_full, pause_us(server, was_read))) return;
-    if (is_full) (void)give_way(server, info.error); /* or it fails again */
+    if (!may_ask_now(server, &info, is_full, pause_us(server, was_read))) return;
+    /* It would fail again: the disk was found to be full only since. */
+    if (is_full && !state->has_given_way) state->has_given_way = give_way(server, &info);
     if (save_is_due(server->config, keyspace_change_count(server->keyspace) - info.changes,
                     now_us - state->completed_us))
         (void)checkpoint_request(state->checkpoint, CHECKPOINT_AS_SAVE);
     else if ((server->effects->oplog && log_is_long(server->config, &info)) || is_full ||
-             was_read || much_is_deferred(server))
+             was_read || much_is_deferred(server) || is_made_again(server, &info))
         (void)checkpoint_request(state->checkpoint, CHECKPOINT_AS_REWRITE);
 }

@@ -34,6 +34,7 @@ struct checkpointing {
     uint64_t fetched_bytes;   /* of the store, when the last one was begun */
     uint64_t ended_count;     /* as of the last turn */
     uint64_t ended_us;        /* loop_now_us when the last one ended; 0: none has */
+    bool has_given_way;       /* the log's reserve, to the next one: the last found no room */
     uint64_t completed_us;    /* when one last became complete, or when rules began to count */
 };
 
@@ -44,12 +45,13 @@ bool checkpointing_waits_for_claims(const struct server *server);
 /* A few times a second: asks for one when a rule says so. */
 void checkpointing_look(struct server *server);
 /* True: room on the disk comes back with the next checkpoint, and nothing has kept the last one
- * from being made. */
+ * from being made, unless that was want of room and the log's reserve gives way to the next. */
 bool checkpointing_brings_room(const struct server *server);
 /* True: what changes more of what the last checkpoint refers to could keep the next one from being
  * made, for want of room. */
 bool checkpointing_is_out_of_room(const struct server *server);
-/* The one that begins next, by number, and whether a one has ended. */
+/* The one that begins next, by number; and whether that has ended, and is not made again because
+ * something gave way to it. */
 uint64_t checkpointing_next_turn(const struct server *server);
 bool checkpointing_has_ended(const struct server *server, uint64_t turn);
 /* What the log is to a checkpoint. */
