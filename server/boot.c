@@ -15,6 +15,7 @@
 #include "modules/base/os.h"
 #include "modules/base/random.h"
 #include "modules/io/fiber.h"
+#include "modules/io/disposal.h"
 #include "modules/io/io.h"
 #include "modules/spill/store.h"
 #include "server/boot_checkpoint.h"
@@ -163,12 +164,24 @@ static int fail(struct server *server, const char *what, int rc)
     return rc;
 }
 
+/* What is on its way still takes memory: so much of the limit at most. */
+enum { DISPOSAL_PART = 8 };
+
+static void free_block(void *context, void *block, size_t bytes)
+{
+    struct server *server = context;
+    uint64_t limit = server->memory ? memory_limit(server->memory) : 0; /* else the server ends */
+
+    disposal_free(server->disposal, block, bytes, limit / DISPOSAL_PART);
+}
+
 static int make_keys(struct house *house)
 {
     struct server *server = &house->server;
     struct keyspace_hooks hooks = { .on_change = key_changed,
                                     .on_expire = effect_expired,
                                     .is_held = key_is_held,
+                                    .free_block = free_block,
                                     .context = server };
     int rc = watch_create(&server->watch);
 
@@ -185,6 +198,7 @@ static int make_engine(struct house *house)
     struct spill_hooks hooks;
     int rc = io_create(house->os, (unsigned)server->config->spill_io_threads, &server->io);
 
+    if (rc == 0) rc = disposal_create(server->io, &server->disposal);
     if (rc == 0) rc = fiber_pool_create(FIBERS_MAX, FIBER_STACK_BYTES, &server->fibers);
     if (rc == 0) rc = parking_create(server, &server->parking);
     if (rc < 0) return fail(server, "I/O threads could not be started", rc);
@@ -221,6 +235,7 @@ static int make_memory(struct house *house)
                                     .blocked = server->blocked,
                                     .store = server->store,
                                     .fibers = server->fibers,
+                                    .disposal = server->disposal,
                                     .parked_bytes = parked_bytes,
                                     .log_bytes = boot_log_bytes,
                                     .log_is_buffered = boot_log_is_buffered,
@@ -331,6 +346,7 @@ static void take_apart(struct house *house)
     effects_finish(server->effects);
     loop_timer_destroy(house->sample_timer);
     memory_destroy(server->memory);
+    server->memory = NULL;
     keyspace_destroy(server->keyspace);
     blocked_destroy(server->blocked);
     claims_destroy(server->claims);
@@ -341,6 +357,7 @@ static void take_apart(struct house *house)
     command_table_destroy(server->table);
     loop_destroy(server->loop);
     io_destroy(server->io);
+    disposal_destroy(server->disposal);
     boot_directory_close(house->os, &house->directory);
 }
 

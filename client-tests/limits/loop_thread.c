@@ -1,6 +1,7 @@
 /* The event loop never waits for a disk, nor for who works with it: in steady spilling, draining,
  * logging and saving its thread makes no system call that could, sleeps on no lock and on nothing
- * but its own events, and has no major fault. */
+ * but its own events, and has no major fault. Nor does it give the memory of large strings back. */
+#include "client-tests/lib/clock.h"
 #include "client-tests/lib/command.h"
 #include "client-tests/lib/expect.h"
 #include "client-tests/lib/observe.h"
@@ -10,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ELEMENT_BYTES = 1000, BATCH = 200 };
+enum { ELEMENT_BYTES = 1000, BATCH = 200, MIB = 1 << 20 };
 
 static bool has_sanitizer(void)
 {
@@ -226,11 +227,108 @@ START_TEST(the_loop_thread_touches_no_disk)
 }
 END_TEST
 
+/* ---- large blocks -------------------------------------------------------------------------------
+ */
+
+enum { LARGE_BYTES = 32 * MIB, LARGE_STEP_BYTES = MIB };
+
+/* Makes one that takes pages, as its name says nothing else would. */
+static void make_large(struct wire *wire, const char *name)
+{
+    expect_integer(wire, LARGE_BYTES, "SETRANGE %s %d x", name, LARGE_BYTES - 1);
+}
+
+/* Each way in which a large string that nobody else has is let go. */
+static void free_large(struct wire *wire)
+{
+    make_large(wire, "large");
+    expect_integer(wire, 1, "DEL large");
+    make_large(wire, "large");
+    expect_integer(wire, 1, "UNLINK large");
+    make_large(wire, "large");
+    expect_ok(wire, "SET large small");
+    expect_integer(wire, 1, "DEL large");
+    make_large(wire, "large");
+    expect_integer(wire, 1, "PEXPIRE large 1");
+    info_wait(wire, "expired_keys", 1);
+    make_large(wire, "large");
+    expect_ok(wire, "MULTI");
+    expect_text(wire, "QUEUED", "DEL large");
+    wire_command(wire, "EXEC");
+    wire_skip(wire, 1);
+    make_large(wire, "large");
+    expect_ok(wire, "FLUSHALL");
+}
+
+/* All of it comes back, though. */
+static void wait_for_memory(const struct server *server)
+{
+    int64_t deadline_ms = clock_ms() + WAIT_MS;
+
+    while (server_memory_kib(server) >= LARGE_BYTES / 1024) {
+        if (!clock_probe(deadline_ms))
+            ck_abort_msg("memory stays %lld KiB", (long long)server_memory_kib(server));
+    }
+}
+
+/* What the calls of a line give back to the kernel. */
+static uint64_t given_back(const char *line, size_t length)
+{
+    const char *call = memmem(line, length, "madvise(", 8), *size;
+
+    if (call && !memmem(line, length, "MADV_DONTNEED", 13)) return 0;
+    if (!call) call = memmem(line, length, "munmap(", 7);
+    if (!call) return 0;
+    size = memchr(call, ',', length - (size_t)(call - line));
+    return size ? strtoull(size + 1, NULL, 10) : 0;
+}
+
+/* The kernel takes milliseconds to take back what a large block had: the loop leaves that to
+ * others, up to an eighth of maxmemory. */
+START_TEST(the_loop_thread_gives_back_no_large_string)
+{
+    static const char *const arguments[] = { "--maxmemory", "4gb", NULL };
+    struct text trace = { 0 };
+    struct tracer tracer;
+    struct server server;
+    struct wire *wire;
+    uint64_t others = 0;
+
+    if (has_sanitizer()) {
+        suite_skip("large blocks: a sanitizer brings an allocator of its own");
+        return;
+    }
+    server_start_with(&server, arguments);
+    wire = wire_open(&server);
+    if (tracer_start(&tracer, &server, "madvise,munmap", NULL)) {
+        free_large(wire);
+        wait_for_memory(&server);
+        tracer_stop(&tracer, &trace);
+        for (const char *line = text_string(&trace); *line; line = next_line(line)) {
+            size_t length = strcspn(line, "\n");
+            uint64_t bytes = given_back(line, length);
+            if (!is_of(line, server.pid))
+                others += bytes;
+            else if (bytes >= LARGE_STEP_BYTES)
+                ck_abort_msg("the loop's thread called %.*s", (int)length, line);
+        }
+        ck_assert_uint_ge(others, LARGE_BYTES);
+    } else {
+        suite_skip("strace may not attach on this machine");
+    }
+    text_finish(&trace);
+    wire_close(wire);
+    server_stop(&server);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("loop thread");
     TCase *tcase = suite_case(suite, "loop thread");
 
     tcase_add_loop_test(tcase, the_loop_thread_touches_no_disk, 0, FSYNCS);
+    tcase = suite_case(suite, "large blocks");
+    tcase_add_test(tcase, the_loop_thread_gives_back_no_large_string);
     return suite_run(suite);
 }

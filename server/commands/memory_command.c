@@ -197,6 +197,7 @@ static void add_own(struct fields *fields, const struct figures *figures)
     add_bytes(fields, "parked", memory->parked_bytes);
     add_bytes(fields, "blocked", memory->blocked_bytes);
     add_bytes(fields, "fibers", memory->fibers_bytes);
+    add_bytes(fields, "freeing", memory->freeing_bytes);
 }
 
 static void add_all(struct fields *fields, const struct server *server,

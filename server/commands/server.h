@@ -13,6 +13,7 @@ struct server {
     struct os *os;
     const char *spill_path; /* DIR/spill */
     struct io *io;
+    struct disposal *disposal; /* of large blocks */
     struct log *log;
     struct config *config;
     struct keyspace *keyspace;

@@ -45,12 +45,24 @@ out:
     return rc;
 }
 
+static void destroy_value(struct keyspace *keyspace, struct value *value)
+{
+    const struct keyspace_hooks *hooks = &keyspace->hooks;
+    size_t bytes;
+    void *block;
+    if (hooks->free_block && value->type->take_block) {
+        block = value->type->take_block(value, &bytes);
+        if (block) hooks->free_block(hooks->context, block, bytes);
+    }
+    value->type->destroy(value);
+}
+
 void keyspace_free_key(struct keyspace *keyspace, struct key *key)
 {
     struct value *value = key->value;
     keyspace->key_bytes -= key_memory_bytes(key);
     keyspace->value_bytes -= value->type->counted_bytes(value);
-    value->type->destroy(value);
+    destroy_value(keyspace, value);
     free(key);
 }
 
@@ -164,7 +176,7 @@ void keyspace_replace(struct keyspace *keyspace, struct key *key, struct value *
     keyspace->value_bytes -= old->type->counted_bytes(old);
     key->value = value;
     key_touch_access(keyspace, key);
-    old->type->destroy(old);
+    destroy_value(keyspace, old);
     if (!keep_ttl) keyspace_drop_expiry(keyspace, key);
 }
 

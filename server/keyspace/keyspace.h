@@ -20,6 +20,9 @@ struct keyspace_hooks {
     /* True: an operation under way holds this key; expiry must leave it alone for now. NULL: never.
      */
     bool (*is_held)(void *context, unsigned database, struct slice name);
+    /* Frees a block of a value that has gone (see value_type's take_block), or has it freed. NULL:
+     * free(). */
+    void (*free_block)(void *context, void *block, size_t bytes);
     void *context;
 };
 

@@ -44,7 +44,9 @@ static bool is_held(void *context, unsigned database, struct slice name)
 
 static void setup(void)
 {
-    const struct keyspace_hooks hooks = { on_change, on_expire, is_held, NULL };
+    const struct keyspace_hooks hooks = { .on_change = on_change,
+                                          .on_expire = on_expire,
+                                          .is_held = is_held };
     values_alive = 0;
     changes = expirations = 0;
     holds_all = false;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "modules/io/disposal.h"
 #include "modules/io/fiber.h"
 #include "modules/spill/store.h"
 #include "server/keyspace/blocked.h"
@@ -111,6 +112,11 @@ struct counts {
     uint64_t to_come;
 };
 
+static uint64_t freeing_bytes(const struct memory_owners *owners)
+{
+    return owners->disposal ? disposal_pending_bytes(owners->disposal) : 0;
+}
+
 /* EXEC makes elements of what a transaction has queued, and the log's buffers take it once more,
  * all of that before it is let go. */
 static uint64_t queued_to_come(const struct memory_owners *owners, uint64_t session_bytes)
@@ -135,7 +141,7 @@ static struct counts count(const struct memory *memory)
            sessions;
     counts.for_good = both + spill.deque_count * LIST_ROOT_BYTES;
     counts.beside_spill = both + net.pool_bytes + net.heap_output_bytes + net.heap_input_bytes +
-                          fiber_memory_bytes(owners->fibers) +
+                          fiber_memory_bytes(owners->fibers) + freeing_bytes(owners) +
                           owners->parked_bytes(owners->context) +
                           owners->log_bytes(owners->context);
     counts.spill = spill.memory_bytes;
@@ -259,6 +265,7 @@ void memory_info(const struct memory *memory, struct memory_info *out_info)
         .parked_bytes = owners->parked_bytes(owners->context),
         .log_bytes = owners->log_bytes(owners->context),
         .fibers_bytes = fiber_memory_bytes(owners->fibers),
+        .freeing_bytes = freeing_bytes(owners),
         .blocked_bytes = blocked_memory_bytes(owners->blocked),
         .sessions_bytes = (uint64_t)(memory->session_bytes > 0 ? memory->session_bytes : 0),
         .spill_bytes = spill.memory_bytes,

@@ -17,6 +17,7 @@ struct keyspace;
 struct blocked;
 struct spill_store;
 struct fiber_pool;
+struct disposal;
 
 struct memory_owners {
     struct net *net;
@@ -24,6 +25,7 @@ struct memory_owners {
     struct blocked *blocked;
     struct spill_store *store;
     struct fiber_pool *fibers;
+    const struct disposal *disposal;         /* NULL: none */
     uint64_t (*parked_bytes)(void *context); /* parked calls and their arguments */
     /* Of the log and a checkpoint, on their way to the disk. */
     uint64_t (*log_bytes)(void *context);
@@ -65,6 +67,7 @@ struct memory_info {
     uint64_t rss_anon_bytes, rss_bytes, peak_rss_anon_bytes;
     uint64_t startup_bytes; /* RssAnon before the first client */
     uint64_t keyspace_bytes, values_bytes, clients_bytes, buffers_bytes, parked_bytes, fibers_bytes;
+    uint64_t freeing_bytes; /* of large values that have gone, on their way back to the kernel */
     uint64_t blocked_bytes, sessions_bytes, log_bytes;
     uint64_t spill_bytes, spill_budget_bytes, spill_index_bytes;
     uint64_t unspillable_bytes;

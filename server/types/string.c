@@ -42,7 +42,10 @@ struct loan {
     bool was_left; /* the value has gone: it is an answer's memory now, counted by pool */
 };
 
-enum { DOUBLE_BELOW = 1024 * 1024 }; /* larger ones grow by a quarter */
+enum {
+    DOUBLE_BELOW = 1024 * 1024,   /* larger ones grow by a quarter */
+    BLOCK_BYTES_MIN = 1024 * 1024 /* smaller ones go with their value */
+};
 
 static const struct value_type integer_type, embedded_type, raw_type, lent_type;
 
@@ -112,6 +115,15 @@ static void destroy_lent(struct value *value)
     free(value);
 }
 
+/* Makes a lent one raw again: with its own bytes, which nobody else needs any more. */
+static void end_own_loan(struct raw *raw)
+{
+    struct loan *loan = raw->loan;
+    raw->value.type = &raw_type;
+    raw->capacity = loan->capacity;
+    free(loan);
+}
+
 static const char *integer_encoding(const struct value *value)
 {
     (void)value;
@@ -174,13 +186,34 @@ static const struct value_type embedded_type = {
     .counted_bytes = embedded_bytes,
 };
 
+static void *take_raw_block(struct value *value, size_t *out_bytes)
+{
+    struct raw *raw = as_raw(value);
+    void *block = raw->bytes;
+    if (raw->capacity < BLOCK_BYTES_MIN) return NULL;
+    *out_bytes = alloc_size(raw->capacity);
+    raw->bytes = NULL;
+    raw->size = raw->capacity = 0;
+    return block;
+}
+
 static const struct value_type raw_type = {
     .kind = VALUE_STRING,
     .name = "string",
     .destroy = destroy_raw,
     .encoding = raw_encoding,
     .counted_bytes = raw_bytes,
+    .take_block = take_raw_block,
 };
+
+/* Not what others still send. */
+static void *take_lent_block(struct value *value, size_t *out_bytes)
+{
+    struct raw *raw = as_raw(value);
+    if (raw->loan->packet.ref_count > 1 || raw->loan->capacity < BLOCK_BYTES_MIN) return NULL;
+    end_own_loan(raw);
+    return take_raw_block(value, out_bytes);
+}
 
 static const struct value_type lent_type = {
     .kind = VALUE_STRING,
@@ -188,6 +221,7 @@ static const struct value_type lent_type = {
     .destroy = destroy_lent,
     .encoding = raw_encoding,
     .counted_bytes = lent_bytes,
+    .take_block = take_lent_block,
 };
 
 /* ---- making ---- */
@@ -380,15 +414,6 @@ void string_copy_drop(struct string_copy *copy)
 {
     free(copy->bytes);
     *copy = (struct string_copy){ 0 };
-}
-
-/* Makes a lent one raw again: with its own bytes, which nobody else needs any more. */
-static void end_own_loan(struct raw *raw)
-{
-    struct loan *loan = raw->loan;
-    raw->value.type = &raw_type;
-    raw->capacity = loan->capacity;
-    free(loan);
 }
 
 void string_copy_give(struct string_copy *copy, struct value *value)

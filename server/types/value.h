@@ -2,6 +2,7 @@
  * needs to know of a type. Loop thread only. */
 #ifndef SERVER_TYPES_VALUE_H
 #define SERVER_TYPES_VALUE_H
+#include <stddef.h>
 #include <stdint.h>
 
 enum value_kind { VALUE_STRING = 0, VALUE_LIST = 1, VALUE_KIND_COUNT };
@@ -16,6 +17,10 @@ struct value_type {
     /* The memory it holds that the keyspace adds up: without what another owner counts (spill's
      * chunks). Who changes it tells keyspace_account. */
     uint64_t (*counted_bytes)(const struct value *value);
+    /* The heap block that a large one is in, which the caller frees from now on; the value is good
+     * for destroy() only. NULL: it has none to itself, or is small. The function may be NULL, too.
+     */
+    void *(*take_block)(struct value *value, size_t *out_bytes);
 };
 
 struct value {
