@@ -270,6 +270,98 @@ static void expect_within(int64_t largest_kib, const char *what, const char *mod
     ck_abort_msg("%s, appendfsync %s, %s: %lld KiB", what, mode, when, (long long)largest_kib);
 }
 
+static void make_backlog(struct load *load)
+{
+    for (unsigned i = 0; i < 2; i++)
+        add(load, add_client(load, 400), "RPUSH", i, 1000, 256);
+    add(load, add_client(load, 5000), "RPUSH", 2, 1, 16);
+    add_strings(load, 2);
+    add_long_elements(load, 4);
+}
+
+/* 200 MB of lists and what stays in memory, as far as the log goes that no checkpoint cuts. */
+static void fill(struct server *server, const char *const *arguments)
+{
+    struct server_options options = { .own_arguments = arguments };
+    struct load load;
+
+    server_start(server, &options);
+    begin(&load, server, make_backlog);
+    run(&load);
+    end(&load);
+}
+
+/* The largest while it is answered. */
+static void expect_command_within(struct server *server, struct wire *wire, const char *line)
+{
+    struct memory_watch *watch = memory_watch_start(server);
+    struct text reply = { 0 };
+
+    wire_command_line(wire, line);
+    ck_assert_int_eq(wire_read(wire, &reply), 1);
+    expect_within(memory_watch_stop(watch), line, "everysec", "while it ran");
+    if (reply.bytes[0] == '-') ck_abort_msg("%s: %s", line, text_string(&reply));
+    text_finish(&reply);
+}
+
+START_TEST(what_goes_through_all_that_is_kept_fits)
+{
+    static const char *const lines[] = { "SL.EXPORT out.resp", "SL.BACKUP backup", "DEBUG RELOAD",
+                                         "DEBUG RELOAD NOSAVE", "DEBUG LOADAOF" };
+    static const char *const arguments[] = { "--maxmemory",
+                                             "64mb",
+                                             "--appendonly",
+                                             "yes",
+                                             "--save",
+                                             "",
+                                             "--enable-transfer-commands",
+                                             "local",
+                                             "--enable-debug-command",
+                                             "local",
+                                             NULL };
+    char line[PATH_MAX + 32];
+    struct server server;
+    struct wire *wire;
+
+    fill(&server, arguments);
+    wire = wire_open(&server);
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        if (strcmp(lines[i], "SL.BACKUP backup") == 0)
+            (void)snprintf(line, sizeof(line), "SL.BACKUP %s/backup", server.directory);
+        else
+            (void)snprintf(line, sizeof(line), "%s", lines[i]);
+        expect_command_within(&server, wire, line);
+    }
+    wire_close(wire);
+    server_stop(&server);
+}
+END_TEST
+
+/* Nothing makes a checkpoint: all that was done is done again at the start. */
+START_TEST(the_replay_of_a_long_log_fits)
+{
+    static const char *const arguments[] = {
+        "--maxmemory", "64mb", "--appendonly", "yes", "--save", "", "--auto-aof-rewrite-percentage",
+        "0",           NULL
+    };
+    struct memory_watch *watch;
+    struct server server;
+    struct wire *wire;
+
+    fill(&server, arguments);
+    server_kill(&server);
+    server_restart_unready(&server);
+    watch = memory_watch_start(&server);
+    wire = wire_open(&server);
+    info_wait(wire, "loading", 0);
+    expect_within(memory_watch_stop(watch), "a long log", "everysec", "while it was replayed");
+    expect_within(info_number(wire, "rss_anon_peak") / 1024, "a long log", "everysec",
+                  "before the first look");
+    wire_close(wire);
+    server_stop(&server);
+}
+END_TEST
+
 /* And so does the start that does all of it again. */
 START_TEST(whatever_clients_send_fits_and_so_does_its_replay)
 {
@@ -304,8 +396,10 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("memory with the log");
-    TCase *tcase = suite_case(suite, "memory");
+    TCase *tcase = suite_case(suite, "memory"), *kept = suite_case(suite, "kept");
 
     tcase_add_loop_test(tcase, whatever_clients_send_fits_and_so_does_its_replay, 0, LOADS * MODES);
+    tcase_add_test(kept, what_goes_through_all_that_is_kept_fits);
+    tcase_add_test(kept, the_replay_of_a_long_log_fits);
     return suite_run(suite);
 }

@@ -183,14 +183,20 @@ void export_save(void *context, const struct pictured_key *key)
 /* ---- the lists that were kept ------------------------------------------------------------------
  */
 
+bool export_is_ahead(const struct exporting *exporting)
+{
+    const struct export_file *file = exporting->file;
+
+    return export_file_error(file) == 0 && export_file_waiting_bytes(file) > WAITING_BYTES;
+}
+
 int export_wait(struct exporting *exporting)
 {
     struct export_file *file = exporting->file;
     int rc = 0;
 
     export_file_write(file);
-    while (rc == 0 && export_file_error(file) == 0 &&
-           export_file_waiting_bytes(file) > WAITING_BYTES)
+    while (rc == 0 && export_is_ahead(exporting))
         rc = parking_wait(exporting->server);
     return rc < 0 ? rc : export_file_error(file);
 }

@@ -26,6 +26,8 @@ void export_save(void *context, const struct pictured_key *key);
 int export_lists(struct exporting *exporting);
 /* Those that are left. */
 void export_forget_lists(struct exporting *exporting);
+/* True: as much was put as may wait for the file; more is copied into memory. */
+bool export_is_ahead(const struct exporting *exporting);
 /* In a fiber: waits until the file has taken what was put. 0, or why it failed; -ECANCELED: the
  * server stops. */
 int export_wait(struct exporting *exporting);

@@ -39,6 +39,19 @@ static void file_moved(void *context)
 /* ---- the picture -------------------------------------------------------------------------------
  */
 
+/* Not beyond a key with which the file has enough to write: those behind it may be as long. */
+static bool step_picture(const struct exporting *exporting)
+{
+    struct keyspace *keyspace = exporting->server->keyspace;
+    unsigned steps = 0;
+    bool has_more;
+
+    do {
+        has_more = keyspace_picture_step(keyspace, 1);
+    } while (has_more && ++steps < PICTURE_STEPS && !export_is_ahead(exporting));
+    return has_more;
+}
+
 /* Whatever happens, the picture is walked to its end: else no other one could begin. */
 static int take_picture(struct call *call, struct exporting *exporting)
 {
@@ -50,7 +63,7 @@ static int take_picture(struct call *call, struct exporting *exporting)
     call->parked->must_finish = true;
     keyspace_picture_begin(keyspace, export_save, exporting);
     parking_release_ticket(call->parked);
-    while (keyspace_picture_step(keyspace, PICTURE_STEPS)) {
+    while (step_picture(exporting)) {
         if (rc == 0) rc = export_wait(exporting);
         if (rc == 0) rc = exporting->error;
         if (rc < 0) keyspace_picture_abandon(keyspace);

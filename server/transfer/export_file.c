@@ -10,6 +10,12 @@
 #include "modules/base/os.h"
 #include "modules/io/io.h"
 
+enum {
+    LEAST_ROOM_BYTES = EXPORT_FILE_WRITE_BYTES / 4,
+    KEPT_BYTES_MAX =
+        2 * EXPORT_FILE_WRITE_BYTES, /* of a piece's memory, from one write to another */
+};
+
 enum step { STEP_NONE, STEP_OPEN, STEP_WRITE, STEP_FINISH, STEP_DISCARD };
 
 struct piece {
@@ -146,6 +152,18 @@ static void go_on(struct export_file *file)
         submit(file, STEP_FINISH);
 }
 
+/* What one long value has asked for is not kept for the rest of the file. */
+static void written(struct export_file *file)
+{
+    struct piece *piece = &file->writing;
+
+    file->written_bytes += piece->size;
+    piece->size = 0;
+    if (piece->capacity <= KEPT_BYTES_MAX) return;
+    free(piece->bytes);
+    *piece = (struct piece){ 0 };
+}
+
 static void done(struct io_job *job)
 {
     struct export_file *file = (struct export_file *)(void *)job;
@@ -153,10 +171,7 @@ static void done(struct io_job *job)
 
     file->step = STEP_NONE;
     if (job->rc < 0 && file->error == 0) file->error = job->rc;
-    if (step == STEP_WRITE) {
-        file->written_bytes += file->writing.size;
-        file->writing.size = 0;
-    }
+    if (step == STEP_WRITE) written(file);
     if (step == STEP_DISCARD) file->has_ended = true;
     if (step == STEP_FINISH && job->rc == 0) file->has_ended = file->is_done = true;
     go_on(file);
@@ -228,8 +243,9 @@ uint8_t *export_file_room(struct export_file *file, size_t size)
     uint8_t *bytes;
 
     if (size <= piece->capacity - piece->size) return piece->bytes + piece->size;
-    if (capacity < piece->size + size) capacity = piece->size + size;
-    if (capacity < EXPORT_FILE_WRITE_BYTES / 4) capacity = EXPORT_FILE_WRITE_BYTES / 4;
+    /* Doubled as long as it is small; a long value gets what it needs. */
+    if (capacity < piece->size + size || capacity > KEPT_BYTES_MAX)
+        capacity = piece->size + size + LEAST_ROOM_BYTES;
     bytes = file->error < 0 ? NULL : realloc(piece->bytes, capacity);
     if (!bytes) {
         export_file_discard(file, -ENOMEM);
