@@ -148,6 +148,32 @@ START_TEST(settings_that_make_no_sense_are_refused)
 }
 END_TEST
 
+/* The directory is made; the one above it is the caller's, and what is in the way is not touched.
+ */
+START_TEST(a_path_that_cannot_be_is_refused_and_nothing_is_made)
+{
+    static const char text[] = "somebody else's";
+    char path[160], read_back[sizeof(text)] = "";
+    int fd;
+
+    (void)snprintf(path, sizeof(path), "%s/missing/j", fixture.directory);
+    fixture.options.path = path;
+    ck_assert_int_eq(try_open(), -ENOENT);
+    (void)snprintf(path, sizeof(path), "%s/missing", fixture.directory);
+    ck_assert_int_eq(access(path, F_OK), -1);
+    (void)snprintf(path, sizeof(path), "%s/file", fixture.directory);
+    fd = open(path, O_RDWR | O_CREAT, 0600);
+    ck_assert_int_eq(write(fd, text, sizeof(text)), sizeof(text));
+    ck_assert_int_eq(try_open(), -ENOTDIR);
+    ck_assert_int_eq(pread(fd, read_back, sizeof(read_back), 0), sizeof(text));
+    ck_assert_str_eq(read_back, text);
+    ck_assert_int_eq(close(fd), 0);
+    ck_assert_int_eq(unlink(path), 0);
+    fixture.options.path = fixture.path;
+    open_journal(); /* the fixture removes it */
+}
+END_TEST
+
 START_TEST(a_second_writer_is_refused)
 {
     struct journal *first;
@@ -370,6 +396,7 @@ int main(void)
     tcase_add_loop_test(cases, ids_grow, 0, 2);
     tcase_add_loop_test(cases, settings_stay_as_the_journal_was_made, 0, 2);
     tcase_add_test(cases, settings_that_make_no_sense_are_refused);
+    tcase_add_test(cases, a_path_that_cannot_be_is_refused_and_nothing_is_made);
     tcase_add_loop_test(cases, a_second_writer_is_refused, 0, 2);
     tcase_add_loop_test(cases, a_payload_above_the_limit_is_refused, 0, 2);
     tcase_add_loop_test(cases, what_was_reserved_can_be_appended_without_waiting, 0, 2);
