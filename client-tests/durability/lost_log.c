@@ -17,9 +17,15 @@ static struct wire *wire;
 /* A checkpoint of two keys, one of them on disk in part, and writes behind it. */
 static void set_up(void)
 {
-    static const char *const own[] = {
-        "--appendfsync", "always", "--list-memory-max", "256kb", "--list-chunk-bytes", "512", NULL
-    };
+    static const char *const own[] = { "--appendonly",
+                                       "yes",
+                                       "--appendfsync",
+                                       "always",
+                                       "--list-memory-max",
+                                       "256kb",
+                                       "--list-chunk-bytes",
+                                       "512",
+                                       NULL };
     static const struct server_options options = { .own_arguments = own };
 
     server_start(&server, &options);
