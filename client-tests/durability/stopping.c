@@ -65,17 +65,24 @@ static void send_signal(int number)
 /* ---- what has to be saved first ---------------------------------------------------------------
  */
 
+static char in_the_way[PATH_MAX + 32];
+
+/* A directory where the file of the number-th checkpoint would be: it fails. */
+static void plant(int number)
+{
+    (void)snprintf(in_the_way, sizeof(in_the_way), "%s/checkpoint-%d.tmp", server.data_path,
+                   number);
+    ck_assert_int_eq(mkdir(in_the_way, 0700), 0);
+}
+
 START_TEST(a_signal_does_not_end_a_server_that_cannot_save)
 {
-    char path[PATH_MAX + 32];
-
     expect_ok(wire, "SET a 1");
-    (void)snprintf(path, sizeof(path), "%s/checkpoint-1.tmp", server.data_path);
-    ck_assert_int_eq(mkdir(path, 0700), 0); /* in the way of the file */
+    plant(1);
     send_signal(SIGTERM);
     server_wait_log(&server, "The data could not be saved, and the server goes on");
     expect_string(wire, "1", "GET a");
-    ck_assert_int_eq(rmdir(path), 0);
+    ck_assert_int_eq(rmdir(in_the_way), 0);
     expect_ok(wire, "SAVE"); /* writes were stopped since it failed */
     expect_ok(wire, "SET a 2");
     send_signal(SIGTERM);
@@ -87,17 +94,14 @@ END_TEST
 
 START_TEST(a_server_that_cannot_save_ends_when_it_is_told_not_to)
 {
-    char path[PATH_MAX + 32];
-
     expect_ok(wire, "SET a 1");
     expect_ok(wire, "SAVE");
     expect_ok(wire, "SET a 2");
-    (void)snprintf(path, sizeof(path), "%s/checkpoint-2.tmp", server.data_path);
-    ck_assert_int_eq(mkdir(path, 0700), 0);
+    plant(2);
     expect_error(wire, "ERR Errors trying to SHUTDOWN. Check logs.", "SHUTDOWN");
     wire_command(wire, "SHUTDOWN NOSAVE");
     expect_exit(0);
-    ck_assert_int_eq(rmdir(path), 0);
+    ck_assert_int_eq(rmdir(in_the_way), 0);
     restart();
     expect_string(wire, "1", "GET a");
 }
@@ -126,16 +130,13 @@ END_TEST
 
 START_TEST(a_signal_that_forces_ends_a_server_that_cannot_save)
 {
-    char path[PATH_MAX + 32];
-
     expect_ok(wire, "SET a 1");
     expect_ok(wire, "CONFIG SET shutdown-on-sigterm force");
-    (void)snprintf(path, sizeof(path), "%s/checkpoint-1.tmp", server.data_path);
-    ck_assert_int_eq(mkdir(path, 0700), 0);
+    plant(1);
     send_signal(SIGTERM);
     expect_exit(0);
     ck_assert(server_log_has(&server, "Checkpoint 1 failed"));
-    ck_assert_int_eq(rmdir(path), 0);
+    ck_assert_int_eq(rmdir(in_the_way), 0);
     restart();
     expect_nil(wire, "GET a");
 }
