@@ -372,4 +372,14 @@ static inline int run_suite(Suite *suite)
     srunner_free(runner);
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
+
+/* Frames [1, synced) are synced, [synced, next) are not; closed. */
+static inline void make_synced_up_to(uint64_t synced, uint64_t next)
+{
+    open_journal();
+    append_many(synced - 1);
+    sync_all();
+    append_many(next - synced);
+    close_journal();
+}
 #endif

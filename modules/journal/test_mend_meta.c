@@ -35,16 +35,6 @@ static int mend(void)
     return journal_mend_meta(fault_os(fixture.fault), fixture.path, 0, &fixture.report);
 }
 
-/* Frames [1, synced) are synced, [synced, next) are not; closed. */
-static void make_journal(uint64_t synced, uint64_t next)
-{
-    open_journal();
-    append_many(synced - 1);
-    sync_all();
-    append_many(next - synced);
-    close_journal();
-}
-
 /* It opens, holds [1, next), and goes on. */
 static void expect_mended(uint64_t next)
 {
@@ -64,7 +54,7 @@ static void (*const spoil[])(void) = { lose_meta, damage_meta };
 
 START_TEST(it_is_made_anew_and_nothing_is_lost)
 {
-    make_journal(2000, 3000);
+    make_synced_up_to(2000, 3000);
     spoil[_i]();
     ck_assert_int_eq(try_open(), -EBADMSG);
     ck_assert_int_eq(mend(), 0);
@@ -98,7 +88,7 @@ START_TEST(what_may_have_been_synced_is_not_cut_by_the_way)
     struct journal_report cut;
     uint64_t position;
 
-    make_journal(50, 80);
+    make_synced_up_to(50, 80);
     position = position_of(60);
     damage(position, 30);
     lose_meta();
@@ -121,7 +111,7 @@ START_TEST(a_live_page_that_is_left_says_how_far_it_was_synced)
 {
     uint64_t position;
 
-    make_journal(50, 80);
+    make_synced_up_to(50, 80);
     position = position_of(60);
     damage(position, 30);
     damage_meta();
@@ -138,7 +128,7 @@ END_TEST
 
 START_TEST(segments_that_are_not_whole_are_told_of)
 {
-    make_journal(3000, 3000);
+    make_synced_up_to(3000, 3000);
     lose_meta();
     flip_byte(2, "log", 20);
     ck_assert_int_eq(mend(), -EBADMSG);
@@ -173,7 +163,7 @@ START_TEST(it_may_be_interrupted_anywhere)
 {
     bool has_fired = true;
 
-    make_journal(50, 80);
+    make_synced_up_to(50, 80);
     for (uint64_t nth = 1; has_fired; nth++) {
         int rc;
 

@@ -73,21 +73,11 @@ END_TEST
 /* ---- tails and corruption ---------------------------------------------------------------------
  */
 
-/* Frames [1, synced) are synced, [synced, next) are not; closed. */
-static void make_journal(uint64_t synced, uint64_t next)
-{
-    open_journal();
-    append_many(synced - 1);
-    sync_all();
-    append_many(next - synced);
-    close_journal();
-}
-
 START_TEST(damage_above_what_was_synced_is_a_tail_even_if_good_frames_follow)
 {
     uint64_t position;
 
-    make_journal(50, 80);
+    make_synced_up_to(50, 80);
     position = position_of(60);
     damage(position, 30);
     forget_boot();
@@ -112,7 +102,7 @@ START_TEST(a_tail_is_left_alone_if_that_is_asked_for)
     char place[128];
 
     fixture.options.refuses_tail = true;
-    make_journal(50, 80);
+    make_synced_up_to(50, 80);
     position = position_of(60);
     damage(position, 30);
     for (int round = 0; round < 2; round++) {
@@ -133,7 +123,7 @@ START_TEST(damage_below_what_was_synced_is_refused_with_its_place)
     uint64_t position;
     char place[64];
 
-    make_journal(50, 80);
+    make_synced_up_to(50, 80);
     position = position_of(40);
     damage(position, 30);
     ck_assert_int_eq(try_open(), -EBADMSG);
@@ -182,7 +172,7 @@ END_TEST
 
 START_TEST(a_segment_that_has_ended_was_synced)
 {
-    make_journal(2, 3000);
+    make_synced_up_to(2, 3000);
     damage(position_of(60), 30);
     forget_boot();
     fixture.options.verifies_all = true;
@@ -285,7 +275,7 @@ START_TEST(the_caller_may_know_of_a_sync)
 {
     uint64_t position;
 
-    make_journal(2, 80);
+    make_synced_up_to(2, 80);
     position = position_of(60);
     damage(position, 30);
     fixture.options.synced_position = position;
@@ -300,7 +290,7 @@ START_TEST(a_segment_that_is_gone_is_corruption)
 {
     char file[160];
 
-    make_journal(3000, 3001);
+    make_synced_up_to(3000, 3001);
     (void)snprintf(file, sizeof(file), "%s/0000000003.log", fixture.path);
     ck_assert_int_eq(unlink(file), 0);
     fixture.options.verifies_all = true;
@@ -315,7 +305,7 @@ START_TEST(a_stray_file_far_away_is_cut_off)
 {
     uint64_t end = _i == 1 ? 60 : 80;
 
-    make_journal(50, 80);
+    make_synced_up_to(50, 80);
     if (_i == 1) damage(position_of(60), 30);
     make_stray();
     forget_boot();
@@ -334,7 +324,7 @@ START_TEST(a_segment_that_is_gone_before_a_stray_file_is_corruption)
 {
     char file[160];
 
-    make_journal(3000, 3001);
+    make_synced_up_to(3000, 3001);
     make_stray();
     (void)snprintf(file, sizeof(file), "%s/0000000003.log", fixture.path);
     ck_assert_int_eq(unlink(file), 0);
@@ -348,7 +338,7 @@ START_TEST(a_journal_without_its_meta_is_not_made_anew)
 {
     char file[160];
 
-    make_journal(50, 60);
+    make_synced_up_to(50, 60);
     (void)snprintf(file, sizeof(file), "%s/meta", fixture.path);
     ck_assert_int_eq(unlink(file), 0);
     ck_assert_int_eq(try_open(), -EBADMSG);
@@ -360,13 +350,13 @@ START_TEST(files_of_another_journal_do_not_fit)
 {
     char other[160], file[160];
 
-    make_journal(50, 60);
+    make_synced_up_to(50, 60);
     (void)snprintf(other, sizeof(other), "%s/0000000001.log", fixture.path);
     (void)snprintf(file, sizeof(file), "%s/kept", fixture.directory);
     ck_assert_int_eq(rename(other, file), 0);
     remove_files(fixture.path);
     fixture.next = 1;
-    make_journal(50, 60);
+    make_synced_up_to(50, 60);
     ck_assert_int_eq(rename(file, other), 0);
     ck_assert_int_eq(try_open(), -EBADMSG);
 }
@@ -381,7 +371,7 @@ START_TEST(an_index_that_is_missing_or_wrong_is_made_anew)
     char file[160];
 
     fixture.options.settings.roll_bytes = 4 << 20;
-    make_journal(3000, 5000);
+    make_synced_up_to(3000, 5000);
     last = journal_segment_of(position_of(4999));
     ck_assert_uint_eq(last, 1);
     open_journal();
