@@ -44,6 +44,16 @@ static int look_for_room(const struct log_reserve *reserve, struct os *os, uint6
     return rc == 0 && free_bytes < missing_bytes + reserve->left_over_bytes ? -ENOSPC : rc;
 }
 
+/* Some file systems keep what they found. What cannot be given back counts, or it would be out of
+ * reach of what removes. */
+static void give_back_part(struct log_reserve *reserve, struct os *os)
+{
+    uint64_t size;
+
+    if (os->truncate(os, reserve->fd, reserve->bytes) == 0) return;
+    if (os->size(os, reserve->fd, &size) == 0) reserve->made_bytes = size; /* else: next time */
+}
+
 static void run_make(struct io_job *job, struct os *os)
 {
     struct log_reserve *reserve = (struct log_reserve *)job;
@@ -55,10 +65,10 @@ static void run_make(struct io_job *job, struct os *os)
     if (job->rc < 0) return;
     job->rc = os->allocate(os, reserve->fd, 0, wanted);
     if (job->rc < 0) {
-        (void)os->truncate(os, reserve->fd, bytes); /* some file systems keep what they found */
+        give_back_part(reserve, os);
         return;
     }
-    reserve->was_made = true;
+    reserve->made_bytes = wanted;
     job->rc = look_for_room(reserve, os, 0);
 }
 
@@ -92,7 +102,7 @@ static void work_done(struct io_job *job)
             forget_attempt(oplog);
         }
     } else {
-        if (reserve->was_made) reserve->bytes = reserve->wanted;
+        reserve->bytes = reserve->made_bytes;
         if (job->rc == -EOPNOTSUPP) reserve->bytes = 0;
         if (is_whole(job->rc)) {
             oplog->room_error = 0;
@@ -112,7 +122,7 @@ static void submit(struct oplog *oplog, enum reserve_work work, uint64_t wanted)
     reserve->oplog = oplog;
     reserve->work = work;
     reserve->wanted = wanted;
-    reserve->was_made = false;
+    reserve->made_bytes = reserve->bytes;
     reserve->all_at_once = reserve->has_given_way;
     reserve->left_over_bytes = left_over_bytes(oplog->roll_bytes);
     reserve->job.run = work == RESERVE_MAKING ? run_make : run_give;

@@ -29,10 +29,10 @@ struct log_reserve {
     char *path;
     int fd; /* -1: not made yet */
     enum reserve_work work;
-    uint64_t bytes;     /* that it has */
-    bool all_at_once;   /* of the job under way: not the part that there is room for */
-    bool was_made;      /* all of it, by the job under way */
-    bool has_given_way; /* since it was whole: to a checkpoint, which may need more yet */
+    uint64_t bytes;      /* that it has */
+    uint64_t made_bytes; /* that it has after the job under way */
+    bool all_at_once;    /* of the job under way: not the part that there is room for */
+    bool has_given_way;  /* since it was whole: to a checkpoint, which may need more yet */
     uint64_t wanted, left_over_bytes; /* of the job under way; the latter is to stay free */
     uint64_t tried_us;
 };

@@ -2,6 +2,8 @@
  * in its way. */
 #include "server/durability/test_oplog_room_fixture.h"
 
+#include <fcntl.h>
+
 /* The one that it is for may not have begun yet. */
 START_TEST(what_gave_way_is_not_taken_back_before_there_is_more)
 {
@@ -86,6 +88,51 @@ START_TEST(a_reserve_that_cannot_be_made_is_tried_again)
 }
 END_TEST
 
+/* What a file system leaves of an attempt that failed. */
+static void leave_part(uint64_t bytes)
+{
+    struct os *os = fault_os(fixture.fault);
+    char path[128];
+    int fd;
+
+    (void)snprintf(path, sizeof(path), "%s/log.reserve", fixture.directory);
+    fd = os->open(os, path, O_RDWR, 0);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(os->allocate(os, fd, 0, bytes), 0);
+    ck_assert_int_eq(os->close(os, fd), 0);
+}
+
+/* It is no smaller than it counts, and no larger either: the rest would be of no use to anybody. */
+START_TEST(a_part_that_was_made_and_cannot_be_given_back_is_used)
+{
+    enum { PART_BYTES = 1 << 20 };
+    uint64_t count, used;
+
+    open_log(OPLOG_FSYNC_EVERYSEC);
+    fault_set_disk(fixture.fault, fault_disk_used(fixture.fault) + (1 << 20));
+    ck_assert_int_eq(fill(true, &count), -ENOSPC);
+    ck_assert_int_eq(fill(false, &count), -ENOSPC);
+    ck_assert_uint_eq(info_now().reserve_bytes, 0);
+    fault_set_disk(fixture.fault, UINT64_MAX);
+    leave_part(PART_BYTES);
+    used = fault_disk_used(fixture.fault);
+    fault_fail(fixture.fault, FAULT_ALLOCATE, 1, ENOSPC, FAULT_FROM_THEN_ON);
+    fault_fail(fixture.fault, FAULT_TRUNCATE, 1, EIO, FAULT_FROM_THEN_ON);
+    if (_i == 1) fault_fail(fixture.fault, FAULT_SIZE, 1, EIO, FAULT_ONCE);
+    for (int i = 0; i < 50; i++)
+        turn();
+    ck_assert_uint_eq(info_now().reserve_bytes, PART_BYTES);
+    fault_clear(fixture.fault);
+    fault_set_disk(fixture.fault, used);
+    ck_assert_int_eq(fill(false, &count), -ENOSPC);
+    ck_assert_uint_ge(count * 100, PART_BYTES / 2);
+    ck_assert_uint_eq(info_now().reserve_bytes, 0);
+    fault_set_disk(fixture.fault, UINT64_MAX);
+    reopen(OPLOG_FSYNC_EVERYSEC);
+    expect_replay(0, 0, fixture.next);
+}
+END_TEST
+
 /* Where the reserve is not whole, it is asked how much is there: what that meets is no end. */
 START_TEST(each_look_at_a_reserve_that_is_short_may_fail)
 {
@@ -143,6 +190,7 @@ static void add_tests(TCase *cases)
     tcase_add_test(cases, what_gave_way_is_not_taken_back_before_there_is_more);
     tcase_add_test(cases, what_gives_way_to_checkpoints_leaves_enough_for_what_removes);
     tcase_add_loop_test(cases, a_reserve_that_cannot_be_made_is_tried_again, 0, 4);
+    tcase_add_loop_test(cases, a_part_that_was_made_and_cannot_be_given_back_is_used, 0, 2);
     tcase_add_test(cases, each_look_at_a_reserve_that_is_short_may_fail);
     tcase_add_test(cases, giving_the_reserve_may_fail_and_is_tried_again);
 }
