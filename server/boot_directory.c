@@ -72,9 +72,12 @@ static int refuse_incomplete(struct os *os, struct log *log, const char *dir)
 
     if (!path) return -ENOMEM;
     fd = os->open(os, path, O_RDONLY, 0);
+    if (fd < 0 && fd != -ENOENT)
+        log_write(log, LOG_WARNING, "Whether %s is there could not be seen: %s", path,
+                  strerror(-fd));
     free(path);
-    if (fd == -ENOENT) return 0;
-    if (fd >= 0) (void)os->close(os, fd); /* nothing was done with it */
+    if (fd < 0) return fd == -ENOENT ? 0 : fd;
+    (void)os->close(os, fd); /* nothing was done with it */
     log_write(log, LOG_WARNING,
               "The data directory %s holds a backup that was not completed (%s is there): make it "
               "again, elsewhere",
@@ -101,15 +104,27 @@ void boot_directory_close(struct os *os, struct boot_directory *directory)
     *directory = (struct boot_directory){ 0 };
 }
 
-int boot_directory_write_pid(struct os *os, struct log *log, const char *path)
+/* Whole or not at all: a part of our number would be another process's. */
+static int write_pid(struct os *os, const char *path)
 {
     char text[32];
-    int rc, fd, size = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+    int size = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+    int rc, closed, fd = os->open(os, path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+
+    if (fd < 0) return fd;
+    rc = os_write_all(os, fd, text, (size_t)size, 0);
+    closed = os->close(os, fd);
+    if (rc == 0) rc = closed;
+    if (rc < 0) (void)os->unlink(os, path);
+    return rc;
+}
+
+int boot_directory_write_pid(struct os *os, struct log *log, const char *path)
+{
+    int rc;
 
     if (path[0] == '\0') return 0;
-    fd = os->open(os, path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-    rc = fd < 0 ? fd : os_write_all(os, fd, text, (size_t)size, 0);
-    if (fd >= 0) (void)os->close(os, fd);
+    rc = write_pid(os, path);
     if (rc < 0)
         log_write(log, LOG_WARNING, "The pid file %s could not be written: %s", path,
                   strerror(-rc));

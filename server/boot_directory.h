@@ -18,7 +18,7 @@ int boot_directory_open(struct os *os, struct log *log, const char *dir,
                         struct boot_directory *out_directory);
 void boot_directory_close(struct os *os, struct boot_directory *directory);
 
-/* path "": none is wanted. */
+/* Whole, or not there and an error that was logged. path "": none is wanted. */
 int boot_directory_write_pid(struct os *os, struct log *log, const char *path);
 void boot_directory_remove_pid(struct os *os, const char *path);
 #endif
