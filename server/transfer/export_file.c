@@ -31,7 +31,8 @@ struct export_file {
     int fd; /* -1: not open */
     struct piece filling, writing;
     uint64_t written_bytes;
-    bool was_made; /* NAME.tmp is ours */
+    bool was_made;  /* NAME.tmp is ours, */
+    bool was_named; /* or NAME is */
     bool is_finishing, is_done, has_ended;
     int error;
     void (*on_progress)(void *context);
@@ -85,6 +86,7 @@ static int finish_file(struct export_file *file, struct os *os)
     if (rc == 0) rc = os->rename(os, file->temporary_path, file->path);
     if (rc < 0) return rc;
     file->was_made = false;
+    file->was_named = true;
     return os->fsync_directory(os, file->directory);
 }
 
@@ -93,6 +95,7 @@ static int discard_file(struct export_file *file, struct os *os)
 {
     (void)close_file(file, os);
     if (file->was_made) (void)os->unlink(os, file->temporary_path);
+    if (file->was_named) (void)os->unlink(os, file->path);
     return 0;
 }
 

@@ -4,7 +4,8 @@
  *   OPENING ─▶ WRITING ── finish ──▶ FINISHING ──▶ DONE     it is there, whole
  *      └─────────┴── an error, or discard ──┴────▶ FAILED   nothing of it is there
  *
- * It is made as NAME.tmp; there must be neither. Nobody waits for the disk but who destroys it
+ * It is made as NAME.tmp; there must be neither. What a FAILED one could not remove stays (EROFS,
+ * EIO, …) and is in the way of the next of that name. Nobody waits for the disk but who destroys it
  * while something is under way. One thread, io's owner. */
 #ifndef SERVER_TRANSFER_EXPORT_FILE_H
 #define SERVER_TRANSFER_EXPORT_FILE_H

@@ -146,30 +146,72 @@ START_TEST(a_name_that_is_taken_is_left_alone)
 }
 END_TEST
 
-START_TEST(each_system_call_that_fails_leaves_nothing_or_all)
+static int export_all(void)
 {
+    int rc;
+
+    create();
+    put_pieces();
+    export_file_finish(fixture.file);
+    wait_for_end();
+    rc = export_file_error(fixture.file);
+    export_file_destroy(fixture.file);
+    fixture.file = NULL;
+    return rc;
+}
+
+/* EINTR, too, is an error here: the table has tried again by then. */
+START_TEST(each_system_call_that_fails_leaves_nothing)
+{
+    static const int errors[] = { EIO, ENOSPC, ENOMEM, EINTR };
+    int error = errors[_i];
     bool has_fired = true;
     uint64_t nth;
 
     for (nth = 1; has_fired; nth++) {
         int rc;
-        fault_fail(fixture.fault, FAULT_ANY, nth, EIO, FAULT_ONCE);
-        create();
-        put_pieces();
-        export_file_finish(fixture.file);
-        wait_for_end();
-        rc = export_file_error(fixture.file);
-        export_file_destroy(fixture.file);
-        fixture.file = NULL;
+
+        fault_fail(fixture.fault, FAULT_ANY, nth, error, FAULT_ONCE);
+        rc = export_all();
         has_fired = fault_fired(fixture.fault) > 0;
         fault_clear(fixture.fault);
-        ck_assert_int_eq(rc, has_fired ? -EIO : 0);
+        ck_assert_int_eq(rc, has_fired ? -error : 0);
         ck_assert(!is_there(fixture.temporary_path));
-        /* Only when the directory could not be synced it may be there, and then it is whole. */
-        if (is_there(fixture.path)) expect_whole();
-        (void)unlink(fixture.path);
+        ck_assert_int_eq(is_there(fixture.path), !has_fired); /* so the name can be used again */
     }
     ck_assert_uint_gt(nth, 7);
+    expect_whole();
+}
+END_TEST
+
+/* The first error is told, and what stays has a name that says what it is, or is whole. */
+START_TEST(what_cannot_be_removed_either_does_not_hide_why)
+{
+    bool has_fired = true;
+    unsigned left = 0, named = 0;
+    uint64_t nth;
+
+    for (nth = 1; has_fired; nth++) {
+        int rc;
+
+        fault_fail(fixture.fault, FAULT_ANY, nth, ENOSPC, FAULT_ONCE);
+        fault_fail(fixture.fault, FAULT_UNLINK, 1, EROFS, FAULT_FROM_THEN_ON);
+        rc = export_all();
+        fault_clear(fixture.fault);
+        has_fired = rc < 0;
+        ck_assert(rc == 0 || rc == -ENOSPC);
+        if (is_there(fixture.path)) expect_whole();
+        if (has_fired && is_there(fixture.path)) named++;
+        if (is_there(fixture.temporary_path)) left++;
+        if (has_fired && (is_there(fixture.path) || is_there(fixture.temporary_path)))
+            ck_assert_int_eq(export_all(), -EEXIST);
+        (void)unlink(fixture.path);
+        (void)unlink(fixture.temporary_path);
+    }
+    ck_assert_uint_gt(left, 3); /* a write, the sync, closing, renaming */
+    ck_assert_uint_eq(named, 1);
+    ck_assert_int_eq(export_all(), 0);
+    expect_whole();
 }
 END_TEST
 
@@ -210,7 +252,8 @@ int main(void)
     tcase_add_test(cases, what_was_put_is_there_when_it_is_done);
     tcase_add_loop_test(cases, nothing_of_a_discarded_one_stays, 0, 2);
     tcase_add_loop_test(cases, a_name_that_is_taken_is_left_alone, 0, 2);
-    tcase_add_test(cases, each_system_call_that_fails_leaves_nothing_or_all);
+    tcase_add_loop_test(cases, each_system_call_that_fails_leaves_nothing, 0, 4);
+    tcase_add_test(cases, what_cannot_be_removed_either_does_not_hide_why);
     tcase_add_test(cases, a_full_disk_is_told);
     tcase_add_test(cases, short_writes_are_gone_on_with);
     suite_add_tcase(suite, cases);
