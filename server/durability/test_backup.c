@@ -216,6 +216,66 @@ START_TEST(what_is_transferred_in_small_parts_is_whole)
 }
 END_TEST
 
+/* ---- more than is left to the kernel to be written --------------------------------------------
+ */
+
+enum { MUCH_ELEMENTS = 1100 };
+
+/* Above 32 MiB of elements, so that the copy is synced on its way, too. */
+static void fill_much(void)
+{
+    static uint8_t bytes[LARGE_BYTES];
+    struct checkpoint_info info;
+    struct value *value;
+
+    spill_checkpoint_unpin(fixture.own.store);
+    ck_assert_int_eq(list_create(fixture.own.store, &value), 0);
+    for (unsigned i = 0; i < MUCH_ELEMENTS; i++) {
+        struct slice item = slice_of(bytes, sizeof(bytes));
+
+        memcpy(bytes, &i, sizeof(i));
+        ck_assert_int_eq(spill_deque_push(list_deque(value), SPILL_TAIL, &item, 1), 0);
+        (void)spill_store_tick(fixture.own.store, 0);
+        (void)io_poll(fixture.own.io);
+    }
+    if (find(&fixture.own, 0, 0)) keyspace_remove(fixture.own.keyspace, find(&fixture.own, 0, 0));
+    add_value(0, 0, value);
+    fixture.log_position++;
+    begin();
+    ck_assert_int_eq(run(0), 0);
+    own.contents = fixture.last;
+    checkpoint_get_info(fixture.checkpoint, &info);
+    own.number = info.number;
+    ck_assert_int_eq(spill_checkpoint_pin(fixture.own.store), 0);
+}
+
+START_TEST(each_sync_of_a_long_copy_may_fail)
+{
+    static const int errors[] = { EIO, ENOSPC };
+    uint64_t syncs;
+
+    fill_much();
+    ck_assert_int_eq(back_up(), 0);
+    syncs = fault_count(own.fault, FAULT_FDATASYNC);
+    ck_assert_uint_gt(syncs, 0);
+    expect_whole();
+    remove_target();
+    for (uint64_t nth = 1; nth <= syncs; nth++) {
+        fault_fail(own.fault, FAULT_FDATASYNC, nth, errors[_i], FAULT_ONCE);
+        ck_assert_int_eq(back_up(), -errors[_i]);
+        fault_clear(own.fault);
+        ck_assert(own.progress.copied_bytes < own.progress.total_bytes);
+        ck_assert(!own.progress.is_left && !is_there(""));
+    }
+    ck_assert_int_eq(back_up(), 0); /* another attempt */
+    expect_whole();
+    remove_target();
+}
+END_TEST
+
+/* ---- disks ------------------------------------------------------------------------------------
+ */
+
 /* A disk of any size: too small for it, and then large enough. */
 START_TEST(a_full_disk_leaves_nothing)
 {
@@ -457,6 +517,7 @@ int main(void)
     tcase_add_test(tests, a_backup_holds_what_the_original_held);
     tcase_add_loop_test(tests, each_system_call_may_fail, 0, 8);
     tcase_add_test(tests, what_is_transferred_in_small_parts_is_whole);
+    tcase_add_loop_test(tests, each_sync_of_a_long_copy_may_fail, 0, 2);
     tcase_add_test(tests, a_full_disk_leaves_nothing);
     tcase_add_test(tests, what_is_damaged_is_not_copied);
     tcase_add_test(tests, one_may_be_given_up_at_any_moment);
