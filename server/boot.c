@@ -502,7 +502,7 @@ int boot_and_run(struct os *os, int argument_count, char *const *arguments)
     (void)signal(SIGPIPE, SIG_IGN);
     house->os = os;
     directives = take_import(&argument_count, arguments, &house->server.import_path, &error);
-    rc = directives ? config_create(house->os, &house->server.config, &error) : -EINVAL;
+    if (directives) rc = config_create(house->os, &house->server.config, &error);
     if (rc == 0)
         rc = config_load_arguments(house->server.config, argument_count, directives, STDIN_FILENO,
                                    &error);
