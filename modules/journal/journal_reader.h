@@ -27,7 +27,9 @@ struct journal_entry {
 };
 
 /* Opens the journal in the directory path, before its first frame. os must outlive the reader.
- * -ENOENT: there is none. -EBADMSG: damaged. -EPROTONOSUPPORT: of another version. */
+ * -ENOENT: there is none. -EBADMSG: damaged. -EPROTONOSUPPORT: of another version. A key that is
+ * missing or wrong is told where it is needed; what else keeps it from being read (-ENOMEM, -EIO),
+ * at once. */
 int journal_reader_open(struct os *os, const char *path, struct journal_reader **out_reader);
 /* The same for a journal of this process, on its thread, which may be in memory; while it is, views
  * of entries are good only until the next append, waiting does not wait, and there are no names.

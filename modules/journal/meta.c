@@ -476,6 +476,15 @@ int journal_meta_open_alone(struct os *os, const char *path, struct journal_meta
     return 0;
 }
 
+/* A reader does without a key that is missing or wrong. What else is in the way may not be the next
+ * time, so it is no answer for a reader's life. */
+static int refuse_passing_error(const struct journal_meta *meta)
+{
+    int rc = meta->places.key_error;
+
+    return rc == -ENOKEY || rc == -EKEYREJECTED ? 0 : rc;
+}
+
 int journal_meta_open_reader(struct os *os, const char *path, struct journal_meta *out_meta)
 {
     struct journal_meta meta = { .fd = open_in(os, path, "meta", O_RDONLY) };
@@ -483,6 +492,7 @@ int journal_meta_open_reader(struct os *os, const char *path, struct journal_met
 
     if (meta.fd < 0) return meta.fd;
     rc = load(os, path, false, &meta);
+    if (rc == 0) rc = refuse_passing_error(&meta);
     if (rc < 0) {
         journal_meta_close(os, &meta);
         return rc;
