@@ -12,12 +12,14 @@
 
 /* Makes a meta that is missing or damaged anew, from segments that are all whole and plain; frames
  * stay as they are. What segments do not tell is taken to be as usual: one writer, rolled by size,
- * neither packed nor moved nor encrypted. How far it was synced is told by what is left of the live
- * page; if nothing is, all that there is counts as synced, so that a torn tail becomes damage,
- * which only journal_mend_cut gives up. synced_position is the caller's, or 0. The report tells
- * start, end and the synced position; its text, after -EBADMSG, why it cannot be done. -EEXIST: the
- * meta is whole. -ENOENT: there is nothing to make it from. -EPROTONOSUPPORT: of another version.
- * -EWOULDBLOCK: somebody writes it. Other errors as journal_check. */
+ * neither packed nor moved nor encrypted. Segments that had been moved are not looked for: where
+ * their directories were, nobody knows any more, so the journal begins behind them. How far it was
+ * synced is told by what is left of the live page; if nothing is, all that there is counts as
+ * synced, so that a torn tail becomes damage, which only journal_mend_cut gives up. synced_position
+ * is the caller's, or 0. The report tells start, end and the synced position; its text, after
+ * -EBADMSG, why it cannot be done. -EEXIST: the meta is whole. -ENOENT: there is nothing to make it
+ * from. -EPROTONOSUPPORT: of another version. -EWOULDBLOCK: somebody writes it. Other errors as
+ * journal_check. */
 int journal_mend_meta(struct os *os, const char *path, uint64_t synced_position,
                       struct journal_report *out_report);
 /* Damage before position, where a frame begins or all end: *out_bytes were passed over, and whole
