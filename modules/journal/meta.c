@@ -251,8 +251,9 @@ static int check_key(struct os *os, const char *path, struct journal_meta *meta)
     return rc;
 }
 
+/* 0 also when somebody was quicker. */
 static int create(struct os *os, const char *path, const struct journal_settings *settings,
-                  uint64_t journal, uint64_t now_ms)
+                  uint64_t journal, uint64_t now_ms, bool *out_is_created)
 {
     struct journal_meta meta = { .journal = journal, .settings = *settings, .created_ms = now_ms };
     struct journal_key *key;
@@ -276,6 +277,7 @@ static int create(struct os *os, const char *path, const struct journal_settings
     rc = refuse_segments(os, path);
     if (rc == 0) rc = write_meta(os, fd, &meta);
     if (rc == 0) rc = rename_in(os, path, "meta.new", "meta");
+    *out_is_created = rc == 0;
 out:
     (void)os->close(os, fd); /* synced if it is ours */
     return rc;
@@ -363,8 +365,7 @@ static int open_or_create(struct os *os, const char *path, const struct journal_
     if (rc < 0 && rc != -EEXIST) return rc;
     fd = open_in(os, path, "meta", O_RDWR);
     if (fd == -ENOENT) {
-        *out_is_created = true;
-        rc = create(os, path, settings, journal, now_ms);
+        rc = create(os, path, settings, journal, now_ms, out_is_created);
         if (rc < 0) return rc;
         fd = open_in(os, path, "meta", O_RDWR);
     }

@@ -11,7 +11,7 @@
 static struct journal_settings settings = { .roll_bytes = JOURNAL_ROLL_BYTES_MIN };
 
 /* NULL: it could not be opened, which is told. */
-static struct journal_writer *open_writer_through(struct os *os)
+static inline struct journal_writer *open_writer_through(struct os *os)
 {
     struct journal_report report;
     struct journal_writer *writer;
@@ -21,12 +21,12 @@ static struct journal_writer *open_writer_through(struct os *os)
     return rc == 0 ? writer : NULL;
 }
 
-static struct journal_writer *open_writer(void)
+static inline struct journal_writer *open_writer(void)
 {
     return open_writer_through(os_real());
 }
 
-static int append_as(struct journal_writer *writer, uint64_t who, uint64_t number)
+static inline int append_as(struct journal_writer *writer, uint64_t who, uint64_t number)
 {
     uint8_t bytes[8192];
     struct slice part = slice_of(bytes, payload_of(number * 100 + who, bytes));
