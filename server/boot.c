@@ -316,6 +316,7 @@ static int make_house(struct house *house)
     list_init(&house->monitors.sessions);
     ticks_init(&house->statistics.ticks);
     server->started_at_ms = clock_realtime_ms();
+    server->started_us = clock_monotonic_us();
     server->machine_memory_bytes = limits_machine_memory(house->os, "");
     if (rc == 0) rc = name_this_run(server);
     if (rc == 0) rc = make_loop(house);

@@ -85,7 +85,7 @@ void info_human(uint64_t bytes, char *text, size_t size)
 static void server_section(struct server *server, struct info_text *text)
 {
     struct utsname name;
-    int64_t up_s = (clock_realtime_ms() - server->started_at_ms) / 1000;
+    uint64_t up_s = (clock_monotonic_us() - server->started_us) / 1000000;
     const char *file = config_file(server->config);
 
     (void)uname(&name);

@@ -54,6 +54,7 @@ struct server {
     uint64_t attack_logged_us;     /* loop_now_us when a web request was last logged; 0: never */
     uint64_t read_error_logged_us; /* likewise a failed read */
     int64_t started_at_ms;
+    uint64_t started_us; /* the same by the monotonic clock, which nobody sets */
     bool is_stopping;
     bool has_failed;               /* it stops because it cannot go on */
     uint64_t log_cut_bytes;        /* of a torn tail, when the log was opened */
