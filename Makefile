@@ -159,6 +159,9 @@ $(BUILD)/server/test_allocations: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,\
 # A server whose clock the test sets.
 $(BUILD)/server/test_clock_set: LDFLAGS += -Wl,--wrap=clock_gettime
 
+# Which thread frees what.
+$(BUILD)/server/test_large_blocks: LDFLAGS += -Wl,--wrap=free
+
 # Tests compress with what Redis compresses with.
 $(BUILD)/modules/rdb/test_%: LIBS += -llzf
 

@@ -164,23 +164,16 @@ static int fail(struct server *server, const char *what, int rc)
     return rc;
 }
 
-/* What is on its way still takes memory: so much of the limit at most, if there is one. */
+/* What is on its way still takes memory: so much of the limit at most (there always is one, see
+ * limits_maxmemory). */
 enum { DISPOSAL_PART = 8 };
-
-static uint64_t disposal_max(const struct server *server)
-{
-    uint64_t limit;
-
-    if (!server->memory) return 0; /* the server ends */
-    limit = memory_limit(server->memory);
-    return limit > 0 ? limit / DISPOSAL_PART : UINT64_MAX;
-}
 
 static void free_block(void *context, void *block, size_t bytes)
 {
     struct server *server = context;
+    uint64_t limit = server->memory ? memory_limit(server->memory) : 0; /* else the server ends */
 
-    disposal_free(server->disposal, block, bytes, disposal_max(server));
+    disposal_free(server->disposal, block, bytes, limit / DISPOSAL_PART);
 }
 
 static int make_keys(struct house *house)
