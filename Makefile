@@ -159,6 +159,10 @@ $(BUILD)/server/test_allocations: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,\
 # A server whose clock the test sets.
 $(BUILD)/server/test_clock_set: LDFLAGS += -Wl,--wrap=clock_gettime
 
+# Calls that rest: time and checkpoints are the test's.
+$(BUILD)/server/commands/test_resting: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,loop_now_us parking_wait \
+    checkpoint_request checkpoint_get_info spill_persist_info spill_store_may_rewrite effect_reserve_step)
+
 # Which thread frees what.
 $(BUILD)/server/test_large_blocks: LDFLAGS += -Wl,--wrap=free
 
