@@ -34,8 +34,12 @@ static struct {
 /* ---- the clock --------------------------------------------------------------------------------
  */
 
-static _Atomic int64_t *ahead_ms; /* of the real one; shared with the server */
-static bool is_server;            /* this process; Check measures with the real clock */
+/* What the test tells the server; shared with it. */
+static struct {
+    _Atomic int64_t ahead_ms;   /* of the real clock */
+    atomic_bool holds_renaming; /* who gives a file another name waits for the end of it */
+} * told;
+static bool is_server; /* this process; Check measures with the real clock */
 
 int __real_clock_gettime(clockid_t id, struct timespec *out_time);
 int __wrap_clock_gettime(clockid_t id, struct timespec *out_time);
@@ -43,14 +47,14 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *out_time)
 {
     int rc = __real_clock_gettime(id, out_time);
 
-    if (id == CLOCK_REALTIME && is_server) out_time->tv_sec += atomic_load(ahead_ms) / 1000;
+    if (id == CLOCK_REALTIME && is_server) out_time->tv_sec += atomic_load(&told->ahead_ms) / 1000;
     return rc;
 }
 
 /* The server's. */
 static int64_t clock_now_ms(void)
 {
-    return clock_realtime_ms() + atomic_load(ahead_ms);
+    return clock_realtime_ms() + atomic_load(&told->ahead_ms);
 }
 
 /* ---- the server -------------------------------------------------------------------------------
@@ -103,11 +107,23 @@ static int64_t info_number(const char *field)
     return strtoll(at + strlen(name), NULL, 10);
 }
 
+/* A checkpoint gets its name then: until it does it is under way. */
+static int rename_when_told(struct os *os, const char *from, const char *to)
+{
+    (void)os;
+    while (atomic_load(&told->holds_renaming))
+        usleep(1000);
+    return os_real()->rename(os_real(), from, to);
+}
+
 static int serve(void *context, int count, char *const *arguments)
 {
+    struct os slow = *os_real();
+
     (void)context;
     is_server = true;
-    return boot_and_run(os_real(), count, arguments);
+    slow.rename = rename_when_told;
+    return boot_and_run(&slow, count, arguments);
 }
 
 static void start(void)
@@ -142,10 +158,8 @@ static void set_up(void)
 {
     memset(&fixture, 0, sizeof(fixture));
     fixture.connection.fd = fixture.other.fd = -1;
-    ahead_ms =
-        mmap(NULL, sizeof(*ahead_ms), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    ck_assert(ahead_ms != MAP_FAILED);
-    atomic_store(ahead_ms, 0);
+    told = mmap(NULL, sizeof(*told), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ck_assert(told != MAP_FAILED);
     test_directory_make(fixture.directory, sizeof(fixture.directory), "/dev/shm", "clock");
     (void)snprintf(fixture.data, sizeof(fixture.data), "%s/data", fixture.directory);
     ck_assert_int_eq(mkdir(fixture.data, 0700), 0);
@@ -160,7 +174,7 @@ static void tear_down(void)
     process_kill(&fixture.process);
     connection_close(&fixture.connection);
     connection_close(&fixture.other);
-    munmap(ahead_ms, sizeof(*ahead_ms));
+    munmap(told, sizeof(*told));
     test_directory_remove(fixture.directory);
 }
 
@@ -177,7 +191,7 @@ static void start_as(int i)
 /* Returns when the server goes by it: a turn may still go by what it has read. */
 static void set_clock(int64_t ms)
 {
-    atomic_store(ahead_ms, ms);
+    atomic_store(&told->ahead_ms, ms);
     for (int i = 0;; i++) {
         int64_t at_ms;
 
@@ -365,6 +379,35 @@ START_TEST(who_waits_waits_as_long_as_was_said)
 }
 END_TEST
 
+/* Between two that are made by themselves there is a pause, which is longer when they take long. */
+START_TEST(a_checkpoint_takes_no_hour_and_the_next_one_comes)
+{
+    static const int64_t jumps_ms[] = { -HOUR_MS, HOUR_MS };
+    int64_t saves;
+
+    start_as(2);
+    (void)number_in(ask("RPUSH list x"));
+    atomic_store(&told->holds_renaming, true);
+    ck_assert_str_eq(ask("BGSAVE"), "+Background saving started\r\n");
+    set_clock(jumps_ms[_i]);
+    ck_assert_int_eq(info_number("rdb_bgsave_in_progress"), 1);
+    ck_assert_int_ge(info_number("rdb_current_bgsave_time_sec"), 0);
+    ck_assert_int_lt(info_number("rdb_current_bgsave_time_sec"), LATE_MS / 1000);
+    atomic_store(&told->holds_renaming, false);
+    while (info_number("rdb_bgsave_in_progress") == 1)
+        usleep(1000);
+    ck_assert_int_ge(info_number("rdb_last_bgsave_time_sec"), 0);
+    ck_assert_int_lt(info_number("rdb_last_bgsave_time_sec"), LATE_MS / 1000);
+    saves = info_number("rdb_saves");
+    ck_assert_str_eq(ask("CONFIG SET save \"1 1\""), "+OK\r\n");
+    (void)number_in(ask("RPUSH list x"));
+    for (int i = 0; info_number("rdb_saves") == saves; i++) {
+        ck_assert_msg(i < WAIT_MS / 10, "no other checkpoint is made");
+        usleep(10000);
+    }
+}
+END_TEST
+
 /* ---- the log ----------------------------------------------------------------------------------
  */
 
@@ -425,6 +468,7 @@ int main(void)
     tcase_add_loop_test(cases, they_are_the_same_in_a_checkpoint, 0, 6);
     tcase_add_loop_test(cases, the_log_is_synced_as_before, 0, 6);
     tcase_add_loop_test(cases, who_waits_waits_as_long_as_was_said, 0, 2);
+    tcase_add_loop_test(cases, a_checkpoint_takes_no_hour_and_the_next_one_comes, 0, 2);
     tcase_add_loop_test(cases, frames_have_ids_that_grow, 0, 6);
     suite_add_tcase(suite, cases);
     runner = srunner_create(suite);

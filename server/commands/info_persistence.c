@@ -91,7 +91,7 @@ static long long current_s(const struct checkpoint_info *info, enum checkpoint_k
 {
     if (!checkpoint_is_in_progress(info, kind)) return -1;
     if (info->step == CHECKPOINT_IDLE || info->step == CHECKPOINT_WANTED) return 0;
-    return (clock_realtime_ms() - info->began_ms) / 1000;
+    return (long long)((clock_monotonic_us() - info->began_us) / 1000000);
 }
 
 static long long took_s(const struct checkpoint_info *info, enum checkpoint_kind kind)

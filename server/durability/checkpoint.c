@@ -107,6 +107,13 @@ static int create_writer(struct checkpoint *checkpoint)
                                     &checkpoint->writer);
 }
 
+static void note_begin(struct checkpoint_info *info)
+{
+    info->begun_count++;
+    info->began_ms = clock_realtime_ms();
+    info->began_us = clock_monotonic_us();
+}
+
 static void forget_requests(struct checkpoint_info *info)
 {
     memset(info->is_requested, 0, sizeof(info->is_requested));
@@ -148,10 +155,9 @@ void checkpoint_begin(struct checkpoint *checkpoint)
     rc = spill_checkpoint_begin(checkpoint->options.store);
     if (rc == -EAGAIN) return; /* it is still wanted in the next turn */
     take_request(checkpoint);
-    checkpoint->info.begun_count++;
     checkpoint->last_number++;
     checkpoint->position = log_position(checkpoint);
-    checkpoint->info.began_ms = clock_realtime_ms();
+    note_begin(&checkpoint->info);
     checkpoint->error = 0;
     checkpoint->is_syncing = checkpoint->has_synced = checkpoint->has_state = false;
     if (rc == 0) {
@@ -183,11 +189,13 @@ static bool is_of(const struct checkpoint_info *info, enum checkpoint_kind kind)
 }
 
 /* For who asked for it, or for either. */
-static void note_end(struct checkpoint_info *info, int64_t now_ms, bool has_failed)
+static void note_end(struct checkpoint_info *info, bool has_failed)
 {
+    int64_t took_ms = (int64_t)((clock_monotonic_us() - info->began_us) / 1000);
+
     for (enum checkpoint_kind kind = 0; kind < CHECKPOINT_KIND_COUNT; kind++) {
         if (!is_of(info, kind)) continue;
-        info->took_ms[kind] = now_ms - info->began_ms;
+        info->took_ms[kind] = took_ms;
         info->has_failed[kind] = has_failed;
         info->complete_counts[kind] += !has_failed;
     }
@@ -211,7 +219,7 @@ static void end_failed(struct checkpoint *checkpoint)
     info->failed_ms = clock_realtime_ms();
     info->failed_count++;
     info->failed_in_a_row++;
-    note_end(info, info->failed_ms, true);
+    note_end(info, true);
     checkpoint->error = 0;
     log_write(checkpoint->options.log_file, LOG_WARNING,
               "Checkpoint %llu failed while %s: %s. The older one and the log stay as they are",
@@ -257,7 +265,7 @@ static void end_complete(struct checkpoint *checkpoint)
     info->has_strayed = false;
     info->failed_step = "";
     info->failed_in_a_row = 0;
-    note_end(info, info->completed_ms, false);
+    note_end(info, false);
     checkpoint->error = 0;
     log_write(checkpoint->options.log_file, LOG_NOTICE,
               "Checkpoint %llu is complete: %llu bytes after %lld ms", (ull)info->number,
@@ -409,8 +417,7 @@ void checkpoint_refuse(struct checkpoint *checkpoint, int error)
     if (checkpoint->info.step != CHECKPOINT_IDLE || !is_requested(checkpoint)) return;
     checkpoint->info.next_is_all = true;
     take_request(checkpoint);
-    checkpoint->info.begun_count++;
-    checkpoint->info.began_ms = clock_realtime_ms();
+    note_begin(&checkpoint->info);
     checkpoint->last_number++;
     checkpoint_spoil(checkpoint, error, looking_at_log);
     end_failed(checkpoint);

@@ -114,6 +114,7 @@ struct checkpoint_info {
     int error;               /* of the last one: 0, or why it failed */
     const char *failed_step; /* in words; "" when error is 0 */
     int64_t began_ms;        /* the one under way; since 1970 */
+    uint64_t began_us;       /* likewise, by the monotonic clock, which nobody sets */
     int64_t completed_ms;    /* when one last became complete; 0: none has since the start */
     int64_t took_ms[CHECKPOINT_KIND_COUNT]; /* the last of that kind; -1: none */
     int64_t failed_ms;                      /* when one last failed; 0: never */
