@@ -156,6 +156,9 @@ $(BENCHES): $(BUILD)/%: $(BUILD)/%.o $(BENCH_ARCHIVE) $(ARCHIVE)
 $(BUILD)/server/test_allocations: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,\
     malloc calloc realloc aligned_alloc strdup strndup asprintf mmap)
 
+# Memory that is refused to one module.
+$(BUILD)/modules/journal/test_source: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc
+
 # A server whose clock the test sets.
 $(BUILD)/server/test_clock_set: LDFLAGS += -Wl,--wrap=clock_gettime
 
