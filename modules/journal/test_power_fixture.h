@@ -11,7 +11,7 @@
 enum { RECORD_BYTES = 256 << 20, FRAMES_MAX = 20000 };
 
 /* Marks in the record. */
-enum { MARK_SYNCED = 1, MARK_TRIMMED, MARK_KEPT, MARK_KEPT_DURABLY };
+enum { MARK_SYNCED = 1, MARK_TRIMMED, MARK_KEPT, MARK_KEPT_DURABLY, MARK_KEPT_SYNCED };
 
 static struct {
     char work[80], after[80], again[80];
