@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ELEMENTS = 3000, PUSHED_AT_ONCE = 100, WALKS = 5, TRIES = 10 };
+enum { ELEMENTS = 3000, PUSHED_AT_ONCE = 100, WALKS = 5, TRIES = 10, LARGE_PUSHES = 1000 };
 
 static const char *const tiny[] = { "--list-chunk-bytes", "4096", "--list-memory-max", "256kb",
                                     NULL };
@@ -345,6 +345,29 @@ START_TEST(what_has_changed_something_ends_without_its_client)
 }
 END_TEST
 
+/* Each push waits until lists that were used longer ago are on disk. */
+START_TEST(what_waits_for_room_ends_without_its_client)
+{
+    static const char push[] = "RPUSH pile ";
+    char command[sizeof(push) + 4000];
+
+    memset(command, 'x', sizeof(command) - 1);
+    memcpy(command, push, sizeof(push) - 1);
+    command[sizeof(command) - 1] = '\0';
+    for (int i = 1; i <= TRIES; i++) {
+        struct wire *wire = wire_open(&server);
+
+        expect_ok(wire, "MULTI");
+        for (int j = 0; j < LARGE_PUSHES; j++)
+            queue(wire, command);
+        begin_exec(wire);
+        wire_reset(wire);
+        info_wait(control, "claims", 0);
+        expect_integer(control, i * LARGE_PUSHES, "LLEN pile");
+    }
+}
+END_TEST
+
 START_TEST(what_has_changed_nothing_ends_with_its_client)
 {
     int gone = 0;
@@ -447,6 +470,7 @@ int main(void)
     tcase_add_test(ends, its_time_stands_still);
     tcase_add_test(ends, what_expired_while_it_stood_in_line_is_gone_for_it);
     tcase_add_test(ends, what_has_changed_something_ends_without_its_client);
+    tcase_add_test(ends, what_waits_for_room_ends_without_its_client);
     tcase_add_test(ends, what_has_changed_nothing_ends_with_its_client);
     tcase_add_test(ends, it_answers_all_that_its_commands_read);
     tcase_add_test(ends, the_places_of_many_matches_are_answered);

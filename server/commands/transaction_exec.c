@@ -129,10 +129,9 @@ static int run_one(struct call *exec, struct call *queued)
         (void)dispatch_run(queued);
         return 0;
     }
+    fiber->inner = queued; /* before any wait: who goes meanwhile takes his reply with him */
     rc = queued->command->flags & COMMAND_SPILLS ? parking_wait_for_eviction(server) : 0;
-    if (rc < 0 && !fiber->must_finish) return rc;
-    fiber->inner = queued;
-    rc = dispatch_run(queued);
+    if (rc == 0 || fiber->must_finish) rc = dispatch_run(queued);
     fiber->inner = NULL;
     if (rc != -ECANCELED && (queued->command->flags & COMMAND_WRITE)) fiber->must_finish = true;
     rc = parking_breathe(server);
