@@ -100,70 +100,55 @@ struct finding {
     uint64_t numbers[4];
 };
 
-typedef struct finding look_at(struct os *os);
+typedef struct finding look_at(struct os *os, uint64_t number);
 
-static struct finding survey(struct os *os)
+static struct finding survey(struct os *os, uint64_t number)
 {
     struct journal_survey seen = { 0 };
     int rc = journal_places_survey(os, &own.places, &seen);
 
+    (void)number;
     return (struct finding){ rc, { seen.first, seen.last, seen.packed_end, seen.cool_end } };
 }
 
-static struct finding after_next(struct os *os)
+static struct finding after(struct os *os, uint64_t number)
 {
     struct finding finding = { 0 };
 
-    finding.rc = journal_places_after(os, &own.places, 6, 9, &finding.numbers[0]);
+    finding.rc = journal_places_after(os, &own.places, number, 9, &finding.numbers[0]);
     return finding;
 }
 
-static struct finding after_gap(struct os *os)
+static struct finding before(struct os *os, uint64_t number)
 {
     struct finding finding = { 0 };
 
-    finding.rc = journal_places_after(os, &own.places, 7, 9, &finding.numbers[0]);
+    finding.rc = journal_places_before(os, &own.places, number, 2, &finding.numbers[0]);
     return finding;
 }
 
-static struct finding before_next(struct os *os)
-{
-    struct finding finding = { 0 };
-
-    finding.rc = journal_places_before(os, &own.places, 6, 2, &finding.numbers[0]);
-    return finding;
-}
-
-static struct finding before_gap(struct os *os)
-{
-    struct finding finding = { 0 };
-
-    finding.rc = journal_places_before(os, &own.places, 5, 2, &finding.numbers[0]);
-    return finding;
-}
-
-static const struct {
-    look_at *look;
+static const struct look {
+    look_at *at;
+    uint64_t number;
     uint64_t want[4];
     uint64_t calls_min;
 } looks[] = {
-    { survey, { 2, 9, 7, 6 }, 3 + 6 }, /* listed; 1 is nowhere */
-    { after_next, { 7 }, 2 },          /* opened, closed */
-    { after_gap, { 9 }, 6 + 3 },       /* looked for in each place and form; listed */
-    { before_next, { 5 }, 4 + 1 },     /* found in the second tier, closed */
-    { before_gap, { 3 }, 6 + 3 },
+    { survey, 0, { 2, 9, 7, 6 }, 3 + 6 }, /* listed; 1 is nowhere */
+    { after, 6, { 7 }, 2 },               /* opened, closed */
+    { after, 7, { 9 }, 6 + 3 },           /* looked for in each place and form; listed */
+    { before, 6, { 5 }, 4 + 1 },          /* found in the second tier, closed */
+    { before, 5, { 3 }, 6 + 3 },
 };
 
-static void expect_found(struct finding finding, const uint64_t want[4])
+static void expect_found(struct finding finding, const struct look *look)
 {
     ck_assert_int_eq(finding.rc, 0);
     for (unsigned i = 0; i < 4; i++)
-        ck_assert_uint_eq(finding.numbers[i], want[i]);
+        ck_assert_uint_eq(finding.numbers[i], look->want[i]);
 }
 
 /* Closing what was only read tells nothing. */
-static void expect_each_may_fail(look_at *look, const uint64_t want[4], int error,
-                                 uint64_t calls_min)
+static void expect_each_may_fail(const struct look *look, int error, uint64_t calls_min)
 {
     bool has_fired = true;
     uint64_t nth;
@@ -173,26 +158,25 @@ static void expect_each_may_fail(look_at *look, const uint64_t want[4], int erro
         struct finding finding;
 
         fault_fail(own.fault, FAULT_ANY, nth, error, FAULT_ONCE);
-        finding = look(fault_os(own.fault));
+        finding = look->at(fault_os(own.fault), look->number);
         has_fired = fault_fired(own.fault) > 0;
         fault_clear(own.fault);
         if (finding.rc < 0)
             ck_assert_int_eq(finding.rc, has_fired ? -error : 0);
         else
-            expect_found(finding, want);
+            expect_found(finding, look);
         if (has_fired && finding.rc == 0)
             ck_assert_uint_gt(fault_count(own.fault, FAULT_CLOSE), closes);
-        expect_found(look(fault_os(own.fault)), want);
+        expect_found(look->at(fault_os(own.fault), look->number), look);
     }
     ck_assert_uint_gt(nth, calls_min);
 }
 
 START_TEST(each_system_call_of_a_look_may_fail)
 {
-    unsigned which = (unsigned)_i / 4;
+    const struct look *look = &looks[_i / 4];
 
-    expect_each_may_fail(looks[which].look, looks[which].want, errors[_i % 4],
-                         looks[which].calls_min);
+    expect_each_may_fail(look, errors[_i % 4], look->calls_min);
 }
 END_TEST
 
@@ -212,22 +196,22 @@ static void hide_some(void)
 START_TEST(segments_that_a_list_does_not_show_are_found)
 {
     hide_some();
-    expect_each_may_fail(survey, looks[0].want, errors[_i], 3 + 5 + 1 + 5 + 1 + 6);
+    expect_each_may_fail(&looks[0], errors[_i], 3 + 5 + 1 + 5 + 1 + 6);
 }
 END_TEST
 
 /* Each look would cost one. */
 START_TEST(no_descriptor_stays_open)
 {
-    int before = open("/dev/null", O_RDONLY), after;
+    int first = open("/dev/null", O_RDONLY), second;
 
     for (unsigned i = 0; i < sizeof(looks) / sizeof(*looks); i++)
-        expect_each_may_fail(looks[i].look, looks[i].want, EIO, 1);
+        expect_each_may_fail(&looks[i], EIO, 1);
     hide_some();
-    expect_each_may_fail(survey, looks[0].want, EIO, 1);
-    after = open("/dev/null", O_RDONLY);
-    ck_assert_int_eq(after, before + 1);
-    ck_assert_int_eq(close(before) + close(after), 0);
+    expect_each_may_fail(&looks[0], EIO, 1);
+    second = open("/dev/null", O_RDONLY);
+    ck_assert_int_eq(second, first + 1);
+    ck_assert_int_eq(close(first) + close(second), 0);
 }
 END_TEST
 
