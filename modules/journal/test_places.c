@@ -169,7 +169,7 @@ static void expect_each_may_fail(const struct look *look, int error, uint64_t ca
             ck_assert_uint_gt(fault_count(own.fault, FAULT_CLOSE), closes);
         expect_found(look->at(fault_os(own.fault), look->number), look);
     }
-    ck_assert_uint_gt(nth, calls_min);
+    ck_assert_uint_ge(nth - 2, calls_min); /* the last turn was one without a fault */
 }
 
 START_TEST(each_system_call_of_a_look_may_fail)
