@@ -3,7 +3,7 @@
 #include "modules/base/os.h"
 #include "modules/journal/cipher.h"
 #include "modules/journal/journal_reader.h"
-#include "modules/journal/test_journal_fixture.h"
+#include "modules/journal/test_key_fixture.h"
 
 #include <openssl/crypto.h>
 
@@ -71,7 +71,6 @@ static const uint8_t salt[JOURNAL_SALT_BYTES] = "salt";
 enum { PLAIN_BYTES = 10 };
 
 static struct {
-    char file[160];
     struct journal_key *key;
     uint8_t sealed[PLAIN_BYTES + JOURNAL_TAG_BYTES];
 } secret;
@@ -105,17 +104,9 @@ static void begin_openssl(void)
 
 static void setup_secret(void)
 {
-    static const char text[] = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
-    int fd;
-
     setup_in_memory();
-    (void)snprintf(secret.file, sizeof(secret.file), "%s/key", fixture.directory);
-    fd = open(secret.file, O_WRONLY | O_CREAT | O_EXCL, 0600);
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-    ck_assert_int_eq(close(fd), 0);
-    ck_assert_int_eq(journal_key_load(os_real(), secret.file, &secret.key), 0);
-    fixture.options.settings.key_path = secret.file;
+    use_key(SOME_KEY);
+    ck_assert_int_eq(journal_key_load(os_real(), key_path, &secret.key), 0);
     begin_openssl();
 }
 
@@ -123,7 +114,7 @@ static void teardown_secret(void)
 {
     (void)refuse_none();
     journal_key_destroy(secret.key);
-    ck_assert_int_eq(unlink(secret.file), 0);
+    remove_key();
     teardown();
 }
 

@@ -4,20 +4,7 @@
 #include "modules/journal/cipher.h"
 #include "modules/journal/meta.h"
 #include "modules/journal/packed.h"
-#include "modules/journal/test_journal_fixture.h"
-
-static struct {
-    char key[160];
-} secret;
-
-static void write_key(const char *text)
-{
-    int fd = open(secret.key, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-    close(fd);
-}
+#include "modules/journal/test_key_fixture.h"
 
 static const char *const first_key =
     "000102030405060708090a0b0c0d0e0f101112131415161718191A1B1C1D1E1F\n";
@@ -27,15 +14,13 @@ static const char *const second_key =
 static void setup_encrypted(void)
 {
     setup_in_memory();
-    (void)snprintf(secret.key, sizeof(secret.key), "%s/key", fixture.directory);
-    write_key(first_key);
-    fixture.options.settings.key_path = secret.key;
+    use_key(first_key);
     fixture.is_text = true;
 }
 
 static void teardown_encrypted(void)
 {
-    ck_assert_int_eq(unlink(secret.key), 0);
+    remove_key();
     teardown();
 }
 
@@ -88,7 +73,7 @@ START_TEST(the_wrong_key_is_refused_at_once)
     ck_assert_int_eq(try_open(), -EKEYREJECTED);
     write_key("zz0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
     ck_assert_int_eq(try_open(), -EKEYREJECTED);
-    ck_assert_int_eq(unlink(secret.key), 0);
+    remove_key();
     ck_assert_int_eq(try_open(), -ENOKEY);
     ck_assert_ptr_nonnull(strstr(fixture.report.text, "key"));
     write_key(first_key);
@@ -152,7 +137,7 @@ START_TEST(a_reader_without_the_key_sees_what_is_not_encrypted_and_is_told_of_th
     ck_assert_int_eq(journal_reader_next(fixture.reader, &entry), -EKEYREJECTED);
     ck_assert_int_eq(journal_reader_seek_position(fixture.reader, journal_segment_start(2)), 0);
     ck_assert_int_eq(journal_reader_next(fixture.reader, &entry), 1);
-    ck_assert_int_eq(unlink(secret.key), 0);
+    remove_key();
     open_reader();
     ck_assert_int_eq(journal_reader_next(fixture.reader, &entry), -ENOKEY);
     write_key(first_key);
@@ -302,7 +287,7 @@ static struct journal_cipher *make_cipher(uint64_t number, const uint8_t salt[JO
     struct journal_cipher *cipher;
     struct journal_key *key;
 
-    ck_assert_int_eq(journal_key_load(os_real(), secret.key, &key), 0);
+    ck_assert_int_eq(journal_key_load(os_real(), key_path, &key), 0);
     ck_assert_int_eq(journal_cipher_create(key, 7, number, salt, &cipher), 0);
     journal_key_destroy(key);
     return cipher;

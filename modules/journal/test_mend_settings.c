@@ -2,7 +2,7 @@
  * of it, the rest is as usual, and where that would be wrong the journal is refused. */
 #include "modules/base/endian.h"
 #include "modules/journal/mend.h"
-#include "modules/journal/test_journal_fixture.h"
+#include "modules/journal/test_key_fixture.h"
 #include "modules/journal/test_writers_fixture.h"
 
 static char *file_in(const char *directory, const char *name)
@@ -65,25 +65,6 @@ static void expect_refused(const char *text)
     ck_assert_int_eq(access(file_in(fixture.path, "meta.new"), F_OK), -1);
 }
 
-static void write_key(void)
-{
-    static const char text[] = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
-    static char path[200];
-    int fd;
-
-    (void)snprintf(path, sizeof(path), "%s/key", fixture.directory);
-    fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-    ck_assert_int_eq(close(fd), 0);
-    fixture.options.settings.key_path = path;
-}
-
-static void remove_key(void)
-{
-    ck_assert_int_eq(unlink(file_in(fixture.directory, "key")), 0);
-}
-
 /* ---- what segments tell -----------------------------------------------------------------------
  */
 
@@ -133,7 +114,7 @@ END_TEST
 START_TEST(packing_ends_if_nothing_was_packed)
 {
     if (_i & 1) fixture.options.settings.codec = JOURNAL_CODEC_ZSTD;
-    if (_i & 2) write_key();
+    if (_i & 2) use_key(SOME_KEY);
     open_journal();
     append_many(100);
     close_and_lose_meta();
@@ -148,7 +129,7 @@ START_TEST(what_was_packed_is_refused)
 {
     fixture.is_text = true;
     if (_i & 1) fixture.options.settings.codec = JOURNAL_CODEC_LZ4;
-    if (_i & 2) write_key();
+    if (_i & 2) use_key(SOME_KEY);
     open_journal();
     fill_segments(2);
     ck_assert(file_exists(1, "pak"));
