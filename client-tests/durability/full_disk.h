@@ -24,6 +24,7 @@ enum {
     PUSHED_AT_ONCE = 20, /* while there is room for so many */
     CHECKPOINTS_MAX = 3, /* until there is room: one may be of an earlier moment, or fail for want
                           * of some */
+    SMALL_DISK_BYTES = 64 << 20,
     SMALL_REST_BYTES = 8 << 20, /* of a disk that is full: half of it is the log's reserve */
 };
 
@@ -43,13 +44,21 @@ static struct server server;
 static struct wire *wire;
 static char mount_point[512];
 
+static inline const char *size_option(int bytes)
+{
+    static char option[32];
+
+    (void)snprintf(option, sizeof(option), "size=%d", bytes);
+    return option;
+}
+
 /* False: this machine does not let us. */
 static inline bool start_on_a_small_disk(void)
 {
     (void)snprintf(mount_point, sizeof(mount_point), "%s/small", suite_directory());
     ck_assert(mkdir(mount_point, 0700) == 0 || errno == EEXIST);
     if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-        mount("tmpfs", mount_point, "tmpfs", 0, "size=64m") != 0) {
+        mount("tmpfs", mount_point, "tmpfs", 0, size_option(SMALL_DISK_BYTES)) != 0) {
         suite_skip("a full disk: mounting a tmpfs needs root");
         return false;
     }

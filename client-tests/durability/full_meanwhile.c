@@ -9,9 +9,9 @@
 
 enum {
     STRING_BYTES = 100000,
-    STRINGS_DISK_BYTES = 20 << 20, /* that strings, and their log, may fill */
+    OWN_DISK_BYTES = 20 << 20, /* that this server may fill where another program has the rest */
     LARGER_BYTES = 256 << 20,
-    IMPORTED = 20000, /* elements of a file, more than a full disk takes */
+    MORE_THAN_HALF = SMALL_DISK_BYTES / 2 / ELEMENT_BYTES + 1, /* of the disk; elements */
 };
 
 static struct text reply;
@@ -50,10 +50,28 @@ static bool is_there(const char *name)
 
 static void enlarge_disk(void)
 {
-    char size[32];
+    ck_assert_int_eq(mount("tmpfs", mount_point, "tmpfs", MS_REMOUNT, size_option(LARGER_BYTES)),
+                     0);
+}
 
-    (void)snprintf(size, sizeof(size), "size=%d", LARGER_BYTES);
-    ck_assert_int_eq(mount("tmpfs", mount_point, "tmpfs", MS_REMOUNT, size), 0);
+/* As fill; what another program has is more than adding waits for when that gives it back. */
+static unsigned fill_what_others_leave(void)
+{
+    take_room_but(OWN_DISK_BYTES);
+    return fill(0);
+}
+
+/* As fill; then there is no room for as much again, although a checkpoint, that of a backup itself
+ * included, gives back the log at any moment: after one fill that may be half of the disk. */
+static unsigned fill_more_than_half(void)
+{
+    unsigned end = fill(0);
+
+    while (end < MORE_THAN_HALF) {
+        wait_for_room(end++);
+        end = fill(end);
+    }
+    return end;
 }
 
 /* What the server did before it was killed is what it does then. */
@@ -87,7 +105,7 @@ static unsigned fill_with_strings(void)
 {
     unsigned count = 0;
 
-    take_room_but(STRINGS_DISK_BYTES);
+    take_room_but(OWN_DISK_BYTES);
     do
         send_string(count);
     while (answer()[0] == '+' && ++count < PUSHES_MAX);
@@ -145,7 +163,7 @@ START_TEST(strings_that_fill_the_disk_can_be_removed)
     for (unsigned i = 0; i < count; i++)
         expect_integer(wire, 1, "DEL string:%u", i);
     wait_for_room(0);
-    expect_ok(wire, "SAVE");
+    save();
     restart_and_expect(1);
 }
 END_TEST
@@ -170,7 +188,7 @@ START_TEST(a_backup_to_the_same_disk_finds_no_room)
     unsigned end;
 
     if (!start_on_a_small_disk()) return;
-    end = fill(0);
+    end = fill_more_than_half();
     wire_command(wire, "SL.BACKUP below");
     expect_no_room("-ERR Backup failed while ");
     ck_assert(!is_there("below"));
@@ -188,7 +206,7 @@ START_TEST(an_export_to_the_same_disk_finds_no_room)
     unsigned end;
 
     if (!start_on_a_small_disk()) return;
-    end = fill(0);
+    end = fill_more_than_half();
     wire_command(wire, "SL.EXPORT all.resp");
     expect_no_room("-ERR Export failed: ");
     ck_assert(!is_there("all.resp") && !is_there("all.resp.tmp"));
@@ -201,7 +219,7 @@ START_TEST(an_export_to_the_same_disk_finds_no_room)
 }
 END_TEST
 
-/* A log of Redis with numbers [0, IMPORTED) behind each other. */
+/* A log of Redis with numbers [0, MORE_THAN_HALF) behind each other. */
 static const char *write_commands(void)
 {
     static char path[600];
@@ -210,7 +228,7 @@ static const char *write_commands(void)
     (void)snprintf(path, sizeof(path), "%s/commands.aof", suite_directory());
     file = fopen(path, "w");
     ck_assert_ptr_nonnull(file);
-    for (unsigned i = 0; i < IMPORTED; i++)
+    for (unsigned i = 0; i < MORE_THAN_HALF; i++)
         (void)fprintf(file, "*3\r\n$5\r\nRPUSH\r\n$8\r\nimported\r\n$%d\r\n%s\r\n", ELEMENT_BYTES,
                       element_of(i));
     ck_assert_int_eq(fclose(file), 0);
@@ -226,7 +244,7 @@ START_TEST(an_import_ends_where_the_disk_is_full)
 
     if (!start_on_a_small_disk()) return;
     path = write_commands();
-    end = fill(0);
+    end = fill_more_than_half();
     wire_command(wire, "SL.IMPORT %s REPLACE", path);
     expect_no_room("-ERR Import failed after 0 keys and ");
     count = ask_integer(wire, "LLEN imported");
@@ -237,7 +255,7 @@ START_TEST(an_import_ends_where_the_disk_is_full)
     wait_for_room(end++);
     wire_command(wire, "SL.IMPORT %s REPLACE", path);
     ck_assert_int_eq(answer()[0], '*');
-    expect_integer(wire, IMPORTED, "LLEN imported");
+    expect_integer(wire, MORE_THAN_HALF, "LLEN imported");
     restart_and_expect(end);
 }
 END_TEST
@@ -250,7 +268,7 @@ START_TEST(what_is_loaded_again_is_what_there_was)
     unsigned end;
 
     if (!start_on_a_small_disk_in_mode(_i)) return;
-    end = fill(0);
+    end = fill_what_others_leave();
     take_room_but(0);
     expect_ok(wire, "DEBUG LOADAOF");
     expect_full(&end);
@@ -307,7 +325,7 @@ START_TEST(a_server_starts_where_others_took_all_that_was_left)
     unsigned end;
 
     if (!start_on_a_small_disk_in_mode(_i)) return;
-    end = fill(0);
+    end = fill_what_others_leave();
     kill_it();
     take_room_but(0);
     start_again();
@@ -328,7 +346,7 @@ START_TEST(a_server_without_any_room_starts_and_is_read)
     unsigned end;
 
     if (!start_on_a_small_disk_in_mode(_i)) return;
-    end = fill(0);
+    end = fill_what_others_leave();
     kill_it();
     lose_reserve();
     take_room_but(0);
@@ -356,7 +374,7 @@ START_TEST(a_server_ends_in_order)
     unsigned end;
 
     if (!start_on_a_small_disk_in_mode(_i)) return;
-    end = fill(0);
+    end = fill_what_others_leave();
     take_room_but(0);
     pop(0, 100);
     wire_close(wire);
@@ -411,7 +429,7 @@ START_TEST(a_torn_log_is_cut)
     unsigned end;
 
     if (!start_on_a_small_disk_in_mode(_i)) return;
-    end = fill(0);
+    end = fill_what_others_leave();
     kill_it();
     tear_log();
     take_room_but(0);
