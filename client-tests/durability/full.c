@@ -78,7 +78,7 @@ static void turn_while_full(unsigned most)
 {
     unsigned end = fill(0), moved;
 
-    expect_ok(wire, "SAVE");
+    save();
     end = fill(end);
     moved = end < most ? end : most;
     turn(moved);
