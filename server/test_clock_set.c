@@ -163,10 +163,7 @@ static void set_up(void)
     test_directory_make(fixture.directory, sizeof(fixture.directory), "/dev/shm", "clock");
     (void)snprintf(fixture.data, sizeof(fixture.data), "%s/data", fixture.directory);
     ck_assert_int_eq(mkdir(fixture.data, 0700), 0);
-    (void)snprintf(fixture.process.socket_path, sizeof(fixture.process.socket_path), "%s/socket",
-                   fixture.directory);
-    (void)snprintf(fixture.process.log_path, sizeof(fixture.process.log_path), "%s/log",
-                   fixture.directory);
+    process_set_paths(&fixture.process, fixture.directory, "");
 }
 
 static void tear_down(void)

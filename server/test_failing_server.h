@@ -71,10 +71,7 @@ static inline void set_up(void)
     test_directory_make(fixture.directory, sizeof(fixture.directory), "/dev/shm", "calls");
     (void)snprintf(fixture.golden, sizeof(fixture.golden), "%s/golden", fixture.directory);
     (void)snprintf(fixture.data, sizeof(fixture.data), "%s/data", fixture.directory);
-    (void)snprintf(fixture.process.socket_path, sizeof(fixture.process.socket_path), "%s/socket",
-                   fixture.directory);
-    (void)snprintf(fixture.process.log_path, sizeof(fixture.process.log_path), "%s/log",
-                   fixture.directory);
+    process_set_paths(&fixture.process, fixture.directory, "");
     fixture.figures = mmap(NULL, sizeof(*fixture.figures), PROT_READ | PROT_WRITE,
                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ck_assert(fixture.figures != MAP_FAILED);

@@ -37,6 +37,15 @@ struct connection {
 /* ---- a server ---------------------------------------------------------------------------------
  */
 
+/* suffix: what tells its files from those of others in the directory. */
+static inline void process_set_paths(struct process *process, const char *directory,
+                                     const char *suffix)
+{
+    (void)snprintf(process->socket_path, sizeof(process->socket_path), "%s/socket%s", directory,
+                   suffix);
+    (void)snprintf(process->log_path, sizeof(process->log_path), "%s/log%s", directory, suffix);
+}
+
 /* serve: in the process that is made, with the server's arguments; its exit code. */
 static inline void process_start_as(struct process *process,
                                     int (*serve)(void *context, int count, char *const *arguments),

@@ -64,13 +64,8 @@ static inline void set_up(void)
     (void)snprintf(fixture.data, sizeof(fixture.data), "%s/data", fixture.directory);
     (void)snprintf(fixture.after, sizeof(fixture.after), "%s/after", fixture.directory);
     ck_assert_int_eq(mkdir(fixture.data, 0755), 0);
-    for (unsigned i = 0; i < 2; i++) {
-        struct process *process = i == 0 ? &fixture.server : &fixture.recovered;
-        (void)snprintf(process->socket_path, sizeof(process->socket_path), "%s/socket%u",
-                       fixture.directory, i);
-        (void)snprintf(process->log_path, sizeof(process->log_path), "%s/log%u", fixture.directory,
-                       i);
-    }
+    process_set_paths(&fixture.server, fixture.directory, "0");
+    process_set_paths(&fixture.recovered, fixture.directory, "1");
     ck_assert_int_eq(record_create(os_real(), fixture.data, RECORD_BYTES, &fixture.record), 0);
 }
 
