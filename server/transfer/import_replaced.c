@@ -12,11 +12,11 @@
 #include "modules/base/number.h"
 #include "server/transfer/import_internal.h"
 
-/* Where the name of the key is that is replaced; or the word before it. */
+/* Where the name of the key is that is replaced; or where options begin, one of which names it. */
 static const struct replacing {
     const char *name;
     uint32_t index;
-    const char *word, *other_word;
+    bool is_option;
 } table[] = {
     { .name = "SUNIONSTORE", .index = 1 },
     { .name = "SINTERSTORE", .index = 1 },
@@ -28,9 +28,9 @@ static const struct replacing {
     { .name = "GEOSEARCHSTORE", .index = 1 },
     { .name = "RESTORE", .index = 1 },
     { .name = "BITOP", .index = 2 },
-    { .name = "SORT", .word = "STORE", .other_word = "STORE" },
-    { .name = "GEORADIUS", .word = "STORE", .other_word = "STOREDIST" },
-    { .name = "GEORADIUSBYMEMBER", .word = "STORE", .other_word = "STOREDIST" },
+    { .name = "SORT", .index = 2, .is_option = true },
+    { .name = "GEORADIUS", .index = 6, .is_option = true },
+    { .name = "GEORADIUSBYMEMBER", .index = 5, .is_option = true },
 };
 
 static bool is_word(struct slice argument, const char *word)
@@ -38,14 +38,24 @@ static bool is_word(struct slice argument, const char *word)
     return slice_equal_nocase(argument, slice_of_string(word));
 }
 
+/* The last one counts. A pattern may be the word itself. */
+static uint32_t find_option(const struct slice *arguments, uint32_t begin, uint32_t count)
+{
+    uint32_t key = 0;
+
+    for (uint32_t i = begin; i + 1 < count; i++) {
+        if (is_word(arguments[i], "STORE") || is_word(arguments[i], "STOREDIST"))
+            key = ++i;
+        else if (is_word(arguments[i], "BY") || is_word(arguments[i], "GET"))
+            i++;
+    }
+    return key;
+}
+
 static uint32_t find_key(const struct replacing *row, const struct slice *arguments, uint32_t count)
 {
-    if (!row->word) return row->index < count ? row->index : 0;
-    for (uint32_t i = 2; i + 1 < count; i++) {
-        if (is_word(arguments[i], row->word) || is_word(arguments[i], row->other_word))
-            return i + 1;
-    }
-    return 0;
+    if (row->is_option) return find_option(arguments, row->index, count);
+    return row->index < count ? row->index : 0;
 }
 
 static int drop(struct import *import, struct slice name)

@@ -228,6 +228,78 @@ START_TEST(what_a_value_that_is_not_here_replaces_goes)
 }
 END_TEST
 
+/* One command of words with a space between. */
+static void write_words(const char *words)
+{
+    char file[1100], text[1000] = "", line[200], *save;
+    unsigned count = 0;
+
+    (void)snprintf(line, sizeof(line), "%s", words);
+    for (char *word = strtok_r(line, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+        size_t size = strlen(text);
+        (void)snprintf(text + size, sizeof(text) - size, "$%zu\r\n%s\r\n", strlen(word), word);
+        count++;
+    }
+    (void)snprintf(file, sizeof(file), "*%u\r\n%s", count, text);
+    write_file(file);
+}
+
+/* Each command that replaces a key, and what is removed. A word that is a pattern, a name or a
+ * member does not say where the key is; the last one that does counts. */
+static const char *const replacing[][2] = {
+    { "SUNIONSTORE d a b", "DEL d;" },
+    { "SINTERSTORE d a b", "DEL d;" },
+    { "SDIFFSTORE d a b", "DEL d;" },
+    { "ZUNIONSTORE d 1 a", "DEL d;" },
+    { "ZINTERSTORE d 1 a", "DEL d;" },
+    { "ZDIFFSTORE d 1 a", "DEL d;" },
+    { "ZRANGESTORE d a 0 -1", "DEL d;" },
+    { "GEOSEARCHSTORE d a FROMMEMBER m BYRADIUS 1 m", "DEL d;" },
+    { "RESTORE d 0 blob REPLACE", "DEL d;" },
+    { "BITOP AND d a b", "DEL d;" },
+    { "SORT a LIMIT 0 10 STORE d DESC", "DEL d;" },
+    { "SORT a BY store GET Store STORE d", "DEL d;" },
+    { "SORT a STORE store store d", "DEL d;" },
+    { "GEORADIUS a 1 2 3 km STORE d", "DEL d;" },
+    { "GEORADIUS a 1 2 3 km COUNT 5 STOREDIST d", "DEL d;" },
+    { "GEORADIUSBYMEMBER a store 1 km STOREDIST d", "DEL d;" },
+    { "SORT a BY STORE DESC", "" },
+    { "GEORADIUS a 1 2 3 km STORE", "" },
+    { "BITOP AND", "" },
+    { "SADD STORE d", "" },
+};
+
+enum { REPLACING = sizeof(replacing) / sizeof(*replacing) };
+
+START_TEST(each_command_that_replaces_a_key_removes_it)
+{
+    const struct import_summary *summary;
+
+    write_words(replacing[_i][0]);
+    start(true, false);
+    summary = serve();
+    ck_assert_int_eq(summary->rc, 0);
+    ck_assert_str_eq(fixture.commands, replacing[_i][1]);
+    ck_assert_uint_eq(summary->replaced, *replacing[_i][1] != '\0');
+    ck_assert_uint_eq(summary->unknown_count, 1);
+}
+END_TEST
+
+/* EXEC answers for it: what comes before is no answer of COPY's. */
+START_TEST(a_copy_within_a_transaction_is_not_waited_for)
+{
+    const struct import_summary *summary;
+
+    write_file("*1\r\n$5\r\nMULTI\r\n" COPY("3") WORD("EXEC") COPY("3"));
+    fixture.answer = answer_nothing_copied;
+    start(true, false);
+    summary = serve();
+    ck_assert_int_eq(summary->rc, 0);
+    ck_assert_str_eq(fixture.commands, "MULTI;DEL b;COPY a b;EXEC;DEL b;COPY a b;");
+    ck_assert_uint_eq(summary->replaced, 1); /* by the second */
+}
+END_TEST
+
 static const char *refuse_third(unsigned nth, const char *command)
 {
     return nth == 3 ? "-OOM command not allowed when used memory > 'maxmemory'.\r\n"
@@ -343,6 +415,8 @@ int main(void)
     tcase_add_test(cases, commands_are_sent_as_they_stand_there);
     tcase_add_test(cases, what_belongs_elsewhere_or_is_too_long_is_left_out);
     tcase_add_test(cases, what_a_value_that_is_not_here_replaces_goes);
+    tcase_add_loop_test(cases, each_command_that_replaces_a_key_removes_it, 0, REPLACING);
+    tcase_add_test(cases, a_copy_within_a_transaction_is_not_waited_for);
     tcase_add_test(cases, a_server_that_takes_no_more_ends_it);
     tcase_add_test(cases, other_errors_are_counted_and_it_goes_on);
     tcase_add_loop_test(cases, a_server_that_closes_or_talks_nonsense_ends_it, 0, 2);
