@@ -330,12 +330,13 @@ static int make_house(struct house *house)
 }
 
 /* Accepts a half-made house. Clients go first: what they wait for is canceled and runs to its end.
- */
+ * What they were answered with may be in a checkpoint's hands yet, which counts there: net goes
+ * last of those who have values. */
 static void take_apart(struct house *house)
 {
     struct server *server = &house->server;
 
-    net_destroy(server->net);
+    net_close(server->net);
     server->effects->oplog = NULL; /* what is cut short from here on did not happen */
     loading_abandon(server);
     parking_destroy(server->parking);
@@ -355,6 +356,7 @@ static void take_apart(struct house *house)
     watch_destroy(server->watch);
     boot_checkpoint_close_store(server);
     fiber_pool_destroy(server->fibers);
+    net_destroy(server->net);
     boot_config_forget_observe(server);
     command_table_destroy(server->table);
     loop_destroy(server->loop);

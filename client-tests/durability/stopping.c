@@ -16,6 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { LARGE_BYTES = 1000000 };
+
 static const char *const saves_at_end[] = { "--appendonly", "no", "--save", "3600 1", NULL };
 static const char *const with_log[] = { "--appendonly",
                                         "yes",
@@ -232,6 +234,32 @@ START_TEST(a_checkpoint_under_way_is_left_in_order)
 }
 END_TEST
 
+/* The checkpoint's writer has it until it is in the file, and it is counted among the answers. */
+START_TEST(a_checkpoint_under_way_may_hold_what_is_no_value_any_more)
+{
+    struct tracer tracer;
+
+    expect_ok(wire, "SET a 1");
+    expect_integer(wire, LARGE_BYTES, "SETRANGE large %d x", LARGE_BYTES - 1);
+    if (!tracer_start(&tracer, &server, "pwrite64", "pwrite64:delay_enter=1500000")) {
+        suite_skip("strace may not attach on this machine");
+        return;
+    }
+    wire_command(wire, "BGSAVE");
+    wire_skip(wire, 1);
+    info_wait(wire, "rdb_bgsave_in_progress", 1);
+    expect_integer(wire, 1, "DEL large");
+    ck_assert_int_ge(info_number(wire, "mem_net_output"), LARGE_BYTES);
+    send_signal(SIGTERM);
+    server_wait_log(&server, "Sluice is now ready to exit");
+    tracer_stop(&tracer, NULL);
+    expect_exit(0);
+    restart();
+    expect_string(wire, "1", "GET a");
+    expect_integer(wire, 0, "EXISTS large");
+}
+END_TEST
+
 START_TEST(who_could_not_sync_its_log_ends_with_an_error)
 {
     struct tracer tracer;
@@ -269,6 +297,7 @@ int main(void)
     tcase_add_test(plain, a_second_signal_does_not_wait);
     tcase_add_checked_fixture(logged, start_with_log, stop);
     tcase_add_test(logged, a_checkpoint_under_way_is_left_in_order);
+    tcase_add_test(logged, a_checkpoint_under_way_may_hold_what_is_no_value_any_more);
     tcase_add_test(logged, who_could_not_sync_its_log_ends_with_an_error);
     return suite_run(suite);
 }

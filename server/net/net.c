@@ -22,8 +22,8 @@
  * nobody is served what a dead client waited for. Memory of input and output is bounded: input.c
  * and output.c say how.
  *
- * Shutdown: net_destroy closes listeners, runs on_close for every client and frees all; replies
- * that should still go out need a last turn before it (loop_run makes one when it stops).
+ * Shutdown: net_close closes listeners and runs on_close for every client, net_destroy frees all;
+ * replies that should still go out need a last turn before it (loop_run makes one when it stops).
  *
  * Clients link themselves into lists of net. That is safe because there is one place where a
  * client's memory goes (free_gone_clients), which takes it out of every list. Whoever keeps clients
@@ -171,7 +171,7 @@ static bool close_each(void *context, struct client *client)
     return false;
 }
 
-void net_destroy(struct net *net)
+void net_close(struct net *net)
 {
     if (!net) return;
     free_gone_clients(net);
@@ -180,6 +180,13 @@ void net_destroy(struct net *net)
         run_closes(net);
         free_gone_clients(net);
     }
+    net_stop_listening(net);
+}
+
+void net_destroy(struct net *net)
+{
+    if (!net) return;
+    net_close(net);
     free_listeners(net);
     if (net->sweep_timer) loop_set_turn_end(net->loop, NULL, NULL);
     loop_timer_destroy(net->sweep_timer);

@@ -70,7 +70,10 @@ struct net_options {
 
 int net_create(struct loop *loop, struct log *log, const struct net_options *options,
                const struct net_handlers *handlers, struct net **out_net);
-/* Closes all clients (on_close runs) and listeners, removes the unix socket. Accepts NULL. */
+/* Closes all clients (on_close runs) and listeners, removes the unix socket; what is lent to
+ * answers can still be given back and counted. Accepts NULL. */
+void net_close(struct net *net);
+/* The same, and frees it: nothing may be lent any more. Accepts NULL. */
 void net_destroy(struct net *net);
 
 /* address as in `bind`: IPv4, IPv6, "*", "::*"; a leading '-' means: skip it when not available
