@@ -111,6 +111,22 @@ static void add_durability(struct argument_list *list)
     if (strcmp(fsync, "off") != 0) add_pair(list, "--appendfsync", fsync);
 }
 
+/* Beside the log. As it was left when the server starts again. */
+static void add_configuration(struct server *server, struct argument_list *list)
+{
+    static char path[sizeof(server->directory) + 16];
+    FILE *file;
+
+    if (!server->options.configuration) return;
+    (void)snprintf(path, sizeof(path), "%s/server.conf", server->directory);
+    add_argument(list, path);
+    if (access(path, F_OK) == 0) return;
+    file = fopen(path, "w");
+    if (!file) ck_abort_msg("%s: %s", path, strerror(errno));
+    (void)fputs(server->options.configuration, file);
+    if (fclose(file) != 0) ck_abort_msg("%s: %s", path, strerror(errno));
+}
+
 static void launch(struct server *server, size_t *out_log_start)
 {
     struct argument_list list = { .count = 0 };
@@ -121,6 +137,7 @@ static void launch(struct server *server, size_t *out_log_start)
     server->port = server->is_redis ? free_port() : 0;
     (void)snprintf(port, sizeof(port), "%d", server->port);
     add_argument(&list, server->program);
+    add_configuration(server, &list);
     add_pair(&list, "--bind", "127.0.0.1");
     add_pair(&list, "--port", port);
     add_pair(&list, "--unixsocket", server->unix_path);

@@ -18,6 +18,7 @@ struct server_options {
     const char *const *own_arguments;   /* only for ours: directives that redis-server lacks */
     const char *const *redis_arguments; /* only for redis-server */
     const char *program;                /* NULL: $SLUICE_SERVER, else the build's own */
+    const char *configuration;          /* text of a configuration file; NULL: there is none */
     const char *data_directory;         /* NULL: one below the server's own directory */
     int descriptor_limit;               /* RLIMIT_NOFILE of the process; 0: as it is */
 };

@@ -2,7 +2,7 @@
  * keys between.
  *
  *   what it names is in memory and small      at once, in the turn in which EXEC came
- *   else, and FLUSHALL, SWAPDB and such       in a fiber, which holds the claims on all keys of all
+ *   else, and FLUSHALL, CONFIG and such       in a fiber, which holds the claims on all keys of all
  *                                             its commands (on everything, where they cannot be
  *                                             known) from before WATCH is checked until the end
  *
@@ -104,7 +104,11 @@ static bool needs_fiber(const struct call *exec)
     if (bytes == UINT64_MAX) return true;
     if (transaction->has_spilling) bytes += transaction->bytes; /* which lists may grow by */
     for (uint32_t i = 0; i < transaction->count; i++) {
-        if (may_walk(&transaction->commands[i])) walks++;
+        const struct queued_command *queued = &transaction->commands[i];
+
+        /* Some of these wait: CONFIG REWRITE until its file is written. */
+        if (queued->command->flags & COMMAND_ADMIN) return true;
+        if (may_walk(queued)) walks++;
     }
     return bytes > 0 && walks > LIST_INLINE_WALK_BYTES / bytes;
 }
