@@ -179,6 +179,29 @@ START_TEST(a_shutdown_that_waits_may_be_called_off)
 }
 END_TEST
 
+/* Who goes takes only his own wish along. */
+START_TEST(a_shutdown_goes_on_when_another_that_asked_has_gone)
+{
+    struct wire *other, *third;
+    struct tracer tracer;
+
+    if (!slow_down(&tracer)) return;
+    other = wire_open(&server);
+    third = wire_open(&server);
+    wire_command(other, "SHUTDOWN SAVE");
+    info_wait(wire, "parked_clients", 1);
+    wire_command(third, "SHUTDOWN SAVE");
+    info_wait(wire, "parked_clients", 2);
+    wire_reset(other);
+    info_wait(wire, "parked_clients", 1);
+    expect_ok(wire, "SHUTDOWN ABORT");
+    expect_error(third, "ERR Errors trying to SHUTDOWN. Check logs.", "");
+    expect_ok(wire, "SET a 1");
+    tracer_stop(&tracer, NULL);
+    wire_close(third);
+}
+END_TEST
+
 START_TEST(a_second_signal_does_not_wait)
 {
     struct tracer tracer;
@@ -294,6 +317,7 @@ int main(void)
     tcase_add_test(plain, a_signal_saves_as_it_is_told_to);
     tcase_add_test(plain, a_signal_that_forces_ends_a_server_that_cannot_save);
     tcase_add_test(plain, a_shutdown_that_waits_may_be_called_off);
+    tcase_add_test(plain, a_shutdown_goes_on_when_another_that_asked_has_gone);
     tcase_add_test(plain, a_second_signal_does_not_wait);
     tcase_add_checked_fixture(logged, start_with_log, stop);
     tcase_add_test(logged, a_checkpoint_under_way_is_left_in_order);

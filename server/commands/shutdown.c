@@ -37,7 +37,7 @@ static void stop(struct server *server)
 
 static bool is_under_way(const struct server *server)
 {
-    return server->shutting_down->signal_turn > 0 || server->shutting_down->is_saving;
+    return server->shutting_down->signal_turn > 0 || server->shutting_down->saving_count > 0;
 }
 
 static bool saves_first(const struct server *server)
@@ -73,10 +73,15 @@ void shutdown_by_signal(struct server *server, bool is_sigint)
     state->signal_turn = checkpoint_request(server->checkpointing->checkpoint, CHECKPOINT_AS_SAVE);
 }
 
+static void write_again(struct server *server)
+{
+    if (!is_under_way(server)) pause_writes(server, false);
+}
+
 static void call_off_signal(struct server *server)
 {
     server->shutting_down->signal_turn = 0;
-    pause_writes(server, false);
+    write_again(server);
 }
 
 void shutdown_turn(struct server *server)
@@ -105,13 +110,14 @@ static int wait_for_save(struct server *server)
 {
     struct checkpoint *checkpoint = server->checkpointing->checkpoint;
     uint64_t turn = checkpoint_request(checkpoint, CHECKPOINT_AS_SAVE);
+    uint64_t aborted_count = server->shutting_down->aborted_count;
     struct checkpoint_info info;
 
     for (;;) {
         int rc = parking_wait(server);
 
         if (rc < 0) return rc;
-        if (server->shutting_down->is_aborted) return -EINTR;
+        if (server->shutting_down->aborted_count != aborted_count) return -EINTR;
         checkpoint_get_info(checkpoint, &info);
         if (info.ended_count >= turn) return info.error;
     }
@@ -124,11 +130,10 @@ static int save_first(struct server *server)
     int rc;
 
     pause_writes(server, true);
-    state->is_saving = true;
-    state->is_aborted = false;
+    state->saving_count++;
     rc = wait_for_save(server);
-    state->is_saving = false;
-    if (rc < 0) pause_writes(server, false);
+    state->saving_count--;
+    if (rc < 0) write_again(server);
     return rc;
 }
 
@@ -139,7 +144,7 @@ static int abort_shutdown(struct call *call)
 
     if (!is_under_way(server)) return call_error(call, "ERR No shutdown in progress.");
     if (server->shutting_down->signal_turn > 0) call_off_signal(server);
-    server->shutting_down->is_aborted = server->shutting_down->is_saving;
+    server->shutting_down->aborted_count++;
     parking_wake(server);
     log_write(server->log, LOG_NOTICE, "The shutdown was called off");
     reply_ok(call->reply);

@@ -8,10 +8,10 @@
 struct server;
 
 struct shutting_down {
-    bool is_saving;       /* a SHUTDOWN waits for its checkpoint */
-    bool is_aborted;      /* and is to give up */
-    uint64_t signal_turn; /* the checkpoint that the end by a signal waits for; 0: none */
-    bool signal_forces;   /* and ends the server if it fails */
+    unsigned saving_count;  /* SHUTDOWNs that wait for their checkpoint */
+    uint64_t aborted_count; /* how often all of them were told to give up */
+    uint64_t signal_turn;   /* the checkpoint that the end by a signal waits for; 0: none */
+    bool signal_forces;     /* and ends the server if it fails */
 };
 
 /* SIGINT or SIGTERM. Saves first, as shutdown-on-* and `save` say, and when that fails the server
