@@ -356,14 +356,17 @@ START_TEST(what_waits_for_room_ends_without_its_client)
     command[sizeof(command) - 1] = '\0';
     for (int i = 1; i <= TRIES; i++) {
         struct wire *wire = wire_open(&server);
+        int64_t evicted;
 
         expect_ok(wire, "MULTI");
         for (int j = 0; j < LARGE_PUSHES; j++)
             queue(wire, command);
+        evicted = info_number(control, "spill_evicted_bytes");
         begin_exec(wire);
         wire_reset(wire);
         info_wait(control, "claims", 0);
         expect_integer(control, i * LARGE_PUSHES, "LLEN pile");
+        ck_assert_int_gt(info_number(control, "spill_evicted_bytes"), evicted);
     }
 }
 END_TEST
