@@ -159,8 +159,9 @@ $(BUILD)/server/test_allocations: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,\
 # Memory that is refused to one module.
 $(BUILD)/modules/journal/test_source: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc
 
-# A server whose clock the test sets.
-$(BUILD)/server/test_clock_set: LDFLAGS += -Wl,--wrap=clock_gettime
+# Servers whose clock the test sets (test_wrapped_clock.h).
+$(addprefix $(BUILD)/server/,test_clock_set test_power_loss test_power_switches): \
+    LDFLAGS += -Wl,--wrap=clock_gettime
 
 # Calls that rest: time and checkpoints are the test's.
 $(BUILD)/server/commands/test_resting: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,loop_now_us parking_wait \

@@ -9,6 +9,7 @@
 #include "modules/base/test_directory.h"
 #include "modules/journal/journal_reader.h"
 #include "server/test_power_client.h"
+#include "server/test_wrapped_clock.h"
 
 #include <stdatomic.h>
 #include <limits.h>
@@ -39,17 +40,6 @@ static struct {
     _Atomic int64_t ahead_ms;   /* of the real clock */
     atomic_bool holds_renaming; /* who gives a file another name waits for the end of it */
 } * told;
-static bool is_server; /* this process; Check measures with the real clock */
-
-int __real_clock_gettime(clockid_t id, struct timespec *out_time);
-int __wrap_clock_gettime(clockid_t id, struct timespec *out_time);
-int __wrap_clock_gettime(clockid_t id, struct timespec *out_time)
-{
-    int rc = __real_clock_gettime(id, out_time);
-
-    if (id == CLOCK_REALTIME && is_server) out_time->tv_sec += atomic_load(&told->ahead_ms) / 1000;
-    return rc;
-}
 
 /* The server's. */
 static int64_t clock_now_ms(void)
@@ -121,7 +111,7 @@ static int serve(void *context, int count, char *const *arguments)
     struct os slow = *os_real();
 
     (void)context;
-    is_server = true;
+    clock_ahead_ms = &told->ahead_ms; /* not before: Check measures with the real clock */
     slow.rename = rename_when_told;
     return boot_and_run(&slow, count, arguments);
 }

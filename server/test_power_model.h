@@ -147,7 +147,8 @@ static inline unsigned do_command(uint64_t seed, unsigned client, unsigned index
         model->lists[0][model->lengths[0] - 1] = value;
         return 1;
     case 9:
-        add_command(text, client, "SET s@ = EX 1000", value);
+        /* For decades: longer than any walk takes, and any machine sleeps in it. */
+        add_command(text, client, "SET s@ = EX 1000000000", value);
         model->string = value;
         return 1;
     default:

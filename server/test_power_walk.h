@@ -1,12 +1,16 @@
 /* test_power_walk.h - for test_power_loss.c and test_power_switches.c: servers are started on what
  * the disk may hold behind each event of the record (power.h), and asked for what was promised:
  * with `always` all that was answered, with `everysec` all that was answered before the last sync
- * was asked for, and perhaps some that had been sent. */
+ * was asked for, and perhaps some that had been sent.
+ *
+ * They live some time later, as those do who find the power back: what has a time to live is not
+ * to end in a walk, which may take long, on a machine that may sleep. */
 #ifndef SERVER_TEST_POWER_WALK_H
 #define SERVER_TEST_POWER_WALK_H
 #include "modules/base/power.h"
 #include "modules/base/test_soak.h"
 #include "server/test_power_work.h"
+#include "server/test_wrapped_clock.h"
 
 /* How many of a client's commands must be there when the power went behind so many events. */
 static inline unsigned promised(const struct client *client, size_t event_count)
@@ -56,17 +60,30 @@ static inline int check_server(const struct power_state *state)
     return rc;
 }
 
+static inline int serve_later(void *os, int count, char *const *arguments)
+{
+    static const _Atomic int64_t month_ms = INT64_C(30) * 24 * 3600 * 1000;
+
+    clock_ahead_ms = &month_ms;
+    return process_serve(os, count, arguments);
+}
+
+static inline void recover(const struct power_state *state)
+{
+    process_start_as(&fixture.recovered, serve_later, os_real(), state->directory, fixture.fsync);
+}
+
 static inline int check_state(void *context, const struct power_state *state)
 {
     int rc;
 
     (void)context;
-    process_start(&fixture.recovered, os_real(), state->directory, fixture.fsync);
+    recover(state);
     rc = check_server(state);
     process_kill(&fixture.recovered);
     if (rc < 0 || state->number % 7 != 0) return rc;
     /* It was killed right after it had recovered: another finds the same. */
-    process_start(&fixture.recovered, os_real(), state->directory, fixture.fsync);
+    recover(state);
     rc = check_server(state);
     process_kill(&fixture.recovered);
     return rc;
