@@ -19,7 +19,7 @@
 #include "modules/base/os.h"
 #include "server/boot.h"
 
-enum { WAIT_MS = 60000, ANSWER_BYTES_MAX = 16 << 20 };
+enum { WAIT_MS = 60000, RECEIVE_BYTES = 65536, ANSWER_BYTES_MAX = 16 << 20 };
 
 struct process {
     pid_t pid;  /* 0: there is none */
@@ -29,7 +29,7 @@ struct process {
 
 struct connection {
     int fd;
-    char *bytes; /* received; [used, size) is to be parsed */
+    char *bytes; /* received; [used, size) is to be parsed, and a zero follows */
     size_t used, size, capacity;
     bool is_closed; /* by the server */
 };
@@ -156,16 +156,17 @@ static inline bool connection_receive(struct connection *connection, int timeout
     ssize_t got;
 
     if (poll(&wait, 1, timeout_ms) <= 0) return false;
-    if (connection->capacity - connection->size < 65536) {
+    if (connection->capacity - connection->size <= RECEIVE_BYTES) {
         connection->capacity = 2 * connection->capacity + 131072;
         ck_assert_uint_lt(connection->capacity, ANSWER_BYTES_MAX);
         connection->bytes = realloc(connection->bytes, connection->capacity);
-        ck_assert_ptr_nonnull(connection->bytes);
     }
-    got = recv(connection->fd, connection->bytes + connection->size, 65536, 0);
+    ck_assert_ptr_nonnull(connection->bytes);
+    got = recv(connection->fd, connection->bytes + connection->size, RECEIVE_BYTES, 0);
     connection->is_closed = got <= 0;
     if (connection->is_closed) return false;
     connection->size += (size_t)got;
+    connection->bytes[connection->size] = '\0'; /* behind it lies what came earlier, and longer */
     return true;
 }
 
@@ -192,7 +193,8 @@ static inline size_t reply_end(const struct connection *connection, size_t at)
     return end;
 }
 
-/* The next reply, whole, as it came; a view until the next is received. NULL: not yet. */
+/* The next reply, whole, as it came, and then those that came with it, as a string; a view until
+ * more is received. NULL: not yet. */
 static inline const char *connection_next(struct connection *connection)
 {
     size_t at = connection->used, end = reply_end(connection, at);
@@ -204,7 +206,8 @@ static inline const char *connection_next(struct connection *connection)
     return connection->bytes + at;
 }
 
-/* Sends a command of words and waits for its reply; "": the server has closed instead. */
+/* Sends a command of words, when no other is to be answered, and waits for its reply, which is the
+ * whole string; "": the server has closed instead. */
 static inline const char *connection_ask(struct connection *connection, const char *command)
 {
     const char *reply;
@@ -218,6 +221,7 @@ static inline const char *connection_ask(struct connection *connection, const ch
         if (connection->is_closed) return "";
         ck_assert_msg(has_come, "no answer to %s", command);
     }
+    ck_assert_uint_eq(connection->size, 0);
     return reply;
 }
 #endif

@@ -3,6 +3,26 @@
 #include "modules/base/test_directory.h"
 #include "server/test_power_walk.h"
 
+/* INFO says less when there is no log: behind it lay an older one, and aof_enabled:1. */
+START_TEST(an_answer_is_not_read_on_into_an_older_one)
+{
+    static const char older[] = "+before\r\n$13\r\naof_enabled:1\r\n", now[] = "$1\r\n0\r\n";
+    struct connection connection = { 0 };
+    int ends[2];
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    connection.fd = ends[0];
+    ck_assert_int_eq(send(ends[1], older, sizeof(older) - 1, 0), sizeof(older) - 1);
+    ck_assert(connection_receive(&connection, WAIT_MS));
+    ck_assert_ptr_nonnull(connection_next(&connection));
+    ck_assert_str_eq(connection_next(&connection), older + 9);
+    ck_assert_int_eq(send(ends[1], now, sizeof(now) - 1, 0), sizeof(now) - 1);
+    ck_assert_str_eq(connection_ask(&connection, "INFO persistence"), now);
+    connection_close(&connection);
+    close(ends[1]);
+}
+END_TEST
+
 static void record_switches_and_walk(struct offs_words words, const char *fsync)
 {
     struct power_figures figures;
@@ -43,16 +63,18 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("a server that promises less and more, and the loss of power");
-    TCase *cases = tcase_create("all");
+    TCase *plain = tcase_create("answers"), *cases = tcase_create("all");
     SRunner *runner;
     int failed;
 
+    tcase_add_test(plain, an_answer_is_not_read_on_into_an_older_one);
     tcase_set_timeout(cases, soak_is_full() ? 3000 : 300);
     tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_loop_test(cases, a_log_that_ends_and_begins_loses_nothing_while_it_counts, 0,
                         soak_is_full() ? 10 : 1);
     tcase_add_loop_test(cases, a_mode_that_changes_loses_nothing_while_it_is_always, 0,
                         soak_is_full() ? 12 : 2);
+    suite_add_tcase(suite, plain);
     suite_add_tcase(suite, cases);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
