@@ -23,8 +23,9 @@ enum {
     LIVES = 3,  /* of the server that is recorded; each ends with kill -9 */
     CHECKPOINT_COMMANDS = 24,
     SWITCH_COMMANDS = 6,
-    FAILURES = 3, /* of calls, in each life with faults */
-    SYNCS = 60,   /* among so many syncs, about */
+    SLOW_US = 3000, /* between commands, see goes_slowly */
+    FAILURES = 3,   /* of calls, in each life with faults */
+    SYNCS = 60,     /* among so many syncs, about */
     EVENTS_MAX = 100000,
     RECORD_BYTES = 512 << 20,
 };
@@ -112,10 +113,19 @@ static inline void take_answers(struct client *client, int timeout_ms)
     }
 }
 
+/* Each second time that a log begins its clients hold back: they would have done all they do before
+ * it is there, and some is to be done when it is written and does not count yet. */
+static inline bool goes_slowly(void)
+{
+    const struct off *off = offs_current(&fixture.offs);
+
+    return off && off->is_to_end && fixture.offs.count % 2 == 0;
+}
+
 /* What follows what was refused must not be taken. */
 static inline unsigned window(void)
 {
-    return fixture.fault ? 1 : WINDOW;
+    return fixture.fault || goes_slowly() ? 1 : WINDOW;
 }
 
 static inline bool work_a_little(struct client *client, unsigned until)
@@ -220,7 +230,10 @@ static inline void run_clients(unsigned until, unsigned pause_us)
             connection_close(&client->connection);
             learn_client(client);
         }
-        if (pause_us > 0) usleep(pause_us);
+        if (goes_slowly())
+            usleep(SLOW_US);
+        else if (pause_us > 0)
+            usleep(pause_us);
         between_commands(&admin, &asked);
     }
     if (offs_is_off(&fixture.offs)) switch_promise(&admin);
