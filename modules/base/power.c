@@ -163,9 +163,10 @@ static void describe(const struct power_slots *slots, char text[TEXT_BYTES])
 /* ---- checking ---------------------------------------------------------------------------------
  */
 
-static uint64_t marks_hash(const struct walker *walker)
+static uint64_t promise_hash(const struct walker *walker)
 {
-    uint64_t hash = 0;
+    const struct power_walk *walk = walker->walk;
+    uint64_t hash = walk->promise ? walk->promise(walk->context, walker->event_count) : 0;
 
     for (unsigned i = 0; i < RECORD_MARKS_MAX; i++)
         hash = hash * UINT64_C(0x9e3779b97f4a7c15) + walker->marks[i];
@@ -186,7 +187,7 @@ static int check_state(struct walker *walker, uint64_t number)
     choose(walker, number);
     walker->figures->built_count++;
     if (!seen_add(&walker->seen,
-                  power_state_hash(&walker->disk, &walker->slots) ^ marks_hash(walker))) {
+                  power_state_hash(&walker->disk, &walker->slots) ^ promise_hash(walker))) {
         return 0;
     }
     walker->figures->checked_count++;

@@ -13,7 +13,8 @@
  * they combine to more states than asked for, the plain ones (nothing of it happened, all of it,
  * only the last, all but one) are followed by random ones from a seed.
  *
- * States that are the same in every byte, and at which the same was promised, are checked once. */
+ * States that are the same in every byte, and at which the same was promised (marks, or what the
+ * test says), are checked once. */
 #ifndef MODULES_BASE_POWER_H
 #define MODULES_BASE_POWER_H
 #include "modules/base/record.h"
@@ -33,6 +34,9 @@ struct power_walk {
     unsigned states_per_event; /* at most */
     unsigned event_step;       /* looks behind each so many events, and behind all marks; 0: 1 */
     uint64_t only;             /* 0, or the number of the one state to check */
+    /* What was promised when the power went behind so many events, as a number that differs if that
+     * does. NULL: marks tell all of it. */
+    uint64_t (*promise)(void *context, size_t event_count);
     /* What is found there must be right. Not 0: the walk ends, and returns it. */
     int (*check)(void *context, const struct power_state *state);
     void *context;

@@ -591,6 +591,43 @@ START_TEST(a_state_that_fails_ends_the_walk_and_can_be_had_again)
 }
 END_TEST
 
+static uint64_t promised_from(void *context, size_t event_count)
+{
+    return event_count >= *(const size_t *)context;
+}
+
+/* -EBADMSG: what is promised by then is missing. */
+static int expect_y_from(void *context, const struct power_state *state)
+{
+    char text[32];
+
+    outcome_of(state->directory, "a", text, sizeof(text));
+    return promised_from(context, state->event_count) && strcmp(text, "y") != 0 ? -EBADMSG : 0;
+}
+
+/* Nothing is done behind the promise: the states are those that were right before. */
+START_TEST(what_is_promised_too_early_is_missed_in_states_that_were_seen)
+{
+    size_t promised_at;
+    struct power_walk all = { .record = fixture.record,
+                              .directory = fixture.after,
+                              .states_per_event = 2,
+                              .promise = promised_from,
+                              .check = expect_y_from,
+                              .context = &promised_at };
+    int fd = settled_file("a", 'x', 1);
+
+    put(fd, 0, 'y', PAGE);
+    promised_at = record_count(fixture.record) + 1;
+    sync_names();
+    ck_assert_int_eq(power_walk(&all, &fixture.figures), -EBADMSG);
+    sync_file(fd);
+    promised_at = record_count(fixture.record);
+    ck_assert_int_eq(power_walk(&all, &fixture.figures), 0);
+    close_file(fd);
+}
+END_TEST
+
 static void do_anything(struct random *random)
 {
     const char *name = random_below(random, 2) ? "a" : "b";
@@ -680,6 +717,7 @@ int main(void)
     tcase_add_test(cases, directories_syncs_that_are_left_out_are_missed);
     tcase_add_test(cases, syncs_that_come_late_are_missed);
     tcase_add_test(cases, a_state_that_fails_ends_the_walk_and_can_be_had_again);
+    tcase_add_test(cases, what_is_promised_too_early_is_missed_in_states_that_were_seen);
     tcase_add_loop_test(cases, what_is_really_there_is_one_of_the_states, 0, 20);
     suite_add_tcase(suite, cases);
     runner = srunner_create(suite);
