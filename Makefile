@@ -153,7 +153,7 @@ $(BENCHES): $(BUILD)/%: $(BUILD)/%.o $(BENCH_ARCHIVE) $(ARCHIVE)
 	$(Q)$(CC) $^ $(NO_LTO_$(VARIANT)) $(LDFLAGS) -lhiredis $(LIBS) -o $@
 
 # A server that is refused memory: what it asks for comes by the test (test_wrapped_malloc.h).
-$(BUILD)/server/test_allocations: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,\
+$(BUILD)/server/test_allocations $(BUILD)/server/test_waiting_allocations: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,\
     malloc calloc realloc aligned_alloc strdup strndup asprintf mmap)
 
 # Memory that is refused to one module.

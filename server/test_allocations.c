@@ -25,15 +25,15 @@ static int serve(void *context, int argument_count, char *const *arguments)
     int code;
 
     test_event_memory(__wrap_malloc, __wrap_realloc, free);
-    atomic_store(&memory_rule.count, 0);
+    atomic_store(&memory_rule->count, 0);
     if (failing->nth > 0) {
-        memory_rule.first = failing->nth;
-        memory_rule.end = failing->nth + way->in_a_row;
+        memory_rule->first = failing->nth;
+        memory_rule->end = failing->nth + way->in_a_row;
     }
     code = boot_and_run(os_real(), argument_count, arguments);
-    memory_rule.first = UINT64_MAX;
-    fixture.figures->calls = atomic_load(&memory_rule.count);
-    fixture.figures->fired = atomic_load(&memory_rule.refused);
+    memory_rule->first = UINT64_MAX;
+    fixture.figures->calls = atomic_load(&memory_rule->count);
+    fixture.figures->fired = atomic_load(&memory_rule->refused);
     return code;
 }
 

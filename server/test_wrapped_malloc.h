@@ -1,4 +1,4 @@
-/* test_wrapped_malloc.h - for test_allocations.c: memory that is refused.
+/* test_wrapped_malloc.h - for tests of a server that is refused memory.
  *
  * The program is linked with --wrap for each function here (see the Makefile), so that what the
  * server and its modules allocate comes by; libevent is handed the same functions
@@ -18,17 +18,20 @@
 #include <sys/mman.h>
 
 /* Those with a number of first or above, below end, are refused; UINT64_MAX: none. */
-static struct {
-    atomic_uint_fast64_t count, refused;
-    uint64_t first, end;
-} memory_rule = { .first = UINT64_MAX, .end = UINT64_MAX };
+struct memory_rule {
+    atomic_uint_fast64_t count, refused, first, end;
+};
+static struct memory_rule own_memory_rule = { .first = UINT64_MAX, .end = UINT64_MAX };
+/* The one that holds; a test may put one into memory that it shares with the server. */
+static struct memory_rule *memory_rule = &own_memory_rule;
 
 static inline bool is_refused(void)
 {
-    uint64_t number = atomic_fetch_add(&memory_rule.count, 1) + 1;
+    uint64_t number = atomic_fetch_add(&memory_rule->count, 1) + 1;
 
-    if (number < memory_rule.first || number >= memory_rule.end) return false;
-    atomic_fetch_add(&memory_rule.refused, 1);
+    if (number < atomic_load(&memory_rule->first) || number >= atomic_load(&memory_rule->end))
+        return false;
+    atomic_fetch_add(&memory_rule->refused, 1);
     errno = ENOMEM;
     return true;
 }

@@ -144,7 +144,7 @@ void call_engine_error(struct call *call, int rc)
                               : "The disk is full (No space left on device)");
         break;
     case -ENOMEM:
-        (void)call_error(call, "OOM command not allowed when used memory > 'maxmemory'.");
+        (void)call_error(call, CALL_OUT_OF_MEMORY);
         break;
     case -EMSGSIZE:
         (void)call_error(call, "ERR value is larger than the smaller of proto-max-bulk-len and an "

@@ -58,6 +58,8 @@ enum key_flag {
 
 enum { CALL_BLOCKED = 1, CALL_STREAMING = 2 };
 
+#define CALL_OUT_OF_MEMORY "OOM command not allowed when used memory > 'maxmemory'."
+
 struct call {
     struct server *server;
     struct session *session; /* NULL: its client has gone meanwhile */

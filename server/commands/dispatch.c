@@ -23,8 +23,6 @@
 #include "server/net/loop.h"
 #include "server/observe/memory.h"
 
-#define OUT_OF_MEMORY "OOM command not allowed when used memory > 'maxmemory'."
-
 enum { UNKNOWN_ARGUMENT_BYTES = 128 };
 
 struct session *session_of(struct client *client)
@@ -171,9 +169,9 @@ static bool is_allowed(struct call *call)
     if (!call_may_grow(call)) return true;
     if (memory_is_exhausted(call->server->memory, large_bytes(call))) {
         if (is_exec)
-            transaction_abort(call, OUT_OF_MEMORY);
+            transaction_abort(call, CALL_OUT_OF_MEMORY);
         else
-            (void)call_error(call, OUT_OF_MEMORY);
+            (void)call_error(call, CALL_OUT_OF_MEMORY);
         return false;
     }
     return true;

@@ -73,7 +73,8 @@ void parking_destroy(struct parking *parking); /* accepts NULL; ends what still 
 struct spill_hooks parking_hooks(struct server *server);
 
 /* True: this call has to wait before it may run (its keys are held, or a grown store must shrink);
- * it was parked. False: run it now. May answer an error itself (-ENOMEM) and then returns true. */
+ * it was parked. Or it was refused for want of memory, and answered; or it has run already. False:
+ * run it now. */
 bool parking_before(struct call *call);
 /* The same for what a MULTI is to take in: CLIENT PAUSE holds that back, as it does in Redis, and
  * transactions of others that hold much memory. */

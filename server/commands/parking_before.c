@@ -22,11 +22,15 @@
  * runs, as nothing can be evicted while it does. */
 enum { LARGE_SHARE = 64, LARGE_BYTES_MIN = 128 * 1024 };
 
-/* It could not even wait. */
+/* As what is refused before it runs: the MULTI that it was for is spoilt, and an EXEC is the end of
+ * its own. */
 void parking_answer_refusal(struct call *call, int rc)
 {
-    call_engine_error(call, rc);
-    dispatch_count_error(call);
+    if (transaction_is_exec(call))
+        transaction_abort(call, CALL_OUT_OF_MEMORY);
+    else
+        call_engine_error(call, rc);
+    dispatch_rejected(call);
 }
 
 static inline bool must_wait_for_pause(const struct call *call)
@@ -179,6 +183,20 @@ static void note_checkpoint(const struct call *call)
         parked->checkpoint_turn = checkpointing_next_turn(call->server);
 }
 
+static bool must_wait_for_claims(struct call *call)
+{
+    struct parked_call *parked;
+
+    if (!parking_must_wait_for_claims(call)) return false;
+    if (parking_take_claims(call) <= 0) return true;
+    if (call->parked) return false;
+    /* Nobody had them: without memory for its names it had to be taken for one that names all. The
+     * claims are its parked form's, so that is what runs. */
+    parked = call->session->parked;
+    parking_settle(parked, dispatch_run(&parked->call));
+    return true;
+}
+
 bool parking_must_wait(struct call *call, bool is_first)
 {
     if (must_wait_for_pause(call)) return wait_in(call, PARKED_PAUSED);
@@ -189,8 +207,7 @@ bool parking_must_wait(struct call *call, bool is_first)
         note_checkpoint(call);
         return true;
     }
-    if (parking_must_wait_for_claims(call)) return parking_take_claims(call) <= 0;
-    return false;
+    return must_wait_for_claims(call);
 }
 
 bool parking_before_queueing(struct call *call)

@@ -65,8 +65,7 @@ bool parking_enter_fiber(struct parked_call *parked)
         parking->running = NULL;
         parking_leave_running(parking, parked);
         if (rc == -EAGAIN) return false;
-        call_engine_error(&parked->call, rc);
-        dispatch_count_error(&parked->call);
+        parking_answer_refusal(&parked->call, rc);
         parking_finish(parked);
         return true;
     }

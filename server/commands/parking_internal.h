@@ -54,9 +54,10 @@ void parking_wake_streams(struct parking *parking);
 
 /* ---- parking_before.c ---- */
 
-/* It could not even wait. */
+/* It could not even wait: says so. rc: why there is no memory. */
 void parking_answer_refusal(struct call *call, int rc);
-/* True: it was parked until it may run, or refused. is_first: nobody stands before it. */
+/* True: it was parked until it may run, or refused, or has run already. is_first: nobody stands
+ * before it. */
 bool parking_must_wait(struct call *call, bool is_first);
 /* 1: the claims are this call's; 0: it was parked until they are; negative: answered. */
 int parking_take_claims(struct call *call);

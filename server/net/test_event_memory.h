@@ -1,5 +1,5 @@
-/* test_event_memory.h - for server/test_allocations.c: where the loop's library takes memory from.
- * Before anything else of it is called. */
+/* test_event_memory.h - for tests that refuse a server memory: where the loop's library takes it
+ * from. Before anything else of it is called. */
 #ifndef SERVER_NET_TEST_EVENT_MEMORY_H
 #define SERVER_NET_TEST_EVENT_MEMORY_H
 #include <event2/event.h>
