@@ -223,6 +223,7 @@ static void take_requests(struct client *client, const uint8_t *bytes, size_t si
         if (client->framer.argument_count == 0) continue;
         net->handlers.on_request(net->handlers.context, client, client->framer.arguments,
                                  client->framer.argument_count);
+        framer_rest(&client->framer);
         if (chain_bytes(&client->output) > TURN_OUTPUT_BYTES) {
             check_hard_limit(client);
             list_remove(&client->ready_link); /* it may have parked and unparked by now */

@@ -7,7 +7,9 @@
  *
  * Between calls only an incomplete request leaves something behind: how many arguments are there,
  * how far the bytes were understood (parsed_bytes) and searched (scanned_bytes), all relative to
- * its start. Arguments found so far are moved along when the buffer moved (rebase). */
+ * its start. Arguments found so far are moved along when the buffer moved (rebase). Where these are
+ * many they take more memory than the request itself, and many clients may be sending such a one:
+ * they are only counted then, and found when it is whole (find_counted). */
 #include "server/resp/framer.h"
 #include "modules/base/number.h"
 #include "modules/base/words.h"
@@ -16,7 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ARGUMENTS_KEPT_MAX 1024 /* a larger array is given back before the next request */
+#define ARGUMENTS_KEPT_MAX 1024 /* of an incomplete request, and between two */
 #define BULK_DIGITS_MAX    9    /* of the short way: no overflow possible */
 #define SHORT_LINE_BYTES   5    /* "$99\r\n" */
 #define INLINE_REQUEST     (-1)
@@ -32,6 +34,12 @@ void framer_finish(struct framer *framer)
     free(framer->arguments);
     free(framer->scratch);
     framer_init(framer);
+}
+
+void framer_rest(struct framer *framer)
+{
+    if (framer->arguments_expected == 0 && framer->argument_capacity > ARGUMENTS_KEPT_MAX)
+        framer_finish(framer);
 }
 
 size_t framer_heap_bytes(const struct framer *framer)
@@ -61,7 +69,7 @@ static void rebase(struct framer *framer, const uint8_t *bytes)
 {
     uintptr_t from = (uintptr_t)framer->base;
 
-    for (uint32_t i = 0; i < framer->argument_count; i++) {
+    for (uint32_t i = 0; i < framer->argument_count && !framer->only_counts; i++) {
         framer->arguments[i].bytes = bytes + ((uintptr_t)framer->arguments[i].bytes - from);
     }
     framer->base = bytes;
@@ -112,6 +120,7 @@ static enum line_result read_count(struct framer *framer, const struct framer_li
         return LINE_ERROR;
     }
     framer->arguments_expected = count > 0 ? count : 0;
+    framer->first_bulk = framer->parsed_bytes;
     return LINE_READ;
 }
 
@@ -161,21 +170,21 @@ static inline uint32_t read_short_line(const uint8_t *at, uint64_t *out_bulk)
 }
 
 /* Takes bulks for as long as they are whole and their lines plain; otherwise leaves parsed_bytes
- * and bulk_size at what needs a closer look. */
-static void frame_bulks(struct framer *framer, uint64_t bulk_bytes_max, const uint8_t *bytes,
-                        size_t size)
+ * and bulk_size at what needs a closer look. keeps: else they are only counted. */
+static inline __attribute__((always_inline)) void take_bulks(struct framer *framer,
+                                                             uint64_t bulk_bytes_max,
+                                                             const uint8_t *bytes, size_t size,
+                                                             bool keeps)
 {
     const uint8_t *at = bytes + framer->parsed_bytes, *end = bytes + size;
     const uint8_t *line_end = end - 2; /* a CR further on has no byte behind it */
-    struct slice *argument = framer->arguments + framer->argument_count;
-    struct slice *last = framer->arguments + framer->argument_capacity;
+    struct slice *arguments = framer->arguments;
+    uint32_t count = framer->argument_count, last = (uint32_t)framer->arguments_expected;
     uint64_t bulk = (uint64_t)framer->bulk_size;
 
-    if (framer->arguments_expected < framer->argument_capacity) {
-        last = framer->arguments + framer->arguments_expected;
-    }
+    if (keeps && last > framer->argument_capacity) last = framer->argument_capacity;
     if (framer->bulk_size >= 0) goto contents;
-    while (argument < last) {
+    while (count < last) {
         const uint8_t *digit = at + 1, *stop = at + 1 + BULK_DIGITS_MAX;
         uint32_t value, line_bytes;
 
@@ -198,13 +207,23 @@ static void frame_bulks(struct framer *framer, uint64_t bulk_bytes_max, const ui
             framer->bulk_size = (int64_t)bulk;
             goto out;
         }
-        *argument++ = (struct slice){ at, (size_t)bulk };
+        if (keeps) arguments[count] = (struct slice){ at, (size_t)bulk };
+        count++;
         at += bulk + 2;
     }
     framer->bulk_size = -1;
 out:
-    framer->argument_count = (uint32_t)(argument - framer->arguments);
+    framer->argument_count = count;
     framer->parsed_bytes = (size_t)(at - bytes);
+}
+
+static void frame_bulks(struct framer *framer, uint64_t bulk_bytes_max, const uint8_t *bytes,
+                        size_t size)
+{
+    if (framer->only_counts)
+        take_bulks(framer, bulk_bytes_max, bytes, size, false);
+    else
+        take_bulks(framer, bulk_bytes_max, bytes, size, true);
 }
 
 static uint64_t effective_bulk_max(const struct framer_limits *limits)
@@ -239,9 +258,37 @@ static enum framer_result request_cut(const struct framer *framer,
     return FRAMER_INCOMPLETE;
 }
 
-static enum framer_result frame_array(struct framer *framer, const struct framer_limits *limits,
-                                      const uint8_t *bytes, size_t size, size_t *out_consumed,
-                                      size_t *out_wanted, const char **out_error)
+/* What was found of a long request is given up: from here on it is counted. */
+static void count_from_here(struct framer *framer)
+{
+    if (framer->only_counts || framer->argument_count < ARGUMENTS_KEPT_MAX) return;
+    free(framer->arguments);
+    framer->arguments = NULL;
+    framer->argument_capacity = 0;
+    framer->only_counts = true;
+}
+
+/* All are there: back to the first one, with room for as many as there are. */
+static bool find_counted(struct framer *framer)
+{
+    framer->arguments = malloc((size_t)framer->arguments_expected * sizeof(*framer->arguments));
+    if (!framer->arguments) return false;
+    framer->argument_capacity = (uint32_t)framer->arguments_expected;
+    framer->argument_count = 0;
+    framer->only_counts = false;
+    framer->parsed_bytes = framer->scanned_bytes = framer->first_bulk;
+    return true;
+}
+
+static bool has_room_for_argument(struct framer *framer)
+{
+    return framer->only_counts || framer->argument_count < framer->argument_capacity ||
+           grow_arguments(framer, (uint64_t)framer->arguments_expected);
+}
+
+/* Up to the request's end, or as far as the bytes reach. */
+static enum line_result read_bulks(struct framer *framer, const struct framer_limits *limits,
+                                   const uint8_t *bytes, size_t size, const char **out_error)
 {
     uint64_t bulk_bytes_max = effective_bulk_max(limits);
 
@@ -249,19 +296,37 @@ static enum framer_result frame_array(struct framer *framer, const struct framer
         enum line_result result;
         size_t before = framer->parsed_bytes;
 
-        if (framer->argument_count == framer->argument_capacity &&
-            !grow_arguments(framer, (uint64_t)framer->arguments_expected)) {
+        if (!has_room_for_argument(framer)) {
+            *out_error = "out of memory";
+            return LINE_ERROR;
+        }
+        frame_bulks(framer, bulk_bytes_max, bytes, size);
+        if (framer->bulk_size >= 0) return LINE_CUT;
+        if (framer->parsed_bytes != before) continue; /* done, or no room, or an odd line is next */
+        result = read_bulk_size(framer, limits, bytes, size, out_error);
+        if (result != LINE_READ) return result;
+    }
+    return LINE_READ;
+}
+
+static enum framer_result frame_array(struct framer *framer, const struct framer_limits *limits,
+                                      const uint8_t *bytes, size_t size, size_t *out_consumed,
+                                      size_t *out_wanted, const char **out_error)
+{
+    enum line_result result = read_bulks(framer, limits, bytes, size, out_error);
+
+    if (result == LINE_READ && framer->only_counts) {
+        if (!find_counted(framer)) {
             *out_error = "out of memory";
             return FRAMER_ERROR;
         }
-        frame_bulks(framer, bulk_bytes_max, bytes, size);
-        if (framer->bulk_size >= 0) return request_cut(framer, limits, size, out_wanted);
-        if (framer->parsed_bytes != before) continue; /* done, or no room, or an odd line is next */
-        result = read_bulk_size(framer, limits, bytes, size, out_error);
-        if (result == LINE_CUT) return request_cut(framer, limits, size, out_wanted);
-        if (result == LINE_ERROR) return FRAMER_ERROR;
+        result = read_bulks(framer, limits, bytes, size, out_error);
+        assert(result != LINE_CUT); /* a limit may have been lowered since it was counted */
     }
-    return request_found(framer, out_consumed);
+    if (result == LINE_ERROR) return FRAMER_ERROR;
+    if (result == LINE_READ) return request_found(framer, out_consumed);
+    count_from_here(framer);
+    return request_cut(framer, limits, size, out_wanted);
 }
 
 /* ---- inline requests ---- */
@@ -325,7 +390,7 @@ static enum line_result begin(struct framer *framer, const struct framer_limits 
     /* "*3\r\n" and the like, which is nearly every request. */
     if (size >= 4 && bytes[1] >= '1' && bytes[1] <= '9' && bytes[2] == '\r') {
         framer->arguments_expected = bytes[1] - '0';
-        framer->parsed_bytes = 4;
+        framer->parsed_bytes = framer->first_bulk = 4;
         if ((uint64_t)framer->arguments_expected <= limits->argument_count_max) return LINE_READ;
         framer->parsed_bytes = 0;
     }

@@ -4,7 +4,8 @@
  * two things: a zero byte in an inline command is a byte (Redis waits for its end for ever), and a
  * count of arguments above argument_count_max is refused at once (Redis 7 begins at 2^31). The
  * framer remembers how far it came in an incomplete request, so no byte is looked at twice however
- * the input was cut. No sockets, no keys; one thread. */
+ * the input was cut; of one with very many arguments twice, so that these are not kept until it is
+ * whole. No sockets, no keys; one thread. */
 #ifndef SERVER_RESP_FRAMER_H
 #define SERVER_RESP_FRAMER_H
 #include "modules/base/slice.h"
@@ -23,11 +24,13 @@ struct framer_limits {
 struct framer {
     struct slice *arguments; /* of the request found last, and of the one being read */
     uint32_t argument_count, argument_capacity;
+    bool only_counts; /* argument_count have been passed, and are not in arguments */
     uint8_t *scratch; /* decoded arguments of an inline request */
     size_t scratch_bytes;
     /* The request being read: everything below is relative to its first byte. */
     const uint8_t *base;  /* where that byte was at the last call: the buffer may have moved */
     size_t parsed_bytes;  /* up to here it is understood */
+    size_t first_bulk;    /* of a RESP array: where its arguments begin */
     size_t scanned_bytes; /* >= parsed_bytes when the end of a line is searched: not before here */
     /* Of a RESP array: in all. 0: between requests. -1: an inline command. */
     int64_t arguments_expected;
@@ -46,6 +49,9 @@ static inline struct slice framer_request(const struct framer *framer)
 void framer_init(struct framer *framer);
 /* Gives the memory back. The framer is as after framer_init: what was being read is forgotten. */
 void framer_finish(struct framer *framer);
+/* After a request, when nobody needs its arguments any more: gives their memory back where it is
+ * much. */
+void framer_rest(struct framer *framer);
 /* Heap bytes held for arguments: for statistics. Between requests framer_finish gives them back. */
 size_t framer_heap_bytes(const struct framer *framer);
 

@@ -414,6 +414,70 @@ START_TEST(announcing_many_arguments_costs_no_memory)
 }
 END_TEST
 
+/* "*COUNT" and arguments 0, 1, 2 …; freed by the caller. */
+static char *long_request(int count, size_t *out_size)
+{
+    struct transcript input;
+    char *bytes;
+
+    transcript_open(&input);
+    (void)fprintf(input.file, "*%d\r\n", count);
+    for (int i = 0; i < count; i++)
+        (void)fprintf(input.file, "$%d\r\n%d\r\n", i < 10 ? 1 : i < 100 ? 2 : i < 1000 ? 3 : 4, i);
+    bytes = transcript_close(&input);
+    *out_size = input.size;
+    return bytes;
+}
+
+START_TEST(arguments_of_a_long_request_are_not_kept_until_it_is_whole)
+{
+    enum { ARGUMENTS = 5000, KEPT_BYTES = 1024 * sizeof(struct slice) };
+    static const size_t pieces[] = { 1, 7, 1000, 16384 };
+    struct feeding feeding;
+    size_t size, piece = pieces[_i];
+    char *bytes = long_request(ARGUMENTS, &size), number[16];
+
+    feeding_start(&feeding, &trusted);
+    for (size_t at = 0; at < size; at += piece) {
+        bool is_last = size - at <= piece;
+
+        feed(&feeding, bytes + at, is_last ? size - at : piece);
+        if (!is_last) ck_assert_uint_le(framer_heap_bytes(&feeding.framer), KEPT_BYTES);
+    }
+    ck_assert_uint_eq(feeding.framer.argument_count, ARGUMENTS);
+    framer_rest(&feeding.framer);
+    ck_assert_uint_eq(framer_heap_bytes(&feeding.framer), 0);
+    free(bytes);
+    bytes = feeding_end(&feeding);
+    for (int i = 0, at = 1; i < ARGUMENTS; i++) {
+        int digits = snprintf(number, sizeof(number), "%s%d", i > 0 ? "|" : "", i);
+
+        ck_assert_int_eq(strncmp(bytes + at, number, (size_t)digits), 0);
+        at += digits;
+    }
+    free(bytes);
+}
+END_TEST
+
+/* Limits are set live. */
+START_TEST(a_limit_that_is_lowered_while_a_long_request_comes_in_holds_for_all_of_it)
+{
+    struct framer_limits limits = trusted;
+    struct feeding feeding;
+    size_t size;
+    char *bytes = long_request(3000, &size), *found;
+
+    feeding_start(&feeding, &limits);
+    feed(&feeding, bytes, size - 4);
+    limits.bulk_bytes_max = 3;
+    feed(&feeding, bytes + size - 4, 4);
+    found = feeding_end(&feeding);
+    ck_assert_str_eq(found, "!invalid bulk length");
+    free(found);
+    free(bytes);
+}
+END_TEST
+
 START_TEST(a_request_of_many_arguments_is_framed_and_its_memory_given_back)
 {
     enum { ARGUMENTS = 100000 };
@@ -606,6 +670,9 @@ static Suite *framer_suite(void)
     tcase_add_test(arrays, a_request_above_the_query_buffer_limit_is_refused_before_its_bytes);
     tcase_add_test(arrays, a_bulk_says_how_much_room_its_request_needs);
     tcase_add_test(arrays, announcing_many_arguments_costs_no_memory);
+    tcase_add_loop_test(arrays, arguments_of_a_long_request_are_not_kept_until_it_is_whole, 0, 4);
+    tcase_add_test(arrays,
+                   a_limit_that_is_lowered_while_a_long_request_comes_in_holds_for_all_of_it);
     tcase_add_test(arrays, a_request_of_many_arguments_is_framed_and_its_memory_given_back);
     suite_add_tcase(suite, arrays);
     tcase_add_test(lines, lines_without_end_are_refused_above_64_kib);
