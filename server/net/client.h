@@ -20,6 +20,17 @@ struct reply *client_reply(struct client *client);
  */
 struct slice client_request(const struct client *client);
 
+/* Inside on_request, and at most once: a large request becomes the caller's, with the memory that
+ * it lies in, and nothing of it moves. The caller frees block and arguments, and counts them.
+ * False: it is small, or lies in memory that others use: it is to be copied. */
+struct taken_request {
+    uint8_t *block; /* of block_bytes */
+    size_t block_bytes;
+    struct slice bytes;      /* the request as it came, an array */
+    struct slice *arguments; /* views into it */
+};
+bool client_take_request(struct client *client, struct taken_request *out_request);
+
 /* Parking: no further request of it is taken until unparked; what it sends meanwhile waits (what
  * was read with the request in memory, the rest in the socket), a disconnect is still noticed.
  * Calls pair up; parking twice is our mistake. After unpark the waiting input goes on within this

@@ -8,10 +8,14 @@
  *   a large request   gets a block for all of it that is known, and is read straight into that
  *   waiting requests  the client was parked or had enough for this turn: kept like a small rest
  *
- * All blocks together stay below input_memory_bytes: who needs more than is left is deferred, its
- * socket is not read, and the oldest goes on when memory comes back (resume_deferred). The memory
- * for answers is watched in the same way: when the pool's is used up, only clients whose own
- * answers were all sent are read, and when twice as much is held (the rest by the heap), nobody is.
+ * All blocks together, and the requests that wait above net, stay below input_memory_bytes: who
+ * needs more than is left is deferred, its socket is not read, and goes on when memory comes back
+ * (resume_deferred). Clients that hold a part of their request each, and need more, would wait for
+ * each other for ever: so one at a time, the oldest, may exceed what is left until its request is
+ * whole. A small request always gets through: while there is no memory a little is read at a time,
+ * which is less than what net keeps of a client anyway. The memory for answers is watched in the
+ * same way: when the pool's is used up, only clients whose own answers were all sent are read, and
+ * when twice as much is held (the rest by the heap), nobody is.
  *
  * A parked or deferred client whose socket has something becomes quiet: its data stays in the
  * socket, watched edge-triggered, so that the loop does not spin and the end is still noticed.
@@ -30,16 +34,26 @@
 
 /* ---- blocks for input ---- */
 
-void release_input(struct client *client)
+/* It is read into its block no more. */
+static void end_large(struct client *client)
 {
-    struct net *net = client->net;
-
-    free(client->input);
-    net->input_heap_bytes -= client->input_capacity;
-    if (client->is_large) net->large_receivers--;
     client->is_large = false;
+    if (client->net->exceeding == client) client->net->exceeding = NULL;
+}
+
+/* Its block is no longer its own. */
+static void forget_input(struct client *client)
+{
+    client->net->input_heap_bytes -= client->input_capacity;
+    end_large(client);
     client->input = NULL;
     client->input_begin = client->input_size = client->input_capacity = 0;
+}
+
+void release_input(struct client *client)
+{
+    free(client->input);
+    forget_input(client);
 }
 
 /* Puts [bytes, bytes + size) into a block of capacity, in place of what the client had (which bytes
@@ -73,7 +87,8 @@ static bool has_input_memory(const struct net *net, uint64_t given, uint64_t wan
            input_memory_max(net);
 }
 
-/* block_wanted: the block without which the client cannot be read, or 0. */
+/* block_wanted: the block without which the client cannot be read; 0: it waits for answers to be
+ * sent. */
 static void defer(struct client *client, size_t block_wanted)
 {
     struct net *net = client->net;
@@ -102,17 +117,20 @@ static void close_oversized(struct client *client)
 static void reserve_large(struct client *client, const uint8_t *rest, size_t size, size_t wanted)
 {
     struct net *net = client->net;
+    size_t likely = framer_likely_bytes(&client->framer);
     size_t capacity = wanted > size + 1 ? wanted : 2 * size;
-    bool is_in_place = rest == client->input && client->input_capacity >= wanted;
+    bool is_in_place = rest == client->input && client->input_capacity >= wanted, is_exceeding;
 
     if (is_in_place && client->is_large) return;
+    if (capacity < likely) capacity = likely;
     if (capacity > input_memory_max(net) && wanted <= input_memory_max(net))
-        capacity = input_memory_max(net); /* it may be enough: the doubling is a guess */
+        capacity = input_memory_max(net); /* it may be enough: more is a guess */
     if (capacity > input_memory_max(net)) {
         close_oversized(client);
         return;
     }
-    if (!is_in_place && !has_input_memory(net, client->input_capacity, capacity)) {
+    if (!is_in_place && net->exceeding != client &&
+        !has_input_memory(net, client->input_capacity, capacity)) {
         if (replace_input(client, rest, size, size)) {
             defer(client, capacity);
         } else {
@@ -120,12 +138,13 @@ static void reserve_large(struct client *client, const uint8_t *rest, size_t siz
         }
         return;
     }
+    is_exceeding = net->exceeding == client;
     if (!is_in_place && !replace_input(client, rest, size, capacity)) {
         client_close(client);
         return;
     }
     client->is_large = true;
-    net->large_receivers++;
+    if (is_exceeding) net->exceeding = client;
 }
 
 static void keep_rest(struct client *client, const uint8_t *rest, size_t size, size_t wanted)
@@ -139,8 +158,7 @@ static void keep_rest(struct client *client, const uint8_t *rest, size_t size, s
         reserve_large(client, rest, size, wanted);
         return;
     }
-    if (client->is_large) client->net->large_receivers--; /* it is not being read for now */
-    client->is_large = false;
+    end_large(client);                                         /* it is not being read for now */
     if (client->input && client->input_capacity <= 2 * size) { /* it goes on from where it is */
         client->input_begin = (size_t)(rest - client->input);
         client->input_size = size;
@@ -192,6 +210,40 @@ static void answer_protocol_error(struct client *client, const char *error)
     client_close_after_reply(client);
 }
 
+static bool may_be_taken(const struct client *client, struct slice request)
+{
+    const uint8_t *block = client->input;
+
+    if (!block || request.bytes < block || request.bytes >= block + client->input_capacity)
+        return false;
+    return request.size >= TAKEN_BYTES_MIN && request.size >= client->input_capacity / 2 &&
+           request.bytes[0] == '*';
+}
+
+bool client_take_request(struct client *client, struct taken_request *out_request)
+{
+    struct slice request = framer_request(&client->framer);
+    const uint8_t *behind = request.bytes + request.size;
+    size_t rest_bytes;
+    uint8_t *rest;
+
+    if (!may_be_taken(client, request)) return false;
+    rest_bytes = (size_t)(client->input + client->input_begin + client->input_size - behind);
+    rest = rest_bytes > 0 ? malloc(rest_bytes) : NULL;
+    if (rest_bytes > 0 && !rest) return false;
+    if (rest) memcpy(rest, behind, rest_bytes);
+    *out_request = (struct taken_request){ .block = client->input,
+                                           .block_bytes = client->input_capacity,
+                                           .bytes = request,
+                                           .arguments = framer_take_arguments(&client->framer) };
+    forget_input(client);
+    client->input = rest;
+    client->input_size = client->input_capacity = rest_bytes;
+    client->net->input_heap_bytes += rest_bytes;
+    client->was_taken = true;
+    return true;
+}
+
 /* Frames and hands over what lies in [bytes, bytes + size), which is the read buffer or the
  * client's own block, and keeps the rest. */
 static void take_requests(struct client *client, const uint8_t *bytes, size_t size)
@@ -217,6 +269,7 @@ static void take_requests(struct client *client, const uint8_t *bytes, size_t si
         if (result == FRAMER_ERROR) answer_protocol_error(client, error);
         if (result == FRAMER_TOO_LARGE) close_oversized(client);
         if (result != FRAMER_REQUEST) break;
+        if (net->exceeding == client) net->exceeding = NULL; /* for this one request */
         bytes += consumed;
         size -= consumed;
         wanted = 0;
@@ -224,6 +277,10 @@ static void take_requests(struct client *client, const uint8_t *bytes, size_t si
         net->handlers.on_request(net->handlers.context, client, client->framer.arguments,
                                  client->framer.argument_count);
         framer_rest(&client->framer);
+        if (client->was_taken) { /* what is behind it lies elsewhere now */
+            client->was_taken = false;
+            bytes = client->input;
+        }
         if (chain_bytes(&client->output) > TURN_OUTPUT_BYTES) {
             check_hard_limit(client);
             list_remove(&client->ready_link); /* it may have parked and unparked by now */
@@ -307,6 +364,11 @@ static void read_large(struct client *client)
     used = client->input_size;
     room = client->input_capacity - used;
     assert(room > 0);
+    if (client->net->exceeding == client) { /* nothing of what is behind its request */
+        size_t missing = framer_least_bytes(&client->framer, used) - used;
+
+        if (room > missing) room = missing;
+    }
     size =
         read(client->fd, client->input + used, room < LARGE_READ_BYTES ? room : LARGE_READ_BYTES);
     if (!read_succeeded(client, size)) return;
@@ -314,11 +376,11 @@ static void read_large(struct client *client)
     take_requests(client, client->input, client->input_size);
 }
 
-static void read_shared(struct client *client)
+static void read_shared(struct client *client, size_t at_most)
 {
     struct net *net = client->net;
     uint8_t *begin = net->read_buffer + HEADROOM_BYTES;
-    ssize_t size = socket_read(client->fd, begin, READ_BYTES);
+    ssize_t size = socket_read(client->fd, begin, at_most);
     size_t rest = client->input_size;
 
     if (!read_succeeded(client, size)) return;
@@ -355,12 +417,14 @@ static void client_readable(struct client *client)
         return; /* first what waits; this turn's end or the next turn comes to it */
     } else if (client->is_large) {
         read_large(client); /* one request and its answer: it ends soonest when it is let */
-    } else if (client->may_exceed ||
-               (may_read_for_output(client) && has_input_memory(net, 0, READ_BYTES))) {
-        client->may_exceed = false;
-        read_shared(client);
-    } else {
+    } else if (!may_read_for_output(client)) {
         defer(client, 0);
+    } else if (has_input_memory(net, 0, READ_BYTES)) {
+        read_shared(client, READ_BYTES);
+    } else if (client->input_size < SMALL_READ_BYTES) {
+        read_shared(client, SMALL_READ_BYTES);
+    } else {
+        defer(client, 2 * client->input_size);
     }
 }
 
@@ -377,30 +441,6 @@ void on_client_event(evutil_socket_t fd, short what, void *context)
 
 /* ---- deferred ---- */
 
-/* Everybody waits for memory that only they hold: the youngest that holds some goes. */
-static bool close_youngest_holder(struct net *net, const struct client *except)
-{
-    for (struct list_link *link = net->deferred.previous; link != &net->deferred;
-         link = link->previous) {
-        struct client *client = list_container(link, struct client, deferred_link);
-        if (client == except || !client_takes_requests(client) || !client->input) continue;
-        close_oversized(client);
-        release_input(client);
-        return true;
-    }
-    return false;
-}
-
-static bool has_memory_to_go_on(const struct client *client)
-{
-    const struct net *net = client->net;
-
-    if (client->block_wanted > 0) {
-        return has_input_memory(net, client->input_capacity, client->block_wanted);
-    }
-    return has_input_memory(net, 0, READ_BYTES);
-}
-
 static void resume(struct client *client)
 {
     list_remove(&client->deferred_link);
@@ -412,7 +452,6 @@ static void resume(struct client *client)
             return;
         }
         client->is_large = true;
-        client->net->large_receivers++;
     }
     client->block_wanted = 0;
     client->is_quiet = !client_takes_requests(client);
@@ -422,42 +461,34 @@ static void resume(struct client *client)
         list_push_back(&client->net->ready, &client->ready_link); /* requests that waited */
 }
 
-/* Nobody goes on, and the memory that client needs is taken. */
-static void resume_without_memory(struct net *net, struct client *client)
+/* The oldest of those for whom there is no memory. What waits above stays within the memory even
+ * when it comes to that: it is given back whatever clients do. */
+static void let_exceed(struct client *client)
 {
-    /* Memory comes back: when the receivers end, when there is room for what is held above, or in
-     * the next turn, which comes at once. Unless parked clients hold it all: then one client at a
-     * time exceeds. */
-    if (net->large_receivers > 0 || net->held_input_bytes > 0 || close_youngest_holder(net, client))
-        return;
-    /* Those that wait for the disk or for room give it back by themselves; only if nobody does, as
-     * when all are blocked, may it grow, slowly. */
-    if (loop_now_us(net->loop) - net->exceeded_us < EXCEED_PERIOD_US) return;
-    net->exceeded_us = loop_now_us(net->loop);
-    client->may_exceed = true;
+    struct net *net = client->net;
+
+    if (net->exceeding) return;
+    if ((uint64_t)net->held_input_bytes + client->block_wanted > input_memory_max(net)) return;
     resume(client);
+    if (client->is_large) net->exceeding = client;
 }
 
 void resume_deferred(struct net *net)
 {
-    struct client *without_memory = NULL;
+    struct client *oldest = NULL;
 
     list_for_each(link, &net->deferred)
     {
         struct client *client = list_container(link, struct client, deferred_link);
-
         /* Who takes no requests is not to be read: it needs nothing, and stays quiet. */
         bool is_read = client_takes_requests(client);
 
         if (is_read && !may_read_for_output(client)) continue;
-        if (!is_read || has_memory_to_go_on(client)) {
+        if (!is_read || client->block_wanted == 0 ||
+            has_input_memory(net, client->input_capacity, client->block_wanted))
             resume(client);
-            continue;
-        }
-        if (!without_memory) without_memory = client;
-        /* Who needs little goes on although somebody before it needs a large block: what that one
-         * waits for may be given back by nobody else. */
-        if (client->block_wanted == 0) break;
+        else if (!oldest)
+            oldest = client;
     }
-    if (without_memory) resume_without_memory(net, without_memory);
+    if (oldest) let_exceed(oldest);
 }

@@ -20,14 +20,15 @@ enum {
     TURN_OUTPUT_BYTES = 1024 * 1024, /* a client with more to send than this goes on next turn */
     UNSENT_BYTES_MAX = 64 * 1024,    /* while the memory for answers is used up: of one client */
     UNTRUSTED_OUTPUT_BYTES =
-        64 * 1024,        /* who has not authenticated gets refusals, and reads them */
+        64 * 1024,       /* who has not authenticated gets refusals, and reads them */
     STARVED_SECONDS = 2, /* while nobody is read, who holds output is given no more than this */
     PRODUCE_BELOW_BYTES = 32 * 1024, /* a producer is asked for more when less is held */
     PIECE_BYTES = 64 * 1024,         /* that it is asked for */
     PIECE_BYTES_MIN = 15 * 1024,     /* ... while memory is short: they fit into one buffer */
     INPUTS_A_TURN = 128,             /* reads, and rests taken up again; about a millisecond */
     TURN_INPUT_BYTES = 512 * 1024,   /* of those together */
-    EXCEED_PERIOD_US = 20 * 1000,    /* between two clients that exceed the memory for input */
+    SMALL_READ_BYTES = 1024,         /* while there is no memory for input */
+    TAKEN_BYTES_MIN = 64 * 1024,     /* of a request whose memory is handed over */
     ACCEPTS_A_TURN = 64,             /* by each listener: timers stay exact in an accept storm */
     LISTENER_PAUSE_US = 100 * 1000,  /* after a failed accept */
     SWEEP_PERIOD_US = 100 * 1000,
@@ -60,8 +61,8 @@ struct client {
     bool is_trusted, is_unix, is_idle_exempt, is_no_evict;
     bool is_quiet;         /* edge-triggered: its data stays in the socket, its end is noticed */
     bool is_write_blocked; /* the socket was full: EV_WRITE is on */
-    bool may_exceed; /* its next read may exceed the memory for input: nobody else could go on */
-    bool is_large;   /* input is a block for one large request; in net->large_receivers */
+    bool is_large;         /* input is a block for one large request */
+    bool was_taken;        /* the request being handled, with its block: client_take_request */
     bool producer_waits, has_producer;
     uint8_t class_;
     short watched; /* events that libevent was asked for */
@@ -119,7 +120,6 @@ struct net {
     int64_t held_input_bytes; /* by requests that wait for memory above net */
     struct list_link hungry;  /* producers that wait for memory for answers (producing_link) */
     uint64_t evicted_us;      /* when clients were last looked at for their memory */
-    uint64_t exceeded_us;     /* when a client was last let exceed the memory for input */
     uint32_t turn_inputs;     /* taken in this turn, see INPUTS_A_TURN */
     size_t turn_input_bytes;
     struct list_link yielded;     /* the same, but from the next turn on (ready_link) */
@@ -138,7 +138,7 @@ struct net {
     size_t bucket_count, client_count;
     uint64_t next_id;
     uint64_t input_heap_bytes; /* capacities of all clients' input */
-    uint32_t large_receivers;  /* clients that have memory for a large request and are being read */
+    struct client *exceeding;  /* whose large request may exceed the memory for input; or NULL */
     uint64_t accept_logged_us; /* of the last line about accept errors */
     struct net_info info;      /* counters; the rest is filled in by net_info() */
 };

@@ -21,6 +21,7 @@
 #define ARGUMENTS_KEPT_MAX 1024 /* of an incomplete request, and between two */
 #define BULK_DIGITS_MAX    9    /* of the short way: no overflow possible */
 #define SHORT_LINE_BYTES   5    /* "$99\r\n" */
+#define LEAST_BULK_BYTES   6    /* "$0\r\n\r\n" */
 #define INLINE_REQUEST     (-1)
 
 void framer_init(struct framer *framer)
@@ -34,6 +35,39 @@ void framer_finish(struct framer *framer)
     free(framer->arguments);
     free(framer->scratch);
     framer_init(framer);
+}
+
+size_t framer_likely_bytes(const struct framer *framer)
+{
+    uint64_t bytes = framer->parsed_bytes, count = framer->argument_count;
+
+    if (!framer->only_counts) return 0;
+    /* Both are below 2^32 and 2^20: request_bytes_max and argument_count_max see to it, nearly. */
+    return (size_t)(bytes + (bytes / count + 1) * ((uint64_t)framer->arguments_expected - count));
+}
+
+size_t framer_least_bytes(const struct framer *framer, size_t size)
+{
+    uint64_t bytes = framer->parsed_bytes, missing;
+
+    if (framer->arguments_expected > 0) {
+        missing = (uint64_t)framer->arguments_expected - framer->argument_count;
+        if (framer->bulk_size >= 0) {
+            bytes += (uint64_t)framer->bulk_size + 2;
+            missing--;
+        }
+        bytes += missing * LEAST_BULK_BYTES;
+    }
+    return bytes > size ? (size_t)bytes : size + 1;
+}
+
+struct slice *framer_take_arguments(struct framer *framer)
+{
+    struct slice *arguments = framer->arguments;
+
+    framer->arguments = NULL;
+    framer->argument_count = framer->argument_capacity = 0;
+    return arguments;
 }
 
 void framer_rest(struct framer *framer)
@@ -395,6 +429,21 @@ static enum line_result begin(struct framer *framer, const struct framer_limits 
         framer->parsed_bytes = 0;
     }
     return read_count(framer, limits, bytes, size, out_error);
+}
+
+void framer_find_again(struct slice request, struct slice *out_arguments, uint32_t count)
+{
+    const struct framer_limits none = { UINT64_MAX, UINT32_MAX, UINT64_MAX, true };
+    struct framer framer;
+    const char *error;
+
+    framer_init(&framer);
+    if (begin(&framer, &none, request.bytes, request.size, &error) != LINE_READ) abort();
+    assert(framer.arguments_expected == count);
+    framer.arguments = out_arguments;
+    framer.argument_capacity = count;
+    if (read_bulks(&framer, &none, request.bytes, request.size, &error) != LINE_READ) abort();
+    assert(framer.parsed_bytes == request.size);
 }
 
 enum framer_result framer_next(struct framer *framer, const struct framer_limits *limits,

@@ -49,9 +49,19 @@ static inline struct slice framer_request(const struct framer *framer)
 void framer_init(struct framer *framer);
 /* Gives the memory back. The framer is as after framer_init: what was being read is forgotten. */
 void framer_finish(struct framer *framer);
+/* Of an incomplete request with very many arguments: how large it will be if those to come are like
+ * those that have come; else 0. */
+size_t framer_likely_bytes(const struct framer *framer);
+/* Of an incomplete request: at least so many bytes it will have, more than size, which have come.
+ * None of them belong to the next one. */
+size_t framer_least_bytes(const struct framer *framer, size_t size);
 /* After a request, when nobody needs its arguments any more: gives their memory back where it is
  * much. */
 void framer_rest(struct framer *framer);
+/* After a request, instead: the array of its arguments becomes the caller's (free). */
+struct slice *framer_take_arguments(struct framer *framer);
+/* Finds the arguments of an array once more, which was found before and has so many. */
+void framer_find_again(struct slice request, struct slice *out_arguments, uint32_t count);
 /* Heap bytes held for arguments: for statistics. Between requests framer_finish gives them back. */
 size_t framer_heap_bytes(const struct framer *framer);
 
