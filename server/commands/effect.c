@@ -116,19 +116,22 @@ static void append_said(struct call *call)
     log_frame_clear(said);
 }
 
-/* What net has read, when the call runs right there. */
-static bool is_as_it_came(const struct call *call)
+/* What net has read, where that is still there; else nothing. */
+static struct slice as_it_came(const struct call *call)
 {
-    return !call->parked && !call->in_transaction && call->session;
+    if (call->in_transaction) return (struct slice){ 0 };
+    if (call->parked) return call->parked->request.bytes;
+    return call->session ? client_request(call->session->client) : (struct slice){ 0 };
 }
 
 static void append_as_sent(struct call *call)
 {
     struct effects *effects = effects_of(call);
     struct log_frame *frame = call->frame ? call->frame : &effects->said;
+    struct slice request = as_it_came(call);
 
-    if (is_as_it_came(call)) {
-        append(call, client_request(call->session->client));
+    if (request.size > 0) {
+        append(call, request);
         return;
     }
     if (log_frame_lend(frame, call->database, call->arguments, call->argument_count) < 0)
@@ -313,11 +316,9 @@ static uint64_t bytes_of_exec(const struct transaction *transaction)
 
 static uint64_t bytes_of(const struct call *call)
 {
-    uint64_t bytes = 0;
+    uint64_t bytes = as_it_came(call).size;
 
-    if (is_as_it_came(call)) {
-        bytes = client_request(call->session->client).size;
-    } else {
+    if (bytes == 0) {
         for (uint32_t i = 0; i < call->argument_count; i++)
             bytes += call->arguments[i].size;
     }

@@ -14,31 +14,20 @@
 #include "server/net/net.h"
 #include "server/observe/memory.h"
 
-/* Of maxmemory: what all parked calls may hold together. A call that would exceed it is refused. */
-enum { PARKED_SHARE = 4 };
-
 /* ---- parking and letting go ---------------------------------------------------------------- */
-
-static bool waits_for_room(enum parked_state state)
-{
-    return state == PARKED_THROTTLED || state == PARKED_LOGGING || state == PARKED_GATHERING;
-}
 
 void parking_enqueue(struct parking *parking, struct parked_call *parked, enum parked_state state)
 {
     parked->state = state;
     list_push_back(&parking->queues[state], &parked->link);
     parking->counts[state]++;
-    /* Producers are slowed down by not reading further ones. */
-    if (waits_for_room(state)) net_hold_input(parking->server->net, (int64_t)parked->bytes);
+    parking_fold(parked, state);
 }
 
 void parking_dequeue(struct parking *parking, struct parked_call *parked)
 {
     list_remove(&parked->link);
     parking->counts[parked->state]--;
-    if (waits_for_room(parked->state))
-        net_hold_input(parking->server->net, -(int64_t)parked->bytes);
     parked->state = PARKED_IDLE;
 }
 
@@ -48,61 +37,6 @@ void parking_leave_running(struct parking *parking, struct parked_call *parked)
     if (parked->state != PARKED_RUNNING) return;
     parking->counts[PARKED_RUNNING]--;
     parked->state = PARKED_IDLE;
-}
-
-static size_t argument_bytes(const struct call *call)
-{
-    size_t bytes = call->argument_count * sizeof(struct slice);
-
-    for (uint32_t i = 0; i < call->argument_count; i++) {
-        bytes += call->arguments[i].size;
-    }
-    return bytes;
-}
-
-static void copy_arguments(struct parked_call *parked, const struct call *call)
-{
-    struct slice *slices = (struct slice *)(void *)(parked + 1);
-    uint8_t *bytes = (uint8_t *)(slices + call->argument_count);
-
-    for (uint32_t i = 0; i < call->argument_count; i++) {
-        struct slice from = call->arguments[i];
-
-        if (from.size) memcpy(bytes, from.bytes, from.size);
-        slices[i] = slice_of(bytes, from.size);
-        bytes += from.size;
-    }
-    parked->call.arguments = slices;
-}
-
-/* One call always has room, and a producer, which is never refused for what others wait with: net
- * reads no more of them instead. */
-static bool has_room(const struct parking *parking, const struct call *call, size_t bytes)
-{
-    return parking->bytes == 0 || call_spills(call) ||
-           parking->bytes + bytes <= memory_limit(parking->server->memory) / PARKED_SHARE;
-}
-
-/* The parked form of a call: its own when it was parked before, else a new one. NULL: no memory. */
-struct parked_call *parking_form(struct call *call)
-{
-    struct parking *parking = call->server->parking;
-    struct parked_call *parked = call->parked;
-    size_t bytes = sizeof(*parked) + argument_bytes(call);
-
-    if (parked) return parked;
-    parked = has_room(parking, call, bytes) ? malloc(bytes) : NULL;
-    if (!parked) return NULL;
-    *parked = (struct parked_call){ .call = *call, .client_id = call->session->id, .bytes = bytes };
-    copy_arguments(parked, call);
-    parked->call.parked = parked;
-    list_init(&parked->link);
-    parked->ticket.owner = parked;
-    parked->waiter.owner = parked;
-    parking->bytes += bytes;
-    call->session->parked = parked;
-    client_park(call->session->client);
-    return parked;
 }
 
 /* Clients that wait for keys that something came into while they were held look again. Only these:
@@ -147,17 +81,15 @@ void parking_announce_output(const struct parked_call *parked)
 /* The call is over: its client goes on with what it sent meanwhile. */
 void parking_finish(struct parked_call *parked)
 {
-    struct parking *parking = parked->call.server->parking;
     struct session *session = parked->call.session;
 
     parking_release_ticket(parked);
-    parking->bytes -= parked->bytes;
     if (session) {
         parking_announce_output(parked);
         session->parked = NULL;
         client_unpark(session->client);
     }
-    free(parked);
+    parking_free_form(parked);
 }
 
 /* ---- its turn ----------------------------------------------------------------------------------
@@ -186,7 +118,7 @@ void parking_run_in_fiber(struct call *call)
 
     if (!call->parked || !call->parked->has_ticket) {
         if (call_names_collect(call, &names) == 0 && names.count == 0) {
-            if (!parking_form(call)) { /* it names no key: nothing to hold */
+            if (!parking_form_taking(call)) { /* it names no key: nothing to hold */
                 parking_answer_refusal(call, -ENOMEM);
                 return;
             }
@@ -213,6 +145,11 @@ static bool has_gone(const struct parked_call *parked)
 void parking_attempt(struct parked_call *parked, bool is_first)
 {
     if (has_gone(parked)) {
+        parking_finish(parked);
+        return;
+    }
+    if (!parking_unfold(parked)) {
+        parking_answer_refusal(&parked->call, -ENOMEM);
         parking_finish(parked);
         return;
     }

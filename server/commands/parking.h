@@ -12,7 +12,10 @@
  *   GATHERING  MULTI is to take it in, others hold too much     until one of these has run
  *   STREAMING  its reply is written as the socket drains        until the last piece
  *
- * A parked call owns a copy of its arguments; its client is parked with it. When the client goes, a
+ * A parked call owns its arguments: a copy, or the memory that net has read a large request into.
+ * Of such a one with very many arguments only that is kept while it waits for its turn (folded).
+ * All that waits for us counts in net's memory for requests, so that no more are read than there is
+ * room for; its client is parked with it. When the client goes, a
  * call that has not begun is dropped, one that runs is told at its next wait (-ECANCELED) and
  * leaves nothing half-done; an EXEC that has changed something goes on to its end. Loop thread
  * only. */
@@ -22,6 +25,7 @@
 #include "server/commands/command.h"
 #include "server/keyspace/blocked.h"
 #include "server/keyspace/claims.h"
+#include "server/net/client.h"
 
 struct parking;
 struct spill_hooks;
@@ -42,7 +46,7 @@ enum parked_state {
 };
 
 struct parked_call {
-    struct call call; /* its arguments are this call's own */
+    struct call call; /* its arguments are this call's own; NULL while it is folded */
     enum parked_state state;
     uint64_t client_id;
     struct list_link link;    /* in the queue of its state */
@@ -64,6 +68,8 @@ struct parked_call {
     int rc;
     uint64_t left_ticks, away_ticks; /* when it was suspended, and for how long in all */
     uint64_t bytes;                  /* of this and its arguments */
+    struct taken_request request;    /* all NULL: the arguments are a copy, behind this */
+    bool is_held;                    /* bytes count in net's memory for requests */
     struct reply no_reply;           /* where it writes when its client has gone */
 };
 

@@ -43,17 +43,25 @@ static inline bool must_wait_for_pause(const struct call *call)
     return !server->pause_is_for_writes_only || call_writes(call);
 }
 
+/* The bytes that a call came with, about. */
+static uint64_t bytes_of(const struct call *call)
+{
+    if (!call->parked) return client_request(call->session->client).size;
+    return call->parked->request.block ? call->parked->request.bytes.size : call->parked->bytes;
+}
+
 /* What a call adds at once, beside what is counted already: its elements and, where that is in
  * memory first, their copy in the log. What EXEC adds is counted since it was queued. */
 static uint64_t bytes_to_expect(const struct call *call)
 {
     const struct server *server = call->server;
-    uint64_t bytes =
-        call->parked ? call->parked->bytes : client_request(call->session->client).size;
+    uint64_t bytes = bytes_of(call);
 
     if (bytes < LARGE_BYTES_MIN || transaction_is_exec(call)) return 0;
     if (bytes < memory_limit(server->memory) / LARGE_SHARE) return 0;
-    return server->oplog && oplog_is_buffered(server->oplog) ? 2 * bytes : bytes;
+    if (server->oplog && oplog_is_buffered(server->oplog)) bytes *= 2;
+    if (!call->arguments) bytes += call->argument_count * sizeof(struct slice); /* folded */
+    return bytes;
 }
 
 /* Producers stop here when eviction cannot keep pace; first come, first served. */
@@ -99,7 +107,7 @@ int parking_take_claims(struct call *call)
     struct parked_call *parked;
     int rc, wants_all = call_names_collect(call, &names) < 0;
 
-    parked = parking_form(call);
+    parked = parking_form_taking(call);
     if (!parked) {
         call_names_finish(&names);
         parking_answer_refusal(call, -ENOMEM);
@@ -142,7 +150,7 @@ bool parking_must_wait_for_claims(const struct call *call)
 
 void parking_wait_in(struct call *call, enum parked_state state)
 {
-    struct parked_call *parked = parking_form(call);
+    struct parked_call *parked = parking_form_taking(call);
 
     if (parked) {
         parking_release_ticket(parked); /* others need not wait for what is not going on */

@@ -1,6 +1,7 @@
 /* parking_internal.h - what the files of parking share.
  *
  *   parking.c          a call's way from one state to the next; streams; clients that go
+ *   parking_form.c     the memory of a parked call
  *   parking_before.c   what a call waits for before it may run
  *   parking_fiber.c    calls in fibers, and the hooks by which spill suspends them
  *   parking_blocked.c  clients that wait for keys, and who is served
@@ -37,8 +38,6 @@ void parking_enqueue(struct parking *parking, struct parked_call *parked, enum p
 void parking_dequeue(struct parking *parking, struct parked_call *parked);
 /* A call in a fiber that goes over into another state is no longer counted as running. */
 void parking_leave_running(struct parking *parking, struct parked_call *parked);
-/* The parked form of a call: its own when it was parked before, else a new one. NULL: no memory. */
-struct parked_call *parking_form(struct call *call);
 /* Gives its claims back, if it has any; clients that wait for those keys look again. */
 void parking_release_ticket(struct parked_call *parked);
 /* Tells net that there is output: what a call wrote in an earlier turn is sent. */
@@ -51,6 +50,21 @@ void parking_settle(struct parked_call *parked, int rc);
 void parking_attempt(struct parked_call *parked, bool is_first);
 /* Something was read: producers that wait for the disk look again. */
 void parking_wake_streams(struct parking *parking);
+
+/* ---- parking_form.c ---- */
+
+/* The parked form of a call: its own when it was parked before, else a new one. NULL: no memory.
+ * The call stays good, also when the form is freed again: for handlers. */
+struct parked_call *parking_form(struct call *call);
+/* The same; the call's arguments may have become the form's, and go with it: for who looks at the
+ * form alone from here on. */
+struct parked_call *parking_form_taking(struct call *call);
+/* Frees it; nobody waits with it any more. */
+void parking_free_form(struct parked_call *parked);
+/* It begins to wait, or to run, in that state. */
+void parking_fold(struct parked_call *parked, enum parked_state state);
+/* Its arguments are there again. False: there is no memory for them. */
+bool parking_unfold(struct parked_call *parked);
 
 /* ---- parking_before.c ---- */
 

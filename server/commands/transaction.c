@@ -7,6 +7,7 @@
 #include "modules/base/number.h"
 #include "server/commands/dispatch.h"
 #include "server/commands/handlers.h"
+#include "server/commands/parking.h"
 #include "server/commands/server.h"
 #include "server/commands/session.h"
 #include "server/commands/table.h"
@@ -23,10 +24,12 @@ enum {
 
 /* ---- queueing -------------------------------------------------------------------------------- */
 
+/* Of a folded one a little more. */
 static size_t bytes_of(const struct call *call)
 {
     size_t bytes = call->argument_count * sizeof(struct slice);
 
+    if (!call->arguments) return bytes + call->parked->request.bytes.size;
     for (uint32_t i = 0; i < call->argument_count; i++) {
         bytes += call->arguments[i].size;
     }
