@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "server/commands/call_keys.h"
 #include "server/commands/dispatch.h"
@@ -11,8 +10,6 @@
 #include "server/commands/session.h"
 #include "server/commands/transaction.h"
 #include "server/net/client.h"
-#include "server/net/net.h"
-#include "server/observe/memory.h"
 
 /* ---- parking and letting go ---------------------------------------------------------------- */
 

@@ -35,7 +35,7 @@ static void count(struct parked_call *parked, int64_t delta_bytes)
     if (parked->is_held) net_hold_input(server->net, delta_bytes);
 }
 
-/* What waits for others' sake, or to be read, waits as long as those like; we can do nothing for
+/* What waits for others' sake, or to be read, waits as long as those like: nothing is to wait for
  * it. Whatever else waits goes on by itself, and others are read when it has. */
 static bool waits_for_us(enum parked_state state)
 {
