@@ -234,6 +234,7 @@ static int make_memory(struct house *house)
     struct memory_owners owners = { .net = server->net,
                                     .keyspace = server->keyspace,
                                     .blocked = server->blocked,
+                                    .watch = server->watch,
                                     .store = server->store,
                                     .fibers = server->fibers,
                                     .disposal = server->disposal,

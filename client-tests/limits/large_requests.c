@@ -7,6 +7,7 @@
 #include "client-tests/lib/random.h"
 #include "client-tests/lib/suite.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -255,6 +256,68 @@ START_TEST(who_stays_is_answered_whoever_goes)
 }
 END_TEST
 
+/* ---- what is kept of names --------------------------------------------------------------------
+ */
+
+/* command, names of client's own, and end unless that is NULL. */
+static void make_naming(struct text *request, const char *command, unsigned client, unsigned count,
+                        const char *last)
+{
+    char name[32];
+
+    command_begin(request, (int)count + 1 + (last != NULL));
+    command_add_string(request, command);
+    for (unsigned i = 0; i < count; i++) {
+        (void)snprintf(name, sizeof(name), "%u:%u", client, i);
+        command_add_string(request, name);
+    }
+    if (last) command_add_string(request, last);
+}
+
+static const struct {
+    const char *command, *last;
+} naming[] = { { "BLPOP", "0" }, { "WATCH", NULL }, { "MSET", NULL } };
+
+/* Who waits for names, watches them or makes keys of them makes us keep many times what he sends:
+ * who asks for more than there is room for is refused, the others are not disturbed. */
+START_TEST(names_beyond_memory_are_refused)
+{
+    enum { NAMES = 200000 };
+    struct sender senders[CLIENTS];
+    struct text request = { 0 }, reply = { 0 };
+    unsigned refused = 0, done = 0;
+
+    start_with("--appendfsync", "everysec");
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        text_clear(&request);
+        make_naming(&request, naming[_i].command, i, NAMES, naming[_i].last);
+        begin(&senders[i], &request);
+        ck_assert_int_eq(wire_send(senders[i].wire, request.bytes, request.size), 0);
+        while (!wire_wait(senders[i].wire, 1) &&
+               info_number(control, "blocked_clients") <= (int64_t)done)
+            continue;
+        text_clear(&reply);
+        if (wire_read_now(senders[i].wire, &reply) == 1 && reply.bytes[0] == '-') {
+            ck_assert_int_eq(strncmp(reply.bytes, "-OOM ", 5), 0);
+            expect_text(senders[i].wire, "PONG", "PING");
+            refused++;
+        } else {
+            done++;
+        }
+    }
+    ck_assert_uint_ge(refused, 1);
+    ck_assert_uint_ge(done, 1);
+    for (unsigned i = 0; i < CLIENTS; i++)
+        end(&senders[i]);
+    info_wait(control, "blocked_clients", 0);
+    expect_ok(control, "FLUSHALL");
+    expect_integer(control, 1, "RPUSH k a"); /* what was refused holds nothing */
+    stop();
+    text_finish(&request);
+    text_finish(&reply);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("large requests");
@@ -263,6 +326,7 @@ int main(void)
     tcase_add_loop_test(tcase, all_are_answered_and_find_room_one_after_the_other, 0, 6);
     tcase_add_test(tcase, transactions_of_many_arguments_are_executed_one_after_the_other);
     tcase_add_loop_test(tcase, a_pause_holds_back_no_more_than_there_is_room_for, 0, 3);
+    tcase_add_loop_test(tcase, names_beyond_memory_are_refused, 0, 3);
     tcase_add_loop_test(tcase, who_stays_is_answered_whoever_goes, 0, 4);
     return suite_run(suite);
 }

@@ -17,6 +17,7 @@
 #include "server/keyspace/keyspace.h"
 #include "server/net/client.h"
 #include "server/net/loop.h"
+#include "server/observe/memory.h"
 
 enum { ERROR_BYTES_MAX = 1024 };
 
@@ -236,6 +237,17 @@ bool call_can_suspend(const struct call *call)
 bool call_has_own_fiber(const struct call *call)
 {
     return !call->in_transaction && !call->is_replay && parking_can_suspend(call->server->parking);
+}
+
+bool call_names_exceed_memory(const struct call *call, uint32_t count)
+{
+    enum { NAME_BYTES = 160, LARGE_BYTES = 256 * 1024 };
+    struct memory *memory = call->server->memory;
+    uint64_t bytes = (uint64_t)count * NAME_BYTES;
+
+    if (bytes < LARGE_BYTES) return false;
+    memory_update(memory); /* others may have come in this turn */
+    return memory_is_exhausted(memory, bytes);
 }
 
 int call_block(struct call *call, const struct slice *names, uint32_t name_count,

@@ -10,8 +10,12 @@
 #include "server/commands/transaction.h"
 #include "server/keyspace/keyspace.h"
 
+/* What a claim keeps of each name is many times what was sent of it. */
+enum { NAMES_MAX = 16384 };
+
 static bool add_name(struct call_names *names, unsigned database, struct slice name)
 {
+    if (names->count == NAMES_MAX) return false;
     if (names->count == names->capacity) {
         uint32_t capacity = names->capacity * 2;
         struct claim_name *items = malloc(capacity * sizeof(*items));

@@ -15,7 +15,8 @@ struct call_names {
 };
 
 /* -1: all keys of all databases. 0: out_names holds them (call_names_finish frees). When there is
- * no memory for the names, the call claims everything, which is always safe. */
+ * no memory for the names, or they are very many, the call claims everything, which is always safe.
+ */
 int call_names_collect(const struct call *call, struct call_names *out_names);
 void call_names_finish(struct call_names *names);
 

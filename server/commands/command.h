@@ -142,6 +142,10 @@ bool call_can_suspend(const struct call *call);
 /* True when it is suspended alone, not as a part of an EXEC: it may go in steps. */
 bool call_has_own_fiber(const struct call *call);
 
+/* True: what is kept of so many names (to wait for, to watch) would exceed the memory; of few it
+ * does not matter. */
+bool call_names_exceed_memory(const struct call *call, uint32_t count);
+
 /* The client waits for one of keys to hold something. Returns CALL_BLOCKED, or a negative errno. */
 int call_block(struct call *call, const struct slice *names, uint32_t name_count,
                int64_t deadline_us);

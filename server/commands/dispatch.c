@@ -140,12 +140,14 @@ static bool is_loading(const struct call *call)
            importing_is_at_start(server);
 }
 
-/* What a call brings, if that is much: the limit is not to be exceeded by one value. */
+/* What a call brings, if that is much: the limit is not to be exceeded by one value. What a key and
+ * its value take beside their bytes is shared out among the arguments. */
 static uint64_t large_bytes(const struct call *call)
 {
-    enum { LARGE_BYTES = 256 * 1024 };
+    enum { LARGE_BYTES = 256 * 1024, ARGUMENT_BYTES = 32 };
     const struct transaction *transaction = call->session->transaction;
-    uint64_t bytes = client_request(call->session->client).size;
+    uint64_t bytes = client_request(call->session->client).size +
+                     (uint64_t)call->argument_count * ARGUMENT_BYTES;
 
     if (transaction_is_exec(call) && !transaction->has_spilling) bytes = transaction->bytes;
     return bytes >= LARGE_BYTES ? bytes : 0;

@@ -23,6 +23,8 @@ int parking_block(struct call *call, const struct slice *names, uint32_t name_co
 
     if (call->parked && call->parked->state == PARKED_BLOCKED) return CALL_BLOCKED; /* still */
     if (!call->session) return -ECANCELED;
+    if (!(call->parked && call->parked->has_deadline) && call_names_exceed_memory(call, name_count))
+        return -ENOMEM;
     parked = parking_form(call);
     if (!parked) return -ENOMEM;
     if (!parked->has_deadline) parked->deadline_us = deadline_us;

@@ -251,6 +251,7 @@ int transaction_watch(struct call *call)
 
     if (call->session->transaction)
         return call_error(call, "ERR WATCH inside MULTI is not allowed");
+    if (call_names_exceed_memory(call, call->argument_count)) return -ENOMEM;
     for (uint32_t i = 1; i < call->argument_count; i++) {
         int rc;
 

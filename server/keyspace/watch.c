@@ -1,5 +1,6 @@
 #include "server/keyspace/watch.h"
 
+#include "modules/base/alloc_size.h"
 #include "modules/base/list.h"
 #include "server/keyspace/name_table.h"
 
@@ -179,4 +180,10 @@ bool watch_any(const struct watcher *watcher,
 uint64_t watch_client_count(const struct watch *watch)
 {
     return watch->counts.watchers;
+}
+
+uint64_t watch_memory_bytes(const struct watch *watch)
+{
+    return alloc_size(sizeof(*watch)) + name_table_memory_bytes(&watch->keys) +
+           watch->counts.places * alloc_size(sizeof(struct watch_place));
 }

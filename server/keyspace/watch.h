@@ -42,4 +42,5 @@ bool watch_any(const struct watcher *watcher,
                bool (*each)(void *context, unsigned database, struct slice name, bool had_expired),
                void *context);
 uint64_t watch_client_count(const struct watch *watch); /* watching_clients */
+uint64_t watch_memory_bytes(const struct watch *watch);
 #endif

@@ -11,6 +11,7 @@
 #include "modules/spill/store.h"
 #include "server/keyspace/blocked.h"
 #include "server/keyspace/keyspace.h"
+#include "server/keyspace/watch.h"
 #include "server/net/net.h"
 
 enum {
@@ -138,7 +139,7 @@ static struct counts count(const struct memory *memory)
     keyspace_info(owners->keyspace, &keyspace);
     spill_store_info(owners->store, &spill);
     both = net.clients_bytes + keyspace.memory_bytes + blocked_memory_bytes(owners->blocked) +
-           sessions;
+           watch_memory_bytes(owners->watch) + sessions;
     counts.for_good = both + spill.deque_count * LIST_ROOT_BYTES;
     counts.beside_spill = both + net.pool_bytes + net.heap_output_bytes + net.heap_input_bytes +
                           fiber_memory_bytes(owners->fibers) + freeing_bytes(owners) +

@@ -15,6 +15,7 @@ struct memory;
 struct net;
 struct keyspace;
 struct blocked;
+struct watch;
 struct spill_store;
 struct fiber_pool;
 struct disposal;
@@ -23,6 +24,7 @@ struct memory_owners {
     struct net *net;
     struct keyspace *keyspace;
     struct blocked *blocked;
+    struct watch *watch;
     struct spill_store *store;
     struct fiber_pool *fibers;
     const struct disposal *disposal;         /* NULL: none */
