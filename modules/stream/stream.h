@@ -1,0 +1,156 @@
+/* stream.h - entries in the order of their ids, appended at one end and trimmed at the other.
+ *
+ * An entry has an id (ms, seq), greater than all before it, and fields: names and values, kept as
+ * RESP bulk strings one behind the other, which is how they came and how they are answered. Each
+ * entry has an **ordinal**, too: 1 for the first one ever added, and no number is left out. So how
+ * many there are between two, which are deleted and where a trim ends is counted without reading
+ * entries.
+ *
+ *   ordinals   1 … start-1     start … end-1                          end
+ *              trimmed away    live, but for those that are deleted   the next one
+ *
+ * Small streams are in memory: frames in one block. Large ones are journals (modules/journal) in
+ * directories of their own. Which entries are deleted is known in memory: bits by ordinal.
+ *
+ * What meets something that is not in memory calls the store's wait hook and looks again, or
+ * returns -EAGAIN where that says so: nothing has changed, and the call can be made again. Views of
+ * entries are good until the next call on any stream of the store. Functions that return int give
+ * 0, or what they say, or a negative errno; after an error nothing has changed. Nothing here logs.
+ * One thread, the one that owns io. */
+#ifndef MODULES_STREAM_STREAM_H
+#define MODULES_STREAM_STREAM_H
+#include "modules/base/slice.h"
+#include "modules/stream/stream_id.h"
+
+struct io;
+struct os;
+struct stream;
+struct stream_store;
+
+struct stream_hooks {
+    /* Something that the current call needs is on its way. 0: look again; else an error to give up
+     * with, -EAGAIN. The hook lets io completions run or suspends the caller until they have. NULL:
+     * whatever would wait returns -EAGAIN. */
+    int (*wait)(void *context);
+    /* Something that somebody waits for has come, or failed. May be NULL. */
+    void (*on_ready)(void *context);
+    void *context;
+};
+
+struct stream_options {
+    const char *directory;     /* exists; journals are directories in it */
+    uint32_t memory_bytes_max; /* of the entries of one stream, which then becomes a journal;
+                                * 0: 32 KiB; UINT32_MAX: never */
+    uint64_t roll_bytes;       /* of a journal's segments; 0: the journal's default */
+    unsigned open_max;         /* journals that have files open at a time; 0: 256 */
+    uint32_t node_entries;     /* an approximate trim takes a multiple of so many; 0: 100 */
+};
+
+int stream_store_create(struct os *os, struct io *io, const struct stream_options *options,
+                        const struct stream_hooks *hooks, struct stream_store **out_store);
+/* All streams have been destroyed. Waits for what is under way. Accepts NULL. */
+void stream_store_destroy(struct stream_store *store);
+/* A slice of what is due, once a turn. True: there is more. */
+bool stream_store_tick(struct stream_store *store, uint64_t now_ms, uint64_t slice_us);
+
+int stream_create(struct stream_store *store, struct stream **out_stream);
+/* Never waits. Accepts NULL. What is on disk goes when no checkpoint refers to it any more. */
+void stream_destroy(struct stream *stream);
+
+struct stream_info {
+    uint64_t count;         /* entries that are there */
+    uint64_t start, end;    /* ordinals, as above */
+    uint64_t deleted_count; /* between start and end */
+    uint64_t entries_added; /* as XINFO tells it: stream_set_added may have changed it */
+    struct stream_id last_id, max_deleted_id;
+    uint64_t memory_bytes; /* all that this stream takes of the heap */
+    bool is_in_memory;
+    uint64_t segment_count, disk_bytes; /* of a journal */
+};
+void stream_get_info(const struct stream *stream, struct stream_info *out_info);
+uint64_t stream_count(const struct stream *stream);
+struct stream_id stream_last_id(const struct stream *stream);
+
+/* ---- adding ---- */
+
+/* Room for an entry with fields of so many bytes in all. -EAGAIN, -ENOSPC, -ENOMEM, … Kept until
+ * the next stream_add. */
+int stream_reserve(struct stream *stream, uint64_t fields_bytes);
+/* id is greater than the last (-EINVAL), stream_reserve has returned 0 for fields.size and nothing
+ * was done with the stream since. Fails with nothing else. field_count: names and values, so an
+ * even number. fields: "$4\r\nname\r\n$5\r\nvalue\r\n"… is copied. */
+int stream_add(struct stream *stream, struct stream_id id, uint32_t field_count,
+               struct slice fields);
+/* XSETID: the caller has checked that last_id is not less than that of the newest entry that is
+ * there. */
+void stream_set_last_id(struct stream *stream, struct stream_id last_id);
+void stream_set_added(struct stream *stream, uint64_t entries_added);
+void stream_set_max_deleted(struct stream *stream, struct stream_id id);
+
+/* ---- reading ---- */
+
+struct stream_entry {
+    struct stream_id id;
+    uint64_t ordinal;
+    uint32_t field_count; /* names and values */
+    struct slice fields;  /* RESP bulk strings */
+};
+
+enum stream_direction { STREAM_FORWARD, STREAM_BACKWARD };
+
+/* A place between entries, for going on from there; what is deleted is passed over. It survives
+ * changes of the stream: an entry that was added behind is met, one that has gone is not. It owns
+ * nothing, and needs no end. */
+struct stream_cursor {
+    struct stream *stream;
+    enum stream_direction direction;
+    struct stream_id next; /* the next entry has this id, or lies behind it in direction */
+    bool is_at_end;
+    uint64_t place[4]; /* where that was last found: a hint of stream.c's */
+};
+/* Begins at the entry with that id, or at the one nearest behind it in direction. Never fails. */
+void stream_cursor_begin(struct stream_cursor *cursor, struct stream *stream, struct stream_id from,
+                         enum stream_direction direction);
+/* 1: *out_entry, and the cursor stands behind it. 0: there is none. -EAGAIN: the cursor stays. */
+int stream_cursor_next(struct stream_cursor *cursor, struct stream_entry *out_entry);
+
+/* 1: the entry with exactly that id. 0: there is none (any more). */
+int stream_find(struct stream *stream, struct stream_id id, struct stream_entry *out_entry);
+/* The ordinal of the first entry, deleted ones too, whose id is not less; end when there is none.
+ * What was trimmed counts no more: start at least. */
+int stream_ordinal_of(struct stream *stream, struct stream_id id, uint64_t *out_ordinal);
+/* 1: the id of the first entry that is there. 0: it is empty. */
+int stream_first_id(struct stream *stream, struct stream_id *out_id);
+/* Entries that are there with ordinals from first on, before end. */
+uint64_t stream_count_between(const struct stream *stream, uint64_t first, uint64_t end);
+
+/* ---- removing ---- */
+
+/* Deletes one that stream_find has found; true: it was there. It needs memory: -ENOMEM. 1, 0. */
+int stream_delete(struct stream *stream, uint64_t ordinal, struct stream_id id);
+/* Where a trim ends that leaves so many entries (or those not less than an id): everything with a
+ * smaller ordinal is to go. limit: at most so many entries go, 0: any number. is_approximate: only
+ * whole groups of node_entries ordinals go, and the rest stays. */
+struct stream_trim {
+    bool by_id;
+    uint64_t length;
+    struct stream_id id;
+    bool is_approximate;
+    uint64_t limit;
+};
+int stream_trim_end(struct stream *stream, const struct stream_trim *trim, uint64_t *out_ordinal);
+/* Everything before ordinal goes (at most end). The number of entries that were there. Never fails.
+ */
+uint64_t stream_trim(struct stream *stream, uint64_t ordinal);
+
+/* ---- saving ---- */
+
+/* The stream as it is now, in bytes: entries that are in memory, else where their journal is, and
+ * how far it counts. put may be called several times. Size first: it is exact until the next
+ * change. */
+uint64_t stream_image_size(const struct stream *stream);
+void stream_image_write(const struct stream *stream, void (*put)(void *context, struct slice piece),
+                        void *context);
+/* -EBADMSG: the image is damaged, or its journal does not fit to it. */
+int stream_image_load(struct stream_store *store, struct slice image, struct stream **out_stream);
+#endif
