@@ -176,6 +176,8 @@ void export_save(void *context, const struct pictured_key *key)
     exporting->keys++;
     if (key->value->type->kind == VALUE_STRING)
         save_string(exporting, key);
+    else if (key->value->type->kind != VALUE_LIST)
+        exporting->error = -ENOTSUP;
     else if (!save_list_at_once(exporting, key))
         exporting->error = keep_list(exporting, key);
 }

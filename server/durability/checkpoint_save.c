@@ -93,6 +93,9 @@ void checkpoint_save_key(void *context, const struct pictured_key *key)
     case VALUE_LIST:
         save_list(checkpoint, key);
         break;
+    case VALUE_STREAM: /* the log keeps them: no checkpoint takes its place */
+        checkpoint_spoil(checkpoint, -ENOTSUP, "saving a stream");
+        break;
     case VALUE_KIND_COUNT:
         break;
     }

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum value_kind { VALUE_STRING = 0, VALUE_LIST = 1, VALUE_KIND_COUNT };
+enum value_kind { VALUE_STRING = 0, VALUE_LIST = 1, VALUE_STREAM = 2, VALUE_KIND_COUNT };
 
 struct value;
 

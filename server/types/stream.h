@@ -1,0 +1,34 @@
+/* stream.h - the value of a stream key: its entries, its consumer groups, what producers of it have
+ * added of late. Loop thread only. */
+#ifndef SERVER_TYPES_STREAM_H
+#define SERVER_TYPES_STREAM_H
+#include "server/types/value.h"
+
+struct stream;
+struct stream_group_store;
+struct stream_groups;
+struct stream_producers;
+struct stream_store;
+
+/* One without entries, groups and producers; the caller's until the keyspace takes it. store must
+ * outlive it. 0 or -errno as stream_create. Destroying it never waits. */
+int stream_value_create(struct stream_store *store, struct value **out_value);
+/* The value of a stream that there is; takes it over. groups and producers may be NULL. -ENOMEM:
+ * they are still the caller's. */
+int stream_value_create_of(struct stream *stream, struct stream_groups *groups,
+                           struct stream_producers *producers, struct value **out_value);
+
+/* value is a stream. What these return belongs to it. */
+struct stream *stream_value_stream(const struct value *value);
+/* NULL: it has none. */
+struct stream_groups *stream_value_groups(const struct value *value);
+struct stream_producers *stream_value_producers(const struct value *value);
+/* The same, made when it has none. -ENOMEM. */
+int stream_value_get_groups(struct value *value, struct stream_group_store *store,
+                            struct stream_groups **out_groups);
+int stream_value_get_producers(struct value *value, struct stream_producers **out_producers);
+
+/* After a change: what its counted_bytes became more, or (negative) less, by. keyspace_account gets
+ * it. */
+int64_t stream_value_recount(struct value *value);
+#endif
