@@ -156,17 +156,23 @@ static int refuse_tail(const struct journal *journal, const struct journal_exten
     return bytes > 0 ? -EUCLEAN : 0;
 }
 
+static int find_end(struct journal *journal, const struct journal_options *options,
+                    struct journal_extent *extent, char text[JOURNAL_REPORT_TEXT_BYTES])
+{
+    if (options->ends_at > 0) {
+        return journal_recover_find_until(journal->os, journal->path, &journal->meta,
+                                          options->ends_at, options->verifies_all, extent, text);
+    }
+    return journal_recover_find(journal->os, journal->path, &journal->meta,
+                                options->synced_position, options->verifies_all, extent, text);
+}
+
 static int open_recovered(struct journal *journal, const struct journal_options *options,
                           struct journal_extent *extent, struct journal_report *report)
 {
     int rc = journal_need_jobs(journal);
 
-    if (rc == 0) {
-        rc = journal_recover_find(journal->os, journal->path, &journal->meta,
-                                  options->synced_position, options->verifies_all, extent,
-                                  report->text);
-    }
-
+    if (rc == 0) rc = find_end(journal, options, extent, report->text);
     report->synced_position = extent->synced;
     if (rc == 0 && options->refuses_tail) rc = refuse_tail(journal, extent, report->text);
     if (rc == 0)
@@ -220,11 +226,15 @@ int journal_open(struct os *os, struct io *io, const struct journal_options *opt
                  struct journal_report *out_report, struct journal **out_journal)
 {
     struct journal_extent extent = { 0 };
-    struct journal *journal = calloc(1, sizeof(*journal));
+    struct journal *journal;
     uint64_t number;
     int rc = -ENOMEM;
 
     *out_report = (struct journal_report){ 0 };
+    if (options->ends_at > 0 && (options->refuses_tail || options->synced_position > 0)) {
+        return -EINVAL;
+    }
+    journal = calloc(1, sizeof(*journal));
     if (!journal) return -ENOMEM;
     journal->os = os;
     journal->io = io;
@@ -236,12 +246,16 @@ int journal_open(struct os *os, struct io *io, const struct journal_options *opt
     journal->context = options->context;
     journal->retired_tail = &journal->retired_head;
     journal->first_segment = journal_segment_of(options->starts_above) + 1;
+    journal->plain_from = options->ends_at > 0 ? options->ends_at : UINT64_MAX;
     journal->path = strdup(options->path);
     if (!journal->path) goto out;
     rc = random_entropy(&number, sizeof(number));
-    if (rc == 0 && options->starts_in_memory) rc = is_missing(journal);
+    if (rc == 0 && (options->starts_in_memory || options->ends_at > 0)) rc = is_missing(journal);
     if (rc < 0) goto out;
-    if (rc > 0) {
+    if (rc > 0 && options->ends_at > 0) {
+        rc = -EBADMSG;
+        (void)snprintf(out_report->text, sizeof(out_report->text), "it is not there");
+    } else if (rc > 0) {
         rc = open_in_memory(journal, options, number, out_report);
     } else {
         rc = journal_meta_open_writer(os, journal->path, &options->settings, number,

@@ -91,6 +91,12 @@ struct journal_options {
     /* A position up to which the caller knows that the journal was synced (a checkpoint says so);
      * 0: none. Damage below it is corruption even if the journal itself does not know. */
     uint64_t synced_position;
+    /* Where the journal is to end, for an owner who keeps that elsewhere and goes on from there:
+     * the place of a frame, or behind the last one. All from there on is cut off, whatever was
+     * synced. Such a journal is not made if it is not there, and segments from that one on stay
+     * plain (journal_keep_plain). 0: where its frames end. Not with refuses_tail or
+     * synced_position. */
+    uint64_t ends_at;
     /* Opening verifies every frame there is; else those of the segment in which the synced position
      * lies, and what follows. */
     bool verifies_all;
@@ -105,9 +111,10 @@ struct journal_options {
 
 /* What was found on opening. */
 struct journal_report {
-    uint64_t start, end;            /* positions; end is where the first new frame goes */
-    uint64_t synced_position;       /* that was known, by whoever */
-    uint64_t cut_bytes;             /* that lay behind end and were not zero: a tail that was cut */
+    uint64_t start, end;      /* positions; end is where the first new frame goes */
+    uint64_t synced_position; /* that was known, by whoever */
+    /* That lay behind end and were not zero: a tail that was cut. Not counted with ends_at. */
+    uint64_t cut_bytes;
     uint64_t dropped_segment_count; /* that lay behind end: made ahead, or of that tail */
     uint64_t index_rebuilt_count;   /* indexes that were missing or wrong and were made anew */
     bool is_created;
@@ -117,11 +124,11 @@ struct journal_report {
 /* Makes or opens a journal and recovers it; waits for the disk. os and io must outlive the journal,
  * and io must work through os. out_report is filled also on error (text is "" when there is nothing
  * to add). Rules of recovery: recover.h.
- * -EBADMSG: corruption, nothing was changed. -EUCLEAN: a tail, and refuses_tail; nothing was
- * changed either. -EPROTONOSUPPORT: made by another version. -EWOULDBLOCK: somebody writes it.
- * -ENOKEY: its key file is missing or may not be read. -EKEYREJECTED: the file holds no key, or not
- * the journal's. -EINVAL: the settings contradict the above. -ENOSPC, -EIO, -ENOENT, -EACCES, …: of
- * the file system. -ENOMEM. */
+ * -EBADMSG: corruption, or it cannot end where it is to end; nothing was changed. -EUCLEAN: a tail,
+ * and refuses_tail; nothing was changed either. -EPROTONOSUPPORT: made by another version.
+ * -EWOULDBLOCK: somebody writes it. -ENOKEY: its key file is missing or may not be read.
+ * -EKEYREJECTED: the file holds no key, or not the journal's. -EINVAL: the settings contradict the
+ * above. -ENOSPC, -EIO, -ENOENT, -EACCES, …: of the file system. -ENOMEM. */
 int journal_open(struct os *os, struct io *io, const struct journal_options *options,
                  struct journal_report *out_report, struct journal **out_journal);
 /* Waits for what is under way, writes and publishes what was appended (without a sync: ask for it
@@ -170,6 +177,9 @@ bool journal_is_in_memory(const struct journal *journal);
  * costs a comparison when there is nothing to do, else I/O threads work and on_progress follows.
  * Packing begins without it. */
 void journal_tend(struct journal *journal, uint64_t now_ms);
+/* Segments from the one of position on are neither packed nor moved: opening may still be told to
+ * end there (ends_at). UINT64_MAX, and so it is in the beginning: all may be. */
+void journal_keep_plain(struct journal *journal, uint64_t position);
 /* Gives back its mappings, its room and all descriptors but one as soon as it is synced and nothing
  * is under way, unless it is appended to before. The next append gets -EAGAIN while they come back.
  * Nothing to do for one that is in memory. */

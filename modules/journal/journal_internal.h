@@ -161,6 +161,7 @@ struct journal {
     uint64_t first_segment;
     uint64_t written, published, synced, noted; /* noted: the synced position in the last note */
     uint64_t write_target, sync_target, trim_target;
+    uint64_t plain_from; /* segments from that position's on are not tended */
     uint64_t last_time_ms, last_seq;
     bool has_last_id;
     uint64_t segment_time_ms; /* of active's first frame */

@@ -57,6 +57,12 @@ static bool note_is_whole(const struct journal_synced_note *note, uint64_t journ
     return note_crc(journal, position) == atomic_load_explicit(&note->crc32c, memory_order_relaxed);
 }
 
+static void store_note(struct journal_synced_note *note, uint64_t journal, uint64_t position)
+{
+    atomic_store_explicit(&note->position, position, memory_order_relaxed);
+    atomic_store_explicit(&note->crc32c, note_crc(journal, position), memory_order_release);
+}
+
 void journal_live_note_synced(struct journal_live *live, uint64_t journal, uint64_t position)
 {
     uint64_t known = journal_live_synced(live, journal);
@@ -66,8 +72,13 @@ void journal_live_note_synced(struct journal_live *live, uint64_t journal, uint6
     if (note_is_whole(note, journal) && atomic_load(&note->position) == known) {
         note = &live->synced[1];
     }
-    atomic_store_explicit(&note->position, position, memory_order_relaxed);
-    atomic_store_explicit(&note->crc32c, note_crc(journal, position), memory_order_release);
+    store_note(note, journal, position);
+}
+
+void journal_live_lower_synced(struct journal_live *live, uint64_t journal, uint64_t position)
+{
+    for (unsigned i = 0; i < 2; i++)
+        store_note(&live->synced[i], journal, position);
 }
 
 uint64_t journal_live_synced(const struct journal_live *live, uint64_t journal)

@@ -64,6 +64,8 @@ int journal_live_wait(const struct journal_live *live, struct journal_waiters *w
                       uint64_t seen_boot, uint64_t seen, int64_t timeout_us);
 /* Notes that everything below position is on the device. */
 void journal_live_note_synced(struct journal_live *live, uint64_t journal, uint64_t position);
+/* Forgets all notes but that. */
+void journal_live_lower_synced(struct journal_live *live, uint64_t journal, uint64_t position);
 /* The greatest position that a whole note tells of; 0: none does. */
 uint64_t journal_live_synced(const struct journal_live *live, uint64_t journal);
 #endif

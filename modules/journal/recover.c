@@ -18,6 +18,7 @@ struct finder {
     const char *path;
     const struct journal_meta *meta;
     struct journal_extent *extent;
+    uint64_t stop; /* frames from there on are not looked at; 0: all are */
 };
 
 static void raise_synced(struct journal_extent *extent, uint64_t position)
@@ -68,7 +69,12 @@ static int walk_frames(struct finder *finder, struct journal_scan *scan)
     for (;;) {
         struct journal_frame frame;
         uint64_t offset = journal_offset_of(extent->end), synced;
-        int rc = journal_scan_frame(scan, offset, &frame);
+        int rc;
+        if (finder->stop > 0 && extent->end >= finder->stop) {
+            extent->used_end = offset;
+            return 0;
+        }
+        rc = journal_scan_frame(scan, offset, &frame);
         if (rc == 0 || rc == -EBADMSG || rc == -EAGAIN) {
             extent->used_end = offset;
             rc = journal_scan_used_end(scan, offset, &extent->used_end);
@@ -230,6 +236,90 @@ int journal_recover_find(struct os *os, const char *path, const struct journal_m
     return extent->end < extent->synced ? refuse(&finder, text) : 0;
 }
 
+/* ---- set back ---------------------------------------------------------------------------------
+ */
+
+static int refuse_end(const struct finder *finder, uint64_t ends_at,
+                      char text[JOURNAL_REPORT_TEXT_BYTES])
+{
+    const struct journal_extent *extent = finder->extent;
+    char end[FILE_TEXT_BYTES], wanted[FILE_TEXT_BYTES];
+
+    name_file(finder, journal_segment_of(ends_at), wanted, sizeof(wanted));
+    if (extent->end == 0) {
+        (void)snprintf(text, JOURNAL_REPORT_TEXT_BYTES,
+                       "to end at %s offset %" PRIu64 ", but that is missing, packed or moved",
+                       wanted, journal_offset_of(ends_at));
+        return -EBADMSG;
+    }
+    name_file(finder, journal_segment_of(extent->end), end, sizeof(end));
+    (void)snprintf(text, JOURNAL_REPORT_TEXT_BYTES,
+                   "to end at %s offset %" PRIu64 ", but its frames %s %s offset %" PRIu64, wanted,
+                   journal_offset_of(ends_at),
+                   extent->end < ends_at ? "end at" : "do not begin there, one does at", end,
+                   journal_offset_of(extent->end));
+    return -EBADMSG;
+}
+
+/* Where to begin: where a segment begins nothing is in it yet, and the one before has ended. */
+static uint64_t begin_before(const struct journal_extent *extent, uint64_t ends_at,
+                             bool verifies_all)
+{
+    uint64_t number = journal_segment_of(ends_at);
+
+    if (verifies_all) return extent->first;
+    if (ends_at == journal_segment_start(number) && number > extent->first) number--;
+    return number > extent->first ? number : extent->first;
+}
+
+int journal_recover_find_until(struct os *os, const char *path, const struct journal_meta *meta,
+                               uint64_t ends_at, bool verifies_all,
+                               struct journal_extent *out_extent,
+                               char text[JOURNAL_REPORT_TEXT_BYTES])
+{
+    struct finder finder = {
+        .os = os, .path = path, .meta = meta, .extent = out_extent, .stop = ends_at
+    };
+    struct journal_extent *extent = out_extent;
+    uint64_t target = journal_segment_of(ends_at), number, begin;
+    struct journal_survey survey;
+    int rc;
+
+    *extent = (struct journal_extent){ .synced = ends_at, .is_set_back = true };
+    rc = journal_places_survey(os, &meta->places, &survey);
+    if (rc < 0) return rc;
+    extent->first = survey.first;
+    extent->last = survey.last;
+    /* All of it was trimmed, and the first one behind could not be made yet. */
+    if (survey.first == 0 && ends_at == journal_segment_start(target)) {
+        extent->first = target;
+        extent->end = ends_at;
+        return 0;
+    }
+    number = begin = begin_before(extent, ends_at, verifies_all);
+    if (survey.first == 0 || survey.settled_last >= target) number = 0;
+    for (rc = 1; rc == 1 && number > 0 && number <= target; number++) {
+        rc = walk_segment(&finder, number);
+        if (rc == 1) extent->end = journal_segment_start(number + 1);
+    }
+    if (rc < 0) return rc;
+    extent->synced = ends_at; /* whatever was noted in frames */
+    if (extent->end != ends_at) return refuse_end(&finder, ends_at, text);
+    return extent->has_last_id ? 0 : find_last_id(&finder, begin);
+}
+
+/* ---- cutting ----------------------------------------------------------------------------------
+ */
+
+/* What was noted of being synced behind the end must not be missed by the next who opens it. */
+static int lower_synced(struct finder *finder)
+{
+    struct journal_live *live = finder->meta->live;
+
+    journal_live_lower_synced(live, finder->meta->journal, finder->extent->end);
+    return finder->os->sync_map(finder->os, live, JOURNAL_PAGE_BYTES);
+}
+
 /* Counts what a segment that goes held. */
 static int count_segment(struct finder *finder, uint64_t number, uint64_t *bytes)
 {
@@ -275,7 +365,8 @@ static int drop_segments(struct finder *finder, uint64_t keep, struct journal_re
     int rc = 0;
 
     while (rc == 0 && last > keep) {
-        rc = count_segment(finder, last, &report->cut_bytes);
+        bool is_set_back = finder->extent->is_set_back;
+        rc = is_set_back ? 0 : count_segment(finder, last, &report->cut_bytes);
         if (rc == 0) rc = journal_segment_remove(finder->os, finder->path, last);
         if (rc < 0) break;
         report->dropped_segment_count++;
@@ -315,7 +406,8 @@ int journal_recover_cut(struct os *os, const char *path, const struct journal_me
 
     if (extent->last == 0) return 0;
     assert(extent->end >= extent->synced);
-    rc = drop_segments(&finder, end, report);
+    rc = extent->is_set_back ? lower_synced(&finder) : 0;
+    if (rc == 0) rc = drop_segments(&finder, end, report);
     /* A segment without frames is made anew by who appends: its header may be what is torn. */
     if (journal_offset_of(extent->end) == JOURNAL_SEGMENT_HEADER_BYTES) {
         report->cut_bytes += extent->used_end - JOURNAL_SEGMENT_HEADER_BYTES;

@@ -14,6 +14,12 @@
  * not depend on the journal's size; damage further back is found by who reads there. A damaged
  * segment header counts as damage of the segment's first frame.
  *
+ * **Set back.** An owner who keeps elsewhere how far the journal counts (a checkpoint of his) tells
+ * where it is to end. Then S is that position, whatever anybody had noted before, and all that
+ * follows is cut like a tail though it is right. Broken off, that can be done again; who opens it
+ * between without knowing where it is to end may find notes of what has gone, hence corruption.
+ * When it is done the live page, too, knows of no greater S, on the device.
+ *
  * A reader who finds no published position of this boot uses the same rules without the cutting. */
 #ifndef MODULES_JOURNAL_RECOVER_H
 #define MODULES_JOURNAL_RECOVER_H
@@ -29,8 +35,10 @@ struct journal_extent {
     bool has_last_id;
     uint64_t segment_time_ms; /* of the first data frame of end's segment, if has_segment_time */
     bool has_segment_time;
-    uint64_t frame_count;       /* of data frames that were looked at */
-    uint64_t used_end;          /* in end's segment: of the last byte that is not zero */
+    uint64_t frame_count; /* of data frames that were looked at */
+    /* In end's segment: of the last byte that is not zero. Where it is set back: not looked for. */
+    uint64_t used_end;
+    bool is_set_back;
     struct journal_index index; /* of end's segment; the caller finishes it, also after an error */
 };
 
@@ -39,6 +47,13 @@ struct journal_extent {
 int journal_recover_find(struct os *os, const char *path, const struct journal_meta *meta,
                          uint64_t synced, bool verifies_all, struct journal_extent *out_extent,
                          char text[JOURNAL_REPORT_TEXT_BYTES]);
+/* Goes through the frames up to ends_at, where one begins or the last one ends. -EBADMSG: the
+ * journal ends before, no frame begins there, or its segment is packed or has moved (text). Changes
+ * nothing. */
+int journal_recover_find_until(struct os *os, const char *path, const struct journal_meta *meta,
+                               uint64_t ends_at, bool verifies_all,
+                               struct journal_extent *out_extent,
+                               char text[JOURNAL_REPORT_TEXT_BYTES]);
 /* How many bytes of a tail lie behind extent's end, which journal_recover_cut would cut off.
  * Changes nothing; text says where they are, if there are any. */
 int journal_recover_tail(struct os *os, const char *path, const struct journal_meta *meta,

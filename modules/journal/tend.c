@@ -63,7 +63,9 @@ void journal_tend_step(struct journal *journal)
     if (tend->is_running || tend->is_stopped) return;
     if (journal->jobs->trim.is_running) return;
     if (!tend->has_more) {
-        if (!is_due(tend, journal_segment_of(journal->synced))) return;
+        uint64_t end =
+            journal->synced < journal->plain_from ? journal->synced : journal->plain_from;
+        if (!is_due(tend, journal_segment_of(end))) return;
         tend->has_more = true;
         tend->now_ms = tend->asked_ms;
         journal_tender_begin(&tend->tender);
@@ -75,6 +77,12 @@ void journal_tend(struct journal *journal, uint64_t now_ms)
 {
     if (journal->is_in_memory) return;
     if (now_ms > journal->jobs->tend.asked_ms) journal->jobs->tend.asked_ms = now_ms;
+    journal_tend_step(journal);
+}
+
+void journal_keep_plain(struct journal *journal, uint64_t position)
+{
+    journal->plain_from = position;
     journal_tend_step(journal);
 }
 
