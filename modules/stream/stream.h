@@ -27,6 +27,9 @@ struct os;
 struct stream;
 struct stream_store;
 
+/* Of all the fields of one entry. */
+enum { STREAM_FIELDS_BYTES_MAX = (1 << 29) - 4096 };
+
 struct stream_hooks {
     /* Something that the current call needs is on its way. 0: look again; else an error to give up
      * with, -EAGAIN. The hook lets io completions run or suspends the caller until they have. NULL:
@@ -52,6 +55,8 @@ int stream_store_create(struct os *os, struct io *io, const struct stream_option
 void stream_store_destroy(struct stream_store *store);
 /* A slice of what is due, once a turn. True: there is more. */
 bool stream_store_tick(struct stream_store *store, uint64_t now_ms, uint64_t slice_us);
+/* All that the streams of the store take of the heap. O(1). */
+uint64_t stream_store_memory_bytes(const struct stream_store *store);
 
 int stream_create(struct stream_store *store, struct stream **out_stream);
 /* Never waits. Accepts NULL. What is on disk goes when no checkpoint refers to it any more. */
@@ -73,8 +78,8 @@ struct stream_id stream_last_id(const struct stream *stream);
 
 /* ---- adding ---- */
 
-/* Room for an entry with fields of so many bytes in all. -EAGAIN, -ENOSPC, -ENOMEM, … Kept until
- * the next stream_add. */
+/* Room for an entry with fields of so many bytes in all. -EAGAIN, -ENOSPC, -ENOMEM, … -EMSGSIZE:
+ * above STREAM_FIELDS_BYTES_MAX. Kept until the next stream_add. */
 int stream_reserve(struct stream *stream, uint64_t fields_bytes);
 /* id is greater than the last (-EINVAL), stream_reserve has returned 0 for fields.size and nothing
  * was done with the stream since. Fails with nothing else. field_count: names and values, so an
@@ -116,7 +121,8 @@ int stream_cursor_next(struct stream_cursor *cursor, struct stream_entry *out_en
 
 /* 1: the entry with exactly that id. 0: there is none (any more). */
 int stream_find(struct stream *stream, struct stream_id id, struct stream_entry *out_entry);
-/* The ordinal of the first entry, deleted ones too, whose id is not less; end when there is none.
+/* The ordinal of the first entry whose id is not less; end when there is none. Deleted ones count
+ * while they are kept: between what this says and the first one that is there, all are deleted.
  * What was trimmed counts no more: start at least. */
 int stream_ordinal_of(struct stream *stream, struct stream_id id, uint64_t *out_ordinal);
 /* 1: the id of the first entry that is there. 0: it is empty. */
@@ -126,7 +132,9 @@ uint64_t stream_count_between(const struct stream *stream, uint64_t first, uint6
 
 /* ---- removing ---- */
 
-/* Deletes one that stream_find has found; true: it was there. It needs memory: -ENOMEM. 1, 0. */
+/* Deletes one that stream_find has found. 1: done, and the greatest deleted id is at least this one
+ * now. 0: it is deleted already, or trimmed. It may need memory: -ENOMEM. When the first one goes,
+ * start moves to the next one that is there. */
 int stream_delete(struct stream *stream, uint64_t ordinal, struct stream_id id);
 /* Where a trim ends that leaves so many entries (or those not less than an id): everything with a
  * smaller ordinal is to go. limit: at most so many entries go, 0: any number. is_approximate: only
@@ -151,6 +159,10 @@ uint64_t stream_trim(struct stream *stream, uint64_t ordinal);
 uint64_t stream_image_size(const struct stream *stream);
 void stream_image_write(const struct stream *stream, void (*put)(void *context, struct slice piece),
                         void *context);
-/* -EBADMSG: the image is damaged, or its journal does not fit to it. */
+/* -EBADMSG: the image is damaged, or its journal does not fit to it. -EPROTONOSUPPORT: made by
+ * another version. */
 int stream_image_load(struct stream_store *store, struct slice image, struct stream **out_stream);
+
+/* Asserts what must hold of a stream; for tests. Reads all that is in memory. */
+void stream_check(const struct stream *stream);
 #endif

@@ -1,0 +1,174 @@
+#include "modules/stream/block.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "modules/base/alloc_size.h"
+#include "modules/stream/deleted.h"
+
+struct entry_block *entry_block_create(uint32_t room)
+{
+    size_t bytes = alloc_size(sizeof(struct entry_block) + room);
+    struct entry_block *block = malloc(bytes);
+
+    if (!block) return NULL;
+    *block = (struct entry_block){ .capacity = (uint32_t)(bytes - sizeof(*block)) };
+    return block;
+}
+
+uint64_t entry_block_memory_bytes(const struct entry_block *block)
+{
+    return alloc_size(sizeof(*block) + block->capacity);
+}
+
+void entry_block_close_up(struct entry_block *block)
+{
+    uint32_t used = entry_block_used(block);
+
+    if (block->begin == 0) return;
+    memmove(block->bytes, block->bytes + block->begin, used);
+    block->begin = 0;
+    block->end = used;
+}
+
+struct entry_block *entry_block_resize(struct entry_block *block, uint32_t capacity)
+{
+    size_t bytes = alloc_size(sizeof(*block) + capacity);
+    struct entry_block *resized;
+
+    assert(capacity >= entry_block_used(block));
+    entry_block_close_up(block);
+    resized = realloc(block, bytes);
+    if (resized) resized->capacity = (uint32_t)(bytes - sizeof(*block));
+    return resized;
+}
+
+void entry_block_append(struct entry_block *block, const struct stream_entry *entry)
+{
+    struct frame frame = { entry->id, 0, entry->field_count, entry->fields };
+
+    if (block->entry_count == 0) {
+        block->base = entry->id;
+        block->first_ordinal = entry->ordinal;
+    } else {
+        /* Those between were deleted while they were the last, and packed away. */
+        frame.gap = (uint32_t)(entry->ordinal - entry_block_last_ordinal(block) - 1);
+    }
+    block->span = (uint32_t)(entry->ordinal - block->first_ordinal);
+    block->entry_count++;
+    block->end += frame_encode(block->bytes + block->end, block->base.ms, &frame);
+    assert(block->end <= block->capacity);
+}
+
+struct entry_spot entry_block_begin(const struct entry_block *block)
+{
+    return (struct entry_spot){ block->begin, 0 };
+}
+
+struct entry_spot entry_block_end(const struct entry_block *block)
+{
+    return (struct entry_spot){ block->end, entry_block_last_ordinal(block) };
+}
+
+static void fill_entry(struct stream_entry *entry, const struct frame *frame, uint64_t ordinal)
+{
+    *entry = (struct stream_entry){ frame->id, ordinal, frame->field_count, frame->fields };
+}
+
+static uint64_t ordinal_behind(const struct entry_block *block, const struct entry_spot *spot,
+                               const struct frame *frame)
+{
+    if (spot->offset == block->begin) return block->first_ordinal;
+    return spot->ordinal + 1 + frame->gap;
+}
+
+bool entry_block_next(const struct entry_block *block, struct entry_spot *spot,
+                      struct stream_entry *out_entry)
+{
+    struct frame frame;
+    uint32_t bytes;
+
+    if (spot->offset == block->end) return false;
+    bytes = frame_decode(block->bytes + spot->offset, block->base.ms, &frame);
+    spot->ordinal = ordinal_behind(block, spot, &frame);
+    spot->offset += bytes;
+    fill_entry(out_entry, &frame, spot->ordinal);
+    return true;
+}
+
+bool entry_block_previous(const struct entry_block *block, struct entry_spot *spot,
+                          struct stream_entry *out_entry)
+{
+    struct frame frame;
+
+    if (spot->offset == block->begin) return false;
+    spot->offset -= frame_bytes_before(block->bytes + spot->offset);
+    (void)frame_decode(block->bytes + spot->offset, block->base.ms, &frame);
+    fill_entry(out_entry, &frame, spot->ordinal);
+    spot->ordinal -= 1 + (uint64_t)frame.gap;
+    return true;
+}
+
+struct entry_spot entry_block_seek_id(const struct entry_block *block, struct stream_id id)
+{
+    struct entry_spot spot = entry_block_begin(block), found = spot;
+    struct stream_entry entry;
+
+    while (entry_block_next(block, &spot, &entry) && stream_id_compare(entry.id, id) < 0)
+        found = spot;
+    return found;
+}
+
+struct entry_spot entry_block_seek_ordinal(const struct entry_block *block, uint64_t ordinal)
+{
+    struct entry_spot spot = entry_block_begin(block), found = spot;
+    struct stream_entry entry;
+
+    while (entry_block_next(block, &spot, &entry) && entry.ordinal < ordinal)
+        found = spot;
+    return found;
+}
+
+void entry_block_trim(struct entry_block *block, uint64_t ordinal, const struct deleted *deleted)
+{
+    struct entry_spot spot = entry_block_begin(block), before = spot;
+    struct stream_entry entry = { 0 };
+    uint64_t last = entry_block_last_ordinal(block);
+
+    assert(ordinal <= last);
+    while (entry_block_next(block, &spot, &entry) && entry.ordinal < ordinal) {
+        block->entry_count--;
+        block->dead_count -= deleted_has(deleted, entry.ordinal);
+        before = spot;
+    }
+    block->begin = before.offset;
+    block->first_ordinal = entry.ordinal;
+    block->span = (uint32_t)(last - entry.ordinal);
+}
+
+/* Each frame that stays goes to where the ones before it end: what went before it was longer than
+ * its own numbers can grow by, so nothing is written over that is still to be read. */
+void entry_block_pack(struct entry_block *block, const struct deleted *deleted)
+{
+    struct entry_spot spot = entry_block_begin(block);
+    struct stream_entry entry;
+    uint64_t first = 0, last = 0;
+    uint32_t to = block->begin;
+
+    while (entry_block_next(block, &spot, &entry)) {
+        struct frame frame = { entry.id, 0, entry.field_count, entry.fields };
+        if (deleted_has(deleted, entry.ordinal)) continue;
+        if (first == 0)
+            first = entry.ordinal;
+        else
+            frame.gap = (uint32_t)(entry.ordinal - last - 1);
+        last = entry.ordinal;
+        to += frame_encode(block->bytes + to, block->base.ms, &frame);
+    }
+    assert(first != 0);
+    block->end = to;
+    block->first_ordinal = first;
+    block->span = (uint32_t)(last - first);
+    block->entry_count -= block->dead_count;
+    block->dead_count = 0;
+}

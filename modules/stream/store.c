@@ -1,0 +1,60 @@
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "modules/stream/stream_internal.h"
+
+enum {
+    MEMORY_BYTES_MAX_DEFAULT = 32 << 10,
+    OPEN_MAX_DEFAULT = 256,
+    NODE_ENTRIES_DEFAULT = 100,
+};
+
+static void fill_defaults(struct stream_options *options)
+{
+    if (options->memory_bytes_max == 0) options->memory_bytes_max = MEMORY_BYTES_MAX_DEFAULT;
+    if (options->open_max == 0) options->open_max = OPEN_MAX_DEFAULT;
+    if (options->node_entries == 0) options->node_entries = NODE_ENTRIES_DEFAULT;
+}
+
+int stream_store_create(struct os *os, struct io *io, const struct stream_options *options,
+                        const struct stream_hooks *hooks, struct stream_store **out_store)
+{
+    struct stream_store *store = calloc(1, sizeof(*store));
+    char *directory = strdup(options->directory);
+
+    if (!store || !directory) {
+        free(store);
+        free(directory);
+        return -ENOMEM;
+    }
+    store->os = os;
+    store->io = io;
+    if (hooks) store->hooks = *hooks;
+    store->options = *options;
+    store->options.directory = directory;
+    fill_defaults(&store->options);
+    *out_store = store;
+    return 0;
+}
+
+void stream_store_destroy(struct stream_store *store)
+{
+    if (!store) return;
+    assert(store->stream_count == 0 && store->memory_bytes == 0);
+    free((char *)store->options.directory);
+    free(store);
+}
+
+bool stream_store_tick(struct stream_store *store, uint64_t now_ms, uint64_t slice_us)
+{
+    (void)store;
+    (void)now_ms;
+    (void)slice_us;
+    return false; /* streams in memory leave nothing for later */
+}
+
+uint64_t stream_store_memory_bytes(const struct stream_store *store)
+{
+    return store->memory_bytes;
+}
