@@ -185,9 +185,6 @@ static int open_recovered(struct journal *journal, const struct journal_options 
     report->start = journal_segment_start(journal->first_segment);
     report->end = journal_here(journal);
     journal_tell_readers(journal, journal_boot(journal->os));
-    journal_set_add(journal);
-    journal_room_plan(journal);
-    journal_tend_step(journal);
     return 0;
 }
 
@@ -222,8 +219,8 @@ static void tell_of_key(int rc, char text[JOURNAL_REPORT_TEXT_BYTES])
     if (what) (void)snprintf(text, JOURNAL_REPORT_TEXT_BYTES, "%s", what);
 }
 
-int journal_open(struct os *os, struct io *io, const struct journal_options *options,
-                 struct journal_report *out_report, struct journal **out_journal)
+int journal_prepare(struct os *os, const struct journal_options *options,
+                    struct journal_report *out_report, struct journal **out_journal)
 {
     struct journal_extent extent = { 0 };
     struct journal *journal;
@@ -237,7 +234,6 @@ int journal_open(struct os *os, struct io *io, const struct journal_options *opt
     journal = calloc(1, sizeof(*journal));
     if (!journal) return -ENOMEM;
     journal->os = os;
-    journal->io = io;
     journal->meta.fd = -1;
     journal->way = options->way;
     journal->publish = options->publish;
@@ -271,6 +267,25 @@ tell:
 out:
     journal_index_finish(&extent.index);
     if (journal) release(journal);
+    return rc;
+}
+
+void journal_attach(struct journal *journal, struct io *io)
+{
+    assert(!journal->io);
+    journal->io = io;
+    if (journal->is_in_memory) return;
+    journal_set_add(journal);
+    journal_room_plan(journal);
+    journal_tend_step(journal);
+}
+
+int journal_open(struct os *os, struct io *io, const struct journal_options *options,
+                 struct journal_report *out_report, struct journal **out_journal)
+{
+    int rc = journal_prepare(os, options, out_report, out_journal);
+
+    if (rc == 0) journal_attach(*out_journal, io);
     return rc;
 }
 
@@ -360,6 +375,14 @@ int journal_close(struct journal *journal)
     if (journal->jobs) journal_tender_finish(&journal->jobs->tend.tender);
     release(journal);
     return rc;
+}
+
+void journal_detach(struct journal *journal)
+{
+    assert(!is_busy(journal));
+    assert(journal->error || !journal->buffer_head);
+    journal_set_take_out(journal);
+    journal->io = NULL;
 }
 
 void journal_give_up(struct journal *journal)

@@ -131,6 +131,15 @@ struct journal_report {
  * above. -ENOSPC, -EIO, -ENOENT, -EACCES, …: of the file system. -ENOMEM. */
 int journal_open(struct os *os, struct io *io, const struct journal_options *options,
                  struct journal_report *out_report, struct journal **out_journal);
+/* journal_open in two parts, for who must not wait. journal_prepare is called by any thread and
+ * waits for the disk. journal_attach follows on the thread of io before all else, and waits for
+ * nothing; or journal_close alone, on any thread. */
+int journal_prepare(struct os *os, const struct journal_options *options,
+                    struct journal_report *out_report, struct journal **out_journal);
+void journal_attach(struct journal *journal, struct io *io);
+/* The same backwards: nothing is under way (journal_is_busy), and all is written (journal_sync) or
+ * given up. Only journal_close follows, on any thread, and waits for the disk alone. */
+void journal_detach(struct journal *journal);
 /* Waits for what is under way, writes and publishes what was appended (without a sync: ask for it
  * before), gives back what was reserved. Accepts NULL. 0, or why not all of it could be written;
  * the journal is closed all the same. */
