@@ -1,0 +1,151 @@
+/* Consumers of a group: by name in order, and by the number that what is pending has of them. A
+ * number is used again when its consumer has gone, as nothing has it any more then. */
+#include "modules/base/alloc_size.h"
+#include "modules/stream/group_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+uint32_t stream_group_consumer_count(const struct stream_group *group)
+{
+    return group->order.count;
+}
+
+struct stream_consumer *stream_group_consumer_at(const struct stream_group *group, uint32_t index)
+{
+    assert(index < group->order.count);
+    return group->order.items[index];
+}
+
+struct stream_consumer *stream_group_find_consumer(const struct stream_group *group,
+                                                   struct slice name)
+{
+    bool is_there;
+    uint32_t place = name_order_place(&group->order, name, &is_there);
+
+    return is_there ? group->order.items[place] : NULL;
+}
+
+/* ---- numbers ---- */
+
+static int reserve_slot(struct stream_group *group)
+{
+    uint64_t *bytes = &group->groups->other_bytes;
+    uint32_t capacity = grown_capacity(group->slot_capacity);
+    union consumer_slot *slots;
+
+    if (group->first_free != CONSUMER_NONE || group->slot_count < group->slot_capacity) return 0;
+    slots = realloc(group->slots, capacity * sizeof(*slots));
+    if (!slots) return -ENOMEM;
+    if (group->slots) *bytes -= alloc_size(group->slot_capacity * sizeof(*slots));
+    *bytes += alloc_size(capacity * sizeof(*slots));
+    group->slots = slots;
+    group->slot_capacity = capacity;
+    return 0;
+}
+
+static uint32_t take_slot(struct stream_group *group, struct stream_consumer *consumer)
+{
+    uint32_t number = group->first_free;
+
+    if (number == CONSUMER_NONE)
+        number = group->slot_count++;
+    else
+        group->first_free = (uint32_t)(group->slots[number].next_free >> 1);
+    group->slots[number].consumer = consumer;
+    return number;
+}
+
+static void free_slot(struct stream_group *group, uint32_t number)
+{
+    group->slots[number].next_free = (uintptr_t)group->first_free << 1 | 1;
+    group->first_free = number;
+}
+
+/* ---- coming and going ---- */
+
+int stream_group_add_consumer(struct stream_group *group, struct slice name, uint64_t seen_ms,
+                              struct stream_consumer **out_consumer)
+{
+    uint64_t *bytes = &group->groups->other_bytes;
+    struct stream_consumer *consumer;
+    bool is_there;
+    uint32_t place = name_order_place(&group->order, name, &is_there);
+    int rc = name_order_reserve(&group->order, bytes);
+
+    assert(!is_there);
+    if (rc == 0) rc = reserve_slot(group);
+    if (rc < 0) return rc;
+    consumer = named_create(sizeof(*consumer), name, bytes);
+    if (!consumer) return -ENOMEM;
+    consumer->seen_ms = seen_ms;
+    consumer->active_ms = STREAM_NEVER_ACTIVE;
+    consumer->number = take_slot(group, consumer);
+    name_order_insert(&group->order, place, consumer);
+    *out_consumer = consumer;
+    return 0;
+}
+
+void stream_group_remove_consumer(struct stream_group *group, struct stream_consumer *consumer)
+{
+    bool is_there;
+    uint32_t place = name_order_place(&group->order, consumer->name, &is_there);
+
+    assert(is_there && consumer->pending.count == 0);
+    name_order_remove(&group->order, place);
+    free_slot(group, consumer->number);
+    named_free(consumer, sizeof(*consumer), &group->groups->other_bytes);
+}
+
+void group_free_consumers(struct stream_group *group)
+{
+    struct stream_groups *groups = group->groups;
+
+    for (uint32_t i = 0; i < group->order.count; i++) {
+        struct stream_consumer *consumer = group->order.items[i];
+        uint64_t before = group_bytes_before(group, consumer);
+
+        pending_tree_drop(&consumer->pending, &groups->store->account);
+        group_count_bytes(group, consumer, before);
+        named_free(consumer, sizeof(*consumer), &groups->other_bytes);
+    }
+    if (group->order.items)
+        groups->other_bytes -= alloc_size(group->order.capacity * sizeof(void *));
+    if (group->slots)
+        groups->other_bytes -= alloc_size(group->slot_capacity * sizeof(*group->slots));
+    free((void *)group->order.items);
+    free(group->slots);
+}
+
+/* ---- what it says of itself ---- */
+
+struct slice stream_consumer_name(const struct stream_consumer *consumer)
+{
+    return consumer->name;
+}
+
+uint64_t stream_consumer_pending_count(const struct stream_consumer *consumer)
+{
+    return consumer->pending.count;
+}
+
+uint64_t stream_consumer_seen_ms(const struct stream_consumer *consumer)
+{
+    return consumer->seen_ms;
+}
+
+void stream_consumer_set_seen(struct stream_consumer *consumer, uint64_t seen_ms)
+{
+    consumer->seen_ms = seen_ms;
+}
+
+uint64_t stream_consumer_active_ms(const struct stream_consumer *consumer)
+{
+    return consumer->active_ms;
+}
+
+void stream_consumer_set_active(struct stream_consumer *consumer, uint64_t active_ms)
+{
+    consumer->active_ms = active_ms;
+}

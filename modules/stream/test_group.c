@@ -1,0 +1,562 @@
+/* Groups against plain arrays: whatever is delivered, claimed, given back and acknowledged, in any
+ * order, with memory refused and pictures taken now and then, is found as the arrays have it. */
+#include "modules/base/random.h"
+#include "modules/base/test_soak.h"
+#include "modules/stream/group.h"
+#include "modules/stream/test_group_fixture.h"
+
+#include <errno.h>
+
+enum { CONSUMERS = 4 };
+
+/* What should be pending: by the number of its id. */
+struct modelled {
+    bool is_there;
+    int consumer; /* -1: nobody's */
+    uint64_t delivered_ms, delivery_count, release_number;
+};
+
+static struct stream_group *group;
+static struct stream_consumer *consumers[CONSUMERS];
+static struct modelled *model;
+static unsigned model_size;
+static uint64_t release_number;
+
+static void open_model(unsigned size)
+{
+    open_groups();
+    group = add_group("g");
+    for (int i = 0; i < CONSUMERS; i++)
+        consumers[i] = add_consumer(group, (char[]){ (char)('a' + i), 0 });
+    model_size = size;
+    model = calloc(size, sizeof(*model));
+    release_number = 0;
+}
+
+static void close_model(void)
+{
+    free(model);
+    close_groups();
+}
+
+static struct stream_id id_of(unsigned number)
+{
+    return (struct stream_id){ 1 + number / 3, number % 3 };
+}
+
+/* ---- what both are asked ---- */
+
+static void expect_same(unsigned number, const struct stream_pending *pending)
+{
+    const struct modelled *expected = &model[number];
+
+    ck_assert(expected->is_there);
+    ck_assert(stream_id_compare(pending->id, id_of(number)) == 0);
+    ck_assert_ptr_eq(pending->consumer,
+                     expected->consumer < 0 ? NULL : consumers[expected->consumer]);
+    ck_assert_uint_eq(pending->delivered_ms, expected->delivered_ms);
+    ck_assert_uint_eq(pending->delivery_count, expected->delivery_count);
+}
+
+static unsigned model_next(int consumer, unsigned from, uint64_t delivered_max_ms)
+{
+    for (; from < model_size; from++) {
+        const struct modelled *it = &model[from];
+        if (it->is_there && it->delivered_ms <= delivered_max_ms &&
+            (consumer < 0 || it->consumer == consumer))
+            break;
+    }
+    return from;
+}
+
+static bool is_older(const struct modelled *a, const struct modelled *b)
+{
+    if ((a->consumer < 0) != (b->consumer < 0)) return a->consumer < 0;
+    if (a->consumer < 0) return a->release_number < b->release_number;
+    return a->delivered_ms < b->delivered_ms;
+}
+
+static void expect_next(int consumer, unsigned from, uint64_t delivered_max_ms)
+{
+    unsigned expected = model_next(consumer, from, delivered_max_ms);
+    struct stream_pending pending;
+    int rc = stream_group_next_pending(group, consumer < 0 ? NULL : consumers[consumer],
+                                       id_of(from), delivered_max_ms, &pending);
+
+    ck_assert_int_eq(rc, expected < model_size);
+    if (rc) expect_same(expected, &pending);
+}
+
+static void expect_ends(void)
+{
+    unsigned oldest = model_size, last = model_size;
+    struct stream_pending pending;
+
+    for (unsigned i = 0; i < model_size; i++) {
+        if (!model[i].is_there) continue;
+        last = i;
+        if (oldest == model_size || is_older(&model[i], &model[oldest])) oldest = i;
+    }
+    ck_assert_int_eq(stream_group_oldest_pending(group, &pending), last < model_size);
+    if (last == model_size) return;
+    expect_same(oldest, &pending);
+    ck_assert_int_eq(stream_group_last_pending(group, &pending), 1);
+    expect_same(last, &pending);
+}
+
+static void expect_counts(void)
+{
+    uint64_t count = 0, released = 0, of[CONSUMERS] = { 0 };
+
+    for (unsigned i = 0; i < model_size; i++) {
+        count += model[i].is_there;
+        released += model[i].is_there && model[i].consumer < 0;
+        if (model[i].is_there && model[i].consumer >= 0) of[model[i].consumer]++;
+    }
+    ck_assert_uint_eq(stream_group_pending_count(group), count);
+    ck_assert_uint_eq(stream_group_released_count(group), released);
+    for (int i = 0; i < CONSUMERS; i++)
+        ck_assert_uint_eq(stream_consumer_pending_count(consumers[i]), of[i]);
+}
+
+/* ---- what both are told ---- */
+
+static void set(unsigned number, int consumer, uint64_t delivered_ms, uint64_t count)
+{
+    struct stream_pending pending = { id_of(number), consumer < 0 ? NULL : consumers[consumer],
+                                      consumer < 0 ? 0 : delivered_ms, count };
+    int rc = stream_group_set_pending(group, &pending);
+
+    if (rc == -ENOMEM && memory_was_refused()) return;
+    ck_assert_int_eq(rc, 0);
+    if (consumer < 0) release_number++;
+    model[number] = (struct modelled){ true, consumer, pending.delivered_ms, count,
+                                       consumer < 0 ? release_number : 0 };
+}
+
+static void acknowledge(unsigned number)
+{
+    int rc = stream_group_acknowledge(group, id_of(number));
+
+    if (rc == -ENOMEM && memory_was_refused()) return;
+    ck_assert_int_eq(rc, model[number].is_there);
+    model[number].is_there = false;
+}
+
+static void change_at_random(struct random *random, unsigned center)
+{
+    unsigned number = (center + (unsigned)random_below(random, 64)) % model_size;
+
+    if (random_below(random, 10) == 0) number = (unsigned)random_below(random, model_size);
+    if (random_below(random, 2) == 0)
+        set(number, (int)random_below(random, CONSUMERS + 1) - 1, random_below(random, 1000),
+            random_below(random, 5));
+    else
+        acknowledge(number);
+}
+
+static void ask_at_random(struct random *random)
+{
+    unsigned from = (unsigned)random_below(random, model_size);
+    struct stream_pending pending;
+
+    expect_next((int)random_below(random, CONSUMERS + 1) - 1, from,
+                random_below(random, 8) == 0 ? UINT32_MAX : random_below(random, 1000));
+    ck_assert_int_eq(stream_group_find_pending(group, id_of(from), &pending), model[from].is_there);
+    if (model[from].is_there) expect_same(from, &pending);
+}
+
+/* ---- pictures ---- */
+
+static struct stream_groups_picture *picture;
+static struct modelled *pictured; /* the model when it was taken */
+
+static void forget_picture(void)
+{
+    stream_groups_picture_drop(picture);
+    free(pictured);
+    picture = NULL;
+    pictured = NULL;
+}
+
+static void take_at_random(void)
+{
+    forget_picture();
+    if (stream_groups_picture_take(groups, &picture) < 0) {
+        ck_assert(memory_was_refused());
+        return;
+    }
+    refuse_every = 0;
+    pictured = malloc(model_size * sizeof(*model));
+    memcpy(pictured, model, model_size * sizeof(*model));
+}
+
+/* What was loaded takes the place of the groups that there are. */
+static void continue_with(struct stream_groups *loaded)
+{
+    stream_groups_destroy(groups);
+    groups = loaded;
+    group = stream_groups_find(groups, SLICE_LITERAL("g"));
+    ck_assert_ptr_nonnull(group);
+    for (int i = 0; i < CONSUMERS; i++)
+        consumers[i] = stream_group_find_consumer(group, slice_of((char[]){ (char)('a' + i) }, 1));
+}
+
+static void go_back_to_picture(size_t step_bytes)
+{
+    struct stream_groups *loaded;
+    size_t size;
+    uint8_t *bytes;
+
+    if (!picture) return;
+    refuse_every = 0;
+    bytes = read_picture(picture, step_bytes, &size);
+    ck_assert_int_eq(load_groups(slice_of(bytes, size), step_bytes, &loaded), 0);
+    free(bytes);
+    continue_with(loaded);
+    memcpy(model, pictured, model_size * sizeof(*model));
+    for (unsigned i = 0; i < model_size; i++)
+        if (model[i].is_there && model[i].release_number > release_number)
+            release_number = model[i].release_number;
+    forget_picture();
+}
+
+/* ---- tests ---- */
+
+static void act_at_random(struct random *random, unsigned center, unsigned refuse)
+{
+    refuse_every = random_below(random, 4) == 0 ? refuse : 0;
+    refused_count = 0;
+    change_at_random(random, center);
+    if (random_below(random, 500) == 0) take_at_random();
+    refuse_every = 0;
+    if (random_below(random, 2000) == 0) go_back_to_picture(1 + random_below(random, 5000));
+    (void)stream_group_store_tick(store, 1);
+}
+
+START_TEST(what_is_pending_is_as_arrays_have_it)
+{
+    static const unsigned sizes[] = { 5, 100, 1000, 9000 };
+    struct random random;
+    unsigned size = sizes[_i % 4], step_max = soak_is_full() ? 400000 : 40000;
+
+    random_init(&random, soak_seed() + (uint64_t)_i);
+    open_model(size);
+    for (unsigned step = 0; step < step_max; step++) {
+        act_at_random(&random, step / 4 % size, _i < 4 ? 0 : 3);
+        if (step % 16 == 0) ask_at_random(&random);
+        if (step % 2048 == 0) {
+            stream_groups_check(groups);
+            expect_counts();
+            expect_ends();
+        }
+    }
+    forget_picture();
+    close_model();
+}
+END_TEST
+
+START_TEST(a_queue_of_deliveries_stays_small)
+{
+    enum { COUNT = 200000 };
+    struct stream_consumer *consumer;
+
+    open_groups();
+    group = add_group("g");
+    consumer = add_consumer(group, "c");
+    for (unsigned i = 1; i <= COUNT; i++)
+        deliver(group, consumer, i, i);
+    ck_assert_uint_lt(stream_groups_memory_bytes(groups), (uint64_t)64 * COUNT);
+    stream_groups_check(groups);
+    for (unsigned i = 1; i <= COUNT; i++)
+        ck_assert_int_eq(stream_group_acknowledge(group, (struct stream_id){ i, 0 }), 1);
+    ck_assert_uint_lt(stream_groups_memory_bytes(groups), 1024);
+    close_groups();
+}
+END_TEST
+
+START_TEST(a_sparse_rest_is_put_together)
+{
+    enum { COUNT = 50000 };
+    struct stream_consumer *consumer;
+
+    open_groups();
+    group = add_group("g");
+    consumer = add_consumer(group, "c");
+    for (unsigned i = 1; i <= COUNT; i++)
+        deliver(group, consumer, i, i);
+    for (unsigned i = 1; i <= COUNT; i++)
+        if (i % 20 != 0) stream_group_acknowledge(group, (struct stream_id){ i, 0 });
+    stream_groups_check(groups);
+    ck_assert_uint_lt(stream_groups_memory_bytes(groups), (uint64_t)160 * COUNT / 20);
+    close_groups();
+}
+END_TEST
+
+START_TEST(what_was_given_back_first_is_the_oldest)
+{
+    struct stream_pending pending;
+    struct stream_consumer *consumer;
+
+    open_groups();
+    group = add_group("g");
+    consumer = add_consumer(group, "c");
+    deliver(group, consumer, 1, 0);
+    deliver(group, consumer, 2, 700);
+    deliver(group, consumer, 3, 600);
+    deliver(group, NULL, 3, 0);
+    deliver(group, NULL, 2, 0);
+    ck_assert_int_eq(stream_group_oldest_pending(group, &pending), 1);
+    ck_assert_uint_eq(pending.id.ms, 3);
+    ck_assert_ptr_null(pending.consumer);
+    ck_assert_uint_eq(pending.delivered_ms, 0);
+    ck_assert_uint_eq(stream_group_released_count(group), 2);
+    ck_assert_uint_eq(stream_consumer_pending_count(consumer), 1);
+    ck_assert_int_eq(stream_group_acknowledge(group, (struct stream_id){ 3, 0 }), 1);
+    ck_assert_int_eq(stream_group_oldest_pending(group, &pending), 1);
+    ck_assert_uint_eq(pending.id.ms, 2);
+    deliver(group, consumer, 2, 800);
+    ck_assert_uint_eq(stream_group_released_count(group), 0);
+    ck_assert_int_eq(stream_group_oldest_pending(group, &pending), 1);
+    ck_assert_uint_eq(pending.id.ms, 1);
+    close_groups();
+}
+END_TEST
+
+START_TEST(names_are_in_order_and_numbers_are_used_again)
+{
+    struct stream_consumer *b;
+
+    open_groups();
+    add_group("b");
+    group = add_group("");
+    add_group("ab");
+    ck_assert_ptr_eq(stream_groups_at(groups, 0), group);
+    ck_assert(slice_is(stream_group_name(stream_groups_at(groups, 1)), "ab"));
+    ck_assert(slice_is(stream_group_name(stream_groups_at(groups, 2)), "b"));
+    for (int round = 0; round < 100; round++) {
+        uint64_t before = stream_groups_memory_bytes(groups);
+        b = add_consumer(group, "b");
+        add_consumer(group, "a");
+        deliver(group, b, 7, 7);
+        ck_assert_int_eq(stream_consumer_drop(group, b, 10), 1);
+        stream_group_remove_consumer(group, b);
+        ck_assert_ptr_null(stream_group_find_consumer(group, SLICE_LITERAL("b")));
+        stream_group_remove_consumer(group, stream_group_find_consumer(group, SLICE_LITERAL("a")));
+        if (round > 0) ck_assert_uint_eq(stream_groups_memory_bytes(groups), before);
+    }
+    stream_groups_remove(groups, stream_groups_find(groups, SLICE_LITERAL("ab")));
+    ck_assert_uint_eq(stream_groups_count(groups), 2);
+    ck_assert_ptr_null(stream_groups_find(groups, SLICE_LITERAL("ab")));
+    close_groups();
+}
+END_TEST
+
+START_TEST(a_consumer_goes_in_steps)
+{
+    struct stream_consumer *consumer, *other;
+
+    open_groups();
+    group = add_group("g");
+    consumer = add_consumer(group, "c");
+    other = add_consumer(group, "d");
+    for (unsigned i = 1; i <= 1000; i++)
+        deliver(group, i % 4 == 0 ? other : consumer, i, i);
+    ck_assert_int_eq(stream_consumer_drop(group, consumer, 700), 700);
+    ck_assert_int_eq(stream_consumer_drop(group, consumer, 700), 50);
+    ck_assert_int_eq(stream_consumer_drop(group, consumer, 700), 0);
+    stream_groups_check(groups);
+    ck_assert_uint_eq(stream_group_pending_count(group), 250);
+    close_groups();
+}
+END_TEST
+
+START_TEST(groups_refer_to_what_is_pending_or_not_yet_delivered)
+{
+    struct stream_group *other;
+
+    open_groups();
+    ck_assert(!stream_groups_refer_to(groups, (struct stream_id){ 5, 0 }));
+    group = add_group("g");
+    other = add_group("h");
+    stream_group_set_last_id(group, (struct stream_id){ 9, 0 });
+    stream_group_set_last_id(other, (struct stream_id){ 6, 0 });
+    deliver(group, add_consumer(group, "c"), 4, 1);
+    deliver(other, add_consumer(other, "c"), 4, 1);
+    ck_assert(!stream_groups_refer_to(groups, (struct stream_id){ 5, 0 }));
+    ck_assert(stream_groups_refer_to(groups, (struct stream_id){ 4, 0 }));
+    ck_assert(stream_groups_refer_to(groups, (struct stream_id){ 6, 1 }));
+    ck_assert_int_eq(stream_groups_forget(groups, (struct stream_id){ 4, 0 }), 2);
+    ck_assert(!stream_groups_refer_to(groups, (struct stream_id){ 4, 0 }));
+    close_groups();
+}
+END_TEST
+
+START_TEST(a_large_group_is_freed_in_slices)
+{
+    struct stream_consumer *consumer;
+    uint64_t before, slices = 0;
+
+    open_groups();
+    before = stream_group_store_memory_bytes(store);
+    group = add_group("g");
+    consumer = add_consumer(group, "c");
+    for (unsigned i = 1; i <= 20000; i++)
+        deliver(group, consumer, i, i);
+    ck_assert_uint_eq(stream_group_store_memory_bytes(store), before);
+    stream_groups_remove(groups, group);
+    ck_assert_uint_lt(stream_groups_memory_bytes(groups), 256);
+    ck_assert_uint_gt(stream_group_store_memory_bytes(store), 20000 * 60);
+    while (stream_group_store_tick(store, 16))
+        slices++;
+    ck_assert_uint_gt(slices, 20);
+    ck_assert_uint_eq(stream_group_store_memory_bytes(store), before);
+    close_groups();
+}
+END_TEST
+
+/* ---- pictures ---- */
+
+static void add_examples(void)
+{
+    struct stream_consumer *consumer;
+
+    group = add_group("");
+    stream_group_set_last_id(group, (struct stream_id){ 3, 4 });
+    stream_group_set_entries_read(group, 17);
+    consumer = add_consumer(group, "");
+    stream_consumer_set_active(consumer, 33);
+    consumer = add_consumer(group, "zoe");
+    for (unsigned i = 1; i <= 100; i++)
+        deliver(group, i % 10 == 0 ? NULL : consumer, i, i % 10 == 0 ? 0 : 1000 - i);
+    deliver(group, consumer, UINT64_MAX, 4);
+    group = add_group("other");
+    deliver(group, NULL, 5, 0);
+    add_group("third");
+}
+
+START_TEST(a_picture_outlives_its_groups)
+{
+    struct stream_groups *loaded;
+    size_t size, again_size;
+    uint8_t *bytes, *again;
+
+    open_groups();
+    add_examples();
+    picture = take_picture();
+    stream_groups_destroy(groups);
+    bytes = read_picture(picture, 1, &size);
+    forget_picture();
+    ck_assert_int_eq(load_groups(slice_of(bytes, size), 1, &loaded), 0);
+    groups = loaded;
+    stream_groups_check(groups);
+    group = stream_groups_at(groups, 0);
+    ck_assert_int_eq(stream_group_entries_read(group), 17);
+    ck_assert_uint_eq(stream_group_last_id(group).seq, 4);
+    ck_assert_uint_eq(stream_consumer_active_ms(stream_group_consumer_at(group, 0)), 33);
+    ck_assert_uint_eq(stream_consumer_active_ms(stream_group_consumer_at(group, 1)),
+                      STREAM_NEVER_ACTIVE);
+    picture = take_picture();
+    again = read_picture(picture, 777, &again_size);
+    ck_assert_uint_eq(size, again_size);
+    ck_assert_mem_eq(bytes, again, size);
+    free(bytes);
+    free(again);
+    forget_picture();
+    close_groups();
+}
+END_TEST
+
+/* Whatever bytes come: an error, or groups that hold together. */
+static void load_anything(struct slice bytes)
+{
+    struct stream_groups *loaded;
+    int rc = load_groups(bytes, 64, &loaded);
+
+    if (rc < 0) {
+        ck_assert_int_eq(rc, -EBADMSG);
+        return;
+    }
+    stream_groups_check(loaded);
+    stream_groups_destroy(loaded);
+}
+
+START_TEST(damaged_pictures_are_refused_or_hold_together)
+{
+    struct stream_groups *loaded;
+    size_t size;
+    uint8_t *bytes;
+
+    open_groups();
+    add_examples();
+    picture = take_picture();
+    bytes = read_picture(picture, 100, &size);
+    forget_picture();
+    for (size_t at = 0; at < size; at++) {
+        ck_assert_int_eq(load_groups(slice_of(bytes, at), 99, &loaded), -EBADMSG);
+        for (int bit = 0; bit < 8; bit++) {
+            bytes[at] ^= (uint8_t)(1 << bit);
+            load_anything(slice_of(bytes, size));
+            bytes[at] ^= (uint8_t)(1 << bit);
+        }
+        (void)stream_group_store_tick(store, 100);
+    }
+    bytes[size] = 0; /* read_picture leaves room */
+    ck_assert_int_eq(load_groups(slice_of(bytes, size + 1), 99, &loaded), -EBADMSG);
+    free(bytes);
+    close_groups();
+}
+END_TEST
+
+START_TEST(without_memory_nothing_is_loaded_and_nothing_leaks)
+{
+    struct stream_groups *loaded = NULL;
+    size_t size;
+    uint8_t *bytes;
+    unsigned number = 1;
+    int rc;
+
+    open_groups();
+    add_examples();
+    picture = take_picture();
+    bytes = read_picture(picture, 100, &size);
+    forget_picture();
+    do {
+        allocation_count = 0;
+        refuse_every = number++;
+        rc = load_groups(slice_of(bytes, size), 99, &loaded);
+        refuse_every = 0;
+        ck_assert(rc == 0 || rc == -ENOMEM);
+    } while (rc < 0);
+    stream_groups_destroy(loaded);
+    free(bytes);
+    close_groups();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("group");
+    TCase *tcase = tcase_create("group");
+    SRunner *runner;
+    int failed;
+
+    tcase_set_timeout(tcase, 120);
+    tcase_add_loop_test(tcase, what_is_pending_is_as_arrays_have_it, 0, 8);
+    tcase_add_test(tcase, a_queue_of_deliveries_stays_small);
+    tcase_add_test(tcase, a_sparse_rest_is_put_together);
+    tcase_add_test(tcase, what_was_given_back_first_is_the_oldest);
+    tcase_add_test(tcase, names_are_in_order_and_numbers_are_used_again);
+    tcase_add_test(tcase, a_consumer_goes_in_steps);
+    tcase_add_test(tcase, groups_refer_to_what_is_pending_or_not_yet_delivered);
+    tcase_add_test(tcase, a_large_group_is_freed_in_slices);
+    tcase_add_test(tcase, a_picture_outlives_its_groups);
+    tcase_add_test(tcase, damaged_pictures_are_refused_or_hold_together);
+    tcase_add_test(tcase, without_memory_nothing_is_loaded_and_nothing_leaks);
+    suite_add_tcase(suite, tcase);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
