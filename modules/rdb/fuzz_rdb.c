@@ -13,6 +13,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct seen {
     uint64_t keys, parts, ends, expected_offset, element_size;
+    struct rdb_stream_id last_id;
+    uint64_t parts_left; /* of the entry */
+    uint64_t is_stream;  /* as wide as the others: they are compared as bytes */
     uint64_t sum;
 };
 
@@ -22,6 +25,8 @@ static int on_key(void *context, const struct rdb_key *key)
 
     if (key->kind >= RDB_KIND_COUNT) abort();
     seen->keys++;
+    seen->is_stream = key->kind == RDB_STREAM;
+    seen->last_id = (struct rdb_stream_id){ 0, 0 };
     seen->sum = crc64(seen->sum, key->name.bytes, key->name.size);
     return 1;
 }
@@ -36,6 +41,8 @@ static int on_part(void *context, struct slice part, uint64_t offset, uint64_t s
     seen->expected_offset = offset + part.size < size ? offset + part.size : 0;
     seen->element_size = size;
     seen->parts++;
+    if (seen->is_stream && seen->parts_left == 0) abort();
+    if (seen->is_stream && offset + part.size == size) seen->parts_left--;
     seen->sum = crc64(seen->sum, part.bytes, part.size);
     return 0;
 }
@@ -59,10 +66,73 @@ static int on_other(void *context, enum rdb_other what, struct slice name, struc
     return 0;
 }
 
+static int on_entry(void *context, struct rdb_stream_id id, uint64_t part_count)
+{
+    struct seen *seen = context;
+
+    if (seen->parts_left != 0 || part_count == 0 || part_count % 2 != 0) abort();
+    if (rdb_stream_id_compare(id, seen->last_id) <= 0) abort();
+    seen->last_id = id;
+    seen->parts_left = part_count;
+    return 0;
+}
+
+static int on_state(void *context, const struct rdb_stream_state *state)
+{
+    struct seen *seen = context;
+
+    if (seen->parts_left != 0 || rdb_stream_id_compare(state->last_id, seen->last_id) < 0) abort();
+    return 0;
+}
+
+static int on_group(void *context, const struct rdb_group *group)
+{
+    struct seen *seen = context;
+
+    seen->sum = crc64(seen->sum, group->name.bytes, group->name.size);
+    return 0;
+}
+
+static int on_consumer(void *context, const struct rdb_consumer *consumer)
+{
+    struct seen *seen = context;
+
+    seen->sum = crc64(seen->sum, consumer->name.bytes, consumer->name.size);
+    return 0;
+}
+
+static int on_pending(void *context, const struct rdb_consumer *owner,
+                      const struct rdb_pending *pending)
+{
+    struct seen *seen = context;
+
+    if (owner) seen->sum = crc64(seen->sum, owner->name.bytes, owner->name.size);
+    seen->sum = crc64(seen->sum, &pending->id, sizeof(pending->id));
+    return 0;
+}
+
+static int on_produced(void *context, const struct rdb_produced *produced)
+{
+    struct seen *seen = context;
+
+    seen->sum = crc64(seen->sum, produced->producer.bytes, produced->producer.size);
+    seen->sum = crc64(seen->sum, produced->id.bytes, produced->id.size);
+    return 0;
+}
+
 static int read_once(const uint8_t *bytes, size_t size, struct seen *out_seen)
 {
     static const struct rdb_visitor visitor = {
-        .key = on_key, .part = on_part, .value_end = on_end, .other = on_other
+        .key = on_key,
+        .part = on_part,
+        .value_end = on_end,
+        .other = on_other,
+        .stream = { .entry = on_entry,
+                    .state = on_state,
+                    .group = on_group,
+                    .consumer = on_consumer,
+                    .pending = on_pending,
+                    .produced = on_produced },
     };
     struct rdb_input input;
     int rc;

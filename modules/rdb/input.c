@@ -98,7 +98,7 @@ static int fill(struct rdb_input *input)
     if (rc == 0) return rdb_input_fail(input, -EBADMSG, "the file became shorter");
     input->begin = 0;
     input->end = (size_t)rc;
-    return 0;
+    return input->on_read ? input->on_read(input->context, input) : 0;
 }
 
 int rdb_input_take(struct rdb_input *input, uint64_t want, struct slice *out_bytes)

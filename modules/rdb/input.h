@@ -27,11 +27,15 @@ struct rdb_input {
     uint64_t size_bytes; /* of the file when it was opened: what is appended later is not seen */
     uint64_t crc;        /* crc64 of all that was taken since it was last set to 0 */
     bool sums;           /* crc is kept */
+    /* Whenever the file was read: negative ends the reading with that result. NULL: nobody looks.
+     */
+    int (*on_read)(void *context, const struct rdb_input *input);
+    void *context;
     char error[RDB_ERROR_BYTES];
 };
 
-/* os must outlive the input. -errno of opening, -EISDIR, or -ESPIPE: a pipe or a device; then there
- * is nothing to close. */
+/* os must outlive the input; on_read can be set afterwards. -errno of opening, -EISDIR, or -ESPIPE:
+ * a pipe or a device; then there is nothing to close. */
 int rdb_input_open(struct os *os, const char *path, struct rdb_input *out_input);
 /* The same over bytes that must outlive the input. */
 void rdb_input_of_bytes(struct slice bytes, struct rdb_input *out_input);

@@ -33,34 +33,32 @@ int rdb_looks_like(struct rdb_input *input)
 /* ---- keys --------------------------------------------------------------------------------------
  */
 
-/* Grows as the bytes come: the file's word for the length sizes nothing. */
-static int append_name(struct rdb_reader *reader, struct slice part)
+int rdb_text_append(struct rdb_text *text, struct slice bytes)
 {
-    size_t size = reader->name_bytes + part.size;
+    size_t size = text->size + bytes.size;
 
-    if (size > reader->name_capacity) {
-        size_t capacity = size * 2 < NAME_FIRST_BYTES ? NAME_FIRST_BYTES : size * 2;
-        uint8_t *bytes = realloc(reader->name, capacity);
-        if (!bytes) return -ENOMEM;
-        reader->name = bytes;
-        reader->name_capacity = capacity;
+    if (size > text->capacity) {
+        size_t capacity = size * 2 < TEXT_FIRST_BYTES ? TEXT_FIRST_BYTES : size * 2;
+        uint8_t *grown = realloc(text->bytes, capacity);
+        if (!grown) return -ENOMEM;
+        text->bytes = grown;
+        text->capacity = capacity;
     }
-    if (part.size > 0) memcpy(reader->name + reader->name_bytes, part.bytes, part.size);
-    reader->name_bytes = size;
+    if (bytes.size > 0) memcpy(text->bytes + text->size, bytes.bytes, bytes.size);
+    text->size = size;
     return 0;
 }
 
-/* blob is open. */
-static int read_name(struct rdb_reader *reader)
+int rdb_text_take(struct rdb_reader *reader, struct rdb_text *text)
 {
     struct blob *blob = &reader->blob;
     int rc = 0;
 
-    reader->name_bytes = 0;
+    text->size = 0;
     while (rc == 0 && blob->left > 0) {
         struct slice part;
         rc = blob_take(blob, blob->left, &part);
-        if (rc == 0) rc = append_name(reader, part);
+        if (rc == 0) rc = rdb_text_append(text, part);
     }
     return rc;
 }
@@ -96,6 +94,8 @@ static int kind_of(uint8_t type)
     case TYPE_STREAM:
     case TYPE_STREAM_2:
     case TYPE_STREAM_3:
+    case TYPE_STREAM_4:
+    case TYPE_STREAM_5:
         return RDB_STREAM;
     case TYPE_MODULE_PRE_GA:
     case TYPE_MODULE_2:
@@ -158,9 +158,10 @@ static int read_value(struct rdb_reader *reader, uint8_t type)
         return read_ziplist(reader);
     case TYPE_LIST_QUICKLIST:
         return read_each(reader, read_ziplist);
-    default:
-        assert(type == TYPE_LIST_QUICKLIST_2);
+    case TYPE_LIST_QUICKLIST_2:
         return read_each(reader, read_node);
+    default:
+        return rdb_read_stream(reader, type);
     }
 }
 
@@ -172,22 +173,28 @@ static int hand_over(struct rdb_reader *reader, uint8_t type)
     return reader->visitor->value_end(reader->context);
 }
 
+static bool is_readable(int kind)
+{
+    return kind == RDB_STRING || kind == RDB_LIST || kind == RDB_STREAM;
+}
+
 static int read_key(struct rdb_reader *reader, uint8_t type)
 {
     int kind = kind_of(type), rc;
 
+    if (type == TYPE_ARRAY)
+        return rdb_input_fail(reader->input, -ENOTSUP, "arrays (Redis 8.8) are not known here");
     if (kind < 0) return rdb_input_fail(reader->input, -EBADMSG, "no value is of type %u", type);
     rc = blob_open(reader->input, &reader->blob);
     if (rc < 0) return rc;
     if (reader->blob.size > reader->name_bytes_max) return rdb_skip_long_name(reader, type);
-    rc = read_name(reader);
+    rc = rdb_text_take(reader, &reader->name);
     if (rc < 0) return rc;
     reader->key.kind = (enum rdb_kind)kind;
-    reader->key.name = slice_of(reader->name, reader->name_bytes);
+    reader->key.name = rdb_text_slice(&reader->name);
     rc = reader->visitor->key(reader->context, &reader->key);
     if (rc < 0) return rc;
-    rc = rc == 1 && (kind == RDB_STRING || kind == RDB_LIST) ? hand_over(reader, type)
-                                                             : rdb_skip_value(reader, type);
+    rc = rc == 1 && is_readable(kind) ? hand_over(reader, type) : rdb_skip_value(reader, type);
     rdb_forget_key(reader);
     return rc;
 }
@@ -322,6 +329,8 @@ int rdb_read(struct rdb_input *input, const struct rdb_visitor *visitor, void *c
     int rc;
 
     reader.name_bytes_max = visitor->name_bytes_max ? visitor->name_bytes_max : RDB_NAME_BYTES_MAX;
+    reader.pending_bytes_max =
+        visitor->pending_bytes_max ? visitor->pending_bytes_max : PENDING_BYTES_MAX;
     reader.sink = (struct packed_sink){ .part = visitor->part, .context = context };
     rdb_forget_key(&reader);
     input->crc = 0;
@@ -329,6 +338,7 @@ int rdb_read(struct rdb_input *input, const struct rdb_visitor *visitor, void *c
     rc = read_all(&reader); /* a visitor's results above 0 mean nothing */
     input->sums = false;
     blob_finish(&reader.blob);
-    free(reader.name);
+    rdb_finish_stream(&reader);
+    free(reader.name.bytes);
     return rc;
 }

@@ -78,9 +78,7 @@ static int skip_expiring_field(struct rdb_reader *reader)
 }
 
 /* ---- streams -----------------------------------------------------------------------------------
- */
-
-enum { STREAM_ID_BYTES = 16, TIME_BYTES = 8 };
+ * Drawn in stream.c. */
 
 /* An entry that was delivered: id, when, how often. */
 static int skip_pending(struct rdb_reader *reader)
@@ -113,42 +111,58 @@ static int skip_consumer_3(struct rdb_reader *reader)
     return skip_consumer(reader, 2);
 }
 
-static int skip_group(struct rdb_reader *reader, unsigned length_count,
-                      int (*skip_one)(struct rdb_reader *reader))
+int rdb_skip_group_rest(struct rdb_reader *reader, uint8_t type)
+{
+    int rc = skip_lengths(reader, type == TYPE_STREAM ? 2 : 3);
+
+    if (rc == 0) rc = skip_each(reader, skip_pending);
+    if (rc == 0)
+        rc = skip_each(reader, stream_has_activity(type) ? skip_consumer_3 : skip_consumer_1);
+    return rc < 0 || type != TYPE_STREAM_5 ? rc : skip_each(reader, skip_pending_id);
+}
+
+static int skip_group(struct rdb_reader *reader)
 {
     int rc = skip_string(reader);
 
-    if (rc == 0) rc = skip_lengths(reader, length_count);
-    if (rc == 0) rc = skip_each(reader, skip_pending);
-    return rc < 0 ? rc : skip_each(reader, skip_one);
+    return rc < 0 ? rc : rdb_skip_group_rest(reader, reader->stream.type);
 }
 
-static int skip_group_1(struct rdb_reader *reader)
+static int skip_produced(struct rdb_reader *reader)
 {
-    return skip_group(reader, 2, skip_consumer_1);
+    int rc = skip_string(reader);
+
+    return rc < 0 ? rc : skip_lengths(reader, 2);
 }
 
-static int skip_group_2(struct rdb_reader *reader)
+int rdb_skip_producer_rest(struct rdb_reader *reader)
 {
-    return skip_group(reader, 3, skip_consumer_1);
+    return skip_each(reader, skip_produced);
 }
 
-static int skip_group_3(struct rdb_reader *reader)
+static int skip_producer(struct rdb_reader *reader)
 {
-    return skip_group(reader, 3, skip_consumer_3);
+    int rc = skip_string(reader);
+
+    return rc < 0 ? rc : rdb_skip_producer_rest(reader);
 }
 
-/* Nodes (a first id and a listpack each), then count and last id; since 7.0 the first id, the
- * greatest deleted one and how many were ever added; then the groups. */
+static int skip_producers(struct rdb_reader *reader)
+{
+    int rc = skip_lengths(reader, 2);
+
+    if (rc == 0) rc = skip_each(reader, skip_producer);
+    return rc < 0 ? rc : skip_lengths(reader, 2);
+}
+
 static int skip_stream(struct rdb_reader *reader, uint8_t type)
 {
-    int rc = skip_each(reader, skip_field);
+    int rc = skip_each(reader, skip_field); /* nodes: a first id and a listpack each */
 
+    reader->stream.type = type;
     if (rc == 0) rc = skip_lengths(reader, type == TYPE_STREAM ? 3 : 8);
-    if (rc < 0) return rc;
-    return skip_each(reader, type == TYPE_STREAM     ? skip_group_1
-                             : type == TYPE_STREAM_2 ? skip_group_2
-                                                     : skip_group_3);
+    if (rc == 0) rc = skip_each(reader, skip_group);
+    return rc < 0 || !stream_has_producers(type) ? rc : skip_producers(reader);
 }
 
 /* ---- modules -----------------------------------------------------------------------------------
@@ -245,6 +259,8 @@ int rdb_skip_value(struct rdb_reader *reader, uint8_t type)
     case TYPE_STREAM:
     case TYPE_STREAM_2:
     case TYPE_STREAM_3:
+    case TYPE_STREAM_4:
+    case TYPE_STREAM_5:
         return skip_stream(reader, type);
     case TYPE_MODULE_PRE_GA:
         return rdb_input_fail(reader->input, -ENOTSUP,
@@ -260,8 +276,7 @@ int rdb_skip_value(struct rdb_reader *reader, uint8_t type)
 /* ---- beside the keys ---------------------------------------------------------------------------
  */
 
-static int tell(struct rdb_reader *reader, enum rdb_other what, struct slice name,
-                struct slice value)
+int rdb_tell(struct rdb_reader *reader, enum rdb_other what, struct slice name, struct slice value)
 {
     if (!reader->visitor->other) return 0;
     return reader->visitor->other(reader->context, what, name, value);
@@ -295,7 +310,7 @@ int rdb_skip_long_name(struct rdb_reader *reader, uint8_t type)
 
     if (rc == 0) rc = rdb_skip_value(reader, type);
     rdb_forget_key(reader);
-    return rc < 0 ? rc : tell(reader, RDB_LONG_NAME, name, slice_of(NULL, 0));
+    return rc < 0 ? rc : rdb_tell(reader, RDB_LONG_NAME, name, slice_of(NULL, 0));
 }
 
 static int read_aux(struct rdb_reader *reader)
@@ -305,7 +320,7 @@ static int read_aux(struct rdb_reader *reader)
     int rc = read_begin(reader, bytes[0], &name);
 
     if (rc == 0) rc = read_begin(reader, bytes[1], &value);
-    return rc < 0 ? rc : tell(reader, RDB_AUX, name, value);
+    return rc < 0 ? rc : rdb_tell(reader, RDB_AUX, name, value);
 }
 
 static int read_function(struct rdb_reader *reader)
@@ -314,7 +329,7 @@ static int read_function(struct rdb_reader *reader)
     struct slice code;
     int rc = read_begin(reader, bytes, &code);
 
-    return rc < 0 ? rc : tell(reader, RDB_FUNCTION, slice_of(NULL, 0), code);
+    return rc < 0 ? rc : rdb_tell(reader, RDB_FUNCTION, slice_of(NULL, 0), code);
 }
 
 /* Name, engine, perhaps a description, code: release candidates of 7.0 wrote that. */
@@ -350,12 +365,27 @@ static int read_module_aux(struct rdb_reader *reader)
     if (rc == 0) rc = skip_module_parts(reader); /* when to load it is its first part */
     if (rc < 0) return rc;
     module_name(id, name);
-    return tell(reader, RDB_MODULE_AUX, slice_of(name, sizeof(name)), slice_of(NULL, 0));
+    return rdb_tell(reader, RDB_MODULE_AUX, slice_of(name, sizeof(name)), slice_of(NULL, 0));
+}
+
+/* Of each class: u32 which one, and what its module wrote. */
+static int skip_key_metadata(struct rdb_reader *reader)
+{
+    uint64_t count;
+    int rc = rdb_read_length(reader->input, &count, NULL);
+
+    for (; rc == 0 && count > 0; count--) {
+        rc = rdb_input_skip(reader->input, sizeof(uint32_t));
+        if (rc == 0) rc = skip_module_parts(reader);
+    }
+    return rc;
 }
 
 int rdb_read_other(struct rdb_reader *reader, uint8_t opcode)
 {
     switch (opcode) {
+    case OPCODE_KEY_METADATA:
+        return skip_key_metadata(reader);
     case OPCODE_AUX:
         return read_aux(reader);
     case OPCODE_RESIZE:

@@ -205,7 +205,6 @@ void rdb_source_finish(struct rdb_source *source)
 /* ---- a pass ------------------------------------------------------------------------------------
  */
 
-/* Stands between a file's reader and the visitor, so that progress is told. */
 struct pass {
     struct rdb_source *source;
     const struct rdb_source_visitor *visitor;
@@ -215,91 +214,34 @@ struct pass {
     uint64_t told;
 };
 
-static int tell_progress(struct pass *pass)
+/* Of an input. */
+static int tell_progress(void *context, const struct rdb_input *input)
 {
-    uint64_t bytes = pass->bytes_before + pass->input.position;
+    struct pass *pass = context;
+    uint64_t bytes = pass->bytes_before + input->position;
 
     if (!pass->visitor->progress || bytes - pass->told < PROGRESS_BYTES) return 0;
     pass->told = bytes;
     return pass->visitor->progress(pass->context, bytes);
 }
 
-static int on_key(void *context, const struct rdb_key *key)
-{
-    struct pass *pass = context;
-    int rc = tell_progress(pass);
-
-    return rc < 0 ? rc : pass->visitor->rdb.key(pass->context, key);
-}
-
-static int on_part(void *context, struct slice part, uint64_t offset, uint64_t size)
-{
-    struct pass *pass = context;
-    int rc = tell_progress(pass);
-
-    return rc < 0 ? rc : pass->visitor->rdb.part(pass->context, part, offset, size);
-}
-
-static int on_value_end(void *context)
-{
-    struct pass *pass = context;
-
-    return pass->visitor->rdb.value_end(pass->context);
-}
-
-static int on_other(void *context, enum rdb_other what, struct slice name, struct slice value)
-{
-    struct pass *pass = context;
-
-    if (!pass->visitor->rdb.other) return 0;
-    return pass->visitor->rdb.other(pass->context, what, name, value);
-}
-
-static int on_long_command(void *context, struct slice name)
-{
-    struct pass *pass = context;
-    int rc = tell_progress(pass);
-
-    return rc < 0 ? rc : pass->visitor->aof.long_command(pass->context, name);
-}
-
-static int on_command(void *context, struct slice *arguments, uint32_t argument_count)
-{
-    struct pass *pass = context;
-    int rc = tell_progress(pass);
-
-    return rc < 0 ? rc : pass->visitor->aof.command(pass->context, arguments, argument_count);
-}
-
 /* A file alone that is only an RDB may be followed by anything, as for Redis; commands behind one
  * are an append-only file's. */
 static int read_input(struct pass *pass, struct aof_end *out_end)
 {
-    const struct rdb_visitor rdb = {
-        .key = on_key,
-        .part = on_part,
-        .value_end = on_value_end,
-        .other = on_other,
-        .name_bytes_max = pass->visitor->rdb.name_bytes_max,
-    };
-    const struct aof_visitor aof = {
-        .command = on_command,
-        .long_command = on_long_command,
-        .command_bytes_max = pass->visitor->aof.command_bytes_max,
-    };
     struct rdb_input *input = &pass->input;
     int rc = rdb_looks_like(input), next;
 
     *out_end = (struct aof_end){ 0 };
     if (rc < 0) return rc;
     if (rc == 1) {
-        rc = rdb_read(input, &rdb, pass);
+        rc = rdb_read(input, &pass->visitor->rdb, pass->context);
         if (rc < 0) return rc;
         next = rdb_input_peek(input);
         if (next < 0) return next == -ENODATA ? 0 : next;
         if (next != '*' && next != '#') return 0;
     }
-    return aof_read(input, &aof, pass, out_end);
+    return aof_read(input, &pass->visitor->aof, pass->context, out_end);
 }
 
 static int read_file(struct pass *pass, struct rdb_source_file *file, bool is_check)
@@ -310,6 +252,8 @@ static int read_file(struct pass *pass, struct rdb_source_file *file, bool is_ch
     int rc = rdb_input_open(source->os, file->path, input);
 
     if (rc < 0) return fail(source, rc, "%s: %s", file->path, reason(rc));
+    input->on_read = tell_progress;
+    input->context = pass;
     if (!is_check && input->size_bytes < file->end)
         rc = rdb_input_fail(input, -EBADMSG, "the file became shorter");
     else if (!is_check)
@@ -335,7 +279,7 @@ static int read_file(struct pass *pass, struct rdb_source_file *file, bool is_ch
 static int want_readable(void *context, const struct rdb_key *key)
 {
     (void)context;
-    return key->kind == RDB_STRING || key->kind == RDB_LIST;
+    return key->kind == RDB_STRING || key->kind == RDB_LIST || key->kind == RDB_STREAM;
 }
 
 static int pass_over_part(void *context, struct slice part, uint64_t offset, uint64_t size)
@@ -375,7 +319,8 @@ int rdb_source_check(struct rdb_source *source, int (*progress)(void *context, u
         .rdb = { .key = want_readable,
                  .part = pass_over_part,
                  .value_end = pass_over_end,
-                 .name_bytes_max = CHECKED_BYTES_MAX },
+                 .name_bytes_max = CHECKED_BYTES_MAX,
+                 .pending_bytes_max = source->pending_bytes_max },
         .aof = { .command = pass_over_command,
                  .long_command = pass_over_long_command,
                  .command_bytes_max = CHECKED_BYTES_MAX },

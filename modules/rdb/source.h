@@ -25,6 +25,8 @@ struct rdb_source {
     struct os *os;
     struct rdb_source_file *files; /* in the order in which they are read */
     unsigned file_count;
+    /* As of struct rdb_visitor, for a check: the owner's, who reads with the same. */
+    uint64_t pending_bytes_max;
     uint64_t size_bytes;    /* of all, as rdb_source_check saw them */
     uint64_t torn_bytes;    /* of the last one: behind its last whole command */
     uint64_t command_count; /* in append-only files */

@@ -1,5 +1,5 @@
 /* What an RDB file holds is told whatever its age and encoding, and what is none is refused. */
-#include "modules/rdb/test_rdb_fixture.h"
+#include "modules/rdb/test_stream_fixture.h"
 
 /* ---- strings -----------------------------------------------------------------------------------
  */
@@ -211,36 +211,6 @@ static void put_strings(unsigned count)
         put_string("member");
 }
 
-/* A stream of one node, with a group and a consumer that has an entry. */
-static void put_stream(enum rdb_type type)
-{
-    uint8_t id[16] = { 0 };
-
-    put_length(1);
-    put_bytes(id, sizeof(id));
-    put_string("listpack");
-    put_length(1);
-    put_length(1526919030474);
-    put_length(0);
-    for (int i = 0; i < (type == TYPE_STREAM ? 0 : 5); i++)
-        put_length((uint64_t)i);
-    put_length(1); /* groups */
-    put_string("group");
-    put_length(1);
-    put_length(0);
-    if (type != TYPE_STREAM) put_length(1); /* read so far */
-    put_length(1);                          /* pending */
-    put(id, sizeof(id));
-    put_number(1526919030474, 8);
-    put_length(1);
-    put_length(1); /* consumers */
-    put_string("consumer");
-    put_number(1526919030474, 8);
-    if (type == TYPE_STREAM_3) put_number(1526919030475, 8);
-    put_length(1);
-    put(id, sizeof(id));
-}
-
 static void put_zset(bool has_text_scores)
 {
     put_length(4);
@@ -303,12 +273,6 @@ START_TEST(values_of_other_types_are_told_and_skipped)
     put_key(TYPE_HASH_LISTPACK_EX, "hash 7");
     put_number(1700000000000, 8);
     put_string("packed");
-    put_key(TYPE_STREAM, "stream");
-    put_stream(TYPE_STREAM);
-    put_key(TYPE_STREAM_2, "stream 2");
-    put_stream(TYPE_STREAM_2);
-    put_key(TYPE_STREAM_3, "stream 3");
-    put_stream(TYPE_STREAM_3);
     put_key(TYPE_MODULE_2, "bloom");
     put_byte(0x81);
     put_big_endian(0x4c97193e5d0a0400, 8);
@@ -322,8 +286,39 @@ START_TEST(values_of_other_types_are_told_and_skipped)
                 "0 zset zset\n0 zset 2 zset\n0 zset 3 zset\n0 zset 4 zset\n"
                 "0 hash hash\n0 zipmap hash\n0 hash 2 hash\n0 hash 3 hash\n0 hash 4 hash\n"
                 "0 hash 5 hash\n0 hash 6 hash\n0 hash 7 hash\n"
-                "0 stream stream\n0 stream 2 stream\n0 stream 3 stream\n"
                 "0 bloom module\n0 last string \"1\"\n");
+}
+END_TEST
+
+START_TEST(what_modules_keep_of_a_key_is_passed_over)
+{
+    begin_file("0013");
+    put_byte(OPCODE_EXPIRY_MS);
+    put_number(1700000000123, 8);
+    put_byte(OPCODE_KEY_METADATA);
+    put_length(2);
+    put_number(77, 4);
+    put_length(2);
+    put_length(5);
+    put_length(0);
+    put_number(78, 4);
+    put_length(5);
+    put_string("bytes");
+    put_length(0);
+    put_key(TYPE_STRING, "key");
+    put_string("1");
+    end_file();
+    expect_made("0 key string @1700000000123 \"1\"\n");
+}
+END_TEST
+
+START_TEST(arrays_are_refused_in_words)
+{
+    begin_file("0014");
+    put_key(TYPE_ARRAY, "a");
+    put_length(0);
+    end_file();
+    expect_refused(-ENOTSUP, "arrays (Redis 8.8) are not known");
 }
 END_TEST
 
@@ -347,7 +342,7 @@ static void put_one_key(const char *version)
     put_string("1");
 }
 
-START_TEST(every_version_from_1_to_12_is_read)
+START_TEST(every_version_from_1_to_14_is_read)
 {
     char version[5];
 
@@ -363,9 +358,9 @@ END_TEST
 
 START_TEST(other_versions_are_refused_in_words)
 {
-    put_one_key("0013");
+    put_one_key("0015");
     end_file();
-    expect_refused(-ENOTSUP, "RDB version 13 is not known");
+    expect_refused(-ENOTSUP, "RDB version 15 is not known");
     put_one_key("0000");
     end_file();
     expect_refused(-ENOTSUP, "RDB version 0 is not known");
@@ -558,17 +553,18 @@ static int stop_at_part(void *context, struct slice part, uint64_t offset, uint6
 
 START_TEST(a_visitor_can_stop_at_any_element)
 {
+    enum { PARTS = 4 + 6 }; /* of the string and the list, of the stream */
     struct rdb_visitor visitor = telling;
     int elements;
 
     put_a_bit_of_all();
     end_file();
     visitor.part = stop_at_part;
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i <= PARTS; i++) {
         struct rdb_input input;
         elements = i;
         rdb_input_of_bytes(slice_of(made.bytes, made.size), &input);
-        ck_assert_int_eq(rdb_read(&input, &visitor, &elements), i < 4 ? -ECANCELED : 0);
+        ck_assert_int_eq(rdb_read(&input, &visitor, &elements), i < PARTS ? -ECANCELED : 0);
     }
 }
 END_TEST
@@ -588,8 +584,10 @@ int main(void)
     tcase_add_test(values, what_stands_beside_the_keys_is_told);
     tcase_add_test(values, an_aux_field_of_any_length_is_told_by_its_begin);
     tcase_add_test(values, values_of_other_types_are_told_and_skipped);
+    tcase_add_test(values, what_modules_keep_of_a_key_is_passed_over);
+    tcase_add_test(values, arrays_are_refused_in_words);
     tcase_add_test(values, the_value_of_a_module_before_4_0_cannot_be_skipped);
-    tcase_add_loop_test(file, every_version_from_1_to_12_is_read, 1, 13);
+    tcase_add_loop_test(file, every_version_from_1_to_14_is_read, 1, 15);
     tcase_add_test(file, other_versions_are_refused_in_words);
     tcase_add_test(file, a_file_without_a_checksum_is_accepted);
     tcase_add_test(file, a_wrong_checksum_is_refused);

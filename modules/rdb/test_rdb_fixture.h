@@ -2,6 +2,8 @@
  *
  * A file is built in made[] with put_*; reading it yields a line a key:
  *   0 name string "value"        1 name list @1700000000000 "a" "b"        2 name set
+ *   0 name stream 1-1 "field" "value" [1 last 1-1 deleted 0-0 added 1] group g 1-1 read 1
+ *   consumer c seen 5 active 6 pending 1-1 at 7 times 1
  * Long texts are told by size and xxh-free sum: <70000 bytes, sum 1234>. */
 #ifndef MODULES_RDB_TEST_RDB_FIXTURE_H
 #define MODULES_RDB_TEST_RDB_FIXTURE_H
@@ -130,7 +132,7 @@ static struct {
     int rc;
     char error[RDB_ERROR_BYTES];
     uint64_t position;
-    bool wants_nothing, hides_use;
+    bool wants_nothing, hides_use, hides_times;
     unsigned kinds[RDB_KIND_COUNT];
 } told;
 
@@ -155,7 +157,9 @@ static inline int tell_key(void *context, const struct rdb_key *key)
     if (key->expires_at_ms >= 0) tell(" @%lld", (long long)key->expires_at_ms);
     if (key->idle_s >= 0 && !told.hides_use) tell(" idle %lld", (long long)key->idle_s);
     if (key->frequency >= 0 && !told.hides_use) tell(" frequency %d", key->frequency);
-    if (told.wants_nothing || (key->kind != RDB_STRING && key->kind != RDB_LIST)) tell("\n");
+    if (told.wants_nothing ||
+        (key->kind != RDB_STRING && key->kind != RDB_LIST && key->kind != RDB_STREAM))
+        tell("\n");
     return !told.wants_nothing;
 }
 
@@ -188,23 +192,103 @@ static inline int tell_value_end(void *context)
 static inline int tell_other(void *context, enum rdb_other what, struct slice name,
                              struct slice value)
 {
-    static const char *const words[] = { "aux", "function", "module", "name" };
+    static const char *const words[] = { "aux", "function", "module", "name", "inside", "pending" };
     (void)context;
     tell("%s %.*s=%.*s\n", words[what], (int)name.size, (const char *)name.bytes, (int)value.size,
          (const char *)value.bytes);
     return 1;
 }
 
+static inline int tell_entry(void *context, struct rdb_stream_id id, uint64_t part_count)
+{
+    (void)context;
+    tell(" %llu-%llu", (unsigned long long)id.ms, (unsigned long long)id.seq);
+    if (part_count != 2) tell(" (%llu)", (unsigned long long)part_count);
+    return 1;
+}
+
+static inline int tell_state(void *context, const struct rdb_stream_state *state)
+{
+    (void)context;
+    tell(" [%llu last %llu-%llu deleted %llu-%llu added %llu]",
+         (unsigned long long)state->entry_count, (unsigned long long)state->last_id.ms,
+         (unsigned long long)state->last_id.seq, (unsigned long long)state->max_deleted_id.ms,
+         (unsigned long long)state->max_deleted_id.seq, (unsigned long long)state->entries_added);
+    return 1;
+}
+
+static inline int tell_group(void *context, const struct rdb_group *group)
+{
+    (void)context;
+    tell(" group %.*s %llu-%llu read %lld", (int)group->name.size, (const char *)group->name.bytes,
+         (unsigned long long)group->last_id.ms, (unsigned long long)group->last_id.seq,
+         (long long)group->entries_read);
+    return 1;
+}
+
+static inline int tell_consumer(void *context, const struct rdb_consumer *consumer)
+{
+    (void)context;
+    tell(" consumer %.*s", (int)consumer->name.size, (const char *)consumer->name.bytes);
+    if (told.hides_times) return 1;
+    tell(" seen %lld", (long long)consumer->seen_ms);
+    if (consumer->active_ms >= 0) tell(" active %lld", (long long)consumer->active_ms);
+    return 1;
+}
+
+static inline int tell_pending(void *context, const struct rdb_consumer *owner,
+                               const struct rdb_pending *pending)
+{
+    (void)context;
+    tell(" %s %llu-%llu", owner ? "pending" : "unowned", (unsigned long long)pending->id.ms,
+         (unsigned long long)pending->id.seq);
+    if (!told.hides_times) tell(" at %lld", (long long)pending->delivered_ms);
+    tell(" times %llu", (unsigned long long)pending->delivery_count);
+    return 1;
+}
+
+static inline int tell_producers(void *context, const struct rdb_producers *producers)
+{
+    (void)context;
+    tell(" producers %llu %llu", (unsigned long long)producers->duration_s,
+         (unsigned long long)producers->size_max);
+    return 1;
+}
+
+static inline int tell_produced(void *context, const struct rdb_produced *produced)
+{
+    (void)context;
+    tell(" %.*s:%.*s=%llu-%llu", (int)produced->producer.size,
+         (const char *)produced->producer.bytes, (int)produced->id.size,
+         (const char *)produced->id.bytes, (unsigned long long)produced->entry.ms,
+         (unsigned long long)produced->entry.seq);
+    return 1;
+}
+
 static const struct rdb_visitor telling = {
-    .key = tell_key, .part = tell_part, .value_end = tell_value_end, .other = tell_other
+    .key = tell_key,
+    .part = tell_part,
+    .value_end = tell_value_end,
+    .other = tell_other,
+    .stream = { .entry = tell_entry,
+                .state = tell_state,
+                .group = tell_group,
+                .consumer = tell_consumer,
+                .pending = tell_pending,
+                .producers = tell_producers,
+                .produced = tell_produced },
 };
+
+/* How it is read; a test may set limits. */
+static struct rdb_visitor reading;
 
 static inline void read_from(struct rdb_input *input)
 {
     told.size = 0;
     told.text[0] = '\0';
     memset(told.kinds, 0, sizeof(told.kinds));
-    told.rc = rdb_read(input, &telling, NULL);
+    if (!reading.key) reading = telling;
+    told.rc = rdb_read(input, &reading, NULL);
     told.position = input->position;
     strcpy(told.error, rdb_input_error(input));
 }

@@ -99,7 +99,7 @@ static void read_directory(void)
     told.size = 0;
     told.text[0] = '\0';
     memset(told.kinds, 0, sizeof(told.kinds));
-    told.hides_use = true;
+    told.hides_use = told.hides_times = true;
     rdb_source_finish(&redis.source);
     rc = rdb_source_find(os_real(), redis.directory, &redis.source);
     if (rc == 0) rc = rdb_source_check(&redis.source, NULL, NULL);
@@ -125,8 +125,12 @@ static void fill_with_all_types(void)
     redis_do("ZADD zset 1.5 a inf b");
     redis_do("HSET hash f v");
     redis_do("XADD stream 1-1 f v");
+    redis_do("XADD stream 1-2 f v n 5");
+    redis_do("XADD stream 1-3 f w");
+    redis_do("XDEL stream 1-2");
     redis_do("XGROUP CREATE stream g 0");
     redis_do("XREADGROUP GROUP g c COUNT 1 STREAMS stream '>'");
+    redis_do("XGROUP CREATECONSUMER stream g idle");
     redis_do("FUNCTION LOAD \"#!lua name=mylib\n "
              "redis.register_function('f', function() return 1 end)\"");
     redis_do("-n 3 SET elsewhere 1");
@@ -148,6 +152,9 @@ static void expect_all_types(void)
     expect_told("0 expiring string @33000000000123 \"x\"\n");
     expect_told("0 list list \"a\" \"1\" \"-1\" \"300\" \"70000\" \"5000000000\" \"\" "
                 "\"with space\"\n");
+    expect_told("0 stream stream 1-1 \"f\" \"v\" 1-3 \"f\" \"w\""
+                " [2 last 1-3 deleted 1-2 added 3] group g 1-1 read -1"
+                " consumer c pending 1-1 times 1 consumer idle\n");
     expect_told("3 elsewhere string \"1\"\n");
     ck_assert_uint_eq(told.kinds[RDB_SET], 2);
     ck_assert_uint_eq(told.kinds[RDB_ZSET], 1);
