@@ -70,6 +70,21 @@ uint64_t journal_index_find_id(const struct journal_index *index, uint64_t time_
     return low > 0 ? index->entries[low - 1].offset : 0;
 }
 
+uint64_t journal_index_find_before(const struct journal_index *index, uint64_t offset)
+{
+    size_t low = 0, high = index->count; /* as above */
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (index->entries[middle].offset >= offset) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return low > 0 ? index->entries[low - 1].offset : 0;
+}
+
 bool journal_index_equal(const struct journal_index *a, const struct journal_index *b)
 {
     if (a->count != b->count) return false;

@@ -37,6 +37,8 @@ void journal_index_add(struct journal_index *index, uint64_t offset, uint64_t ti
                        uint64_t seq);
 /* The offset of the last entry whose id is not greater; 0: there is none. */
 uint64_t journal_index_find_id(const struct journal_index *index, uint64_t time_ms, uint64_t seq);
+/* The offset of the last entry that lies before that one; 0: there is none. */
+uint64_t journal_index_find_before(const struct journal_index *index, uint64_t offset);
 bool journal_index_equal(const struct journal_index *a, const struct journal_index *b);
 
 /* Writes entries [from, count) to the file, which is made when missing; from 0 also cuts what is

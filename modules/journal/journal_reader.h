@@ -50,6 +50,10 @@ void journal_reader_close(struct journal_reader *reader);
  * -EKEYREJECTED: its segment is encrypted, and the journal's key file cannot be read or is wrong.
  */
 int journal_reader_next(struct journal_reader *reader, struct journal_entry *out_entry);
+/* The frame before the one where the reader stands, and the reader stands before it: the other way
+ * through the same frames. Else as journal_reader_next; 0: there is none before. It begins at an
+ * index point and takes memory for the places of what lies between. */
+int journal_reader_previous(struct journal_reader *reader, struct journal_entry *out_entry);
 /* Waits for at most timeout_us microseconds, or JOURNAL_FOREVER, until something is published
  * behind the reader. 1: there is. 0: the time is over. -EINTR: a signal came. A busy reader that
  * never gets here makes no system call; one that sleeps looks once a second. */
@@ -63,6 +67,21 @@ int journal_reader_seek_end(struct journal_reader *reader);
 int journal_reader_seek_position(struct journal_reader *reader, uint64_t position);
 /* Before the first frame whose id is not less; behind the last if there is none. By time: seq 0. */
 int journal_reader_seek_id(struct journal_reader *reader, uint64_t time_ms, uint64_t seq);
+/* A place that what frames hold tells. */
+struct journal_search {
+    /* Whether a frame lies before the place: first those of which it is true, then all others. It
+     * may be called on another thread, until the search has come to its end or the reader is
+     * closed: what it looks at stays as it is till then. entry is good during the call. */
+    bool (*is_before)(const void *context, const struct journal_entry *entry);
+    const void *context;
+    /* Known to lie at or before the place: the start of a segment, as journal_segment_start says,
+     * and of the last one that may hold it. 0: not known. */
+    uint64_t from, last;
+    uint64_t key; /* tells it from other searches of the same reader */
+};
+/* Goes there: behind the last frame, if all lie before it. It looks at about as many frames as the
+ * number of 64 KiB has digits in binary, and through one such piece. */
+int journal_reader_search(struct journal_reader *reader, const struct journal_search *search);
 
 /* Gives the reader a name, under which its position is kept in the journal's directory, and goes
  * there. A name belongs to one reader at a time, wherever it runs, until it is closed.

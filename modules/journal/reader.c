@@ -46,8 +46,7 @@ uint64_t journal_reader_position(const struct journal_reader *reader)
 /* ---- frames -----------------------------------------------------------------------------------
  */
 
-/* Opens the segment of reader->position unless it is. */
-static int need_source(struct journal_reader *reader)
+int journal_reader_need_source(struct journal_reader *reader)
 {
     uint64_t number = journal_segment_of(reader->position);
     int rc;
@@ -96,16 +95,14 @@ static int view(struct journal_reader *reader, uint64_t offset, uint64_t size, u
     return 0;
 }
 
-/* The frame at position, of whatever state, and where it lies. 1, 0: the published end is there, or
- * an error. */
-static int frame_here(struct journal_reader *reader, struct journal_frame *out_frame,
-                      const uint8_t **out_bytes)
+int journal_reader_frame(struct journal_reader *reader, uint64_t end,
+                         struct journal_frame *out_frame, const uint8_t **out_bytes)
 {
-    uint64_t end = journal_reader_end(reader), offset = journal_offset_of(reader->position), limit;
+    uint64_t offset = journal_offset_of(reader->position), limit;
     int rc;
 
     if (reader->position >= end) return 0;
-    rc = need_source(reader);
+    rc = journal_reader_need_source(reader);
     if (rc < 0) return rc;
     limit = limit_of(reader, end);
     rc = view(reader, offset, JOURNAL_FRAME_HEADER_BYTES, limit, out_bytes);
@@ -119,7 +116,13 @@ static int frame_here(struct journal_reader *reader, struct journal_frame *out_f
     return rc == 1 ? 1 : -EBADMSG;
 }
 
-static void step_over(struct journal_reader *reader, const struct journal_frame *frame)
+static int frame_here(struct journal_reader *reader, struct journal_frame *out_frame,
+                      const uint8_t **out_bytes)
+{
+    return journal_reader_frame(reader, journal_reader_end(reader), out_frame, out_bytes);
+}
+
+void journal_reader_step_over(struct journal_reader *reader, const struct journal_frame *frame)
 {
     if (frame->state == JOURNAL_END) {
         reader->position = journal_segment_start(journal_segment_of(reader->position) + 1);
@@ -138,7 +141,7 @@ int journal_reader_next(struct journal_reader *reader, struct journal_entry *out
         uint64_t position = reader->position;
         rc = frame_here(reader, &frame, &bytes);
         if (rc <= 0) return rc;
-        step_over(reader, &frame);
+        journal_reader_step_over(reader, &frame);
         if (frame.state != JOURNAL_DATA) continue;
         reader->last_position = position;
         reader->last_crc = frame.crc32c;
@@ -191,8 +194,7 @@ int journal_reader_wait(struct journal_reader *reader, int64_t timeout_us)
 /* ---- seeking ----------------------------------------------------------------------------------
  */
 
-/* The numbers of the first and the last segment there are. */
-static int list_segments(struct journal_reader *reader, uint64_t *out_first, uint64_t *out_last)
+int journal_reader_segments(struct journal_reader *reader, uint64_t *out_first, uint64_t *out_last)
 {
     struct journal_survey survey;
     int rc;
@@ -220,7 +222,7 @@ int journal_reader_seek_start(struct journal_reader *reader)
         reader->position = journal_async_start(reader->async);
         return 0;
     }
-    rc = list_segments(reader, &first, &last);
+    rc = journal_reader_segments(reader, &first, &last);
     if (rc < 0) return rc;
     reader->position = journal_segment_start(first);
     return 0;
@@ -274,7 +276,7 @@ static int find_segment(struct journal_reader *reader, uint64_t time_ms, uint64_
                         uint64_t *out_number)
 {
     uint64_t first, last, low, high;
-    int rc = list_segments(reader, &first, &last);
+    int rc = journal_reader_segments(reader, &first, &last);
 
     if (rc < 0) return rc;
     if (journal_segment_of(journal_reader_end(reader)) < last) {
@@ -304,7 +306,7 @@ static int use_index(struct journal_reader *reader, uint64_t time_ms, uint64_t s
     struct journal_index index = { 0 };
     uint64_t number = journal_segment_of(reader->position), offset;
     struct journal_entry entry;
-    int rc = need_source(reader);
+    int rc = journal_reader_need_source(reader);
 
     if (rc == 0 && reader->source) {
         rc = journal_index_load(reader->os, reader->path, number, reader->source->seed, &index);
@@ -399,6 +401,7 @@ void journal_reader_close(struct journal_reader *reader)
 {
     if (!reader) return;
     journal_async_destroy(reader->async);
+    journal_run_destroy(reader->run);
     journal_source_close(reader->source);
     journal_meta_close(reader->os, &reader->meta);
     if (reader->name_fd >= 0) (void)reader->os->close(reader->os, reader->name_fd);

@@ -38,6 +38,12 @@ struct journal_async {
 
     bool has_seek; /* position is the answer for that id */
     uint64_t time_ms, seq, position;
+    bool has_search; /* position is the answer for that one */
+    struct journal_search search;
+
+    bool fetches_whole;
+    struct journal_index index; /* of an ended segment: */
+    uint64_t index_number;      /* 0: of none */
 };
 
 /* ---- on an I/O thread -------------------------------------------------------------------------
@@ -125,6 +131,27 @@ static void run_seek(struct io_job *job, struct os *os)
     journal_reader_close(reader);
 }
 
+static void run_search(struct io_job *job, struct os *os)
+{
+    struct journal_async *async = (struct journal_async *)job;
+    struct journal_reader *reader;
+
+    job->rc = journal_reader_open(os, async->journal->path, &reader);
+    if (job->rc < 0) return;
+    job->rc = journal_reader_search(reader, &async->search);
+    async->position = journal_reader_position(reader);
+    journal_reader_close(reader);
+}
+
+static void run_index(struct io_job *job, struct os *os)
+{
+    struct journal_async *async = (struct journal_async *)job;
+
+    journal_index_clear(&async->index);
+    job->rc = journal_index_load(os, async->journal->path, async->want_number,
+                                 journal_async_seed(async, async->want_number), &async->index);
+}
+
 /* ---- on the owner's thread --------------------------------------------------------------------
  */
 
@@ -142,6 +169,22 @@ static void seek_done(struct io_job *job)
     struct journal_async *async = (struct journal_async *)job;
 
     async->has_seek = job->rc == 0;
+    fetch_done(job);
+}
+
+static void search_done(struct io_job *job)
+{
+    struct journal_async *async = (struct journal_async *)job;
+
+    async->has_search = job->rc == 0;
+    fetch_done(job);
+}
+
+static void index_done(struct io_job *job)
+{
+    struct journal_async *async = (struct journal_async *)job;
+
+    if (job->rc == 0) async->index_number = async->want_number;
     fetch_done(job);
 }
 
@@ -185,12 +228,12 @@ static bool fill_now(struct journal_async *async, uint64_t number, uint64_t offs
                      uint64_t limit)
 {
     struct os *os = async->journal->os;
-    uint64_t want = limit - offset;
+    uint64_t want = limit - offset, most = async->fetches_whole ? WINDOW_BYTES : COPY_BYTES;
     ssize_t got;
 
     if (async->number != number || async->stored.packed || size > WINDOW_BYTES) return false;
     if (need_window(async, 0) < 0) return false;
-    if (want > COPY_BYTES) want = size > COPY_BYTES ? size : COPY_BYTES;
+    if (want > most) want = size > most ? size : most;
     async->window_size = 0;
     got = os->pread_now(os, async->stored.fd, async->window, want, offset);
     if (got < (ssize_t)size) return false; /* an error too: the job will meet it and tell */
@@ -241,6 +284,69 @@ int journal_async_seek_id(struct journal_async *async, uint64_t time_ms, uint64_
     async->time_ms = time_ms;
     async->seq = seq;
     return submit(async, run_seek, seek_done);
+}
+
+int journal_async_search(struct journal_async *async, const struct journal_search *search,
+                         uint64_t *out_position)
+{
+    int rc;
+
+    if (async->is_running) return -EAGAIN;
+    rc = take_error(async);
+    if (rc < 0) return rc;
+    if (async->has_search && async->search.key == search->key) {
+        async->has_search = false; /* the next may find more frames */
+        *out_position = async->position;
+        return 0;
+    }
+    async->has_search = false;
+    async->search = *search;
+    return submit(async, run_search, search_done);
+}
+
+void journal_async_forget_search(struct journal_async *async)
+{
+    async->has_search = false;
+}
+
+/* The index of a segment that the writer still has, or NULL. */
+static const struct journal_index *index_of(const struct journal *journal, uint64_t number)
+{
+    if (number == journal->active->number) return &journal->index;
+    for (const struct journal_retired *r = journal->retired_head; r; r = r->next)
+        if (r->segment->number == number) return &r->index;
+    return NULL;
+}
+
+int journal_async_point_before(struct journal_async *async, uint64_t number, uint64_t offset,
+                               uint64_t *out_offset)
+{
+    const struct journal_index *index = index_of(async->journal, number);
+    int rc;
+
+    if (!index) {
+        if (async->is_running) return -EAGAIN;
+        rc = take_error(async);
+        if (rc < 0) return rc;
+        if (async->index_number != number) {
+            async->index_number = 0;
+            async->want_number = number;
+            return submit(async, run_index, index_done);
+        }
+        index = &async->index;
+    }
+    *out_offset = journal_index_find_before(index, offset);
+    return 0;
+}
+
+void journal_async_fetch_whole(struct journal_async *async, bool is_whole)
+{
+    async->fetches_whole = is_whole;
+}
+
+bool journal_async_is_warm(const struct journal_async *async, uint64_t number, uint64_t offset)
+{
+    return is_warm(async->journal, number, offset);
 }
 
 uint64_t journal_async_end(const struct journal_async *async)
@@ -297,6 +403,7 @@ void journal_async_destroy(struct journal_async *async)
     while (async->is_running)
         (void)io_wait(async->journal->io);
     journal_stored_close(&async->stored);
+    journal_index_finish(&async->index);
     free(async->window);
     free(async);
 }

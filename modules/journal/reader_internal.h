@@ -1,4 +1,5 @@
-/* reader_internal.h - what a reader is: reader.c reads and seeks, reader_name.c keeps positions. */
+/* reader_internal.h - what a reader is: reader.c reads and seeks, reader_back.c reads backward,
+ * reader_search.c seeks by what frames hold, reader_name.c keeps positions. */
 #ifndef MODULES_JOURNAL_READER_INTERNAL_H
 #define MODULES_JOURNAL_READER_INTERNAL_H
 #include "modules/journal/journal_reader.h"
@@ -21,7 +22,22 @@ struct journal_reader {
     uint32_t last_crc;             /* its checksum */
     int name_fd;                   /* of the file of its name, locked; -1: it has none */
     uint64_t name_count;           /* of the slot that was written last */
+    struct journal_run *run;       /* what reading backward has found, or NULL */
 };
+
+/* reader.c. The frame at position, of whatever state, and where it lies. 1, 0: the end is there, or
+ * an error. end is at most what is published; nothing behind it is looked at. */
+int journal_reader_frame(struct journal_reader *reader, uint64_t end,
+                         struct journal_frame *out_frame, const uint8_t **out_bytes);
+void journal_reader_step_over(struct journal_reader *reader, const struct journal_frame *frame);
+/* Opens the segment of reader->position unless it is. -ESTALE: it has been trimmed away. */
+int journal_reader_need_source(struct journal_reader *reader);
+/* The numbers of the first and the last segment there are. Not of a reader that never waits, unless
+ * the journal is in memory. */
+int journal_reader_segments(struct journal_reader *reader, uint64_t *out_first, uint64_t *out_last);
+
+/* reader_back.c. Accepts NULL. */
+void journal_run_destroy(struct journal_run *run);
 
 /* reader_here.c. Looks whether home is in memory still; else home is NULL and the reader is
  * attached to the files. 0, or the error of attaching. */

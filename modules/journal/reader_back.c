@@ -1,0 +1,199 @@
+/* Reading backward. Frames tell where the next one begins, not where the one before does: so the
+ * places of all frames of a piece are found first, forward from the index point before the reader,
+ * and then handed out from the last on. A piece is a **run**:
+ *
+ *      index point                              target
+ *   …  |frame|frame|  …  |frame|frame|frame|    |        all of them are in the segment before the
+ *      ^ begin           ^ walked                ^ end   target: a run ends with its segment
+ *
+ * Frames do not change, so a run is true for as long as its segment is there. */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "modules/base/os.h"
+#include "modules/journal/index.h"
+#include "modules/journal/reader_internal.h"
+
+enum { RUN_FRAMES_MIN = 64, RUN_FRAMES_MAX = 8192 };
+
+struct journal_run {
+    uint64_t begin, end;     /* places of all data frames between are known; end 0: not yet */
+    uint64_t target, walked; /* while it is being made */
+    uint64_t *places;
+    size_t count, capacity;
+};
+
+void journal_run_destroy(struct journal_run *run)
+{
+    if (!run) return;
+    free(run->places);
+    free(run);
+}
+
+/* Of a piece that has more frames than are remembered, the last ones are. */
+static void forget_half(struct journal_run *run)
+{
+    size_t half = run->count / 2;
+
+    memmove(run->places, run->places + half, (run->count - half) * sizeof(*run->places));
+    run->count -= half;
+    run->begin = run->places[0];
+}
+
+static int add_place(struct journal_run *run, uint64_t place)
+{
+    if (run->count == RUN_FRAMES_MAX) forget_half(run);
+    if (run->count == run->capacity) {
+        size_t capacity = run->capacity > 0 ? 2 * run->capacity : RUN_FRAMES_MIN;
+        uint64_t *places = realloc(run->places, capacity * sizeof(*places));
+        if (!places) return -ENOMEM;
+        run->places = places;
+        run->capacity = capacity;
+    }
+    run->places[run->count++] = place;
+    return 0;
+}
+
+/* The last index point of a segment that lies before offset; 0: none is known. */
+static int point_before(struct journal_reader *reader, uint64_t number, uint64_t offset,
+                        uint64_t *out_offset)
+{
+    struct journal_index index = { 0 };
+    int rc;
+
+    *out_offset = 0;
+    if (reader->async) return journal_async_point_before(reader->async, number, offset, out_offset);
+    if (!reader->source) return 0; /* in memory */
+    rc = journal_index_load(reader->os, reader->path, number, reader->source->seed, &index);
+    if (rc == 0) *out_offset = journal_index_find_before(&index, offset);
+    journal_index_finish(&index);
+    return rc;
+}
+
+static void begin_at(struct journal_run *run, uint64_t target, uint64_t position)
+{
+    run->begin = run->walked = position;
+    run->target = target;
+    run->end = 0;
+    run->count = 0;
+}
+
+/* 1: a run towards the target has begun. 0: nothing lies before it. */
+static int begin_run(struct journal_reader *reader, uint64_t target)
+{
+    uint64_t number = journal_segment_of(target), before = journal_offset_of(target), point;
+    int rc;
+
+    if (before == JOURNAL_SEGMENT_HEADER_BYTES) {
+        number--;
+        before = JOURNAL_SEGMENT_BYTES_MAX;
+    }
+    if (reader->async && journal_segment_start(number) < journal_async_start(reader->async)) {
+        return 0;
+    }
+    reader->position = journal_segment_start(number);
+    if (number == 0) return 0;
+    rc = journal_reader_need_source(reader);
+    if (rc == -ESTALE) return 0;
+    if (rc == 0 && reader->home && number != journal_reader_home_segment(reader)->number) return 0;
+    if (rc == 0) rc = point_before(reader, number, before, &point);
+    if (rc < 0) return rc;
+    begin_at(reader->run, target,
+             point > 0 ? journal_position(number, point) : journal_segment_start(number));
+    return 1;
+}
+
+/* Goes on to the target. */
+static int walk_run(struct journal_reader *reader)
+{
+    struct journal_run *run = reader->run;
+
+    while (run->walked < run->target) {
+        struct journal_frame frame;
+        const uint8_t *bytes;
+        int rc;
+        reader->position = run->walked;
+        rc = journal_reader_frame(reader, run->target, &frame, &bytes);
+        if (rc == -EBADMSG && run->walked == run->begin && run->count == 0 &&
+            journal_offset_of(run->begin) != JOURNAL_SEGMENT_HEADER_BYTES) {
+            /* The hint is wrong. */
+            begin_at(run, run->target, journal_segment_start(journal_segment_of(run->begin)));
+            continue;
+        }
+        if (rc < 0) return rc;
+        assert(rc == 1);
+        if (frame.state == JOURNAL_DATA) rc = add_place(run, run->walked);
+        if (rc < 0) return rc;
+        journal_reader_step_over(reader, &frame);
+        run->walked = reader->position;
+    }
+    if (run->walked != run->target) return -EBADMSG;
+    run->end = run->target;
+    return 0;
+}
+
+/* The place of the last data frame of a run before position; 0: none is in it. */
+static uint64_t place_before(const struct journal_run *run, uint64_t position)
+{
+    size_t low = 0, high = run->count; /* those below low lie before it, from high on not */
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (run->places[middle] < position) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low > 0 ? run->places[low - 1] : 0;
+}
+
+/* 1: *out_place is that of the data frame before position. 0: there is none. */
+static int find_before(struct journal_reader *reader, uint64_t position, uint64_t *out_place)
+{
+    struct journal_run *run = reader->run;
+
+    for (;;) {
+        int rc;
+        if (run->end == 0 || position <= run->begin || position > run->end) {
+            rc = run->end == 0 && run->target == position ? 1 : begin_run(reader, position);
+            if (rc <= 0) return rc;
+            if (reader->async) journal_async_fetch_whole(reader->async, true);
+            rc = walk_run(reader);
+            if (reader->async) journal_async_fetch_whole(reader->async, false);
+            if (rc < 0) return rc;
+        }
+        *out_place = place_before(run, position);
+        if (*out_place > 0) return 1;
+        position = run->begin; /* nothing but notes */
+    }
+}
+
+int journal_reader_previous(struct journal_reader *reader, struct journal_entry *out_entry)
+{
+    uint64_t before = reader->position, place;
+    struct journal_frame frame;
+    const uint8_t *bytes;
+    int rc;
+
+    if (!reader->run) reader->run = calloc(1, sizeof(*reader->run));
+    if (!reader->run) return -ENOMEM;
+    rc = find_before(reader, before, &place);
+    if (rc == 1) {
+        reader->position = place;
+        rc = journal_reader_frame(reader, before, &frame, &bytes);
+    }
+    if (rc <= 0) {
+        reader->position = before;
+        return rc;
+    }
+    reader->last_position = 0;
+    *out_entry = (struct journal_entry){
+        .position = place,
+        .time_ms = frame.time_ms,
+        .seq = frame.seq,
+        .payload = slice_of(bytes + JOURNAL_FRAME_HEADER_BYTES, frame.payload_bytes),
+    };
+    return 1;
+}
