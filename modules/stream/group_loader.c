@@ -250,7 +250,7 @@ int stream_groups_loader_finish(struct stream_groups_loader *loader,
     int rc = 0;
 
     while (rc == 0 && loader->needed == 0 && loader->expected != NOTHING)
-        rc = read_record(loader, NULL, 0);
+        rc = read_record(loader, (const uint8_t *)"", 0);
     if (rc < 0) return rc;
     if (loader->expected != NOTHING) return -EBADMSG;
     *out_groups = loader->groups;

@@ -3,7 +3,7 @@
  *
  * A producer calls each of its entries by an **iid** of its own; for a while the id that such an
  * entry got is known. The oldest of a producer's are forgotten when it has more than size_max, and
- * each of them duration_ms after the time that is in the entry's id.
+ * each of them duration_s after it was added (by the clock: times in ids may be ahead of it).
  *
  * Functions that return int give 0, or what they say, or -ENOMEM, and nothing has changed then.
  * Nothing here logs or waits. One thread. */
@@ -31,10 +31,10 @@ void stream_producers_configure(struct stream_producers *producers, uint32_t dur
  */
 int stream_producers_find(struct stream_producers *producers, struct slice producer,
                           struct slice iid, uint64_t now_ms, struct stream_id *out_id);
-/* The entry id was added as producer's iid, which is not known. Both are copied. A few that are
+/* The entry id is added as producer's iid, which is not known. Both are copied. A few that are
  * too old, and the producer's oldest when it has too many, are forgotten. */
 int stream_producers_add(struct stream_producers *producers, struct slice producer,
-                         struct slice iid, struct stream_id id);
+                         struct slice iid, struct stream_id id, uint64_t now_ms);
 /* Forgets at most entry_max of what is too old. True: there is more. */
 bool stream_producers_expire(struct stream_producers *producers, uint64_t now_ms,
                              uint64_t entry_max);
