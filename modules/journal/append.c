@@ -243,7 +243,7 @@ static int need_room(struct journal *journal, uint64_t frame_bytes)
 
 static bool id_grows(const struct journal *journal, uint64_t time_ms, uint64_t seq)
 {
-    if (!journal->has_last_id) return true;
+    if (!journal->has_last_id || journal->ids_may_fall) return true;
     if (time_ms != journal->last_time_ms) return time_ms > journal->last_time_ms;
     return seq > journal->last_seq;
 }

@@ -238,6 +238,7 @@ int journal_prepare(struct os *os, const struct journal_options *options,
     journal->way = options->way;
     journal->publish = options->publish;
     journal->set = options->set;
+    journal->ids_may_fall = options->ids_may_fall;
     journal->on_progress = options->on_progress;
     journal->context = options->context;
     journal->retired_tail = &journal->retired_head;

@@ -97,6 +97,9 @@ struct journal_options {
      * plain (journal_keep_plain). 0: where its frames end. Not with refuses_tail or
      * synced_position. */
     uint64_t ends_at;
+    /* Ids need not grow. Where they fall, seeking by id finds some place; journal_reader_search may
+     * know better. */
+    bool ids_may_fall;
     /* Opening verifies every frame there is; else those of the segment in which the synced position
      * lies, and what follows. */
     bool verifies_all;

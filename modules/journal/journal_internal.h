@@ -163,7 +163,7 @@ struct journal {
     uint64_t write_target, sync_target, trim_target;
     uint64_t plain_from; /* segments from that position's on are not tended */
     uint64_t last_time_ms, last_seq;
-    bool has_last_id;
+    bool has_last_id, ids_may_fall;
     uint64_t segment_time_ms; /* of active's first frame */
     bool has_segment_time;
     int error, room_error;

@@ -45,6 +45,9 @@ int journal_reader_open_async(struct journal *journal, void (*on_ready)(void *co
 /* Accepts NULL. Waits for what an I/O thread does for it. */
 void journal_reader_close(struct journal_reader *reader);
 
+/* True: an I/O thread works for it, and closing it would wait. */
+bool journal_reader_is_busy(const struct journal_reader *reader);
+
 /* The next frame. 1: *out_entry, and the reader stands behind it. 0: there is none yet. -EBADMSG:
  * the frame here is damaged; the reader stays. -ESTALE: it has been trimmed away; seek. -ENOKEY,
  * -EKEYREJECTED: its segment is encrypted, and the journal's key file cannot be read or is wrong.

@@ -38,6 +38,11 @@ uint64_t journal_reader_end(const struct journal_reader *reader)
     return atomic_load_explicit(&reader->meta.live->published, memory_order_acquire);
 }
 
+bool journal_reader_is_busy(const struct journal_reader *reader)
+{
+    return reader->async && journal_async_is_busy(reader->async);
+}
+
 uint64_t journal_reader_position(const struct journal_reader *reader)
 {
     return reader->position;

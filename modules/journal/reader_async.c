@@ -364,6 +364,11 @@ uint32_t journal_async_seed(const struct journal_async *async, uint64_t number)
     return journal_seed(async->journal->meta.journal, number);
 }
 
+bool journal_async_is_busy(const struct journal_async *async)
+{
+    return async->is_running;
+}
+
 bool journal_async_is_in_memory(const struct journal_async *async)
 {
     return async->journal->is_in_memory;

@@ -18,7 +18,8 @@ struct finder {
     const char *path;
     const struct journal_meta *meta;
     struct journal_extent *extent;
-    uint64_t stop; /* frames from there on are not looked at; 0: all are */
+    uint64_t stop;   /* frames from there on are not looked at; 0: all are */
+    bool uses_index; /* and few before it */
 };
 
 static void raise_synced(struct journal_extent *extent, uint64_t position)
@@ -92,6 +93,32 @@ static int walk_frames(struct finder *finder, struct journal_scan *scan)
     }
 }
 
+/* Begins at the last index point before the stop, and takes the entries up to there as the index's
+ * own, if a frame is there indeed. */
+static int begin_at_point(struct finder *finder, uint64_t number, struct journal_scan *scan)
+{
+    struct journal_extent *extent = finder->extent;
+    struct journal_index stored = { 0 };
+    struct journal_frame frame;
+    uint64_t point = 0;
+    int rc = journal_index_load(finder->os, finder->path, number, scan->seed, &stored);
+
+    if (rc == 0 && stored.count > 0) {
+        bool is_last = journal_segment_of(finder->stop) == number;
+        point = journal_index_find_before(&stored, is_last ? journal_offset_of(finder->stop)
+                                                           : JOURNAL_SEGMENT_BYTES_MAX);
+    }
+    if (point > 0 && journal_scan_frame(scan, point, &frame) == 1 && frame.state == JOURNAL_DATA) {
+        for (size_t i = 0; i < stored.count && stored.entries[i].offset < point; i++) {
+            const struct journal_index_entry *entry = &stored.entries[i];
+            journal_index_add(&extent->index, entry->offset, entry->time_ms, entry->seq);
+        }
+        extent->end = journal_position(number, point);
+    }
+    journal_index_finish(&stored);
+    return rc == -ENOMEM ? rc : 0; /* a hint: without it all is looked at */
+}
+
 /* As walk_frames, for a whole segment. A header that is damaged ends the journal before it. */
 static int walk_segment(struct finder *finder, uint64_t number)
 {
@@ -106,7 +133,8 @@ static int walk_segment(struct finder *finder, uint64_t number)
         rc = 0;
     } else if (rc == 0) {
         raise_synced(finder->extent, opened.stored.header.synced);
-        rc = walk_frames(finder, &opened.scan);
+        if (finder->uses_index) rc = begin_at_point(finder, number, &opened.scan);
+        if (rc == 0) rc = walk_frames(finder, &opened.scan);
     }
     close_segment(&opened);
     return rc;
@@ -296,6 +324,8 @@ int journal_recover_find_until(struct os *os, const char *path, const struct jou
         extent->end = ends_at;
         return 0;
     }
+    /* With a period, the time of the segment's first frame matters. */
+    finder.uses_index = !verifies_all && meta->settings.roll_ms == 0;
     number = begin = begin_before(extent, ends_at, verifies_all);
     if (survey.first == 0 || survey.settled_last >= target) number = 0;
     for (rc = 1; rc == 1 && number > 0 && number <= target; number++) {

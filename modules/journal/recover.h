@@ -47,9 +47,10 @@ struct journal_extent {
 int journal_recover_find(struct os *os, const char *path, const struct journal_meta *meta,
                          uint64_t synced, bool verifies_all, struct journal_extent *out_extent,
                          char text[JOURNAL_REPORT_TEXT_BYTES]);
-/* Goes through the frames up to ends_at, where one begins or the last one ends. -EBADMSG: the
- * journal ends before, no frame begins there, or its segment is packed or has moved (text). Changes
- * nothing. */
+/* Goes through the frames up to ends_at, where one begins or the last one ends: from the last index
+ * point before it on, so that who opens a journal often need not read a segment each time.
+ * -EBADMSG: the journal ends before, no frame begins there, or its segment is packed or has moved
+ * (text). Changes nothing. */
 int journal_recover_find_until(struct os *os, const char *path, const struct journal_meta *meta,
                                uint64_t ends_at, bool verifies_all,
                                struct journal_extent *out_extent,

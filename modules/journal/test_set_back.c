@@ -1,5 +1,6 @@
 /* A journal that is told where to end: what follows is cut, however right and however synced, and
  * whatever was noted of it is not missed afterwards. */
+#include "modules/journal/index.h"
 #include "modules/journal/segment.h"
 #include "modules/journal/test_power_fixture.h"
 
@@ -197,6 +198,49 @@ START_TEST(what_it_may_be_told_to_end_in_stays_plain)
 }
 END_TEST
 
+static uint64_t read_count(void)
+{
+    return fault_count(fixture.fault, FAULT_PREAD);
+}
+
+/* _i: the index is whole; is missing; leads where no frame begins. */
+START_TEST(it_is_opened_from_an_index_point_on)
+{
+    static const uint64_t wrong[] = { 70008, 140016, 210024 };
+    struct journal_index index = { 0 };
+    uint64_t before, position;
+    uint32_t seed;
+
+    fixture.options.settings.roll_bytes = 4 << 20;
+    open_journal();
+    append_many(6000);
+    sync_all();
+    position = journal_appended(fixture.journal);
+    ck_assert_uint_eq(active_number(), 1);
+    append_many(5);
+    sync_all();
+    for (size_t i = 0; i < 3; i++)
+        journal_index_add(&index, wrong[i], i, 0);
+    if (_i == 1) index.count = 0;
+    seed = journal_seed(info_now().id, 1);
+    close_journal();
+    if (_i > 0) {
+        ck_assert_int_eq(journal_index_write(os_real(), fixture.path, 1, seed, &index, 0), 0);
+    }
+    journal_index_finish(&index);
+    before = read_count();
+    reopen_until(position);
+    /* In windows of 256 KiB. */
+    if (_i == 0) ck_assert_uint_le(read_count() - before, 8);
+    ck_assert_uint_eq(fixture.report.index_rebuilt_count, _i > 0);
+    expect_all(1, 6001);
+    go_on_to(6001, 6100);
+    close_journal();
+    open_journal();
+    ck_assert_uint_eq(fixture.report.index_rebuilt_count, 0);
+}
+END_TEST
+
 /* ---- loss of power ----------------------------------------------------------------------------
  */
 
@@ -313,6 +357,7 @@ int main(void)
     tcase_add_test(cases, one_that_is_not_there_is_not_made);
     tcase_add_test(cases, what_contradicts_itself_is_refused);
     tcase_add_test(cases, what_it_may_be_told_to_end_in_stays_plain);
+    tcase_add_loop_test(cases, it_is_opened_from_an_index_point_on, 0, 3);
     tcase_add_test(cases, each_call_of_setting_it_back_fails);
     tcase_set_timeout(power_cases, 300);
     tcase_add_checked_fixture(power_cases, setup_power, teardown_power);
