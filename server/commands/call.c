@@ -250,10 +250,28 @@ bool call_names_exceed_memory(const struct call *call, uint32_t count)
     return memory_is_exhausted(memory, bytes);
 }
 
-int call_block(struct call *call, const struct slice *names, uint32_t name_count,
-               int64_t deadline_us)
+int call_block_keeping(struct call *call, enum value_kind kind, const struct slice *names,
+                       uint32_t name_count, int64_t deadline_us, const void *kept,
+                       size_t kept_bytes)
 {
-    return parking_block(call, names, name_count, deadline_us);
+    struct blocking blocking = { .kind = kind,
+                                 .names = names,
+                                 .name_count = name_count,
+                                 .deadline_us = deadline_us,
+                                 .kept = slice_of(kept, kept_bytes) };
+
+    return parking_block(call, &blocking);
+}
+
+int call_block(struct call *call, enum value_kind kind, const struct slice *names,
+               uint32_t name_count, int64_t deadline_us)
+{
+    return call_block_keeping(call, kind, names, name_count, deadline_us, NULL, 0);
+}
+
+const void *call_kept(const struct call *call)
+{
+    return call->parked ? call->parked->kept : NULL;
 }
 
 void call_changed(struct call *call, struct slice name)

@@ -10,6 +10,7 @@
 #define SERVER_COMMANDS_COMMAND_H
 #include "modules/base/slice.h"
 #include "server/resp/reply.h"
+#include "server/types/value.h"
 
 struct log_frame;
 struct server;
@@ -146,9 +147,17 @@ bool call_has_own_fiber(const struct call *call);
  * does not matter. */
 bool call_names_exceed_memory(const struct call *call, uint32_t count);
 
-/* The client waits for one of keys to hold something. Returns CALL_BLOCKED, or a negative errno. */
-int call_block(struct call *call, const struct slice *names, uint32_t name_count,
-               int64_t deadline_us);
+/* The client waits for one of keys to hold something of that kind. Returns CALL_BLOCKED, or a
+ * negative errno. */
+int call_block(struct call *call, enum value_kind kind, const struct slice *names,
+               uint32_t name_count, int64_t deadline_us);
+/* The same; so many bytes of what it found out before it began to wait are copied and kept for when
+ * it runs again: call_kept. */
+int call_block_keeping(struct call *call, enum value_kind kind, const struct slice *names,
+                       uint32_t name_count, int64_t deadline_us, const void *kept,
+                       size_t kept_bytes);
+/* NULL: it has not waited. */
+const void *call_kept(const struct call *call);
 
 /* After a change of the value under name: WATCH, the count of changes. */
 void call_changed(struct call *call, struct slice name);

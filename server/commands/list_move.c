@@ -350,7 +350,7 @@ static int move_or_block(struct call *call, const struct move *move, int64_t dea
             reply_null(call->reply);
         return 0;
     }
-    return call_block(call, call->arguments + 1, 1, deadline_us);
+    return call_block(call, VALUE_LIST, call->arguments + 1, 1, deadline_us);
 }
 
 /* LMOVE source destination LEFT|RIGHT LEFT|RIGHT */

@@ -83,7 +83,7 @@ static int wait_for_lists(struct call *call, uint32_t first, uint32_t count, int
         reply_null_array(call->reply);
         return 0;
     }
-    return call_block(call, call->arguments + first, count, deadline_us);
+    return call_block(call, VALUE_LIST, call->arguments + first, count, deadline_us);
 }
 
 static int pop_blocking(struct call *call, enum spill_end end)

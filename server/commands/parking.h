@@ -57,6 +57,7 @@ struct parked_call {
     struct waiter waiter; /* while BLOCKED */
     int64_t deadline_us;  /* of the first time that it blocked: running again does not move it */
     bool has_deadline;
+    void *kept;            /* of a call that has blocked: see call_block_keeping; or NULL */
     struct fiber *fiber;   /* while RUNNING */
     struct call *inner;    /* of an EXEC that runs: the queued command it is at, or NULL */
     uint64_t gathering_us; /* loop_now_us when it began to wait for other transactions, or 0 */
@@ -87,9 +88,15 @@ bool parking_before(struct call *call);
 bool parking_before_queueing(struct call *call);
 /* A call that returned -EAGAIN goes on in a fiber. */
 void parking_run_in_fiber(struct call *call);
-/* Puts a call into the queues of its keys; see call_block. */
-int parking_block(struct call *call, const struct slice *names, uint32_t name_count,
-                  int64_t deadline_us);
+struct blocking {
+    enum value_kind kind; /* what the keys are to hold */
+    const struct slice *names;
+    uint32_t name_count;
+    int64_t deadline_us;
+    struct slice kept; /* copied */
+};
+/* Puts a call into the queues of its keys; see call_block_keeping. */
+int parking_block(struct call *call, const struct blocking *blocking);
 /* The client waits until its writes are on the device: CALL_BLOCKED. deadline_us -1: for ever. */
 int parking_wait_for_sync(struct call *call, int64_t deadline_us);
 /* A streamed reply has begun; parking_stream_end is called by its producer's destroy. */

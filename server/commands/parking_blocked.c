@@ -3,6 +3,7 @@
 #include "server/commands/parking_internal.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "server/commands/dispatch.h"
 #include "server/commands/server.h"
@@ -14,8 +15,7 @@
 /* ---- blocked clients ---------------------------------------------------------------------------
  */
 
-int parking_block(struct call *call, const struct slice *names, uint32_t name_count,
-                  int64_t deadline_us)
+int parking_block(struct call *call, const struct blocking *blocking)
 {
     struct server *server = call->server;
     struct parked_call *parked;
@@ -23,16 +23,20 @@ int parking_block(struct call *call, const struct slice *names, uint32_t name_co
 
     if (call->parked && call->parked->state == PARKED_BLOCKED) return CALL_BLOCKED; /* still */
     if (!call->session) return -ECANCELED;
-    if (!(call->parked && call->parked->has_deadline) && call_names_exceed_memory(call, name_count))
+    if (!(call->parked && call->parked->has_deadline) &&
+        call_names_exceed_memory(call, blocking->name_count))
         return -ENOMEM;
     parked = parking_form(call);
     if (!parked) return -ENOMEM;
-    if (!parked->has_deadline) parked->deadline_us = deadline_us;
+    if (!parked->has_deadline) parked->deadline_us = blocking->deadline_us;
     parked->has_deadline = true;
     parked->waiter.client_id = parked->client_id;
     parked->waiter.database = call->database;
+    parked->waiter.kind = blocking->kind;
     parked->waiter.deadline_us = parked->deadline_us;
-    rc = blocked_add(server->blocked, &parked->waiter, names, name_count);
+    rc = parking_keep(parked, blocking->kept);
+    if (rc == 0)
+        rc = blocked_add(server->blocked, &parked->waiter, blocking->names, blocking->name_count);
     if (rc < 0) {
         if (!call->parked) parking_finish(parked); /* else parking_settle() does */
         return rc;
@@ -99,14 +103,15 @@ static void serve_key(struct server *server, unsigned database, struct slice nam
         struct parked_call *parked = waiter->owner;
         struct key *key = keyspace_find(server->keyspace, database, name);
 
-        if (!key || key_value(key)->type->kind != VALUE_LIST) return;
+        if (!key) return;
         if (claims_is_held(server->claims, database, name)) {
             blocked_hold_back(server->blocked); /* until a ticket is released */
             return;
         }
         /* Who was killed or has gone stays in line until it is closed; an element it was given
          * would be lost. */
-        if (!parked->call.session || !client_has_vanished(parked->call.session->client))
+        if (waiter->kind == key_value(key)->type->kind &&
+            (!parked->call.session || !client_has_vanished(parked->call.session->client)))
             serve(parked, name);
         waiter = next;
     }

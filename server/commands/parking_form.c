@@ -7,6 +7,7 @@
 #include "server/commands/parking_internal.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -150,7 +151,18 @@ void parking_free_form(struct parked_call *parked)
     parked->call.server->parking->bytes -= parked->bytes;
     free(parked->request.arguments);
     free(parked->request.block);
+    free(parked->kept);
     free(parked);
+}
+
+int parking_keep(struct parked_call *parked, struct slice bytes)
+{
+    if (bytes.size == 0 || parked->kept) return 0;
+    parked->kept = malloc(bytes.size);
+    if (!parked->kept) return -ENOMEM;
+    memcpy(parked->kept, bytes.bytes, bytes.size);
+    count(parked, (int64_t)bytes.size);
+    return 0;
 }
 
 /* ---- folded -----------------------------------------------------------------------------------

@@ -61,6 +61,9 @@ struct parked_call *parking_form(struct call *call);
 struct parked_call *parking_form_taking(struct call *call);
 /* Frees it; nobody waits with it any more. */
 void parking_free_form(struct parked_call *parked);
+/* What a call found out is copied for when it runs again: the first time, unless it is nothing. 0,
+ * -ENOMEM. */
+int parking_keep(struct parked_call *parked, struct slice bytes);
 /* It begins to wait, or to run, in that state. */
 void parking_fold(struct parked_call *parked, enum parked_state state);
 /* Its arguments are there again. False: there is no memory for them. */

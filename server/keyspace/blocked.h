@@ -7,6 +7,7 @@
 #ifndef SERVER_KEYSPACE_BLOCKED_H
 #define SERVER_KEYSPACE_BLOCKED_H
 #include "modules/base/slice.h"
+#include "server/types/value.h"
 
 struct blocked;
 struct blocked_place; /* a waiter's place in one key's queue */
@@ -15,7 +16,8 @@ struct waiter {
     uint64_t client_id; /* the caller's: never a pointer to a client */
     void *owner;        /* the caller's */
     unsigned database;
-    int64_t deadline_us; /* on the clock the caller uses; -1: none */
+    enum value_kind kind; /* what it waits for: the caller's */
+    int64_t deadline_us;  /* on the clock the caller uses; -1: none */
     /* blocked's own: */
     uint64_t arrival;             /* its number; 0: it has never waited */
     struct blocked_place *places; /* one for each of its keys; NULL: it does not wait */
