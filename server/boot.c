@@ -18,6 +18,8 @@
 #include "modules/io/disposal.h"
 #include "modules/io/io.h"
 #include "modules/spill/store.h"
+#include "modules/stream/group.h"
+#include "modules/stream/stream.h"
 #include "server/boot_checkpoint.h"
 #include "server/boot_config.h"
 #include "server/boot_directory.h"
@@ -205,7 +207,9 @@ static int make_engine(struct house *house)
     if (rc < 0) return fail(server, "I/O threads could not be started", rc);
     hooks = parking_hooks(server);
     rc = boot_config_store(server, house->os, house->directory.spill_path, &hooks);
-    return rc < 0 ? fail(server, "The spill store could not be made", rc) : 0;
+    if (rc < 0) return fail(server, "The spill store could not be made", rc);
+    rc = boot_config_streams(server, house->os, &hooks);
+    return rc < 0 ? fail(server, "The store of streams could not be made", rc) : 0;
 }
 
 static int make_net(struct house *house)
@@ -236,6 +240,8 @@ static int make_memory(struct house *house)
                                     .blocked = server->blocked,
                                     .watch = server->watch,
                                     .store = server->store,
+                                    .streams = server->streams,
+                                    .stream_groups = server->stream_groups,
                                     .fibers = server->fibers,
                                     .disposal = server->disposal,
                                     .parked_bytes = parked_bytes,
@@ -356,6 +362,8 @@ static void take_apart(struct house *house)
     claims_destroy(server->claims);
     watch_destroy(server->watch);
     boot_checkpoint_close_store(server);
+    stream_store_destroy(server->streams);
+    stream_group_store_destroy(server->stream_groups);
     fiber_pool_destroy(server->fibers);
     net_destroy(server->net);
     boot_config_forget_observe(server);

@@ -7,6 +7,8 @@
 #include "modules/base/log.h"
 #include "modules/spill/persist.h"
 #include "modules/spill/store.h"
+#include "modules/stream/group.h"
+#include "modules/stream/stream.h"
 #include "server/commands/checkpointing.h"
 #include "server/durability/checkpoint_load.h"
 #include "server/commands/server.h"
@@ -98,6 +100,23 @@ int boot_config_store(struct server *server, struct os *os, const char *path,
     server->os = os;
     if (server->checkpointing->load) return open_store(server, &options, hooks);
     return spill_store_create(os, server->io, &options, hooks, &server->store);
+}
+
+int boot_config_streams(struct server *server, struct os *os, const struct spill_hooks *hooks)
+{
+    int64_t node_entries = server->config->stream_node_max_entries;
+    struct stream_hooks stream_hooks = { .wait = hooks->wait,
+                                         .on_ready = hooks->on_ready,
+                                         .context = hooks->context };
+    struct stream_options options = {
+        .directory = server->config->dir,
+        .memory_bytes_max = UINT32_MAX, /* they stay in memory */
+        .node_entries = node_entries > UINT32_MAX ? UINT32_MAX : (uint32_t)node_entries,
+    };
+
+    int rc = stream_store_create(os, server->io, &options, &stream_hooks, &server->streams);
+
+    return rc < 0 ? rc : stream_group_store_create(&server->stream_groups);
 }
 
 int boot_config_observe(struct server *server)

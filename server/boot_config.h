@@ -13,6 +13,8 @@ uint64_t boot_config_memory_limit(const struct server *server);
 struct net_limits boot_config_net_limits(const struct server *server);
 int boot_config_store(struct server *server, struct os *os, const char *path,
                       const struct spill_hooks *hooks);
+/* Made with the same hooks: it waits for the disk as lists do. */
+int boot_config_streams(struct server *server, struct os *os, const struct spill_hooks *hooks);
 /* Slow log and latency events. */
 int boot_config_observe(struct server *server);
 void boot_config_forget_observe(struct server *server);

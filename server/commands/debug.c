@@ -6,6 +6,7 @@
 #include "modules/base/log.h"
 #include "modules/base/number.h"
 #include "modules/spill/deque.h"
+#include "modules/stream/stream.h"
 #include "server/commands/command.h"
 #include "server/commands/handlers.h"
 #include "server/commands/local.h"
@@ -14,6 +15,7 @@
 #include "server/config/config.h"
 #include "server/keyspace/keyspace.h"
 #include "server/types/list.h"
+#include "server/types/stream.h"
 #include "server/types/string.h"
 
 /* ---- DEBUG PROTOCOL ------------------------------------------------------------------------- */
@@ -158,8 +160,9 @@ static int list_text(const struct value *value, char *text, size_t size)
 
 static uint64_t content_bytes(const struct value *value)
 {
-    return value->type->kind == VALUE_LIST ? spill_deque_bytes(list_deque(value))
-                                           : string_value_size(value);
+    if (value->type->kind == VALUE_LIST) return spill_deque_bytes(list_deque(value));
+    if (value->type->kind == VALUE_STREAM) return stream_image_size(stream_value_stream(value));
+    return string_value_size(value);
 }
 
 /* DEBUG OBJECT key */

@@ -5,6 +5,7 @@
 
 #include "modules/base/number.h"
 #include "modules/spill/store.h"
+#include "modules/stream/stream.h"
 #include "server/commands/command.h"
 #include "server/commands/handlers.h"
 #include "server/commands/info_text.h"
@@ -15,6 +16,7 @@
 #include "server/net/net.h"
 #include "server/observe/memory.h"
 #include "server/types/list.h"
+#include "server/types/stream.h"
 
 typedef unsigned long long ull;
 
@@ -51,7 +53,8 @@ int memory_command_usage(struct call *call)
 {
     struct key *key;
     const struct value *value;
-    uint64_t chunk_bytes = 0;
+    struct stream_info stream;
+    uint64_t content_bytes = 0;
     int rc = 0;
 
     for (uint32_t i = 3; i < call->argument_count; i += 2) {
@@ -68,10 +71,14 @@ int memory_command_usage(struct call *call)
         return 0;
     }
     value = key_value(key);
-    if (value->type->kind == VALUE_LIST) rc = survey_list(call, list_deque(value), &chunk_bytes);
+    if (value->type->kind == VALUE_LIST) rc = survey_list(call, list_deque(value), &content_bytes);
+    if (value->type->kind == VALUE_STREAM) {
+        stream_get_info(stream_value_stream(value), &stream);
+        content_bytes = stream.memory_bytes;
+    }
     if (rc < 0) return rc;
     reply_integer(call->reply, (int64_t)(key_memory_bytes(key) + value->type->counted_bytes(value) +
-                                         chunk_bytes));
+                                         content_bytes));
     return 0;
 }
 
@@ -127,7 +134,8 @@ static void collect(struct server *server, struct figures *out_figures)
     for (unsigned i = 0; i < keyspace_database_count(server->keyspace); i++) {
         out_figures->key_count += keyspace_count(server->keyspace, i);
     }
-    out_figures->dataset_bytes = keyspace->value_memory_bytes + memory->spill_bytes;
+    out_figures->dataset_bytes =
+        keyspace->value_memory_bytes + memory->streams_bytes + memory->spill_bytes;
     rest = memory->used_bytes > out_figures->dataset_bytes
                ? memory->used_bytes - out_figures->dataset_bytes
                : 0;

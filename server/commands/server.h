@@ -21,6 +21,8 @@ struct server {
     struct claims *claims;
     struct watch *watch;
     struct spill_store *store;
+    struct stream_store *streams;
+    struct stream_group_store *stream_groups;
     struct fiber_pool *fibers;
 
     struct command_table *table;         /* table.h */

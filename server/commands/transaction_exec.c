@@ -11,6 +11,7 @@
  * the commands that write are run to the end, and those that only answer are left out. */
 #include <errno.h>
 
+#include "modules/stream/stream.h"
 #include "server/commands/call_keys.h"
 #include "server/commands/dispatch.h"
 #include "server/commands/effect.h"
@@ -24,6 +25,7 @@
 #include "server/keyspace/keyspace.h"
 #include "server/keyspace/watch.h"
 #include "server/types/list.h"
+#include "server/types/stream.h"
 #include "server/types/string.h"
 
 enum { INLINE_COMMANDS = 1024, INLINE_BYTES = 1 << 20 };
@@ -67,8 +69,18 @@ static bool is_long_string(const struct value *value)
            string_value_size(value) > STRING_COPY_INLINE_BYTES;
 }
 
-/* Of the lists that the names lead to: their bytes; UINT64_MAX: some of it may be on disk, or there
- * is a string so long that it is copied in slices. */
+/* False: it may have to be read from the disk. */
+static bool add_stream_bytes(const struct value *value, uint64_t *bytes)
+{
+    struct stream_info info;
+
+    stream_get_info(stream_value_stream(value), &info);
+    *bytes += info.memory_bytes;
+    return info.is_in_memory;
+}
+
+/* Of the lists and streams that the names lead to: their bytes; UINT64_MAX: some of it may be on
+ * disk, or there is a string so long that it is copied in slices. */
 static uint64_t list_bytes(struct keyspace *keyspace, const struct call_names *names)
 {
     uint64_t bytes = 0;
@@ -80,6 +92,9 @@ static uint64_t list_bytes(struct keyspace *keyspace, const struct call_names *n
 
         if (!key) continue;
         if (is_long_string(key_value(key))) return UINT64_MAX;
+        if (key_value(key)->type->kind == VALUE_STREAM) {
+            if (!add_stream_bytes(key_value(key), &bytes)) return UINT64_MAX;
+        }
         if (key_value(key)->type->kind != VALUE_LIST) continue;
         deque = list_deque(key_value(key));
         if (!spill_deque_is_resident(deque)) return UINT64_MAX;

@@ -2,6 +2,8 @@
 #include "server/commands/turn.h"
 
 #include "modules/spill/store.h"
+#include "modules/stream/group.h"
+#include "modules/stream/stream.h"
 #include "server/commands/checkpointing.h"
 #include "server/commands/effect.h"
 #include "server/commands/importing.h"
@@ -23,6 +25,8 @@ enum {
     EXPIRE_KEYS_A_TURN = 64, /* each may free a list; the rest is due next turn, at once */
     REHASH_BUCKETS_A_TURN = 64,
     SPILL_SLICE_US = 500,
+    STREAM_SLICE_US = 500,
+    GROUP_NODES_A_TURN = 256, /* of 2 KiB */
     HELD_RETRY_US = 1000,
     MEMORY_UPDATE_US = 500, /* asking the owners costs as much as a command */
     MEMORY_SAMPLE_US = 10000,
@@ -78,6 +82,9 @@ bool turn_end(void *context)
     if (checkpointing_turn(server)) has_more = true;
     shutdown_turn(server);
     if (spill_store_tick(server->store, SPILL_SLICE_US)) has_more = true;
+    if (stream_store_tick(server->streams, (uint64_t)loop_now_ms(server->loop), STREAM_SLICE_US))
+        has_more = true;
+    if (stream_group_store_tick(server->stream_groups, GROUP_NODES_A_TURN)) has_more = true;
     if (keyspace_rehash_step(server->keyspace, REHASH_BUCKETS_A_TURN)) has_more = true;
     look_at_memory(server);
     return has_more;

@@ -9,6 +9,8 @@
 #include "modules/io/disposal.h"
 #include "modules/io/fiber.h"
 #include "modules/spill/store.h"
+#include "modules/stream/group.h"
+#include "modules/stream/stream.h"
 #include "server/keyspace/blocked.h"
 #include "server/keyspace/keyspace.h"
 #include "server/keyspace/watch.h"
@@ -125,6 +127,13 @@ static uint64_t queued_to_come(const struct memory_owners *owners, uint64_t sess
     return owners->log_is_buffered(owners->context) ? 2 * session_bytes : session_bytes;
 }
 
+/* Of entries; what groups have beside that is the keyspace's, or goes soon. */
+static uint64_t streams_bytes(const struct memory_owners *owners)
+{
+    return stream_store_memory_bytes(owners->streams) +
+           stream_group_store_memory_bytes(owners->stream_groups);
+}
+
 static struct counts count(const struct memory *memory)
 {
     const struct memory_owners *owners = &memory->owners;
@@ -138,8 +147,8 @@ static struct counts count(const struct memory *memory)
     net_info(owners->net, &net);
     keyspace_info(owners->keyspace, &keyspace);
     spill_store_info(owners->store, &spill);
-    both = net.clients_bytes + keyspace.memory_bytes + blocked_memory_bytes(owners->blocked) +
-           watch_memory_bytes(owners->watch) + sessions;
+    both = net.clients_bytes + keyspace.memory_bytes + streams_bytes(owners) +
+           blocked_memory_bytes(owners->blocked) + watch_memory_bytes(owners->watch) + sessions;
     counts.for_good = both + spill.deque_count * LIST_ROOT_BYTES;
     counts.beside_spill = both + net.pool_bytes + net.heap_output_bytes + net.heap_input_bytes +
                           fiber_memory_bytes(owners->fibers) + freeing_bytes(owners) +
@@ -261,6 +270,7 @@ void memory_info(const struct memory *memory, struct memory_info *out_info)
         .startup_bytes = memory->startup_bytes,
         .keyspace_bytes = keyspace.memory_bytes,
         .values_bytes = keyspace.value_memory_bytes,
+        .streams_bytes = streams_bytes(owners),
         .clients_bytes = net.clients_bytes,
         .buffers_bytes = net.pool_bytes + net.heap_output_bytes + net.heap_input_bytes,
         .parked_bytes = owners->parked_bytes(owners->context),

@@ -17,6 +17,8 @@ struct keyspace;
 struct blocked;
 struct watch;
 struct spill_store;
+struct stream_group_store;
+struct stream_store;
 struct fiber_pool;
 struct disposal;
 
@@ -26,6 +28,8 @@ struct memory_owners {
     struct blocked *blocked;
     struct watch *watch;
     struct spill_store *store;
+    struct stream_store *streams;
+    struct stream_group_store *stream_groups;
     struct fiber_pool *fibers;
     const struct disposal *disposal;         /* NULL: none */
     uint64_t (*parked_bytes)(void *context); /* parked calls and their arguments */
@@ -68,7 +72,8 @@ struct memory_info {
     uint64_t limit_bytes, used_bytes /* the owners' sum */, peak_used_bytes;
     uint64_t rss_anon_bytes, rss_bytes, peak_rss_anon_bytes;
     uint64_t startup_bytes; /* RssAnon before the first client */
-    uint64_t keyspace_bytes, values_bytes, clients_bytes, buffers_bytes, parked_bytes, fibers_bytes;
+    uint64_t keyspace_bytes, values_bytes, streams_bytes, clients_bytes, buffers_bytes,
+        parked_bytes, fibers_bytes;
     uint64_t freeing_bytes; /* of large values that have gone, on their way back to the kernel */
     uint64_t blocked_bytes, sessions_bytes, log_bytes;
     uint64_t spill_bytes, spill_budget_bytes, spill_index_bytes;

@@ -39,6 +39,7 @@ static const char *encoding(const struct value *value)
     return "stream";
 }
 
+/* The store counts what entries take. */
 static uint64_t counted_bytes(const struct value *value)
 {
     return as_stream(value)->counted_bytes;
@@ -57,13 +58,10 @@ int64_t stream_value_recount(struct value *value)
     struct stream_value *stream = as_stream(value);
     uint64_t before = stream->counted_bytes;
     struct stream_producers_info producers = { .memory_bytes = 0 };
-    struct stream_info info;
 
-    stream_get_info(stream->stream, &info);
     if (stream->producers) stream_producers_get_info(stream->producers, &producers);
-    stream->counted_bytes = alloc_size(sizeof(*stream)) + info.memory_bytes +
-                            (stream->groups ? stream_groups_memory_bytes(stream->groups) : 0) +
-                            producers.memory_bytes;
+    stream->counted_bytes = alloc_size(sizeof(*stream)) + producers.memory_bytes +
+                            (stream->groups ? stream_groups_memory_bytes(stream->groups) : 0);
     return (int64_t)(stream->counted_bytes - before);
 }
 

@@ -28,7 +28,7 @@ int stream_value_get_groups(struct value *value, struct stream_group_store *stor
                             struct stream_groups **out_groups);
 int stream_value_get_producers(struct value *value, struct stream_producers **out_producers);
 
-/* After a change: what its counted_bytes became more, or (negative) less, by. keyspace_account gets
- * it. */
+/* After a change of its groups or producers: what its counted_bytes became more, or (negative)
+ * less, by. keyspace_account gets it. */
 int64_t stream_value_recount(struct value *value);
 #endif
