@@ -15,6 +15,9 @@
 #define KEYS_AT(first, to, by, ...) \
     { .begin = KEY_BEGIN_INDEX, .index = first, .find = KEY_FIND_RANGE, .last = to, .step = by, \
       .flags = __VA_ARGS__ }
+#define KEYS_BEHIND(word, from, ...) \
+    { .begin = KEY_BEGIN_KEYWORD, .index = from, .keyword = word, .find = KEY_FIND_RANGE, \
+      .last = -1, .step = 1, .limit = 2, .flags = __VA_ARGS__ }
 #define ARGS(...)      (const struct command_argument[]){ __VA_ARGS__, { .name = NULL } }
 /* Without further fields a comma is left at the end, which an initializer may have. */
 #define ARG(word, kind, ...) \
@@ -23,6 +26,13 @@
     { .name = word, .type = ARGUMENT_KEY, .key_number = number, __VA_ARGS__ }
 #define WORD(word, text, ...) \
     { .name = word, .type = ARGUMENT_PURE_TOKEN, .token = text, __VA_ARGS__ }
+#define TRIM_ARGS ARGS( \
+    ARG("strategy", ONEOF, \
+        .children = ARGS(WORD("maxlen", "MAXLEN"), WORD("minid", "MINID", .since = "6.2.0"))), \
+    ARG("operator", ONEOF, .flags = OPTIONAL, \
+        .children = ARGS(WORD("equal", "="), WORD("approximately", "~"))), \
+    ARG("threshold", STRING), \
+    ARG("count", INTEGER, .token = "LIMIT", .flags = OPTIONAL, .since = "6.2.0"))
 /* clang-format on */
 
 #define DOCS(full_name, ...) { .name = full_name, __VA_ARGS__ },

@@ -186,7 +186,7 @@ static int answer_keys(struct call *call, bool with_flags)
     if (!command_takes(command, count))
         return call_error(call, "ERR Invalid number of arguments specified for command");
     key_count = keys_visit(command, writer.arguments, count, NULL, NULL);
-    if (key_count < 0) return call_error(call, "ERR Invalid arguments specified for command");
+    if (key_count <= 0) return call_error(call, "ERR Invalid arguments specified for command");
     reply_array(call->reply, (uint64_t)key_count);
     (void)keys_visit(command, writer.arguments, count, write_key, &writer);
     return 0;

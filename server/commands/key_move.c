@@ -7,6 +7,7 @@
 #include "server/commands/list_common.h"
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
+#include "server/commands/stream_copy.h"
 #include "server/commands/string_common.h"
 #include "server/keyspace/blocked.h"
 #include "server/keyspace/keyspace.h"
@@ -183,6 +184,7 @@ static int copy_value(struct call *call, const struct value *value, struct value
     int rc;
 
     if (value->type->kind == VALUE_LIST) return copy_list(call, value, out_value);
+    if (value->type->kind == VALUE_STREAM) return stream_copy(call, value, out_value);
     rc = string_check_share(call, string_value_size(value)); /* the limit may be lower by now */
     return rc < 0 ? rc : string_value_copy(value, out_value);
 }

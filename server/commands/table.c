@@ -7,6 +7,7 @@
 
 #include "modules/base/number.h"
 #include "server/commands/command_docs.h"
+#include "server/commands/getkeys.h"
 #include "server/commands/handlers.h"
 #include "server/commands/statistics.h"
 #include "server/durability/effects.h"
@@ -307,11 +308,37 @@ static int movable_keys(const struct command *command, const struct slice *argum
     return (int)count;
 }
 
+struct index_list {
+    uint32_t *indexes;
+    uint32_t count, capacity;
+};
+
+static void add_index(void *context, uint32_t index, uint32_t flags)
+{
+    struct index_list *list = context;
+
+    (void)flags;
+    if (list->count < list->capacity) list->indexes[list->count] = index;
+    list->count++;
+}
+
+/* Behind a word: as the specification in command_docs.def has it. */
+static int keys_behind_word(const struct command *command, const struct slice *arguments,
+                            uint32_t argument_count, uint32_t *out_indexes, uint32_t capacity)
+{
+    struct index_list list = { .indexes = out_indexes, .capacity = capacity };
+
+    if (keys_visit(command, arguments, argument_count, add_index, &list) < 0) return -EINVAL;
+    return (int)list.count;
+}
+
 int command_keys(const struct command *command, const struct slice *arguments,
                  uint32_t argument_count, uint32_t *out_indexes, uint32_t capacity)
 {
     int last = command->key_last, count = 0;
 
+    if (command->flags & COMMAND_MOVABLE_KEYS && command->key_first == 0)
+        return keys_behind_word(command, arguments, argument_count, out_indexes, capacity);
     if (command->flags & COMMAND_MOVABLE_KEYS)
         return movable_keys(command, arguments, argument_count, out_indexes, capacity);
     if (command->key_first == 0) return 0;

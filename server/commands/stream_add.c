@@ -1,0 +1,222 @@
+/* stream_add.c - XADD */
+#include <assert.h>
+#include <errno.h>
+
+#include "modules/base/number.h"
+#include "server/commands/effect.h"
+#include "server/commands/handlers.h"
+#include "server/commands/server.h"
+#include "server/commands/stream_fields.h"
+#include "server/commands/stream_key.h"
+#include "server/commands/stream_trimming.h"
+#include "server/commands/stream_words.h"
+#include "server/config/config.h"
+#include "server/keyspace/keyspace.h"
+#include "server/observe/memory.h"
+
+struct adding {
+    struct stream_trimming trimming;
+    bool must_exist; /* NOMKSTREAM */
+    bool has_id, has_seq;
+    struct stream_id id;
+    uint32_t id_index; /* the fields stand behind it */
+};
+
+/* ---- what is asked --------------------------------------------------------------------------- */
+
+/* 1: it is the id, the last word before the fields. */
+static int parse_word(struct call *call, uint32_t *index, struct adding *adding)
+{
+    struct slice word = call->arguments[*index];
+    int rc;
+
+    if (slice_equal(word, SLICE_LITERAL("*"))) return 1;
+    rc = stream_trimming_parse(call, index, &adding->trimming);
+    if (rc != 0) return rc < 0 ? rc : 0;
+    if (slice_is(word, "NOMKSTREAM")) {
+        adding->must_exist = true;
+        return 0;
+    }
+    if (!stream_id_parse(word, 0, &adding->has_seq, &adding->id)) {
+        (void)stream_wrong_id(call);
+        return -1;
+    }
+    adding->has_id = true;
+    return 1;
+}
+
+/* False: an error was answered. */
+static bool parse(struct call *call, struct adding *adding)
+{
+    uint32_t fields;
+    int rc = 0;
+
+    adding->id_index = 2;
+    while (adding->id_index < call->argument_count) {
+        rc = parse_word(call, &adding->id_index, adding);
+        if (rc < 0) return false;
+        if (rc == 1) break;
+        adding->id_index++;
+    }
+    if (!stream_trimming_settle(call, &adding->trimming, false)) return false;
+    fields = rc == 1 ? call->argument_count - adding->id_index - 1 : 0;
+    if (fields < 2 || fields % 2 == 1) {
+        (void)call_wrong_arity(call);
+        return false;
+    }
+    if (adding->has_id && adding->has_seq && stream_id_compare(adding->id, STREAM_ID_MIN) == 0) {
+        (void)call_error(call, "ERR The ID specified in XADD must be greater than 0-0");
+        return false;
+    }
+    return true;
+}
+
+/* The ms of an id that is made here never goes back, whatever the clock does. */
+static struct stream_id next_id(const struct call *call, struct stream_id last)
+{
+    uint64_t now_ms = (uint64_t)keyspace_now(call->server->keyspace);
+    struct stream_id id = { now_ms, 0 };
+
+    if (now_ms > last.ms) return id;
+    (void)stream_id_increment(&last); /* it is not the greatest: see resolve_id */
+    return last;
+}
+
+/* False: an error was answered. */
+static bool resolve_id(struct call *call, struct adding *adding, struct stream_id last)
+{
+    if (stream_id_compare(last, STREAM_ID_MAX) == 0) {
+        (void)call_error(call, "ERR The stream has exhausted the last possible ID, unable to add "
+                               "more items");
+        return false;
+    }
+    if (!adding->has_id) {
+        adding->id = next_id(call, last);
+        return true;
+    }
+    if (!adding->has_seq && adding->id.ms == last.ms && last.seq < UINT64_MAX)
+        adding->id.seq = last.seq + 1;
+    if (stream_id_compare(adding->id, last) > 0) return true;
+    (void)call_error(call, "ERR The ID specified in XADD is equal or smaller than the target "
+                           "stream top item");
+    return false;
+}
+
+/* ---- trimming ---- */
+
+/* What would have to be read for it is fetched before anything is added. */
+static int prepare_trim(struct stream *stream, const struct adding *adding)
+{
+    uint64_t end;
+
+    return adding->trimming.is_asked ? stream_trim_end(stream, &adding->trimming.trim, &end) : 0;
+}
+
+/* The entry is there whatever happens here: what cannot be read now is trimmed the next time. */
+static uint64_t trim(struct stream *stream, const struct adding *adding)
+{
+    uint64_t end;
+
+    if (!adding->trimming.is_asked) return 0;
+    if (stream_trim_end(stream, &adding->trimming.trim, &end) < 0) return 0;
+    return stream_trim(stream, end);
+}
+
+/* ---- what the log gets ---- */
+
+/* Done again it does the same: the id as it came out, and what was trimmed as a length. The words
+ * take the places of those that were sent, which come back. */
+static void say(struct call *call, const struct adding *adding, struct stream *stream,
+                uint64_t trimmed)
+{
+    enum { WORDS_MAX = 5 };
+    char id[STREAM_ID_TEXT_BYTES], length[NUMBER_INT64_BYTES_MAX];
+    struct slice words[WORDS_MAX] = { call->arguments[0], call->arguments[1] }, sent[WORDS_MAX];
+    struct slice *first;
+    uint32_t count = 2;
+
+    if (trimmed > 0) {
+        words[count++] = SLICE_LITERAL("MAXLEN");
+        words[count++] = slice_of(length, number_format_uint64(length, stream_count(stream)));
+    }
+    words[count++] = slice_of(id, stream_id_format(id, adding->id));
+    first = call->arguments + adding->id_index + 1 - count;
+    memcpy(sent, first, count * sizeof(*sent));
+    memcpy(first, words, count * sizeof(*words));
+    effect_say(call, first, (uint32_t)(call->arguments + call->argument_count - first));
+    memcpy(first, sent, count * sizeof(*sent));
+}
+
+/* Whether the same words do the same again. */
+static bool is_said_as_sent(const struct adding *adding)
+{
+    return adding->has_id && adding->has_seq && !adding->trimming.is_asked;
+}
+
+/* ---- adding -----------------------------------------------------------------------------------
+ */
+
+static bool is_too_long(const struct call *call, struct slice fields)
+{
+    const struct server *server = call->server;
+
+    return !call->is_replay && (fields.size > server->config->proto_max_bulk_len_bytes ||
+                                fields.size > memory_limit(server->memory) / 8);
+}
+
+/* The key is there, or made when all that can fail has not. */
+static int reserve_and_name(struct call *call, struct stream_key *key, struct slice fields)
+{
+    int rc = stream_reserve(key->stream, fields.size);
+
+    if (rc == 0 && !key->key) rc = stream_key_add(call, call->arguments[1], key);
+    return rc;
+}
+
+static int add(struct call *call, const struct adding *adding, struct stream_key *key,
+               const struct stream_fields *fields)
+{
+    uint32_t field_count = call->argument_count - adding->id_index - 1;
+    uint64_t trimmed;
+    int rc = prepare_trim(key->stream, adding);
+
+    if (rc == 0) rc = reserve_and_name(call, key, fields->bytes);
+    if (rc < 0) return rc;
+    rc = stream_add(key->stream, adding->id, field_count, fields->bytes);
+    assert(rc == 0); /* it was looked at, and there is room */
+    trimmed = trim(key->stream, adding);
+    call_changed_signal(call, call->arguments[1]);
+    stream_id_reply(call->reply, adding->id);
+    if (!is_said_as_sent(adding)) say(call, adding, key->stream, trimmed);
+    return 0;
+}
+
+/* XADD key [NOMKSTREAM] [KEEPREF | DELREF | ACKED] [<MAXLEN | MINID> [= | ~] threshold
+ * [LIMIT count]] <* | id> field value [field value ...] */
+int stream_xadd(struct call *call)
+{
+    struct adding adding = { .has_seq = true };
+    struct stream_fields fields;
+    struct stream_key key = { .key = NULL };
+    int rc;
+
+    if (!parse(call, &adding)) return 0;
+    rc = stream_key_find(call, call->arguments[1], &key);
+    if (rc < 0) return rc;
+    if (rc == 0 && adding.must_exist) {
+        reply_null(call->reply);
+        return 0;
+    }
+    if (rc == 0) rc = stream_key_make(call, &key);
+    if (rc < 0) return rc;
+    if (!resolve_id(call, &adding, stream_last_id(key.stream))) {
+        if (!key.key) stream_key_drop(&key);
+        return 0;
+    }
+    rc = stream_fields_take(call, adding.id_index + 1, &fields);
+    if (rc == 0) rc = is_too_long(call, fields.bytes) ? -EMSGSIZE : 0;
+    if (rc == 0) rc = add(call, &adding, &key, &fields);
+    stream_fields_finish(&fields);
+    if (rc < 0 && !key.key) stream_key_drop(&key);
+    return rc;
+}

@@ -1,0 +1,167 @@
+/* stream_info.c - XINFO STREAM, HELP */
+#include <errno.h>
+
+#include "modules/pool/chain.h"
+#include "server/commands/handlers.h"
+#include "server/commands/server.h"
+#include "server/commands/stream_key.h"
+#include "server/commands/stream_reply.h"
+#include "server/commands/stream_words.h"
+#include "server/config/config.h"
+
+enum { FULL_COUNT_DEFAULT = 10 };
+
+static void reply_field(struct reply *reply, const char *name, uint64_t value)
+{
+    reply_bulk_string(reply, name);
+    reply_integer(reply, (int64_t)value);
+}
+
+static void reply_id_field(struct reply *reply, const char *name, struct stream_id id)
+{
+    reply_bulk_string(reply, name);
+    stream_id_reply(reply, id);
+}
+
+/* There is no radix tree here: as many keys as Redis has for entries that are not long. */
+static uint64_t node_count(const struct call *call, const struct stream_info *info)
+{
+    uint64_t entries = (uint64_t)call->server->config->stream_node_max_entries;
+
+    if (entries == 0) return info->count > 0;
+    return (info->end - info->start + entries - 1) / entries;
+}
+
+/* What both forms begin with. */
+static int reply_head(struct call *call, struct stream *stream)
+{
+    struct stream_id first = STREAM_ID_MIN;
+    struct stream_info info;
+    uint64_t nodes;
+    int rc = stream_first_id(stream, &first);
+
+    if (rc < 0) return rc;
+    stream_get_info(stream, &info);
+    nodes = node_count(call, &info);
+    reply_field(call->reply, "length", info.count);
+    reply_field(call->reply, "radix-tree-keys", nodes);
+    reply_field(call->reply, "radix-tree-nodes", nodes + 1);
+    reply_id_field(call->reply, "last-generated-id", info.last_id);
+    reply_id_field(call->reply, "max-deleted-entry-id", info.max_deleted_id);
+    reply_field(call->reply, "entries-added", info.entries_added);
+    reply_id_field(call->reply, "recorded-first-entry-id", first);
+    return 0;
+}
+
+static int reply_entries(struct call *call, struct stream *stream, uint64_t count)
+{
+    struct stream_range range;
+    int rc = stream_range_find(stream, STREAM_ID_MIN, STREAM_ID_MAX, STREAM_FORWARD, count, &range);
+
+    return rc < 0 ? rc : stream_range_write(call->reply, &range);
+}
+
+/* The entry at an end, or nil. */
+static int reply_end(struct call *call, const char *name, struct stream *stream,
+                     enum stream_direction direction)
+{
+    struct stream_cursor cursor;
+    struct stream_entry entry;
+    int rc;
+
+    stream_cursor_begin(&cursor, stream,
+                        direction == STREAM_FORWARD ? STREAM_ID_MIN : STREAM_ID_MAX, direction);
+    rc = stream_cursor_next(&cursor, &entry);
+    if (rc < 0) return rc;
+    reply_bulk_string(call->reply, name);
+    if (rc == 1)
+        stream_entry_reply(call->reply, &entry);
+    else
+        reply_null(call->reply);
+    return 0;
+}
+
+static int reply_short(struct call *call, struct stream *stream)
+{
+    int rc;
+
+    reply_map(call->reply, 10);
+    rc = reply_head(call, stream);
+    if (rc < 0) return rc;
+    reply_field(call->reply, "groups", 0);
+    rc = reply_end(call, "first-entry", stream, STREAM_FORWARD);
+    return rc < 0 ? rc : reply_end(call, "last-entry", stream, STREAM_BACKWARD);
+}
+
+static int reply_full(struct call *call, struct stream *stream, uint64_t count)
+{
+    int rc;
+
+    reply_map(call->reply, 9);
+    rc = reply_head(call, stream);
+    if (rc < 0) return rc;
+    reply_bulk_string(call->reply, "entries");
+    rc = reply_entries(call, stream, count == 0 ? UINT64_MAX : count);
+    if (rc < 0) return rc;
+    reply_bulk_string(call->reply, "groups");
+    reply_array(call->reply, 0);
+    return 0;
+}
+
+/* FULL [COUNT count]. False: an error was answered. */
+static bool parse_full(struct call *call, bool *out_is_full, int64_t *out_count)
+{
+    enum { FIRST = 3 };
+    uint32_t count = call->argument_count - FIRST;
+
+    *out_is_full = count > 0;
+    *out_count = FULL_COUNT_DEFAULT;
+    if (count == 0) return true;
+    if ((count != 1 && count != 3) || !slice_is(call->arguments[FIRST], "FULL") ||
+        (count == 3 && !slice_is(call->arguments[FIRST + 1], "COUNT"))) {
+        (void)call_wrong_subcommand_arity(call);
+        return false;
+    }
+    if (count == 3 && !call_integer(call, FIRST + 2, out_count)) return false;
+    if (*out_count < 0) *out_count = FULL_COUNT_DEFAULT;
+    return true;
+}
+
+/* XINFO STREAM key [FULL [COUNT count]] */
+int stream_xinfo_stream(struct call *call)
+{
+    struct chain_mark mark;
+    struct stream_key key;
+    bool is_full;
+    int64_t count;
+    int rc = stream_key_find_read(call, call->arguments[2], &key);
+
+    if (rc < 0) return rc;
+    if (rc == 0) return call_error(call, "ERR no such key");
+    if (!parse_full(call, &is_full, &count)) return 0;
+    mark = chain_mark(call->reply->chain);
+    rc = is_full ? reply_full(call, key.stream, (uint64_t)count) : reply_short(call, key.stream);
+    if (rc < 0) chain_cut(call->reply->chain, mark);
+    return rc;
+}
+
+/* XINFO HELP */
+int stream_xinfo_help(struct call *call)
+{
+    static const char *const lines[] = {
+        "CONSUMERS <key> <groupname>",
+        "    Show consumers of <groupname>.",
+        "GROUPS <key>",
+        "    Show the stream consumer groups.",
+        "STREAM <key> [FULL [COUNT <count>]",
+        "    Show information about the stream.",
+    };
+
+    return call_help(call, lines, sizeof(lines) / sizeof(lines[0]));
+}
+
+/* XINFO */
+int stream_xinfo(struct call *call)
+{
+    return call_unknown_subcommand(call);
+}

@@ -1,0 +1,275 @@
+/* stream_read.c - XREAD
+ *
+ * What is read from each stream is looked up first, and written when all of it is known: a map
+ * tells its size before its fields. A reader that finds nothing may wait: it takes the ids along
+ * that it waits behind, as "$" means the end of the stream as it was when the reader came. */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "modules/pool/chain.h"
+#include "server/commands/handlers.h"
+#include "server/commands/server.h"
+#include "server/commands/stream_key.h"
+#include "server/commands/stream_reply.h"
+#include "server/commands/stream_words.h"
+#include "server/net/loop.h"
+
+enum {
+    INLINE_STREAMS = 8,
+    BLOCKED_COUNT = 1000, /* of entries for one who has waited and did not say how many */
+};
+
+struct reading {
+    uint32_t key_first, key_count; /* arguments; the ids stand behind them */
+    int64_t count;                 /* of each stream; 0: all */
+    bool may_block;
+    int64_t deadline_us;
+};
+
+/* ---- what is asked --------------------------------------------------------------------------- */
+
+/* BLOCK milliseconds. False: an error was answered. */
+static bool parse_block(struct call *call, uint32_t index, struct reading *reading)
+{
+    int64_t now_us = (int64_t)loop_now_us(call->server->loop), ms;
+
+    if (!call_integer_between(call, index, INT64_MIN, INT64_MAX,
+                              "ERR timeout is not an integer or out of range", &ms))
+        return false;
+    if (ms < 0 || ms > (INT64_MAX - now_us) / 1000) {
+        (void)call_error(call, ms < 0 ? "ERR timeout is negative" : "ERR timeout is out of range");
+        return false;
+    }
+    reading->may_block = true;
+    reading->deadline_us = ms == 0 ? -1 : now_us + ms * 1000;
+    return true;
+}
+
+static bool parse_streams(struct call *call, uint32_t index, struct reading *reading)
+{
+    uint32_t count = call->argument_count - index;
+
+    if (count % 2 != 0) {
+        (void)call_error(call, "ERR Unbalanced XREAD list of streams: for each stream key an ID "
+                               "or '$' must be specified.");
+        return false;
+    }
+    reading->key_first = index;
+    reading->key_count = count / 2;
+    return true;
+}
+
+static bool refuse_group_option(struct call *call, const char *name)
+{
+    (void)call_errorf(call,
+                      "ERR The %s option is only supported by XREADGROUP. You called XREAD "
+                      "instead.",
+                      name);
+    return false;
+}
+
+/* The option at *index; STREAMS is the last one. False: an error was answered. */
+static bool parse_option(struct call *call, uint32_t *index, struct reading *reading)
+{
+    struct slice word = call->arguments[*index];
+    uint32_t more = call->argument_count - *index - 1;
+
+    if (more > 0 && slice_is(word, "BLOCK")) return parse_block(call, ++*index, reading);
+    if (more > 0 && slice_is(word, "COUNT")) {
+        if (!call_integer(call, ++*index, &reading->count)) return false;
+        if (reading->count < 0) reading->count = 0;
+        return true;
+    }
+    if (more > 0 && slice_is(word, "STREAMS")) return parse_streams(call, *index + 1, reading);
+    if (more > 1 && slice_is(word, "GROUP")) return refuse_group_option(call, "GROUP");
+    if (slice_is(word, "NOACK")) return refuse_group_option(call, "NOACK");
+    (void)call_syntax_error(call);
+    return false;
+}
+
+static bool parse(struct call *call, struct reading *reading)
+{
+    *reading = (struct reading){ .deadline_us = -1 };
+    for (uint32_t i = 1; i < call->argument_count && reading->key_first == 0; i++) {
+        if (!parse_option(call, &i, reading)) return false;
+    }
+    if (reading->key_first > 0) return true;
+    (void)call_syntax_error(call);
+    return false;
+}
+
+/* ---- from where ------------------------------------------------------------------------------ */
+
+/* "+": so that the last entry is the only one that is greater; all that comes when there is none.
+ */
+static int id_before_last(struct stream *stream, struct stream_id *out_id)
+{
+    int rc = stream_newest_id(stream, out_id);
+
+    if (rc < 0) return rc;
+    if (rc == 0)
+        *out_id = stream_last_id(stream);
+    else
+        (void)stream_id_decrement(out_id); /* no entry has the least id */
+    return 0;
+}
+
+/* Entries with greater ids are wanted. 0; 1: an error was answered; negative: as a handler. */
+static int resolve_id(struct call *call, uint32_t key_index, uint32_t index,
+                      struct stream_id *out_id)
+{
+    struct slice word = call->arguments[index];
+    struct stream_key key;
+    int rc = stream_key_find_read(call, call->arguments[key_index], &key);
+
+    if (rc < 0) return rc;
+    *out_id = STREAM_ID_MIN;
+    if (slice_equal(word, SLICE_LITERAL("$"))) {
+        if (rc == 1) *out_id = stream_last_id(key.stream);
+        return 0;
+    }
+    if (slice_equal(word, SLICE_LITERAL("+")))
+        return rc == 1 ? id_before_last(key.stream, out_id) : 0;
+    if (slice_equal(word, SLICE_LITERAL(">"))) {
+        (void)call_error(call, "ERR The > ID can be specified only when calling XREADGROUP using "
+                               "the GROUP <group> <consumer> option.");
+        return 1;
+    }
+    return stream_word_id(call, index, out_id) ? 0 : 1;
+}
+
+/* Who has waited comes back with the ids that it had then. */
+static int resolve_ids(struct call *call, const struct reading *reading, struct stream_id *ids)
+{
+    const struct stream_id *kept = call_kept(call);
+
+    if (kept) memcpy(ids, kept, reading->key_count * sizeof(*ids));
+    for (uint32_t i = 0; i < reading->key_count && !kept; i++) {
+        uint32_t key_index = reading->key_first + i;
+        int rc = resolve_id(call, key_index, key_index + reading->key_count, &ids[i]);
+
+        if (rc != 0) return rc;
+    }
+    return 0;
+}
+
+/* ---- what there is --------------------------------------------------------------------------- */
+
+struct found {
+    uint32_t key_index;
+    struct stream_range range;
+};
+
+static uint64_t count_wanted(const struct call *call, const struct reading *reading)
+{
+    if (reading->count > 0) return (uint64_t)reading->count;
+    return call->served_key.bytes ? BLOCKED_COUNT : UINT64_MAX;
+}
+
+/* 1: the stream has entries with greater ids. */
+static int find_entries(struct call *call, const struct reading *reading, uint32_t key_index,
+                        struct stream_id id, struct stream_range *out_range)
+{
+    struct stream_key key;
+    int rc = stream_key_find(call, call->arguments[key_index], &key);
+
+    if (rc <= 0 || !stream_id_increment(&id)) return rc;
+    rc = stream_range_find(key.stream, id, STREAM_ID_MAX, STREAM_FORWARD,
+                           count_wanted(call, reading), out_range);
+    return rc < 0 ? rc : out_range->count > 0;
+}
+
+/* How many streams have something. One who is served looks at that key only: the others had nothing
+ * when it began to wait. */
+static int64_t find_all(struct call *call, const struct reading *reading,
+                        const struct stream_id *ids, struct found *found)
+{
+    int64_t count = 0;
+
+    for (uint32_t i = 0; i < reading->key_count; i++) {
+        uint32_t key_index = reading->key_first + i;
+        struct slice name = call->arguments[key_index];
+        int rc;
+
+        if (call->served_key.bytes && !slice_equal(call->served_key, name)) continue;
+        rc = find_entries(call, reading, key_index, ids[i], &found[count].range);
+        if (rc < 0) return rc;
+        found[count].key_index = key_index;
+        count += rc;
+        if (rc == 1 && call->served_key.bytes) break;
+    }
+    return count;
+}
+
+/* ---- the reply ------------------------------------------------------------------------------- */
+
+static int write_found(struct call *call, const struct found *found, uint64_t count)
+{
+    struct reply *reply = call->reply;
+    int rc = 0;
+
+    if (reply->protocol == 3)
+        reply_map(reply, count);
+    else
+        reply_array(reply, count);
+    for (uint64_t i = 0; i < count && rc == 0; i++) {
+        if (reply->protocol != 3) reply_array(reply, 2);
+        reply_bulk(reply, call->arguments[found[i].key_index]);
+        rc = stream_range_write(reply, &found[i].range);
+    }
+    return rc;
+}
+
+static int reply_found(struct call *call, const struct found *found, uint64_t count)
+{
+    struct chain_mark mark = chain_mark(call->reply->chain);
+    int rc = write_found(call, found, count);
+
+    if (rc < 0) chain_cut(call->reply->chain, mark);
+    return rc;
+}
+
+static int wait_for_entries(struct call *call, const struct reading *reading,
+                            const struct stream_id *ids)
+{
+    if (!reading->may_block || call->in_transaction) {
+        reply_null_array(call->reply);
+        return 0;
+    }
+    return call_block_keeping(call, VALUE_STREAM, call->arguments + reading->key_first,
+                              reading->key_count, reading->deadline_us, ids,
+                              reading->key_count * sizeof(*ids));
+}
+
+static int read_streams(struct call *call, const struct reading *reading, struct stream_id *ids,
+                        struct found *found)
+{
+    int64_t count;
+    int rc = resolve_ids(call, reading, ids);
+
+    if (rc != 0) return rc < 0 ? rc : 0;
+    count = find_all(call, reading, ids, found);
+    if (count < 0) return (int)count;
+    if (count == 0) return wait_for_entries(call, reading, ids);
+    return reply_found(call, found, (uint64_t)count);
+}
+
+/* XREAD [COUNT count] [BLOCK milliseconds] STREAMS key [key ...] id [id ...] */
+int stream_xread(struct call *call)
+{
+    struct stream_id few_ids[INLINE_STREAMS], *ids = few_ids;
+    struct found few_found[INLINE_STREAMS], *found = few_found;
+    struct reading reading;
+    int rc = -ENOMEM;
+
+    if (!parse(call, &reading)) return 0;
+    if (reading.key_count > INLINE_STREAMS) {
+        ids = malloc(reading.key_count * sizeof(*ids));
+        found = malloc(reading.key_count * sizeof(*found));
+    }
+    if (ids && found) rc = read_streams(call, &reading, ids, found);
+    if (ids != few_ids) free(ids);
+    if (found != few_found) free(found);
+    return rc;
+}

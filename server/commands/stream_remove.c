@@ -1,0 +1,127 @@
+/* stream_remove.c - XTRIM XDEL XDELEX */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "modules/base/number.h"
+#include "server/commands/effect.h"
+#include "server/commands/handlers.h"
+#include "server/commands/stream_key.h"
+#include "server/commands/stream_trimming.h"
+#include "server/commands/stream_words.h"
+
+/* ---- XTRIM ------------------------------------------------------------------------------------
+ */
+
+static bool parse_trim(struct call *call, struct stream_trimming *trimming)
+{
+    for (uint32_t i = 2; i < call->argument_count; i++) {
+        int rc = stream_trimming_parse(call, &i, trimming);
+
+        if (rc == 0) (void)call_syntax_error(call);
+        if (rc <= 0) return false;
+    }
+    return stream_trimming_settle(call, trimming, true);
+}
+
+/* How many were left: done again it leaves as many. */
+static void say_trimmed(struct call *call, uint64_t length)
+{
+    char digits[NUMBER_INT64_BYTES_MAX];
+    struct slice words[4] = { call->arguments[0], call->arguments[1], SLICE_LITERAL("MAXLEN") };
+
+    words[3] = slice_of(digits, number_format_uint64(digits, length));
+    effect_say(call, words, 4);
+}
+
+/* XTRIM key <MAXLEN | MINID> [= | ~] threshold [LIMIT count] [KEEPREF | DELREF | ACKED] */
+int stream_xtrim(struct call *call)
+{
+    struct stream_trimming trimming = { .is_asked = false };
+    struct stream_key key;
+    uint64_t end, trimmed;
+    int rc;
+
+    if (!parse_trim(call, &trimming)) return 0;
+    rc = stream_key_find(call, call->arguments[1], &key);
+    if (rc < 0) return rc;
+    if (rc == 0) {
+        reply_integer(call->reply, 0);
+        return 0;
+    }
+    rc = stream_trim_end(key.stream, &trimming.trim, &end);
+    if (rc < 0) return rc;
+    trimmed = stream_trim(key.stream, end);
+    reply_integer(call->reply, (int64_t)trimmed);
+    if (trimmed == 0) return 0;
+    call_changed(call, call->arguments[1]);
+    say_trimmed(call, stream_count(key.stream));
+    return 0;
+}
+
+/* ---- XDEL, XDELEX ------------------------------------------------------------------------------
+ */
+
+struct target {
+    struct stream_id id;
+    uint64_t ordinal; /* 0: there is no such entry */
+};
+
+/* The arguments from first on as ids, each of them found before any is deleted: what is on disk is
+ * waited for here. 0; 1: one is no id, answered; negative: as a handler. */
+static int find_targets(struct call *call, struct stream *stream, uint32_t first, uint32_t count,
+                        struct target *targets)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (!stream_word_id(call, first + i, &targets[i].id)) return 1;
+        targets[i].ordinal = 0;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct stream_entry entry;
+        int rc = stream_find(stream, targets[i].id, &entry);
+
+        if (rc < 0) return rc;
+        if (rc == 1) targets[i].ordinal = entry.ordinal;
+    }
+    return 0;
+}
+
+/* The ids that were deleted are said when not all were: memory was short. */
+static int delete_targets(struct call *call, struct stream *stream, uint32_t first, uint32_t count,
+                          const struct target *targets)
+{
+    int64_t deleted = 0;
+    uint32_t i = 0;
+    int rc = 0;
+
+    for (; i < count && rc >= 0; i++) {
+        rc = targets[i].ordinal ? stream_delete(stream, targets[i].ordinal, targets[i].id) : 0;
+        deleted += rc == 1;
+    }
+    if (rc < 0 && deleted == 0) return rc;
+    if (deleted > 0) call_changed(call, call->arguments[1]);
+    reply_integer(call->reply, deleted);
+    if (rc < 0) effect_say(call, call->arguments, first + i - 1);
+    return 0;
+}
+
+/* XDEL key id [id ...] */
+int stream_xdel(struct call *call)
+{
+    enum { FIRST = 2 };
+    uint32_t count = call->argument_count - FIRST;
+    struct target *targets;
+    struct stream_key key;
+    int rc = stream_key_find(call, call->arguments[1], &key);
+
+    if (rc < 0) return rc;
+    if (rc == 0) {
+        reply_integer(call->reply, 0);
+        return 0;
+    }
+    targets = malloc(count * sizeof(*targets));
+    if (!targets) return -ENOMEM;
+    rc = find_targets(call, key.stream, FIRST, count, targets);
+    if (rc == 0) rc = delete_targets(call, key.stream, FIRST, count, targets);
+    free(targets);
+    return rc < 0 ? rc : 0;
+}

@@ -1,0 +1,34 @@
+/* stream_reply.h - entries of a stream as answers show them. */
+#ifndef SERVER_COMMANDS_STREAM_REPLY_H
+#define SERVER_COMMANDS_STREAM_REPLY_H
+#include "modules/stream/stream.h"
+#include "server/commands/command.h"
+
+/* So many entries from one on, in a direction. */
+struct stream_range {
+    struct stream *stream;
+    struct stream_id from;
+    enum stream_direction direction;
+    uint64_t count;
+};
+
+/* Those from first to last, at most count_max of them. 0, or why it cannot be told (yet). */
+int stream_range_find(struct stream *stream, struct stream_id first, struct stream_id last,
+                      enum stream_direction direction, uint64_t count_max,
+                      struct stream_range *out_range);
+
+/* "*2", the id, and how many names and values follow: an entry is this and its fields. */
+enum { STREAM_ENTRY_HEADER_BYTES = 96 };
+size_t stream_entry_header(char text[STREAM_ENTRY_HEADER_BYTES], const struct stream_entry *entry);
+
+void stream_entry_reply(struct reply *reply, const struct stream_entry *entry);
+
+/* 1: the id of the last entry that is there. 0: it is empty. */
+int stream_newest_id(struct stream *stream, struct stream_id *out_id);
+
+/* The range as an array of entries: 0, or a negative errno, and then the caller cuts off what was
+ * written of it. */
+int stream_range_write(struct reply *reply, const struct stream_range *range);
+/* The same as a whole reply of the call: on an error nothing of it stays. */
+int stream_range_reply(struct call *call, const struct stream_range *range);
+#endif
