@@ -12,7 +12,7 @@ struct entry_block *entry_block_create(uint32_t room)
     struct entry_block *block = malloc(bytes);
 
     if (!block) return NULL;
-    *block = (struct entry_block){ .capacity = (uint32_t)(bytes - sizeof(*block)) };
+    *block = (struct entry_block){ .capacity = (uint32_t)(bytes - sizeof(*block)), .ref_count = 1 };
     return block;
 }
 
@@ -36,11 +36,26 @@ struct entry_block *entry_block_resize(struct entry_block *block, uint32_t capac
     size_t bytes = alloc_size(sizeof(*block) + capacity);
     struct entry_block *resized;
 
-    assert(capacity >= entry_block_used(block));
+    assert(capacity >= entry_block_used(block) && block->ref_count == 1);
     entry_block_close_up(block);
     resized = realloc(block, bytes);
     if (resized) resized->capacity = (uint32_t)(bytes - sizeof(*block));
     return resized;
+}
+
+struct entry_block *entry_block_copy(const struct entry_block *block, uint32_t capacity)
+{
+    struct entry_block *copy = entry_block_create(capacity);
+
+    if (!copy) return NULL;
+    capacity = copy->capacity;
+    *copy = *block;
+    copy->capacity = capacity;
+    copy->ref_count = 1;
+    copy->begin = 0;
+    copy->end = entry_block_used(block);
+    memcpy(copy->bytes, block->bytes + block->begin, copy->end);
+    return copy;
 }
 
 void entry_block_append(struct entry_block *block, const struct stream_entry *entry)
@@ -129,7 +144,7 @@ struct entry_spot entry_block_seek_ordinal(const struct entry_block *block, uint
     return found;
 }
 
-void entry_block_trim(struct entry_block *block, uint64_t ordinal, const struct deleted *deleted)
+void entry_block_trim(struct entry_block *block, uint64_t ordinal)
 {
     struct entry_spot spot = entry_block_begin(block), before = spot;
     struct stream_entry entry = { 0 };
@@ -138,7 +153,6 @@ void entry_block_trim(struct entry_block *block, uint64_t ordinal, const struct 
     assert(ordinal <= last);
     while (entry_block_next(block, &spot, &entry) && entry.ordinal < ordinal) {
         block->entry_count--;
-        block->dead_count -= deleted_has(deleted, entry.ordinal);
         before = spot;
     }
     block->begin = before.offset;
@@ -146,29 +160,46 @@ void entry_block_trim(struct entry_block *block, uint64_t ordinal, const struct 
     block->span = (uint32_t)(last - entry.ordinal);
 }
 
+static bool is_dead(const struct stream_entry *entry, uint64_t start, const struct deleted *deleted)
+{
+    return entry->ordinal < start || deleted_has(deleted, entry->ordinal);
+}
+
+uint32_t entry_block_count_dead(const struct entry_block *block, uint64_t start,
+                                const struct deleted *deleted)
+{
+    struct entry_spot spot = entry_block_begin(block);
+    struct stream_entry entry;
+    uint32_t count = 0;
+
+    while (entry_block_next(block, &spot, &entry))
+        count += is_dead(&entry, start, deleted);
+    return count;
+}
+
 /* Each frame that stays goes to where the ones before it end: what went before it was longer than
  * its own numbers can grow by, so nothing is written over that is still to be read. */
-void entry_block_pack(struct entry_block *block, const struct deleted *deleted)
+void entry_block_pack(struct entry_block *block, uint64_t start, const struct deleted *deleted)
 {
     struct entry_spot spot = entry_block_begin(block);
     struct stream_entry entry;
     uint64_t first = 0, last = 0;
-    uint32_t to = block->begin;
+    uint32_t to = block->begin, kept = 0;
 
     while (entry_block_next(block, &spot, &entry)) {
         struct frame frame = { entry.id, 0, entry.field_count, entry.fields };
-        if (deleted_has(deleted, entry.ordinal)) continue;
-        if (first == 0)
+        if (is_dead(&entry, start, deleted)) continue;
+        if (kept++ == 0)
             first = entry.ordinal;
         else
             frame.gap = (uint32_t)(entry.ordinal - last - 1);
         last = entry.ordinal;
         to += frame_encode(block->bytes + to, block->base.ms, &frame);
     }
-    assert(first != 0);
+    assert(kept > 0);
     block->end = to;
     block->first_ordinal = first;
     block->span = (uint32_t)(last - first);
-    block->entry_count -= block->dead_count;
+    block->entry_count = (uint16_t)kept;
     block->dead_count = 0;
 }

@@ -8,7 +8,10 @@
  * Frames go at the front when they are trimmed away, and anywhere once they are deleted and the
  * block is packed; what a frame's ordinal is follows from the one before it. A block is allocated
  * with room for what comes next and grows up to ENTRY_BLOCK_BYTES; an entry that is longer has one
- * to itself. One thread. */
+ * to itself.
+ *
+ * Blocks are shared by a stream and its snapshots, and only those with one reference are written
+ * to. One thread. */
 #ifndef MODULES_STREAM_BLOCK_H
 #define MODULES_STREAM_BLOCK_H
 #include "modules/stream/frame.h"
@@ -22,9 +25,10 @@ struct entry_block {
     struct stream_id base;  /* of the first frame there ever was; later ids are greater */
     uint64_t first_ordinal; /* of the frame at begin, whose gap means nothing */
     uint32_t span;          /* the last frame's ordinal is so much greater */
-    uint32_t entry_count;   /* frames; 0 only in a spare */
-    uint32_t dead_count;    /* of which are deleted */
     uint32_t begin, end, capacity;
+    uint16_t entry_count; /* frames; 0 only in a spare */
+    uint16_t dead_count;  /* frames that somebody has said are deleted: to be looked at when many */
+    uint32_t ref_count;
     uint8_t bytes[];
 };
 
@@ -35,9 +39,7 @@ struct entry_spot {
     uint64_t ordinal;
 };
 
-/* All functions but these two get a block with entries. */
-
-/* Without entries, with at least so much room. NULL: no memory. */
+/* Without entries, with one reference and at least so much room. NULL: no memory. */
 struct entry_block *entry_block_create(uint32_t room);
 /* Appends; there is room. The first one's id becomes the base. */
 void entry_block_append(struct entry_block *block, const struct stream_entry *entry);
@@ -59,9 +61,13 @@ static inline uint64_t entry_block_last_ordinal(const struct entry_block *block)
 }
 /* Frames move to where the bytes begin: places in it are worth nothing then. */
 void entry_block_close_up(struct entry_block *block);
-/* Another size, at least what is used: frames are closed up. NULL: no memory; it is as before, but
- * for being closed up. */
+/* The same frames, closed up, in a block of another size, at least what is used. It takes the place
+ * of a block with one reference, which is gone then. NULL: no memory; the frames are as before. */
 struct entry_block *entry_block_resize(struct entry_block *block, uint32_t capacity);
+/* A copy with one reference. NULL: no memory. */
+struct entry_block *entry_block_copy(const struct entry_block *block, uint32_t capacity);
+
+/* ---- reading: of blocks with entries ---- */
 
 /* Before the first frame whose id (ordinal) is not less; behind the last, if there is none. */
 struct entry_spot entry_block_seek_id(const struct entry_block *block, struct stream_id id);
@@ -74,8 +80,13 @@ bool entry_block_next(const struct entry_block *block, struct entry_spot *spot,
 bool entry_block_previous(const struct entry_block *block, struct entry_spot *spot,
                           struct stream_entry *out_entry);
 
-/* Frames below ordinal go; the last one is not below it. deleted: which of them are. */
-void entry_block_trim(struct entry_block *block, uint64_t ordinal, const struct deleted *deleted);
-/* All that is deleted goes; something is not. */
-void entry_block_pack(struct entry_block *block, const struct deleted *deleted);
+/* ---- removing ---- */
+
+/* Frames below ordinal go; the last one is not below it. */
+void entry_block_trim(struct entry_block *block, uint64_t ordinal);
+/* Frames of ordinals below start, or that are deleted. */
+uint32_t entry_block_count_dead(const struct entry_block *block, uint64_t start,
+                                const struct deleted *deleted);
+/* These go; others are there. */
+void entry_block_pack(struct entry_block *block, uint64_t start, const struct deleted *deleted);
 #endif

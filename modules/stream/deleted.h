@@ -2,7 +2,8 @@
  *
  * Ordinals are cut into leaves of DELETED_LEAF_BITS. A leaf has words up to the last one that was
  * ever needed, so what a few deletions in a short stream take is a few words; a leaf without any
- * has none. What lies before a stream's start is forgotten.
+ * has none. What lies before a stream's start is forgotten. The words are shared with snapshots,
+ * and copied before they change.
  *
  *   leaves  [first] [first + 1] …        each: how many are deleted, and the bits if any are
  *
@@ -18,9 +19,12 @@ enum { DELETED_LEAF_BITS = 4096 };
 /* It was not deleted yet, and is not below what was dropped. *deleted is made when it is NULL.
  * -ENOMEM: nothing has changed. */
 int deleted_add(struct deleted **deleted, uint64_t ordinal);
-/* Those below ordinal are forgotten, and the set itself, *deleted, when nothing is left of it. What
- * is below from has been forgotten before. */
-void deleted_drop_below(struct deleted **deleted, uint64_t from, uint64_t ordinal);
+/* Those below ordinal are forgotten, and nobody asks for such any more; the set itself, *deleted,
+ * when nothing is left of it. Never fails. */
+void deleted_drop_below(struct deleted **deleted, uint64_t ordinal);
+/* The set as it is now, for asking only; it shares the bits until they change. NULL of NULL.
+ * -ENOMEM. */
+int deleted_snapshot(const struct deleted *deleted, struct deleted **out_snapshot);
 /* Accepts NULL. */
 void deleted_destroy(struct deleted *deleted);
 
@@ -35,7 +39,7 @@ uint64_t deleted_previous_live(const struct deleted *deleted, uint64_t ordinal);
 /* The first one from first on that is not deleted and has so many of these before it. */
 uint64_t deleted_select_live(const struct deleted *deleted, uint64_t first, uint64_t count);
 
-/* What it takes of the heap. O(1). */
+/* What it takes of the heap, though it may share that with others. O(1). */
 uint64_t deleted_memory_bytes(const struct deleted *deleted);
 
 /* An image, little-endian: for each leaf with bits

@@ -2,12 +2,15 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "modules/stream/stream_internal.h"
+#include "modules/base/clock.h"
+#include "modules/stream/blocks.h"
 
 enum {
     MEMORY_BYTES_MAX_DEFAULT = 32 << 10,
     OPEN_MAX_DEFAULT = 256,
     NODE_ENTRIES_DEFAULT = 100,
+    /* Freed at once, which takes some 20 us. */
+    GRAVES_STEP = 256,
 };
 
 static void fill_defaults(struct stream_options *options)
@@ -41,6 +44,7 @@ int stream_store_create(struct os *os, struct io *io, const struct stream_option
 void stream_store_destroy(struct stream_store *store)
 {
     if (!store) return;
+    while (stream_graves_tick(store, GRAVES_STEP)) {}
     assert(store->stream_count == 0 && store->memory_bytes == 0);
     free((char *)store->options.directory);
     free(store);
@@ -48,10 +52,14 @@ void stream_store_destroy(struct stream_store *store)
 
 bool stream_store_tick(struct stream_store *store, uint64_t now_ms, uint64_t slice_us)
 {
-    (void)store;
+    uint64_t end_us;
+
     (void)now_ms;
-    (void)slice_us;
-    return false; /* streams in memory leave nothing for later */
+    if (!stream_graves_tick(store, GRAVES_STEP)) return false;
+    end_us = clock_monotonic_us() + slice_us;
+    while (clock_monotonic_us() < end_us)
+        if (!stream_graves_tick(store, GRAVES_STEP)) return false;
+    return true;
 }
 
 uint64_t stream_store_memory_bytes(const struct stream_store *store)

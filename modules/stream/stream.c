@@ -60,6 +60,7 @@ void stream_get_info(const struct stream *stream, struct stream_info *out_info)
 
 int stream_reserve(struct stream *stream, uint64_t fields_bytes)
 {
+    assert(!stream->is_snapshot);
     if (fields_bytes > STREAM_FIELDS_BYTES_MAX) return -EMSGSIZE;
     return stream->backend->reserve(stream, fields_bytes);
 }
@@ -91,6 +92,38 @@ void stream_set_added(struct stream *stream, uint64_t entries_added)
 void stream_set_max_deleted(struct stream *stream, struct stream_id id)
 {
     stream->max_deleted_id = id;
+}
+
+/* ---- keeping ---- */
+
+static int share_deleted(const struct stream *stream, struct stream *snapshot)
+{
+    int rc = deleted_snapshot(stream->deleted, &snapshot->deleted);
+
+    if (rc == 0) stream_charge(snapshot, (int64_t)deleted_memory_bytes(snapshot->deleted));
+    return rc;
+}
+
+int stream_snapshot(struct stream *stream, struct stream **out_snapshot)
+{
+    struct stream *snapshot = NULL;
+    int rc = stream_create(stream->store, &snapshot);
+
+    if (rc < 0) return rc;
+    snapshot->backend = stream->backend;
+    snapshot->start = stream->start;
+    snapshot->end = stream->end;
+    snapshot->entries_added = stream->entries_added;
+    snapshot->last_id = stream->last_id;
+    snapshot->max_deleted_id = stream->max_deleted_id;
+    snapshot->is_snapshot = true;
+    rc = share_deleted(stream, snapshot);
+    if (rc == 0) rc = stream->backend->snapshot(stream, snapshot);
+    if (rc < 0)
+        stream_destroy(snapshot);
+    else
+        *out_snapshot = snapshot;
+    return rc;
 }
 
 /* ---- looking up ---- */
@@ -135,7 +168,7 @@ int stream_ordinal_of(struct stream *stream, struct stream_id id, uint64_t *out_
 int stream_first_id(struct stream *stream, struct stream_id *out_id)
 {
     struct stream_place place;
-    struct stream_entry entry;
+    struct stream_entry entry = { 0 };
     int rc;
 
     if (stream->start == stream->end) return 0;

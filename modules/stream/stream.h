@@ -151,6 +151,13 @@ int stream_trim_end(struct stream *stream, const struct stream_trim *trim, uint6
  */
 uint64_t stream_trim(struct stream *stream, uint64_t ordinal);
 
+/* ---- keeping ---- */
+
+/* The stream as it is now, for all that reads; it is not to be changed, and what happens to stream
+ * does not change it. It costs what leads to the entries, not the entries; what it keeps of them on
+ * disk or in memory goes when it is destroyed (stream_destroy). -ENOMEM, … */
+int stream_snapshot(struct stream *stream, struct stream **out_snapshot);
+
 /* ---- saving ---- */
 
 /* The stream as it is now, in bytes: entries that are in memory, else where their journal is, and

@@ -13,6 +13,7 @@
 
 struct deleted;
 struct entry_block;
+struct stream_grave;
 
 /* A place between two frames, found by a backend and meant for it alone: words as it likes. */
 struct stream_place {
@@ -61,20 +62,22 @@ struct stream_backend {
     void (*get_info)(const struct stream *stream, struct stream_info *out_info);
     /* Asserts what must hold; for tests. */
     void (*check)(const struct stream *stream);
+    /* snapshot, which has all but its frames, gets those there are now; it is only read. */
+    int (*snapshot)(struct stream *stream, struct stream *snapshot);
     /* All that the backend holds for this stream goes. Never waits. */
     void (*destroy)(struct stream *stream);
 };
 
 extern const struct stream_backend stream_memory_backend;
 
-/* Blocks in the order of their entries: memory.c. All zero: none. */
-struct stream_memory {
+/* Of a stream in memory: blocks.h. All zero: none. */
+struct stream_blocks {
     union {
         struct entry_block *one;   /* capacity == 0: the only one there is, or the spare */
         struct entry_block **many; /* those from begin on are used */
     };
     uint32_t begin, count, capacity;
-    bool has_spare; /* behind the last one stands one without entries: reserve made it */
+    bool has_spare; /* behind the last one stands one without entries */
 };
 
 struct stream {
@@ -87,8 +90,9 @@ struct stream {
     uint64_t memory_bytes;
     /* Counts what makes places worth nothing: all but appending. Never 0. */
     uint64_t version;
-    union { /* whose it is says backend */
-        struct stream_memory memory;
+    bool is_snapshot; /* is never changed */
+    union {           /* whose it is says backend */
+        struct stream_blocks blocks;
         void *files;
     };
 };
@@ -98,8 +102,9 @@ struct stream_store {
     struct io *io;
     struct stream_hooks hooks;
     struct stream_options options; /* with the defaults put in; directory is a copy */
-    uint64_t stream_count;
-    uint64_t memory_bytes; /* of all streams */
+    uint64_t stream_count;         /* snapshots, too */
+    uint64_t memory_bytes;         /* of all streams, and what is buried */
+    struct stream_grave *graves;   /* blocks.c */
 };
 
 /* Whoever allocates for a stream counts it: by how many bytes it grows or (negative) shrinks. */

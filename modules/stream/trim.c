@@ -62,8 +62,9 @@ void stream_move_start(struct stream *stream, uint64_t ordinal)
     uint64_t start = least(deleted_next_live(stream->deleted, ordinal), stream->end);
     int64_t before = (int64_t)deleted_memory_bytes(stream->deleted);
 
+    assert(!stream->is_snapshot);
     stream->backend->trim(stream, start);
-    deleted_drop_below(&stream->deleted, stream->start, start);
+    deleted_drop_below(&stream->deleted, start);
     stream_charge(stream, (int64_t)deleted_memory_bytes(stream->deleted) - before);
     stream->start = start;
 }
@@ -83,6 +84,7 @@ static int mark_deleted(struct stream *stream, uint64_t ordinal)
     int64_t before = (int64_t)deleted_memory_bytes(stream->deleted);
     int rc = deleted_add(&stream->deleted, ordinal);
 
+    assert(!stream->is_snapshot);
     stream_charge(stream, (int64_t)deleted_memory_bytes(stream->deleted) - before);
     return rc;
 }
