@@ -158,7 +158,8 @@ $(BUILD)/server/test_allocations $(BUILD)/server/test_waiting_allocations: LDFLA
 
 # Memory that is refused to one module.
 $(BUILD)/modules/journal/test_source: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc
-$(BUILD)/modules/stream/test_group: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+$(addprefix $(BUILD)/modules/stream/,test_group test_stream_model): \
+    LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 
 # Servers whose clock the test sets (test_wrapped_clock.h).
 $(addprefix $(BUILD)/server/,test_clock_set test_power_loss test_power_switches): \

@@ -118,6 +118,7 @@ static int add(struct deleted *deleted, uint64_t ordinal)
     assert(leaf);
     rc = deleted_make_words(deleted, leaf, word + 1);
     if (rc < 0) return rc;
+    assert(leaf->words);
     assert(!(leaf->words->bits[word] &
              mask_between(bit % DELETED_WORD_BITS, bit % DELETED_WORD_BITS + 1)));
     leaf->words->bits[word] |= UINT64_C(1) << bit % DELETED_WORD_BITS;

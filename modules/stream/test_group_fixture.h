@@ -2,56 +2,13 @@
 #ifndef MODULES_STREAM_TEST_GROUP_FIXTURE_H
 #define MODULES_STREAM_TEST_GROUP_FIXTURE_H
 #include "modules/stream/group.h"
+#include "modules/stream/test_refused_memory.h"
 
 #include <check.h>
 #include <stdlib.h>
 
 static struct stream_group_store *store;
 static struct stream_groups *groups;
-
-/* ---- memory ---- */
-
-/* Every so many allocations one is refused; 0: none. */
-static unsigned refuse_every;
-static unsigned allocation_count, refused_count;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *block, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *block, size_t size);
-
-static bool is_refused(void)
-{
-    if (refuse_every == 0 || ++allocation_count % refuse_every != 0) return false;
-    refused_count++;
-    return true;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return is_refused() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return is_refused() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *block, size_t size)
-{
-    return is_refused() ? NULL : __real_realloc(block, size);
-}
-
-/* Since this was asked last. */
-static inline bool memory_was_refused(void)
-{
-    bool was_refused = refused_count > 0;
-
-    refused_count = 0;
-    return was_refused;
-}
 
 /* ---- groups ---- */
 
