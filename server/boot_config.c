@@ -104,14 +104,15 @@ int boot_config_store(struct server *server, struct os *os, const char *path,
 
 int boot_config_streams(struct server *server, struct os *os, const struct spill_hooks *hooks)
 {
-    int64_t node_entries = server->config->stream_node_max_entries;
+    int64_t node_entries = server->config->stream_node_max_entries; /* 0: no limit */
     struct stream_hooks stream_hooks = { .wait = hooks->wait,
                                          .on_ready = hooks->on_ready,
                                          .context = hooks->context };
     struct stream_options options = {
         .directory = server->config->dir,
         .memory_bytes_max = UINT32_MAX, /* they stay in memory */
-        .node_entries = node_entries > UINT32_MAX ? UINT32_MAX : (uint32_t)node_entries,
+        .node_entries =
+            node_entries == 0 || node_entries > UINT32_MAX ? UINT32_MAX : (uint32_t)node_entries,
     };
 
     int rc = stream_store_create(os, server->io, &options, &stream_hooks, &server->streams);

@@ -194,6 +194,37 @@ static const struct subject {
     { "COMMAND GETKEYSANDFLAGS", PAIR_BYTES, CALL_WORDS },
     { "INFO nosuch", PAIR_BYTES, { "nosuch", "", "a", "modules" } },
     { "OBJECT HELP", PAIR_HEAD, { "a", "" } },
+    /* No ids that the time is in; none that is less than what was deleted (XSETID), no overflow of
+     * a sequence, of which 7.0 says something else; and "+" is new to XREAD. */
+    { "XADD stream", PAIR_BYTES, { "NOMKSTREAM", "maxlen", "MINID", "~",   "=",
+                                   "LIMIT",      "5-5",    "5-*",   "6-6", "6-*",
+                                   "0-0",        "-",      "7",     "a",   "b",
+                                   "1",          "-1",     "",      "1.5", "99999999999999999999",
+                                   "a\r\nb" } },
+    { "XADD", PAIR_BYTES, { "stream", "string", "none", "NOMKSTREAM", "6-6", "a", "b" } },
+    { "XLEN", PAIR_BYTES, { "stream", "string", "none", "" } },
+    { "XRANGE",
+      PAIR_BYTES,
+      { "stream", "stream", "string", "none", "-", "+", "(5-5", "(", "(-", "5", "a", "COUNT", "1",
+        "0", "-1", "", "99999999999999999999" } },
+    { "XREVRANGE stream",
+      PAIR_BYTES,
+      { "-", "+", "(5-5", "(0", "(-", "5", "a", "COUNT", "count", "1", "0", "-1", "" } },
+    { "XREAD",
+      PAIR_BYTES,
+      { "COUNT", "count", "STREAMS", "STREAMS", "stream", "stream", "string", "none", "$", ">",
+        "5-5", "5-4", "0", "-1", "a", "", "NOACK", "GROUP" } },
+    { "XREAD STREAMS", PAIR_BYTES, { "stream", "string", "none", "$", ">", "5-4", "0", "a", "-" } },
+    { "XDEL", PAIR_BYTES, { "stream", "stream", "string", "none", "5-5", "5", "0", "a", "-", "" } },
+    { "XTRIM stream",
+      PAIR_BYTES,
+      { "MAXLEN", "minid", "~", "=", "LIMIT", "5", "0", "1", "-1", "a", "", "5-5", "-" } },
+    { "XSETID",
+      PAIR_BYTES,
+      { "stream", "stream", "string", "none", "5-5", "6-6", "7", "ENTRIESADDED", "maxdeletedid",
+        "0", "1", "-1", "a", "" } },
+    { "XINFO", PAIR_BYTES, { "a", "HELP", "STREAM", "stream", "string", "none", "", "FULL" } },
+    { "XINFO STREAM stream", PAIR_BYTES, { "FULL", "full", "COUNT", "1", "0", "-1", "a", "" } },
 };
 
 static const char *const keys[] = { "list", "string", "number", "none" };
@@ -278,8 +309,14 @@ static void ask_line(const char *line, enum pair_compare compare)
 static void reset_data(void)
 {
     static const char *const lines[] = {
-        "DISCARD",      "UNWATCH",       "SELECT 0", "FLUSHALL", "RPUSH list a b c 1",
-        "SET string a", "SET number 10",
+        "DISCARD",
+        "UNWATCH",
+        "SELECT 0",
+        "FLUSHALL",
+        "RPUSH list a b c 1",
+        "SET string a",
+        "SET number 10",
+        "XADD stream 5-5 a b",
     };
 
     for (size_t i = 0; i < COUNT_OF(lines); i++)

@@ -197,7 +197,7 @@ static int64_t find_all(struct call *call, const struct reading *reading,
         if (rc < 0) return rc;
         found[count].key_index = key_index;
         count += rc;
-        if (rc == 1 && call->served_key.bytes) break;
+        if (call->served_key.bytes) break; /* where it is named first */
     }
     return count;
 }
