@@ -101,6 +101,7 @@ struct deleted *deleted_create(void)
 void deleted_destroy(struct deleted *deleted)
 {
     if (!deleted) return;
+    assert(deleted->leaves || deleted->count == 0);
     for (uint32_t i = 0; i < deleted->count; i++)
         unref_words(deleted->leaves[deleted->begin + i].words);
     free(deleted->leaves);

@@ -20,6 +20,9 @@
 
 enum { IMAGE_VERSION = 1, IMAGE_HEADER_BYTES = 72 };
 
+/* So many are never added; sums of ordinals stay far from wrapping. */
+#define ORDINAL_MAX (UINT64_C(1) << 62)
+
 uint64_t stream_image_size(const struct stream *stream)
 {
     return IMAGE_HEADER_BYTES + deleted_image_size(stream->deleted) +
@@ -95,6 +98,7 @@ static int load(struct stream *stream, struct slice image)
     stream->max_deleted_id = get_id(header + 56);
     image = slice_of(image.bytes + IMAGE_HEADER_BYTES, image.size - IMAGE_HEADER_BYTES);
     if (stream->start == 0 || stream->start > stream->end) return -EBADMSG;
+    if (stream->end > ORDINAL_MAX) return -EBADMSG;
     if (deleted_bytes > image.size || !pays_for_ordinals(stream, image)) return -EBADMSG;
     rc = load_deleted(stream, slice_of(image.bytes, deleted_bytes));
     if (rc < 0) return rc;

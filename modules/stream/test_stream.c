@@ -1,0 +1,598 @@
+/* What a stream in memory promises, one by one. */
+#include "modules/stream/stream.h"
+
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+
+#include "modules/base/os.h"
+#include "modules/stream/test_refused_memory.h"
+
+enum { NODE_ENTRIES = 10, GRAVE_ENTRIES = 200000 };
+
+#define ONE_FIELD SLICE_LITERAL("$1\r\nf\r\n$1\r\nv\r\n")
+
+static struct stream_store *store;
+static struct stream *stream;
+
+static void setup(void)
+{
+    struct stream_options options = { .directory = ".",
+                                      .memory_bytes_max = UINT32_MAX,
+                                      .node_entries = NODE_ENTRIES };
+
+    ck_assert_int_eq(stream_store_create(os_real(), NULL, &options, NULL, &store), 0);
+    ck_assert_int_eq(stream_create(store, &stream), 0);
+}
+
+static void teardown(void)
+{
+    stream_destroy(stream);
+    stream_store_destroy(store);
+}
+
+static struct stream_id id_of(uint64_t ms, uint64_t seq)
+{
+    return (struct stream_id){ ms, seq };
+}
+
+static void add(uint64_t ms, uint64_t seq)
+{
+    ck_assert_int_eq(stream_reserve(stream, ONE_FIELD.size), 0);
+    ck_assert_int_eq(stream_add(stream, id_of(ms, seq), 2, ONE_FIELD), 0);
+}
+
+/* Ids 1-0 … count-0, ordinals 1 … count. */
+static void add_many(uint64_t count)
+{
+    for (uint64_t i = 1; i <= count; i++)
+        add(i, 0);
+}
+
+static void delete_one(uint64_t ordinal)
+{
+    ck_assert_int_eq(stream_delete(stream, ordinal, id_of(ordinal, 0)), 1);
+}
+
+static struct stream_info info(void)
+{
+    struct stream_info got;
+
+    stream_check(stream);
+    stream_get_info(stream, &got);
+    return got;
+}
+
+static void expect_id(struct stream_id id, uint64_t ms, uint64_t seq)
+{
+    ck_assert_uint_eq(id.ms, ms);
+    ck_assert_uint_eq(id.seq, seq);
+}
+
+/* ---- adding ---- */
+
+START_TEST(a_new_stream_is_empty)
+{
+    struct stream_info got = info();
+    struct stream_id id;
+    uint64_t ordinal;
+
+    ck_assert_uint_eq(got.count, 0);
+    ck_assert_uint_eq(got.start, 1);
+    ck_assert_uint_eq(got.end, 1);
+    ck_assert(got.is_in_memory);
+    ck_assert_int_eq(stream_first_id(stream, &id), 0);
+    ck_assert_int_eq(stream_ordinal_of(stream, STREAM_ID_MIN, &ordinal), 0);
+    ck_assert_uint_eq(ordinal, 1);
+}
+END_TEST
+
+START_TEST(an_entry_is_found_as_it_was_added)
+{
+    struct slice fields = SLICE_LITERAL("$1\r\na\r\n$0\r\n\r\n$2\r\nbc\r\n$3\r\nd\r\n\r\n");
+    struct stream_entry entry;
+
+    ck_assert_int_eq(stream_reserve(stream, fields.size), 0);
+    ck_assert_int_eq(stream_add(stream, id_of(5, 7), 4, fields), 0);
+    ck_assert_int_eq(stream_find(stream, id_of(5, 7), &entry), 1);
+    expect_id(entry.id, 5, 7);
+    ck_assert_uint_eq(entry.ordinal, 1);
+    ck_assert_uint_eq(entry.field_count, 4);
+    ck_assert(slice_equal(entry.fields, fields));
+    ck_assert_int_eq(stream_find(stream, id_of(5, 6), &entry), 0);
+    ck_assert_int_eq(stream_find(stream, id_of(5, 8), &entry), 0);
+}
+END_TEST
+
+START_TEST(ids_only_grow)
+{
+    add(5, 5);
+    ck_assert_int_eq(stream_reserve(stream, ONE_FIELD.size), 0);
+    ck_assert_int_eq(stream_add(stream, id_of(5, 5), 2, ONE_FIELD), -EINVAL);
+    ck_assert_int_eq(stream_add(stream, id_of(5, 4), 2, ONE_FIELD), -EINVAL);
+    ck_assert_int_eq(stream_add(stream, id_of(4, 9), 2, ONE_FIELD), -EINVAL);
+    ck_assert_int_eq(stream_add(stream, STREAM_ID_MIN, 2, ONE_FIELD), -EINVAL);
+    ck_assert_uint_eq(stream_count(stream), 1);
+    ck_assert_int_eq(stream_add(stream, STREAM_ID_MAX, 2, ONE_FIELD), 0);
+    expect_id(stream_last_id(stream), UINT64_MAX, UINT64_MAX);
+}
+END_TEST
+
+START_TEST(what_is_too_long_is_refused)
+{
+    ck_assert_int_eq(stream_reserve(stream, STREAM_FIELDS_BYTES_MAX + 1), -EMSGSIZE);
+    ck_assert_int_eq(stream_reserve(stream, UINT64_MAX), -EMSGSIZE);
+    ck_assert_uint_eq(info().count, 0);
+}
+END_TEST
+
+START_TEST(a_long_entry_may_stand_among_short_ones)
+{
+    enum { SIZE = 1 << 20 };
+    uint8_t *bytes = malloc(SIZE + 100);
+    size_t size = (size_t)snprintf((char *)bytes, 100, "$1\r\nf\r\n$%d\r\n", SIZE);
+    struct stream_entry entry;
+
+    memset(bytes + size, 'x', SIZE);
+    memcpy(bytes + size + SIZE, "\r\n", 3);
+    size += SIZE + 2;
+    add_many(300);
+    ck_assert_int_eq(stream_reserve(stream, size), 0);
+    ck_assert_int_eq(stream_add(stream, id_of(301, 0), 2, slice_of(bytes, size)), 0);
+    for (uint64_t i = 302; i <= 600; i++)
+        add(i, 0);
+    ck_assert_int_eq(stream_find(stream, id_of(301, 0), &entry), 1);
+    ck_assert(slice_equal(entry.fields, slice_of(bytes, size)));
+    ck_assert_int_eq(stream_find(stream, id_of(302, 0), &entry), 1);
+    ck_assert_uint_eq(entry.ordinal, 302);
+    ck_assert_uint_eq(info().count, 600);
+    free(bytes);
+}
+END_TEST
+
+START_TEST(room_that_was_reserved_in_vain_goes_with_the_stream)
+{
+    add(1, 0);
+    ck_assert_int_eq(stream_reserve(stream, 100000), 0);
+    ck_assert_int_eq(stream_reserve(stream, 200000), 0);
+    ck_assert_uint_gt(info().memory_bytes, 200000);
+    add(2, 0);
+    ck_assert_uint_eq(stream_trim(stream, 3), 2);
+    ck_assert_uint_lt(info().memory_bytes, 300);
+}
+END_TEST
+
+START_TEST(what_is_set_is_told)
+{
+    add(1, 0);
+    stream_set_last_id(stream, id_of(9, 9));
+    stream_set_added(stream, 77);
+    stream_set_max_deleted(stream, id_of(8, 8));
+    add(10, 0);
+    struct stream_info got = info();
+    expect_id(got.last_id, 10, 0);
+    expect_id(got.max_deleted_id, 8, 8);
+    ck_assert_uint_eq(got.entries_added, 78);
+    ck_assert_uint_eq(got.end, 3);
+}
+END_TEST
+
+/* ---- removing ---- */
+
+START_TEST(start_moves_over_what_is_deleted)
+{
+    add_many(10);
+    delete_one(2);
+    delete_one(3);
+    ck_assert_uint_eq(info().start, 1);
+    ck_assert_uint_eq(info().deleted_count, 2);
+    delete_one(1);
+    ck_assert_uint_eq(info().start, 4);
+    ck_assert_uint_eq(info().deleted_count, 0);
+    for (uint64_t i = 4; i <= 10; i++)
+        delete_one(i);
+    ck_assert_uint_eq(info().start, 11);
+    ck_assert_uint_eq(info().count, 0);
+    expect_id(info().last_id, 10, 0);
+    expect_id(info().max_deleted_id, 10, 0);
+}
+END_TEST
+
+START_TEST(what_has_gone_is_deleted_no_more)
+{
+    add_many(5);
+    delete_one(3);
+    ck_assert_int_eq(stream_delete(stream, 3, id_of(3, 0)), 0);
+    ck_assert_uint_eq(stream_trim(stream, 3), 2);
+    ck_assert_int_eq(stream_delete(stream, 1, id_of(1, 0)), 0);
+    ck_assert_int_eq(stream_delete(stream, 6, id_of(6, 0)), 0);
+    ck_assert_uint_eq(info().count, 2);
+    ck_assert_uint_eq(info().start, 4);
+}
+END_TEST
+
+/* A trim is no deletion: the greatest deleted id stays, as in Redis. */
+START_TEST(a_trim_deletes_no_id)
+{
+    add_many(5);
+    ck_assert_uint_eq(stream_trim(stream, 4), 3);
+    expect_id(info().max_deleted_id, 0, 0);
+    delete_one(5);
+    expect_id(info().max_deleted_id, 5, 0);
+    delete_one(4);
+    expect_id(info().max_deleted_id, 5, 0);
+}
+END_TEST
+
+static uint64_t trim_end(struct stream_trim trim)
+{
+    uint64_t ordinal;
+
+    ck_assert_int_eq(stream_trim_end(stream, &trim, &ordinal), 0);
+    return ordinal;
+}
+
+START_TEST(a_trim_by_length_counts_what_is_there)
+{
+    add_many(20);
+    delete_one(5);
+    ck_assert_uint_eq(trim_end((struct stream_trim){ .length = 19 }), 1);
+    ck_assert_uint_eq(trim_end((struct stream_trim){ .length = 50 }), 1);
+    ck_assert_uint_eq(trim_end((struct stream_trim){ .length = 16 }), 4);
+    ck_assert_uint_eq(trim_end((struct stream_trim){ .length = 15 }), 6); /* over the 5th */
+    ck_assert_uint_eq(trim_end((struct stream_trim){ .length = 0 }), 21);
+    ck_assert_uint_eq(trim_end((struct stream_trim){ .length = 0, .limit = 5 }), 7);
+}
+END_TEST
+
+START_TEST(a_trim_by_id_ends_at_the_first_that_is_not_less)
+{
+    struct stream_trim trim = { .by_id = true, .id = { 7, 0 } };
+
+    add_many(20);
+    ck_assert_uint_eq(trim_end(trim), 7);
+    trim.id = id_of(6, 1);
+    ck_assert_uint_eq(trim_end(trim), 7);
+    trim.id = STREAM_ID_MAX;
+    ck_assert_uint_eq(trim_end(trim), 21);
+    trim.id = STREAM_ID_MIN;
+    ck_assert_uint_eq(trim_end(trim), 1);
+    trim = (struct stream_trim){ .by_id = true, .id = { 15, 0 }, .limit = 4 };
+    ck_assert_uint_eq(trim_end(trim), 5);
+}
+END_TEST
+
+START_TEST(an_approximate_trim_takes_whole_groups)
+{
+    struct stream_trim trim = { .length = 15, .is_approximate = true };
+
+    add_many(35);
+    ck_assert_uint_eq(trim_end(trim), 21);
+    trim.limit = 19;
+    ck_assert_uint_eq(trim_end(trim), 11);
+    trim.limit = 9;
+    ck_assert_uint_eq(trim_end(trim), 1);
+    trim = (struct stream_trim){ .length = 0, .is_approximate = true };
+    ck_assert_uint_eq(trim_end(trim), 36); /* the last one goes with all others */
+    trim = (struct stream_trim){ .by_id = true, .id = { 29, 0 }, .is_approximate = true };
+    ck_assert_uint_eq(trim_end(trim), 21);
+}
+END_TEST
+
+START_TEST(what_is_trimmed_gives_its_memory_back)
+{
+    add_many(10000);
+    ck_assert_uint_gt(info().memory_bytes, 150000);
+    ck_assert_uint_eq(stream_trim(stream, 9991), 9990);
+    ck_assert_uint_lt(info().memory_bytes, 5000);
+    ck_assert_uint_eq(stream_store_memory_bytes(store), info().memory_bytes);
+}
+END_TEST
+
+START_TEST(what_is_deleted_gives_its_memory_back)
+{
+    add_many(10000);
+    for (uint64_t i = 2; i <= 10000; i++)
+        if (i % 100 != 0) delete_one(i);
+    ck_assert_uint_lt(info().memory_bytes, 20000);
+    ck_assert_uint_eq(info().count, 101);
+}
+END_TEST
+
+/* As many as a stream of constant length sees. */
+START_TEST(a_stream_of_constant_length_takes_constant_memory)
+{
+    for (uint64_t i = 1; i <= 100000; i++) {
+        add(i, 0);
+        if (i > 500) ck_assert_uint_eq(stream_trim(stream, i - 499), 1);
+    }
+    ck_assert_uint_lt(info().memory_bytes, 20000);
+    ck_assert_uint_eq(info().count, 500);
+}
+END_TEST
+
+START_TEST(many_blocks_are_freed_in_slices)
+{
+    uint64_t bytes;
+
+    add_many(GRAVE_ENTRIES);
+    bytes = stream_store_memory_bytes(store);
+    ck_assert_uint_eq(stream_trim(stream, GRAVE_ENTRIES / 2), GRAVE_ENTRIES / 2 - 1);
+    ck_assert_uint_lt(info().memory_bytes, bytes / 2 + 10000);
+    ck_assert_uint_ge(stream_store_memory_bytes(store), bytes);
+    while (stream_store_tick(store, 0, 0)) {}
+    ck_assert_uint_eq(stream_store_memory_bytes(store), info().memory_bytes);
+    stream_destroy(stream);
+    ck_assert_uint_ge(stream_store_memory_bytes(store), bytes / 3);
+    while (stream_store_tick(store, 0, 1000)) {}
+    ck_assert_uint_eq(stream_store_memory_bytes(store), 0);
+    ck_assert_int_eq(stream_create(store, &stream), 0);
+}
+END_TEST
+
+/* ---- reading ---- */
+
+static uint64_t next_ms(struct stream_cursor *cursor)
+{
+    struct stream_entry entry;
+    int rc = stream_cursor_next(cursor, &entry);
+
+    ck_assert_int_ge(rc, 0);
+    return rc == 0 ? 0 : entry.id.ms;
+}
+
+START_TEST(a_cursor_passes_over_what_is_deleted)
+{
+    struct stream_cursor forward, backward;
+
+    add_many(6);
+    delete_one(1);
+    delete_one(3);
+    delete_one(4);
+    delete_one(6);
+    stream_cursor_begin(&forward, stream, STREAM_ID_MIN, STREAM_FORWARD);
+    stream_cursor_begin(&backward, stream, STREAM_ID_MAX, STREAM_BACKWARD);
+    ck_assert_uint_eq(next_ms(&forward), 2);
+    ck_assert_uint_eq(next_ms(&forward), 5);
+    ck_assert_uint_eq(next_ms(&forward), 0);
+    ck_assert_uint_eq(next_ms(&backward), 5);
+    ck_assert_uint_eq(next_ms(&backward), 2);
+    ck_assert_uint_eq(next_ms(&backward), 0);
+}
+END_TEST
+
+START_TEST(a_cursor_meets_what_was_added_behind_it)
+{
+    struct stream_cursor cursor;
+
+    stream_cursor_begin(&cursor, stream, id_of(1, 0), STREAM_FORWARD);
+    ck_assert_uint_eq(next_ms(&cursor), 0);
+    for (uint64_t i = 1; i <= 1000; i++) {
+        add(i, 0);
+        ck_assert_uint_eq(next_ms(&cursor), i);
+        ck_assert_uint_eq(next_ms(&cursor), 0);
+    }
+}
+END_TEST
+
+START_TEST(a_cursor_goes_on_where_what_it_stood_at_has_gone)
+{
+    struct stream_cursor cursor;
+
+    add_many(1000);
+    stream_cursor_begin(&cursor, stream, STREAM_ID_MIN, STREAM_FORWARD);
+    ck_assert_uint_eq(next_ms(&cursor), 1);
+    ck_assert_uint_eq(stream_trim(stream, 501), 500);
+    ck_assert_uint_eq(next_ms(&cursor), 501);
+    delete_one(502);
+    ck_assert_uint_eq(next_ms(&cursor), 503);
+    stream_trim(stream, 1001);
+    ck_assert_uint_eq(next_ms(&cursor), 0);
+}
+END_TEST
+
+START_TEST(the_last_id_there_can_be_is_the_end_of_a_cursor)
+{
+    struct stream_cursor cursor;
+
+    ck_assert_int_eq(stream_reserve(stream, ONE_FIELD.size), 0);
+    ck_assert_int_eq(stream_add(stream, STREAM_ID_MAX, 2, ONE_FIELD), 0);
+    stream_cursor_begin(&cursor, stream, STREAM_ID_MAX, STREAM_FORWARD);
+    ck_assert_uint_eq(next_ms(&cursor), UINT64_MAX);
+    ck_assert_uint_eq(next_ms(&cursor), 0);
+    stream_cursor_begin(&cursor, stream, STREAM_ID_MAX, STREAM_BACKWARD);
+    ck_assert_uint_eq(next_ms(&cursor), UINT64_MAX);
+    ck_assert_uint_eq(next_ms(&cursor), 0);
+}
+END_TEST
+
+START_TEST(a_snapshot_stays_as_it_was)
+{
+    struct stream *snapshot = NULL;
+    struct stream_cursor cursor;
+
+    add_many(2000);
+    delete_one(7);
+    ck_assert_int_eq(stream_snapshot(stream, &snapshot), 0);
+    delete_one(8);
+    ck_assert_uint_eq(stream_trim(stream, 1501), 1498);
+    for (uint64_t i = 2001; i <= 3000; i++)
+        add(i, 0);
+    stream_destroy(stream);
+    stream_cursor_begin(&cursor, snapshot, STREAM_ID_MIN, STREAM_FORWARD);
+    for (uint64_t i = 1; i <= 2000; i++)
+        if (i != 7) ck_assert_uint_eq(next_ms(&cursor), i);
+    ck_assert_uint_eq(next_ms(&cursor), 0);
+    stream_destroy(snapshot);
+    ck_assert_uint_eq(stream_store_memory_bytes(store), 0);
+    ck_assert_int_eq(stream_create(store, &stream), 0);
+}
+END_TEST
+
+/* ---- images ---- */
+
+static struct {
+    uint8_t bytes[1 << 16];
+    size_t size;
+} image;
+
+static void put_image(void *context, struct slice piece)
+{
+    (void)context;
+    ck_assert_uint_le(image.size + piece.size, sizeof(image.bytes));
+    memcpy(image.bytes + image.size, piece.bytes, piece.size);
+    image.size += piece.size;
+}
+
+static void write_image(const struct stream *from)
+{
+    image.size = 0;
+    stream_image_write(from, put_image, NULL);
+    ck_assert_uint_eq(image.size, stream_image_size(from));
+}
+
+START_TEST(an_image_of_an_empty_stream_keeps_its_ids)
+{
+    struct stream *loaded = NULL;
+    struct stream_info got;
+
+    add_many(3);
+    delete_one(2);
+    ck_assert_uint_eq(stream_trim(stream, 4), 2);
+    write_image(stream);
+    ck_assert_int_eq(stream_image_load(store, slice_of(image.bytes, image.size), &loaded), 0);
+    stream_get_info(loaded, &got);
+    ck_assert_uint_eq(got.start, 4);
+    ck_assert_uint_eq(got.end, 4);
+    ck_assert_uint_eq(got.entries_added, 3);
+    expect_id(got.last_id, 3, 0);
+    expect_id(got.max_deleted_id, 2, 0);
+    stream_destroy(loaded);
+}
+END_TEST
+
+START_TEST(an_image_of_another_version_is_told_from_a_damaged_one)
+{
+    struct stream *loaded = NULL;
+
+    add_many(3);
+    write_image(stream);
+    image.bytes[0]++;
+    ck_assert_int_eq(stream_image_load(store, slice_of(image.bytes, image.size), &loaded),
+                     -EPROTONOSUPPORT);
+    image.bytes[0]--;
+    ck_assert_int_eq(stream_image_load(store, slice_of(image.bytes, 71), &loaded), -EBADMSG);
+    ck_assert_int_eq(stream_image_load(store, slice_of(image.bytes, 0), &loaded), -EBADMSG);
+}
+END_TEST
+
+/* Refused, or a stream that holds together; in neither case anything is left. */
+static void load_damaged(struct slice bytes)
+{
+    struct stream *loaded = NULL;
+    int rc = stream_image_load(store, bytes, &loaded);
+
+    if (rc == 0) {
+        stream_check(loaded);
+        stream_destroy(loaded);
+    }
+    ck_assert(rc == 0 || rc == -EBADMSG || rc == -EPROTONOSUPPORT);
+    ck_assert_uint_eq(stream_store_memory_bytes(store), info().memory_bytes);
+}
+
+START_TEST(damaged_images_are_refused_or_hold_together)
+{
+    add_many(20);
+    delete_one(4);
+    delete_one(11);
+    delete_one(12);
+    write_image(stream);
+    for (size_t i = 0; i < image.size; i++) {
+        struct stream *loaded = NULL;
+        ck_assert_int_lt(stream_image_load(store, slice_of(image.bytes, i), &loaded), 0);
+        for (unsigned bit = 0; bit < 8; bit++) {
+            image.bytes[i] ^= (uint8_t)(1 << bit);
+            load_damaged(slice_of(image.bytes, image.size));
+            image.bytes[i] ^= (uint8_t)(1 << bit);
+        }
+    }
+    load_damaged(slice_of(image.bytes, image.size));
+}
+END_TEST
+
+/* ---- memory ---- */
+
+START_TEST(what_is_refused_memory_changes_nothing)
+{
+    struct stream *other = NULL;
+    struct stream_options options = { .directory = "." };
+    struct stream_store *second = NULL;
+
+    add_many(200);
+    refuse_every = 1;
+    ck_assert_int_eq(stream_create(store, &other), -ENOMEM);
+    ck_assert_int_eq(stream_store_create(os_real(), NULL, &options, NULL, &second), -ENOMEM);
+    ck_assert_int_eq(stream_reserve(stream, 5000), -ENOMEM);
+    ck_assert_int_eq(stream_delete(stream, 100, id_of(100, 0)), -ENOMEM);
+    ck_assert_int_eq(stream_snapshot(stream, &other), -ENOMEM);
+    /* What needs none goes on. */
+    ck_assert_int_eq(stream_delete(stream, 1, id_of(1, 0)), 1);
+    ck_assert_uint_eq(stream_trim(stream, 100), 98);
+    refuse_every = 0;
+    ck_assert_uint_eq(info().count, 101);
+    ck_assert_uint_eq(info().deleted_count, 0);
+    add(201, 0);
+}
+END_TEST
+
+START_TEST(a_small_stream_takes_little)
+{
+    for (uint64_t i = 1; i <= 5; i++)
+        add(1700000000000 + i * 1000, 0);
+    ck_assert_uint_le(info().memory_bytes, 400);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("stream");
+    TCase *tcase = tcase_create("in memory");
+    SRunner *runner;
+    int failed;
+
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_set_timeout(tcase, 120);
+    tcase_add_test(tcase, a_new_stream_is_empty);
+    tcase_add_test(tcase, an_entry_is_found_as_it_was_added);
+    tcase_add_test(tcase, ids_only_grow);
+    tcase_add_test(tcase, what_is_too_long_is_refused);
+    tcase_add_test(tcase, a_long_entry_may_stand_among_short_ones);
+    tcase_add_test(tcase, room_that_was_reserved_in_vain_goes_with_the_stream);
+    tcase_add_test(tcase, what_is_set_is_told);
+    tcase_add_test(tcase, start_moves_over_what_is_deleted);
+    tcase_add_test(tcase, what_has_gone_is_deleted_no_more);
+    tcase_add_test(tcase, a_trim_deletes_no_id);
+    tcase_add_test(tcase, a_trim_by_length_counts_what_is_there);
+    tcase_add_test(tcase, a_trim_by_id_ends_at_the_first_that_is_not_less);
+    tcase_add_test(tcase, an_approximate_trim_takes_whole_groups);
+    tcase_add_test(tcase, what_is_trimmed_gives_its_memory_back);
+    tcase_add_test(tcase, what_is_deleted_gives_its_memory_back);
+    tcase_add_test(tcase, a_stream_of_constant_length_takes_constant_memory);
+    tcase_add_test(tcase, many_blocks_are_freed_in_slices);
+    tcase_add_test(tcase, a_cursor_passes_over_what_is_deleted);
+    tcase_add_test(tcase, a_cursor_meets_what_was_added_behind_it);
+    tcase_add_test(tcase, a_cursor_goes_on_where_what_it_stood_at_has_gone);
+    tcase_add_test(tcase, the_last_id_there_can_be_is_the_end_of_a_cursor);
+    tcase_add_test(tcase, a_snapshot_stays_as_it_was);
+    tcase_add_test(tcase, an_image_of_an_empty_stream_keeps_its_ids);
+    tcase_add_test(tcase, an_image_of_another_version_is_told_from_a_damaged_one);
+    tcase_add_test(tcase, damaged_images_are_refused_or_hold_together);
+    tcase_add_test(tcase, what_is_refused_memory_changes_nothing);
+    tcase_add_test(tcase, a_small_stream_takes_little);
+    suite_add_tcase(suite, tcase);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
