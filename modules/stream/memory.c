@@ -204,6 +204,17 @@ static int memory_next(struct stream *stream, enum stream_direction direction,
 
 /* ---- removing ---- */
 
+static uint64_t memory_end_of_bytes(const struct stream *stream, uint64_t bytes)
+{
+    uint64_t taken = stream->memory_bytes, ordinal = stream->start;
+
+    for (uint32_t i = 0; taken > bytes && i + 1 < stream->blocks.count; i++) {
+        taken -= entry_block_memory_bytes(stream_block_at(stream, i));
+        ordinal = stream_block_at(stream, i + 1)->first_ordinal;
+    }
+    return ordinal;
+}
+
 /* Blocks all of whose frames are below ordinal. */
 static uint32_t blocks_below(const struct stream *stream, uint64_t ordinal)
 {
@@ -309,6 +320,7 @@ const struct stream_backend stream_memory_backend = {
     .seek_id = memory_seek_id,
     .seek_ordinal = memory_seek_ordinal,
     .next = memory_next,
+    .end_of_bytes = memory_end_of_bytes,
     .trim = memory_trim,
     .forget = memory_forget,
     .image_size = stream_memory_image_size,

@@ -147,6 +147,10 @@ struct stream_trim {
     uint64_t limit;
 };
 int stream_trim_end(struct stream *stream, const struct stream_trim *trim, uint64_t *out_ordinal);
+/* The same, for one that leaves entries which take at most so many bytes: of the heap, or of a
+ * journal. What goes goes in the pieces in which room comes back, blocks of up to 4 KiB or what is
+ * about as much, and the newest piece stays. Never waits. */
+uint64_t stream_trim_end_of_bytes(const struct stream *stream, uint64_t bytes);
 /* Everything before ordinal goes (at most end). The number of entries that were there. Never fails.
  */
 uint64_t stream_trim(struct stream *stream, uint64_t ordinal);

@@ -44,6 +44,8 @@ struct stream_backend {
     int (*next)(struct stream *stream, enum stream_direction direction, struct stream_place *place,
                 struct stream_entry *out_entry);
 
+    /* stream_trim_end_of_bytes: an ordinal from start on. */
+    uint64_t (*end_of_bytes)(const struct stream *stream, uint64_t bytes);
     /* Frames below ordinal go; start has not moved yet, and which are deleted is still known. */
     void (*trim)(struct stream *stream, uint64_t ordinal);
     /* The entry with that ordinal, behind start, has been deleted: its bit is set. */

@@ -279,6 +279,32 @@ START_TEST(an_approximate_trim_takes_whole_groups)
 }
 END_TEST
 
+START_TEST(a_trim_by_bytes_leaves_no_more)
+{
+    enum { BYTES = 20000, PIECE = 4096 };
+    uint64_t end;
+
+    add_many(5000);
+    ck_assert_uint_eq(stream_trim_end_of_bytes(stream, info().memory_bytes), 1);
+    end = stream_trim_end_of_bytes(stream, BYTES);
+    ck_assert_uint_eq(stream_trim(stream, end), end - 1);
+    ck_assert_uint_le(info().memory_bytes, BYTES);
+    ck_assert_uint_ge(info().memory_bytes, BYTES - PIECE);
+    ck_assert_uint_eq(stream_trim_end_of_bytes(stream, BYTES), end);
+}
+END_TEST
+
+START_TEST(a_trim_by_bytes_leaves_the_newest_piece)
+{
+    ck_assert_uint_eq(stream_trim_end_of_bytes(stream, 0), 1);
+    add_many(5000);
+    (void)stream_trim(stream, stream_trim_end_of_bytes(stream, 0));
+    ck_assert_uint_gt(info().count, 0);
+    ck_assert_uint_lt(info().count, 5000);
+    ck_assert_uint_eq(info().end, 5001);
+}
+END_TEST
+
 START_TEST(what_is_trimmed_gives_its_memory_back)
 {
     add_many(10000);
@@ -575,6 +601,8 @@ int main(void)
     tcase_add_test(tcase, a_trim_by_length_counts_what_is_there);
     tcase_add_test(tcase, a_trim_by_id_ends_at_the_first_that_is_not_less);
     tcase_add_test(tcase, an_approximate_trim_takes_whole_groups);
+    tcase_add_test(tcase, a_trim_by_bytes_leaves_no_more);
+    tcase_add_test(tcase, a_trim_by_bytes_leaves_the_newest_piece);
     tcase_add_test(tcase, what_is_trimmed_gives_its_memory_back);
     tcase_add_test(tcase, what_is_deleted_gives_its_memory_back);
     tcase_add_test(tcase, a_stream_of_constant_length_takes_constant_memory);

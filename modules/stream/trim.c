@@ -57,6 +57,14 @@ int stream_trim_end(struct stream *stream, const struct stream_trim *trim, uint6
     return 0;
 }
 
+uint64_t stream_trim_end_of_bytes(const struct stream *stream, uint64_t bytes)
+{
+    uint64_t ordinal = stream->backend->end_of_bytes(stream, bytes);
+
+    assert(ordinal >= stream->start && ordinal <= stream->end);
+    return ordinal;
+}
+
 void stream_move_start(struct stream *stream, uint64_t ordinal)
 {
     uint64_t start = least(deleted_next_live(stream->deleted, ordinal), stream->end);
