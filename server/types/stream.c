@@ -4,6 +4,7 @@
 #include "modules/stream/group.h"
 #include "modules/stream/producers.h"
 #include "modules/stream/stream.h"
+#include "server/types/stream_settings.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -14,6 +15,7 @@ struct stream_value {
     struct stream *stream;
     struct stream_groups *groups;       /* NULL: none */
     struct stream_producers *producers; /* NULL: none */
+    struct stream_settings *settings;   /* NULL: none of its own */
     uint64_t counted_bytes;             /* as the keyspace has it: at the last recount */
 };
 
@@ -30,6 +32,7 @@ static void destroy(struct value *value)
     stream_groups_destroy(stream->groups);
     stream_producers_destroy(stream->producers);
     stream_destroy(stream->stream);
+    free(stream->settings);
     free(stream);
 }
 
@@ -61,7 +64,8 @@ int64_t stream_value_recount(struct value *value)
 
     if (stream->producers) stream_producers_get_info(stream->producers, &producers);
     stream->counted_bytes = alloc_size(sizeof(*stream)) + producers.memory_bytes +
-                            (stream->groups ? stream_groups_memory_bytes(stream->groups) : 0);
+                            (stream->groups ? stream_groups_memory_bytes(stream->groups) : 0) +
+                            (stream->settings ? alloc_size(sizeof(*stream->settings)) : 0);
     return (int64_t)(stream->counted_bytes - before);
 }
 
@@ -124,4 +128,24 @@ int stream_value_get_producers(struct value *value, struct stream_producers **ou
     if (!stream->producers) rc = stream_producers_create(&stream->producers);
     if (rc == 0) *out_producers = stream->producers;
     return rc;
+}
+
+const struct stream_settings *stream_value_settings(const struct value *value)
+{
+    return as_stream(value)->settings;
+}
+
+int stream_value_set_settings(struct value *value, const struct stream_settings *settings)
+{
+    struct stream_value *stream = as_stream(value);
+
+    if (stream_settings_are_default(settings)) {
+        free(stream->settings);
+        stream->settings = NULL;
+        return 0;
+    }
+    if (!stream->settings) stream->settings = malloc(sizeof(*stream->settings));
+    if (!stream->settings) return -ENOMEM;
+    *stream->settings = *settings;
+    return 0;
 }

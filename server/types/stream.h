@@ -8,6 +8,7 @@ struct stream;
 struct stream_group_store;
 struct stream_groups;
 struct stream_producers;
+struct stream_settings;
 struct stream_store;
 
 /* One without entries, groups and producers; the caller's until the keyspace takes it. store must
@@ -28,7 +29,13 @@ int stream_value_get_groups(struct value *value, struct stream_group_store *stor
                             struct stream_groups **out_groups);
 int stream_value_get_producers(struct value *value, struct stream_producers **out_producers);
 
-/* After a change of its groups or producers: what its counted_bytes became more, or (negative)
- * less, by. keyspace_account gets it. */
+/* NULL: it was told nothing. */
+const struct stream_settings *stream_value_settings(const struct value *value);
+/* Takes a copy of settings, which need memory unless they are the default ones. -ENOMEM: it has
+ * those it had. */
+int stream_value_set_settings(struct value *value, const struct stream_settings *settings);
+
+/* After a change of its groups, producers or settings: what its counted_bytes became more, or
+ * (negative) less, by. keyspace_account gets it. */
 int64_t stream_value_recount(struct value *value);
 #endif

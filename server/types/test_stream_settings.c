@@ -1,0 +1,94 @@
+#include "server/types/stream_settings.h"
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct stream_settings some = {
+    .has = { [RETENTION_AGE] = true, [RETENTION_LENGTH] = true },
+    .limits = { [RETENTION_AGE] = 604800000, [RETENTION_LENGTH] = 0 },
+};
+
+static int load(const uint8_t *image, size_t size, struct stream_settings *out_settings)
+{
+    uint8_t *exact = malloc(size ? size : 1);
+    int rc;
+
+    ck_assert_ptr_nonnull(exact);
+    memcpy(exact, image, size);
+    rc = stream_settings_image_load(slice_of(exact, size), out_settings);
+    free(exact);
+    return rc;
+}
+
+START_TEST(what_is_written_is_read)
+{
+    uint8_t image[STREAM_SETTINGS_IMAGE_BYTES];
+    struct stream_settings settings = { .has = { true } };
+
+    ck_assert(!stream_settings_are_default(&some));
+    stream_settings_image_write(&some, image);
+    ck_assert_int_eq(load(image, sizeof(image), &settings), 0);
+    for (unsigned i = 0; i < RETENTION_LIMITS; i++) {
+        ck_assert(settings.has[i] == some.has[i]);
+        ck_assert_uint_eq(settings.limits[i], some.limits[i]);
+    }
+    stream_settings_image_write(&(struct stream_settings){ .limits = { 0 } }, image);
+    ck_assert_int_eq(load(image, sizeof(image), &settings), 0);
+    ck_assert(stream_settings_are_default(&settings));
+}
+END_TEST
+
+START_TEST(a_cut_image_is_refused)
+{
+    uint8_t image[STREAM_SETTINGS_IMAGE_BYTES];
+    struct stream_settings settings;
+
+    stream_settings_image_write(&some, image);
+    for (size_t size = 0; size < sizeof(image); size++)
+        ck_assert_int_eq(load(image, size, &settings), -EBADMSG);
+}
+END_TEST
+
+START_TEST(an_image_that_says_what_cannot_be_is_refused)
+{
+    uint8_t image[STREAM_SETTINGS_IMAGE_BYTES];
+    struct stream_settings settings;
+
+    stream_settings_image_write(&some, image);
+    image[0] ^= 1;
+    ck_assert_int_eq(load(image, sizeof(image), &settings), -EPROTONOSUPPORT);
+    image[0] ^= 1;
+    image[2] |= 8; /* a limit that there is not */
+    ck_assert_int_eq(load(image, sizeof(image), &settings), -EBADMSG);
+    image[2] ^= 8;
+    image[4] = 1;
+    ck_assert_int_eq(load(image, sizeof(image), &settings), -EBADMSG);
+    image[4] = 0;
+    image[8] = 1; /* of bytes, which it has not */
+    ck_assert_int_eq(load(image, sizeof(image), &settings), -EBADMSG);
+    image[8] = 0;
+    image[23] = 0x80; /* an age that no answer could tell */
+    ck_assert_int_eq(load(image, sizeof(image), &settings), -EBADMSG);
+    image[23] = 0;
+    ck_assert_int_eq(load(image, sizeof(image), &settings), 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("settings of streams");
+    TCase *cases = tcase_create("image");
+    SRunner *runner;
+    int failed;
+
+    tcase_add_test(cases, what_is_written_is_read);
+    tcase_add_test(cases, a_cut_image_is_refused);
+    tcase_add_test(cases, an_image_that_says_what_cannot_be_is_refused);
+    suite_add_tcase(suite, cases);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
