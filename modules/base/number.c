@@ -83,40 +83,57 @@ bool number_parse_long_double(struct slice text, long double *out_value)
     return true;
 }
 
-static bool memory_unit(struct slice unit, uint64_t *out_factor)
+struct unit {
+    const char *name; /* NULL: the end */
+    uint64_t factor;
+};
+
+static const struct unit memory_units[] = {
+    { "", 1 },
+    { "b", 1 },
+    { "k", 1000 },
+    { "kb", 1024 },
+    { "m", 1000 * 1000 },
+    { "mb", 1024 * 1024 },
+    { "g", 1000000000 },
+    { "gb", 1024 * 1024 * 1024 },
+    { NULL, 0 },
+};
+
+static const struct unit span_units[] = {
+    { "", 1 },          { "ms", 1 },          { "s", 1000 },
+    { "m", 60 * 1000 }, { "h", 3600 * 1000 }, { "d", 86400 * 1000 },
+    { NULL, 0 },
+};
+
+/* Digits, and one of these units. */
+static bool parse_with_unit(struct slice text, const struct unit *units, uint64_t *out_value)
 {
-    static const struct {
-        const char *name;
-        uint64_t factor;
-    } units[] = {
-        { "", 1 },
-        { "b", 1 },
-        { "k", 1000 },
-        { "kb", 1024 },
-        { "m", 1000 * 1000 },
-        { "mb", 1024 * 1024 },
-        { "g", 1000000000 },
-        { "gb", 1024 * 1024 * 1024 },
-    };
-    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-        if (!slice_equal_nocase(unit, slice_of_string(units[i].name))) continue;
-        *out_factor = units[i].factor;
-        return true;
+    uint64_t value = 0;
+    struct slice unit;
+    size_t digits = 0;
+
+    for (; digits < text.size && isdigit(text.bytes[digits]); digits++) {
+        if (!checked_mul_u64(value, 10, &value)) return false;
+        if (!checked_add_u64(value, (uint64_t)text.bytes[digits] - '0', &value)) return false;
+    }
+    if (digits == 0) return false;
+    unit = slice_of(text.bytes + digits, text.size - digits);
+    for (; units->name; units++) {
+        if (slice_equal_nocase(unit, slice_of_string(units->name)))
+            return checked_mul_u64(value, units->factor, out_value);
     }
     return false;
 }
 
 bool number_parse_memory(struct slice text, uint64_t *out_bytes)
 {
-    uint64_t value = 0, factor;
-    size_t digits = 0;
-    for (; digits < text.size && isdigit(text.bytes[digits]); digits++) {
-        if (!checked_mul_u64(value, 10, &value)) return false;
-        if (!checked_add_u64(value, (uint64_t)text.bytes[digits] - '0', &value)) return false;
-    }
-    if (digits == 0) return false;
-    if (!memory_unit(slice_of(text.bytes + digits, text.size - digits), &factor)) return false;
-    return checked_mul_u64(value, factor, out_bytes);
+    return parse_with_unit(text, memory_units, out_bytes);
+}
+
+bool number_parse_span(struct slice text, uint64_t *out_ms)
+{
+    return parse_with_unit(text, span_units, out_ms);
 }
 
 static const char digit_pairs[] = "00010203040506070809"

@@ -26,6 +26,8 @@ bool number_parse_long_double(struct slice text, long double *out_value);
 /* "64mb", "1g", "10k", "123": k, m, g are powers of 1000, kb, mb, gb of 1024, b and nothing are
  * bytes; any case. */
 bool number_parse_memory(struct slice text, uint64_t *out_bytes);
+/* A length of time: "7d", "12h", "30m", "10s", "500ms", "500": nothing is ms; any case. */
+bool number_parse_span(struct slice text, uint64_t *out_ms);
 
 /* text has room for NUMBER_INT64_BYTES_MAX. */
 size_t number_format_int64(char *text, int64_t value);

@@ -46,6 +46,14 @@ static bool parses_memory(const char *text, uint64_t *out_value)
     return result;
 }
 
+static bool parses_span(const char *text, uint64_t *out_value)
+{
+    struct slice slice = exact(text);
+    bool result = number_parse_span(slice, out_value);
+    release(slice);
+    return result;
+}
+
 START_TEST(canonical_integers_are_read_and_written_back)
 {
     static const char *const texts[] = {
@@ -219,6 +227,30 @@ START_TEST(memory_sizes_are_those_of_configuration_files)
 }
 END_TEST
 
+START_TEST(lengths_of_time_have_units)
+{
+    uint64_t value;
+    ck_assert(parses_span("0", &value) && value == 0);
+    ck_assert(parses_span("1500", &value) && value == 1500);
+    ck_assert(parses_span("1500ms", &value) && value == 1500);
+    ck_assert(parses_span("10s", &value) && value == 10000);
+    ck_assert(parses_span("3M", &value) && value == 180000);
+    ck_assert(parses_span("12h", &value) && value == 43200000);
+    ck_assert(parses_span("30D", &value) && value == 2592000000u);
+    ck_assert(parses_span("18446744073709551615ms", &value) && value == UINT64_MAX);
+    value = 1;
+    ck_assert(!parses_span("", &value));
+    ck_assert(!parses_span("d", &value));
+    ck_assert(!parses_span("-1s", &value));
+    ck_assert(!parses_span("1 d", &value));
+    ck_assert(!parses_span("1w", &value));
+    ck_assert(!parses_span("1kb", &value));
+    ck_assert(!parses_span("18446744073709551616", &value));
+    ck_assert(!parses_span("18446744073709551d", &value));
+    ck_assert_uint_eq(value, 1);
+}
+END_TEST
+
 static void expect_double(double value, const char *expected)
 {
     char text[NUMBER_DOUBLE_BYTES_MAX + 1];
@@ -284,6 +316,7 @@ int main(void)
     tcase_add_test(cases, anything_else_is_no_float);
     tcase_add_test(cases, a_float_text_that_is_too_long_is_refused);
     tcase_add_test(cases, memory_sizes_are_those_of_configuration_files);
+    tcase_add_test(cases, lengths_of_time_have_units);
     tcase_add_test(cases, doubles_are_written_as_scores);
     tcase_add_test(cases, long_doubles_are_written_as_incrbyfloat_does);
     suite_add_tcase(suite, cases);
