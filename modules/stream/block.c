@@ -60,18 +60,18 @@ struct entry_block *entry_block_copy(const struct entry_block *block, uint32_t c
 
 void entry_block_append(struct entry_block *block, const struct stream_entry *entry)
 {
-    struct frame frame = { entry->id, 0, entry->field_count, entry->fields };
+    uint32_t gap = 0;
 
     if (block->entry_count == 0) {
         block->base = entry->id;
         block->first_ordinal = entry->ordinal;
     } else {
         /* Those between were deleted while they were the last, and packed away. */
-        frame.gap = (uint32_t)(entry->ordinal - entry_block_last_ordinal(block) - 1);
+        gap = (uint32_t)(entry->ordinal - entry_block_last_ordinal(block) - 1);
     }
     block->span = (uint32_t)(entry->ordinal - block->first_ordinal);
     block->entry_count++;
-    block->end += frame_encode(block->bytes + block->end, block->base.ms, &frame);
+    block->end += frame_encode(block->bytes + block->end, block->base.ms, entry, gap);
     assert(block->end <= block->capacity);
 }
 
@@ -85,62 +85,72 @@ struct entry_spot entry_block_end(const struct entry_block *block)
     return (struct entry_spot){ block->end, entry_block_last_ordinal(block) };
 }
 
-static void fill_entry(struct stream_entry *entry, const struct frame *frame, uint64_t ordinal)
-{
-    *entry = (struct stream_entry){ frame->id, ordinal, frame->field_count, frame->fields };
-}
-
 static uint64_t ordinal_behind(const struct entry_block *block, const struct entry_spot *spot,
-                               const struct frame *frame)
+                               uint32_t gap)
 {
     if (spot->offset == block->begin) return block->first_ordinal;
-    return spot->ordinal + 1 + frame->gap;
+    return spot->ordinal + 1 + gap;
 }
 
 bool entry_block_next(const struct entry_block *block, struct entry_spot *spot,
                       struct stream_entry *out_entry)
 {
-    struct frame frame;
-    uint32_t bytes;
+    uint32_t bytes, gap;
 
     if (spot->offset == block->end) return false;
-    bytes = frame_decode(block->bytes + spot->offset, block->base.ms, &frame);
-    spot->ordinal = ordinal_behind(block, spot, &frame);
+    bytes = frame_decode(block->bytes + spot->offset, block->base.ms, out_entry, &gap);
+    out_entry->ordinal = spot->ordinal = ordinal_behind(block, spot, gap);
     spot->offset += bytes;
-    fill_entry(out_entry, &frame, spot->ordinal);
     return true;
 }
 
 bool entry_block_previous(const struct entry_block *block, struct entry_spot *spot,
                           struct stream_entry *out_entry)
 {
-    struct frame frame;
+    uint32_t gap;
 
     if (spot->offset == block->begin) return false;
     spot->offset -= frame_bytes_before(block->bytes + spot->offset);
-    (void)frame_decode(block->bytes + spot->offset, block->base.ms, &frame);
-    fill_entry(out_entry, &frame, spot->ordinal);
-    spot->ordinal -= 1 + (uint64_t)frame.gap;
+    (void)frame_decode(block->bytes + spot->offset, block->base.ms, out_entry, &gap);
+    out_entry->ordinal = spot->ordinal;
+    spot->ordinal -= 1 + (uint64_t)gap;
     return true;
+}
+
+/* Moves over one frame, whose id it is. There is one. */
+static void step_over(const struct entry_block *block, struct entry_spot *spot,
+                      struct stream_id *out_id)
+{
+    uint32_t gap;
+    uint32_t bytes = frame_decode_id(block->bytes + spot->offset, block->base.ms, out_id, &gap);
+
+    spot->ordinal = ordinal_behind(block, spot, gap);
+    spot->offset += bytes;
 }
 
 struct entry_spot entry_block_seek_id(const struct entry_block *block, struct stream_id id)
 {
     struct entry_spot spot = entry_block_begin(block), found = spot;
-    struct stream_entry entry;
+    struct stream_id there;
 
-    while (entry_block_next(block, &spot, &entry) && stream_id_compare(entry.id, id) < 0)
+    while (spot.offset < block->end) {
+        step_over(block, &spot, &there);
+        if (stream_id_compare(there, id) >= 0) break;
         found = spot;
+    }
     return found;
 }
 
 struct entry_spot entry_block_seek_ordinal(const struct entry_block *block, uint64_t ordinal)
 {
     struct entry_spot spot = entry_block_begin(block), found = spot;
-    struct stream_entry entry;
+    struct stream_id there;
 
-    while (entry_block_next(block, &spot, &entry) && entry.ordinal < ordinal)
+    while (spot.offset < block->end) {
+        step_over(block, &spot, &there);
+        if (spot.ordinal >= ordinal) break;
         found = spot;
+    }
     return found;
 }
 
@@ -187,14 +197,14 @@ void entry_block_pack(struct entry_block *block, uint64_t start, const struct de
     uint32_t to = block->begin, kept = 0;
 
     while (entry_block_next(block, &spot, &entry)) {
-        struct frame frame = { entry.id, 0, entry.field_count, entry.fields };
+        uint32_t gap = 0;
         if (is_dead(&entry, start, deleted)) continue;
         if (kept++ == 0)
             first = entry.ordinal;
         else
-            frame.gap = (uint32_t)(entry.ordinal - last - 1);
+            gap = (uint32_t)(entry.ordinal - last - 1);
         last = entry.ordinal;
-        to += frame_encode(block->bytes + to, block->base.ms, &frame);
+        to += frame_encode(block->bytes + to, block->base.ms, &entry, gap);
     }
     assert(kept > 0);
     block->end = to;

@@ -78,21 +78,19 @@ int stream_cursor_next(struct stream_cursor *cursor, struct stream_entry *out_en
 {
     struct stream *stream = cursor->stream;
     struct stream_place place;
-    struct stream_entry entry;
     int rc;
 
     if (cursor->is_at_end) return 0;
     rc = find_place(cursor, &place);
     while (rc == 0) {
-        rc = stream->backend->next(stream, cursor->direction, &place, &entry);
+        rc = stream->backend->next(stream, cursor->direction, &place, out_entry);
         if (rc <= 0) return rc;
-        if (is_beyond(cursor, &entry)) return 0;
-        if (is_shown(stream, &entry)) {
-            move_behind(cursor, &entry, &place);
-            *out_entry = entry;
+        if (is_beyond(cursor, out_entry)) return 0;
+        if (is_shown(stream, out_entry)) {
+            move_behind(cursor, out_entry, &place);
             return 1;
         }
-        rc = skip(cursor, &entry, &place);
+        rc = skip(cursor, out_entry, &place);
     }
     return rc;
 }

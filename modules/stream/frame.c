@@ -26,16 +26,6 @@ static uint8_t *put_varint_reversed(uint8_t *at, uint64_t value)
     return at + bytes;
 }
 
-static const uint8_t *get_varint(const uint8_t *at, uint64_t *out_value)
-{
-    uint64_t value = *at & 127;
-
-    for (unsigned shift = 7; *at++ & 128; shift += 7)
-        value |= (uint64_t)(*at & 127) << shift;
-    *out_value = value;
-    return at;
-}
-
 /* NULL: it does not end before `end`, does not fit, or is longer than it need be. */
 static const uint8_t *check_varint(const uint8_t *at, const uint8_t *end, uint64_t *out_value)
 {
@@ -53,51 +43,23 @@ static const uint8_t *check_varint(const uint8_t *at, const uint8_t *end, uint64
     return NULL;
 }
 
-uint32_t frame_encode(uint8_t *at, uint64_t base_ms, const struct frame *frame)
+uint32_t frame_encode(uint8_t *at, uint64_t base_ms, const struct stream_entry *entry, uint32_t gap)
 {
-    uint64_t ms = frame->id.ms - base_ms, seq = frame->id.seq;
-    uint64_t count = frame->field_count | (frame->gap > 0);
-    uint32_t gap_bytes = frame->gap > 0 ? varint_bytes(frame->gap) : 0;
-    uint32_t size = varint_bytes(ms) + varint_bytes(seq) + varint_bytes(count) + gap_bytes +
-                    (uint32_t)frame->fields.size;
+    uint64_t ms = entry->id.ms - base_ms, seq = entry->id.seq;
+    uint64_t count = entry->field_count | (gap > 0);
+    uint32_t size = varint_bytes(ms) + varint_bytes(seq) + varint_bytes(count) +
+                    (gap > 0 ? varint_bytes(gap) : 0) + (uint32_t)entry->fields.size;
     uint8_t *begin = at;
 
-    assert(frame->id.ms >= base_ms && frame->field_count % 2 == 0);
+    assert(entry->id.ms >= base_ms && entry->field_count % 2 == 0);
     at = put_varint(at, size);
     at = put_varint(at, ms);
     at = put_varint(at, seq);
     at = put_varint(at, count);
-    if (frame->gap > 0) at = put_varint(at, frame->gap);
-    memmove(at, frame->fields.bytes, frame->fields.size);
-    at = put_varint_reversed(at + frame->fields.size, size);
+    if (gap > 0) at = put_varint(at, gap);
+    memmove(at, entry->fields.bytes, entry->fields.size);
+    at = put_varint_reversed(at + entry->fields.size, size);
     return (uint32_t)(at - begin);
-}
-
-uint32_t frame_decode(const uint8_t *at, uint64_t base_ms, struct frame *out_frame)
-{
-    const uint8_t *begin = at, *body;
-    uint64_t size, ms, count, gap = 0;
-
-    body = at = get_varint(at, &size);
-    at = get_varint(at, &ms);
-    at = get_varint(at, &out_frame->id.seq);
-    at = get_varint(at, &count);
-    if (count & 1) at = get_varint(at, &gap);
-    out_frame->id.ms = base_ms + ms;
-    out_frame->gap = (uint32_t)gap;
-    out_frame->field_count = (uint32_t)count & ~1u;
-    out_frame->fields = slice_of(at, size - (size_t)(at - body));
-    return (uint32_t)(body - begin) * 2 + (uint32_t)size;
-}
-
-uint32_t frame_bytes_before(const uint8_t *end)
-{
-    const uint8_t *at = end - 1;
-    uint64_t size = *at & 127;
-
-    for (unsigned shift = 7; *at & 128; shift += 7)
-        size |= (uint64_t)(*--at & 127) << shift;
-    return (uint32_t)(end - at) * 2 + (uint32_t)size;
 }
 
 /* Whether bytes are so many RESP bulk strings, "$4\r\nname\r\n", and nothing else. */
@@ -124,25 +86,26 @@ static bool are_strings(const uint8_t *at, const uint8_t *end, uint32_t count)
 
 /* The numbers before the fields; NULL: they are wrong. */
 static const uint8_t *check_head(const uint8_t *at, const uint8_t *end, uint64_t base_ms,
-                                 struct frame *out_frame)
+                                 struct stream_entry *out_entry, uint32_t *out_gap)
 {
     uint64_t ms, count, gap = 0;
 
     at = check_varint(at, end, &ms);
-    if (at) at = check_varint(at, end, &out_frame->id.seq);
+    if (at) at = check_varint(at, end, &out_entry->id.seq);
     if (at) at = check_varint(at, end, &count);
     if (!at || ms > UINT64_MAX - base_ms || count > UINT32_MAX) return NULL;
     if (count & 1) {
         at = check_varint(at, end, &gap);
         if (!at || gap == 0 || gap > UINT32_MAX) return NULL;
     }
-    out_frame->id.ms = base_ms + ms;
-    out_frame->gap = (uint32_t)gap;
-    out_frame->field_count = (uint32_t)count & ~1u;
+    out_entry->id.ms = base_ms + ms;
+    *out_gap = (uint32_t)gap;
+    out_entry->field_count = (uint32_t)count & ~1u;
     return at;
 }
 
-uint32_t frame_validate(const uint8_t *at, size_t size, uint64_t base_ms, struct frame *out_frame)
+uint32_t frame_validate(const uint8_t *at, size_t size, uint64_t base_ms,
+                        struct stream_entry *out_entry, uint32_t *out_gap)
 {
     const uint8_t *begin = at, *body = NULL, *body_end;
     uint64_t body_size;
@@ -156,9 +119,9 @@ uint32_t frame_validate(const uint8_t *at, size_t size, uint64_t base_ms, struct
     body_end = body + body_size;
     (void)put_varint_reversed(trailer, body_size);
     if (memcmp(body_end, trailer, trailer_bytes) != 0) return 0;
-    at = check_head(body, body_end, base_ms, out_frame);
-    if (!at || out_frame->field_count == 0) return 0;
-    if (!are_strings(at, body_end, out_frame->field_count)) return 0;
-    out_frame->fields = slice_of(at, (size_t)(body_end - at));
+    at = check_head(body, body_end, base_ms, out_entry, out_gap);
+    if (!at || out_entry->field_count == 0) return 0;
+    if (!are_strings(at, body_end, out_entry->field_count)) return 0;
+    out_entry->fields = slice_of(at, (size_t)(body_end - at));
     return trailer_bytes * 2 + (uint32_t)body_size;
 }

@@ -52,19 +52,20 @@ struct loading {
 /* One frame of the block, which has its bytes; *offset moves behind it. */
 static int check_frame(struct loading *loading, struct entry_block *block, uint32_t *offset)
 {
-    struct frame frame;
+    struct stream_entry entry;
     uint64_t ordinal;
-    uint32_t bytes =
-        frame_validate(block->bytes + *offset, block->end - *offset, block->base.ms, &frame);
+    uint32_t gap, bytes;
 
-    if (bytes == 0 || frame.fields.size > STREAM_FIELDS_BYTES_MAX) return -EBADMSG;
-    ordinal = *offset == 0 ? block->first_ordinal : loading->next_ordinal + frame.gap;
+    bytes =
+        frame_validate(block->bytes + *offset, block->end - *offset, block->base.ms, &entry, &gap);
+    if (bytes == 0 || entry.fields.size > STREAM_FIELDS_BYTES_MAX) return -EBADMSG;
+    ordinal = *offset == 0 ? block->first_ordinal : loading->next_ordinal + gap;
     if (ordinal < loading->next_ordinal || ordinal >= loading->stream->end) return -EBADMSG;
     if (ordinal - block->first_ordinal > MEMORY_SPAN_MAX) return -EBADMSG;
-    if (stream_id_compare(frame.id, loading->last_id) <= 0) return -EBADMSG;
-    if (stream_id_compare(frame.id, block->base) < 0) return -EBADMSG;
+    if (stream_id_compare(entry.id, loading->last_id) <= 0) return -EBADMSG;
+    if (stream_id_compare(entry.id, block->base) < 0) return -EBADMSG;
     block->span = (uint32_t)(ordinal - block->first_ordinal);
-    loading->last_id = frame.id;
+    loading->last_id = entry.id;
     loading->next_ordinal = ordinal + 1;
     *offset += bytes;
     return 0;
