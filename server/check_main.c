@@ -37,7 +37,7 @@ static int usage(FILE *out)
 /* As loading refuses it (server/commands/loading.c). */
 static const char *judge(void *context, const struct slice *arguments, uint32_t count)
 {
-    const struct command *command = command_find(context, arguments[0]);
+    const struct command *command = command_of(context, arguments, count);
 
     if (!command || !(command->flags & COMMAND_WRITE) || (command->flags & COMMAND_BLOCKING))
         return "holds a command that is none that changes anything at once";

@@ -193,7 +193,7 @@ static int apply(void *context, int64_t time_ms, unsigned database, struct slice
     if (rc < 0) return rc;
     if (database >= keyspace_database_count(server->keyspace))
         return refuse(text, arguments[0], "is in a database that there is not (see databases)");
-    call.command = command_find(server->table, arguments[0]);
+    call.command = command_of(server->table, arguments, argument_count);
     if (!call.command || !(call.command->flags & COMMAND_WRITE) ||
         (call.command->flags & COMMAND_BLOCKING))
         return refuse(text, arguments[0], "is none that changes anything at once");

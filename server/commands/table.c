@@ -168,7 +168,7 @@ static void fill_command(struct command_table *table, uint32_t index)
         .full_name = table->full_names[index],
         .docs = command_docs_find(slice_of_string(table->full_names[index])),
         .statistics = &table->statistics[index],
-        .effect = row->parent ? EFFECT_NONE : effect_form_of(row->name),
+        .effect = effect_form_of(table->full_names[index]),
     };
     assert((command->effect != EFFECT_NONE) == ((command->flags & COMMAND_WRITE) != 0));
 }
@@ -280,6 +280,15 @@ struct command *command_find_full(struct command_table *table, struct slice full
     container = command_find(table, slice_of(full_name.bytes, head));
     if (!container) return NULL;
     return command_child(container, slice_of(bar + 1, full_name.size - head - 1));
+}
+
+struct command *command_of(struct command_table *table, const struct slice *arguments,
+                           uint32_t argument_count)
+{
+    struct command *command = command_find(table, arguments[0]);
+
+    if (!command || command->child_count == 0 || argument_count < 2) return command;
+    return command_child(command, arguments[1]);
 }
 
 uint32_t command_count(const struct command_table *table)

@@ -16,6 +16,9 @@ void command_table_destroy(struct command_table *table); /* accepts NULL */
 struct command *command_find(struct command_table *table, struct slice name);
 /* "config|get" too. */
 struct command *command_find_full(struct command_table *table, struct slice full_name);
+/* Which command these arguments, the first one the name, are a call of. NULL: none. */
+struct command *command_of(struct command_table *table, const struct slice *arguments,
+                           uint32_t argument_count);
 struct command *command_child(const struct command *container, struct slice name);
 
 uint32_t command_count(const struct command_table *table); /* containers count once */
