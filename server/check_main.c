@@ -16,8 +16,9 @@ static int usage(FILE *out)
         "Usage: sluice-check [--repair | --cut-damage] DIR\n"
         "\n"
         "Looks through the data directory of a server that is not running: the newest checkpoint,\n"
-        "the operation log behind it, command by command, and every list on disk, checksum by\n"
-        "checksum. Each line says what is whole (ok), what is not and where (DAMAGE), what would\n"
+        "the operation log behind it, command by command, every list on disk, checksum by\n"
+        "checksum, and every stream. Each line says what is whole (ok), what is not and where "
+        "(DAMAGE), what would\n"
         "be lost (lost), what was not checked (note), and what could not be looked at (ERROR).\n"
         "Nothing is changed.\n"
         "\n"
@@ -52,6 +53,7 @@ static int check_all(struct check *check)
     if (rc == 0) rc = check_checkpoint(check);
     if (rc == 0) rc = check_log(check);
     if (rc == 0) rc = check_lists(check);
+    if (rc == 0) rc = check_streams(check);
     return rc == 0 ? check_rest(check) : rc;
 }
 

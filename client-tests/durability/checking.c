@@ -124,15 +124,21 @@ START_TEST(what_a_killed_server_leaves_is_whole)
     start("everysec");
     expect_ok(wire, "SET before 1");
     fill_list();
+    for (int i = 1; i <= 5; i++)
+        wire_command(wire, "XADD stream 1-%d field value", i);
+    wire_skip(wire, 5);
+    expect_integer(wire, 1, "XDEL stream 1-3");
     expect_ok(wire, "SAVE");
     expect_ok(wire, "SET after 1");
     kill_it();
-    expect_check("", 0, "checkpoint-1 is whole: 1 strings, 1 lists\n");
-    expect_check("", 0, "with 3002 commands are whole, up to 0000000001.log offset ");
+    expect_check("", 0, "checkpoint-1 is whole: 1 strings, 1 lists, 1 streams\n");
+    expect_check("", 0, "with 3008 commands are whole, up to 0000000001.log offset ");
     expect_check("", 0, "; 1 with 1 are done again behind the checkpoint\n");
     expect_check("", 0,
                  "note   not checked: whether the commands of the log do today what they did");
     expect_check("", 0, "lists: 1 lists with 3000 elements, ");
+    expect_check("", 0,
+                 "streams: 1 streams with 4 entries, 0 groups, 0 pending entries, are whole");
 }
 END_TEST
 

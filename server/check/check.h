@@ -40,6 +40,7 @@ int check_mark(struct check *check);
 int check_checkpoint(struct check *check);
 int check_log(struct check *check);
 int check_lists(struct check *check);
+int check_streams(struct check *check);
 /* What no line before tells of. */
 int check_rest(struct check *check);
 

@@ -9,7 +9,7 @@
 #include "server/durability/checkpoint_reader.h"
 
 struct counts {
-    uint64_t strings, lists;
+    uint64_t strings, lists, streams;
 };
 
 static int read_through(struct checkpoint_reader *reader, struct counts *counts)
@@ -20,6 +20,7 @@ static int read_through(struct checkpoint_reader *reader, struct counts *counts)
     while ((rc = checkpoint_reader_next(reader, &record)) == 1) {
         counts->strings += record.kind == CHECKPOINT_STRING;
         counts->lists += record.kind == CHECKPOINT_LIST;
+        counts->streams += record.kind == CHECKPOINT_STREAM;
     }
     return rc;
 }
@@ -43,9 +44,9 @@ static int read_file(struct check *check)
         check_damage(check, "checkpoint: %s. No server starts on that: restore a backup",
                      error[0] ? error : strerror(-rc));
     else
-        check_tell(check, "checkpoint: %s is whole: %llu strings, %llu lists",
+        check_tell(check, "checkpoint: %s is whole: %llu strings, %llu lists, %llu streams",
                    check->checkpoint_path, (unsigned long long)counts.strings,
-                   (unsigned long long)counts.lists);
+                   (unsigned long long)counts.lists, (unsigned long long)counts.streams);
     return 0;
 }
 

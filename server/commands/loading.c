@@ -376,7 +376,9 @@ static int replay_log(struct loading *loading)
 static int load_checkpoint(struct loading *loading, uint64_t limit_us)
 {
     struct server *server = loading->server;
-    int rc = checkpoint_load_step(loading->load, server->keyspace, server->store, limit_us);
+    const struct checkpoint_target target = { server->keyspace, server->store, server->streams,
+                                              server->stream_groups };
+    int rc = checkpoint_load_step(loading->load, &target, limit_us);
 
     if (rc == 0) end_checkpoint(loading);
     return rc;

@@ -16,6 +16,7 @@ enum {
     BUCKETS_A_LOOK = 64,                 /* at the clock */
     PENDING_BYTES_MAX = 4 * 1024 * 1024, /* that wait for the disk: the walk waits, too */
     PENDING_LISTS_MAX = 256,
+    PENDING_GROUPS_MAX = 16,
     STATE_PIECES_A_TURN = 16,
 };
 
@@ -33,6 +34,7 @@ int checkpoint_create(const struct checkpoint_options *options, struct checkpoin
     struct checkpoint *checkpoint = calloc(1, sizeof(*checkpoint));
     if (!checkpoint) return -ENOMEM;
     checkpoint->options = *options;
+    checkpoint->groups_end = &checkpoint->groups_first;
     checkpoint->info = (struct checkpoint_info){ .failed_step = "", .took_ms = { -1, -1 } };
     *out_checkpoint = checkpoint;
     return 0;
@@ -276,10 +278,15 @@ static void end_complete(struct checkpoint *checkpoint)
 
 /* ---- steps ---- */
 
-static bool is_congested(const struct checkpoint *checkpoint)
+static bool is_disk_behind(const struct checkpoint *checkpoint)
 {
     return checkpoint_writer_pending_bytes(checkpoint->writer) > PENDING_BYTES_MAX ||
            spill_checkpoint_pending(checkpoint->options.store) > PENDING_LISTS_MAX;
+}
+
+static bool is_congested(const struct checkpoint *checkpoint)
+{
+    return is_disk_behind(checkpoint) || checkpoint->groups_count > PENDING_GROUPS_MAX;
 }
 
 /* Goes through keys for a slice. True: there are more. */
@@ -302,10 +309,20 @@ static void store_synced(void *context, int rc)
     if (rc < 0) checkpoint_spoil(checkpoint, rc, "syncing the lists' file");
 }
 
+/* The groups that wait, unless the disk is behind. True: some still do. */
+static bool save_groups(struct checkpoint *checkpoint)
+{
+    if (checkpoint->error || checkpoint->groups_count == 0) return false;
+    return is_disk_behind(checkpoint) || checkpoint_save_groups(checkpoint);
+}
+
 static bool step_saving(struct checkpoint *checkpoint, uint64_t slice_us)
 {
-    if (walk(checkpoint, slice_us)) return !is_congested(checkpoint);
-    if (checkpoint->error || spill_checkpoint_pending(checkpoint->options.store) > 0) return false;
+    bool has_groups = save_groups(checkpoint);
+    if (walk(checkpoint, slice_us) || has_groups) return !is_disk_behind(checkpoint);
+    if (checkpoint->error || checkpoint->groups_count > 0 ||
+        spill_checkpoint_pending(checkpoint->options.store) > 0)
+        return false;
     checkpoint->info.step = CHECKPOINT_SYNCING;
     checkpoint->is_syncing = true;
     spill_checkpoint_sync(checkpoint->options.store, store_synced, checkpoint);
@@ -356,6 +373,7 @@ static bool step_aborting(struct checkpoint *checkpoint, uint64_t slice_us)
 static void start_aborting(struct checkpoint *checkpoint)
 {
     checkpoint->info.step = CHECKPOINT_ABORTING;
+    checkpoint_drop_groups(checkpoint);
     keyspace_picture_abandon(checkpoint->options.keyspace);
     checkpoint_writer_cancel(checkpoint->writer, checkpoint->error);
 }

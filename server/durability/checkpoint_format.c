@@ -8,7 +8,8 @@
 
 static const uint8_t magic[8] = { 'S', 'l', 'u', 'i', 'c', 'e', 'C', 'P' };
 
-enum { HEAD_CRC_OFFSET = 12, RECORD_EXPIRES = 1u << 0 };
+enum { HEAD_CRC_OFFSET = 12, RECORD_EXPIRES = 1u << 0, GROUPS_FOLLOW = 1u << 0 };
+enum { VERSION_WITHOUT_STREAMS = 1 };
 
 static uint32_t head_crc(const uint8_t bytes[CHECKPOINT_HEAD_BYTES])
 {
@@ -29,6 +30,11 @@ void checkpoint_head_write(const struct checkpoint_head *head, uint8_t bytes[CHE
     store_u32le(bytes + HEAD_CRC_OFFSET, head_crc(bytes));
 }
 
+static bool is_known(uint32_t version)
+{
+    return version == CHECKPOINT_VERSION || version == VERSION_WITHOUT_STREAMS;
+}
+
 /* Another version may have its checksum elsewhere, so the version is looked at first. */
 int checkpoint_head_read(const uint8_t bytes[CHECKPOINT_HEAD_BYTES],
                          struct checkpoint_head *out_head, uint32_t *out_version)
@@ -36,8 +42,8 @@ int checkpoint_head_read(const uint8_t bytes[CHECKPOINT_HEAD_BYTES],
     *out_version = load_u32le(bytes + 8);
     if (memcmp(bytes, magic, sizeof(magic)) != 0) return -EBADMSG;
     if (load_u32le(bytes + HEAD_CRC_OFFSET) != head_crc(bytes))
-        return *out_version == CHECKPOINT_VERSION ? -EBADMSG : -EPROTONOSUPPORT;
-    if (*out_version != CHECKPOINT_VERSION) return -EPROTONOSUPPORT;
+        return is_known(*out_version) ? -EBADMSG : -EPROTONOSUPPORT;
+    if (!is_known(*out_version)) return -EPROTONOSUPPORT;
     *out_head = (struct checkpoint_head){
         .number = load_u64le(bytes + 16),
         .log_position = load_u64le(bytes + 32),
@@ -123,7 +129,7 @@ size_t checkpoint_record_size(const uint8_t bytes[CHECKPOINT_RECORD_BYTES_MIN])
 int checkpoint_record_read(const uint8_t *bytes, struct checkpoint_record *out_record)
 {
     uint8_t kind = bytes[0], flags = bytes[1];
-    if (kind < CHECKPOINT_STRING || kind > CHECKPOINT_STORE) return -EBADMSG;
+    if (kind < CHECKPOINT_STRING || kind > CHECKPOINT_GROUPS) return -EBADMSG;
     if (flags & ~(unsigned)RECORD_EXPIRES) return -EBADMSG;
     *out_record = (struct checkpoint_record){
         .kind = (enum checkpoint_record_kind)kind,
@@ -135,5 +141,54 @@ int checkpoint_record_read(const uint8_t *bytes, struct checkpoint_record *out_r
     /* What is no key has nothing of one. */
     if (kind == CHECKPOINT_STORE && (flags != 0 || out_record->database || out_record->name_size))
         return -EBADMSG;
+    return kind == CHECKPOINT_GROUPS && flags != 0 ? -EBADMSG : 0;
+}
+
+bool checkpoint_record_is_key(enum checkpoint_record_kind kind)
+{
+    return kind != CHECKPOINT_STORE && kind != CHECKPOINT_GROUPS;
+}
+
+/* ---- streams ---- */
+
+void checkpoint_stream_write(const struct checkpoint_stream *stream,
+                             uint8_t bytes[CHECKPOINT_STREAM_BYTES])
+{
+    store_u32le(bytes, stream->groups_follow ? GROUPS_FOLLOW : 0);
+    store_u32le(bytes + 4, 0);
+    store_u64le(bytes + 8, stream->entries_bytes);
+    store_u64le(bytes + 16, stream->producers_bytes);
+}
+
+int checkpoint_stream_read(const uint8_t bytes[CHECKPOINT_STREAM_BYTES], uint64_t value_bytes,
+                           struct checkpoint_stream *out_stream)
+{
+    uint32_t flags = load_u32le(bytes);
+    uint64_t entries = load_u64le(bytes + 8), producers = load_u64le(bytes + 16), left;
+    if ((flags & ~(unsigned)GROUPS_FOLLOW) || load_u32le(bytes + 4) != 0) return -EBADMSG;
+    if (value_bytes < CHECKPOINT_STREAM_BYTES) return -EBADMSG;
+    left = value_bytes - CHECKPOINT_STREAM_BYTES;
+    if (entries > left || producers > left - entries) return -EBADMSG;
+    if (flags & GROUPS_FOLLOW && left > entries + producers) return -EBADMSG;
+    *out_stream = (struct checkpoint_stream){ entries, producers, flags & GROUPS_FOLLOW };
+    return 0;
+}
+
+void checkpoint_groups_write(const struct checkpoint_groups *groups,
+                             uint8_t bytes[CHECKPOINT_GROUPS_BYTES])
+{
+    store_u64le(bytes, groups->offset);
+    store_u64le(bytes + 8, groups->total_bytes);
+}
+
+int checkpoint_groups_read(const uint8_t bytes[CHECKPOINT_GROUPS_BYTES], uint64_t value_bytes,
+                           struct checkpoint_groups *out_groups)
+{
+    uint64_t offset = load_u64le(bytes), total = load_u64le(bytes + 8), piece;
+    if (value_bytes <= CHECKPOINT_GROUPS_BYTES) return -EBADMSG;
+    piece = value_bytes - CHECKPOINT_GROUPS_BYTES;
+    if (piece > CHECKPOINT_GROUPS_PIECE || offset > total || piece > total - offset)
+        return -EBADMSG;
+    *out_groups = (struct checkpoint_groups){ offset, total };
     return 0;
 }

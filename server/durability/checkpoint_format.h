@@ -25,7 +25,23 @@
  *   +------+-------+----------+------------+------------+------------+------+-------+
  *   | kind | flags | database | name bytes | value bytes| expires at | name | value |
  *   +------+-------+----------+------------+------------+------------+------+-------+
- *    expires at: ms since 1970, there only when flags say so */
+ *    expires at: ms since 1970, there only when flags say so
+ *
+ *   value of a stream
+ *   0       4       8               16                 24
+ *   +-------+-------+---------------+------------------+---------+-----------+--------+
+ *   | flags | zero  | entries bytes | producers bytes  | entries | producers | groups |
+ *   +-------+-------+---------------+------------------+---------+-----------+--------+
+ *    images as modules/stream gives them; producers and groups may be missing. Flags may say that
+ *    the groups, being large, follow in records of their own, somewhere behind
+ *
+ *   value of a piece of groups, whose name and database are the stream's
+ *   0        8       16
+ *   +--------+-------+-------+
+ *   | offset | total | bytes |    pieces of one stream's groups lie in order, with none of
+ * another's
+ *   +--------+-------+-------+    between
+ */
 #ifndef SERVER_DURABILITY_CHECKPOINT_FORMAT_H
 #define SERVER_DURABILITY_CHECKPOINT_FORMAT_H
 #include <stdbool.h>
@@ -33,13 +49,16 @@
 #include <stdint.h>
 
 enum {
-    CHECKPOINT_VERSION = 1,
+    CHECKPOINT_VERSION = 2, /* 1: without streams; is read, too */
     CHECKPOINT_HEAD_BYTES = 64,
     CHECKPOINT_BLOCK_HEADER_BYTES = 24,
     CHECKPOINT_BLOCK_DATA_MAX = 256 * 1024,
     CHECKPOINT_END_BYTES = 24,
     CHECKPOINT_RECORD_BYTES_MAX = 24, /* of a record's own fields */
     CHECKPOINT_RECORD_BYTES_MIN = 16,
+    CHECKPOINT_STREAM_BYTES = 24,       /* of what stands before a stream's images */
+    CHECKPOINT_GROUPS_BYTES = 16,       /* of what stands before a piece of groups */
+    CHECKPOINT_GROUPS_PIECE = 64 << 10, /* bytes at most; groups that are longer come in pieces */
 };
 
 struct checkpoint_head {
@@ -63,6 +82,17 @@ enum checkpoint_record_kind {
     CHECKPOINT_STRING = 1,
     CHECKPOINT_LIST = 2,  /* value: a root, as modules/spill/persist.h gives it */
     CHECKPOINT_STORE = 3, /* no key: a piece of what spill needs to open its files again */
+    CHECKPOINT_STREAM = 4,
+    CHECKPOINT_GROUPS = 5, /* no key: a piece of the groups of a stream that came before */
+};
+
+struct checkpoint_stream {
+    uint64_t entries_bytes, producers_bytes; /* of the images that follow; groups have the rest */
+    bool groups_follow;                      /* as records */
+};
+
+struct checkpoint_groups {
+    uint64_t offset, total_bytes;
 };
 
 struct checkpoint_record {
@@ -101,4 +131,17 @@ size_t checkpoint_record_write(const struct checkpoint_record *record,
 size_t checkpoint_record_size(const uint8_t bytes[CHECKPOINT_RECORD_BYTES_MIN]);
 /* 0, or -EBADMSG: that is no record. */
 int checkpoint_record_read(const uint8_t *bytes, struct checkpoint_record *out_record);
+/* Whether such a record is a key. */
+bool checkpoint_record_is_key(enum checkpoint_record_kind kind);
+
+void checkpoint_stream_write(const struct checkpoint_stream *stream,
+                             uint8_t bytes[CHECKPOINT_STREAM_BYTES]);
+/* value_bytes: of the record. 0, or -EBADMSG: no such value begins so. */
+int checkpoint_stream_read(const uint8_t bytes[CHECKPOINT_STREAM_BYTES], uint64_t value_bytes,
+                           struct checkpoint_stream *out_stream);
+void checkpoint_groups_write(const struct checkpoint_groups *groups,
+                             uint8_t bytes[CHECKPOINT_GROUPS_BYTES]);
+/* value_bytes: of the record. 0, or -EBADMSG: no such value begins so. */
+int checkpoint_groups_read(const uint8_t bytes[CHECKPOINT_GROUPS_BYTES], uint64_t value_bytes,
+                           struct checkpoint_groups *out_groups);
 #endif

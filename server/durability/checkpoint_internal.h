@@ -1,13 +1,16 @@
 /* checkpoint_internal.h - what the files of checkpointing share.
  *
  *   checkpoint.c       from a request to the end: the next step, and what follows from failures
- *   checkpoint_save.c  a key of the picture becomes a record */
+ *   checkpoint_save.c  a key of the picture becomes a record
+ *   checkpoint_save_stream.c   when it is a stream */
 #ifndef SERVER_DURABILITY_CHECKPOINT_INTERNAL_H
 #define SERVER_DURABILITY_CHECKPOINT_INTERNAL_H
 #include "modules/io/io.h"
 #include "server/durability/checkpoint.h"
 #include "server/durability/checkpoint_writer.h"
 #include "server/keyspace/picture.h"
+
+struct checkpoint_groups_kept;
 
 struct checkpoint {
     struct io_job cleaning; /* first: its jobs get it */
@@ -24,6 +27,9 @@ struct checkpoint {
     bool has_state;              /* all of it was taken from the store */
     bool is_cleaning;            /* the job is under way */
     int cleaning_rc;
+    struct checkpoint_groups_kept *groups_first, **groups_end; /* large groups, in a queue */
+    unsigned groups_count;
+    uint8_t groups_piece[CHECKPOINT_GROUPS_PIECE];
 };
 
 /* ---- checkpoint.c ---- */
@@ -33,6 +39,10 @@ void checkpoint_spoil(struct checkpoint *checkpoint, int error, const char *step
 /* ---- checkpoint_save.c ---- */
 /* Of a picture: context is the checkpoint. */
 void checkpoint_save_key(void *context, const struct pictured_key *key);
+void checkpoint_save_stream(struct checkpoint *checkpoint, const struct pictured_key *key);
+/* A few pieces of the groups of streams that were kept for later. True: there are more. */
+bool checkpoint_save_groups(struct checkpoint *checkpoint);
+void checkpoint_drop_groups(struct checkpoint *checkpoint);
 /* Once all keys are there: a piece of what the store needs to be opened again. 1: there may be
  * more; 0: that was all. */
 int checkpoint_save_store(struct checkpoint *checkpoint);

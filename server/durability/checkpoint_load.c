@@ -2,10 +2,13 @@
 
 #include "modules/base/clock.h"
 #include "modules/spill/persist.h"
+#include "modules/stream/group.h"
 #include "server/durability/checkpoint_files.h"
+#include "server/durability/checkpoint_load_stream.h"
 #include "server/durability/checkpoint_reader.h"
 #include "server/keyspace/keyspace.h"
 #include "server/types/list.h"
+#include "server/types/stream.h"
 #include "server/types/string.h"
 
 #include <assert.h>
@@ -24,6 +27,7 @@ struct checkpoint_load {
     uint8_t *state;
     size_t state_size;
     uint64_t key_count, total_key_count;
+    struct checkpoint_stream_load streams;
     char error[CHECKPOINT_ERROR_BYTES];
     uint8_t name[SMALL_BYTES], value[SMALL_BYTES];
 };
@@ -49,7 +53,7 @@ static int read_through(struct checkpoint_load *load)
     while ((rc = checkpoint_reader_next(load->reader, &record)) == 1) {
         if (record.kind == CHECKPOINT_STORE)
             rc = add_state(load, record.value_size);
-        else
+        else if (checkpoint_record_is_key(record.kind))
             load->total_key_count++;
         if (rc < 0) return rc;
     }
@@ -89,6 +93,7 @@ void checkpoint_load_close(struct checkpoint_load *load)
 {
     if (!load) return;
     checkpoint_reader_close(load->reader);
+    checkpoint_load_streams_finish(&load->streams);
     free(load->state);
     free(load);
 }
@@ -175,27 +180,67 @@ static int add_key(struct checkpoint_load *load, struct keyspace *keyspace,
     return keyspace_set_expiry(keyspace, key, record->expires_at_ms);
 }
 
-static int load_value(struct checkpoint_load *load, struct spill_store *store,
+static int load_value(struct checkpoint_load *load, const struct checkpoint_target *target,
                       const struct checkpoint_record *record, struct value **out_value)
 {
-    return record->kind == CHECKPOINT_STRING
-               ? load_string(load, record->value_size, out_value)
-               : load_list(load, store, record->value_size, out_value);
+    switch (record->kind) {
+    case CHECKPOINT_STRING:
+        return load_string(load, record->value_size, out_value);
+    case CHECKPOINT_LIST:
+        return load_list(load, target->lists, record->value_size, out_value);
+    default:
+        assert(record->kind == CHECKPOINT_STREAM);
+        return checkpoint_load_stream(&load->streams, load->reader, target->streams, target->groups,
+                                      record->value_size, out_value);
+    }
 }
 
-static int load_key(struct checkpoint_load *load, struct keyspace *keyspace,
-                    struct spill_store *store, const struct checkpoint_record *record)
+static int load_key(struct checkpoint_load *load, const struct checkpoint_target *target,
+                    const struct checkpoint_record *record, struct slice name)
 {
     struct value *value = NULL;
+    int rc = load_value(load, target, record, &value);
+    return rc < 0 ? rc : add_key(load, target->keyspace, record, name, value);
+}
+
+/* All groups of the stream of that name have come. */
+static int give_groups(struct checkpoint_load *load, struct keyspace *keyspace, unsigned database,
+                       struct slice name, struct stream_groups *groups)
+{
+    struct key *key = keyspace_find(keyspace, database, name);
+    struct value *value = key ? key_value(key) : NULL;
+    if (!value || value->type->kind != VALUE_STREAM || stream_value_groups(value)) {
+        stream_groups_destroy(groups);
+        return checkpoint_reader_refuse(load->reader, "groups belong to no stream");
+    }
+    stream_value_set_groups(value, groups);
+    keyspace_account(keyspace, stream_value_recount(value));
+    return 0;
+}
+
+static int load_groups(struct checkpoint_load *load, const struct checkpoint_target *target,
+                       const struct checkpoint_record *record, struct slice name)
+{
+    struct stream_groups *groups = NULL;
+    int rc =
+        checkpoint_load_groups(&load->streams, load->reader, target->groups, record, name, &groups);
+    return rc == 1 ? give_groups(load, target->keyspace, record->database, name, groups) : rc;
+}
+
+static int load_record(struct checkpoint_load *load, const struct checkpoint_target *target,
+                       const struct checkpoint_record *record)
+{
     uint8_t *name = NULL;
     int rc;
     if (record->kind == CHECKPOINT_STORE) return 0;
-    if (record->database >= keyspace_database_count(keyspace))
+    if (record->database >= keyspace_database_count(target->keyspace))
         return checkpoint_reader_refuse(load->reader,
                                         "a key is in a database that there is not (see databases)");
     rc = read_bytes(load, record->name_size, load->name, &name);
-    if (rc == 0) rc = load_value(load, store, record, &value);
-    if (rc == 0) rc = add_key(load, keyspace, record, slice_of(name, record->name_size), value);
+    if (rc == 0 && record->kind == CHECKPOINT_GROUPS)
+        rc = load_groups(load, target, record, slice_of(name, record->name_size));
+    else if (rc == 0)
+        rc = load_key(load, target, record, slice_of(name, record->name_size));
     free_bytes(load->name, name);
     return rc;
 }
@@ -207,16 +252,24 @@ static int fail(struct checkpoint_load *load, int rc)
     return rc;
 }
 
-int checkpoint_load_step(struct checkpoint_load *load, struct keyspace *keyspace,
-                         struct spill_store *store, uint64_t limit_us)
+/* 1: a record was loaded. 0: that was all. */
+static int load_next(struct checkpoint_load *load, const struct checkpoint_target *target)
+{
+    struct checkpoint_record record;
+    int rc = checkpoint_reader_next(load->reader, &record);
+    if (rc == 0) return checkpoint_load_streams_end(&load->streams, load->reader);
+    if (rc == 1) rc = load_record(load, target, &record);
+    return rc < 0 ? rc : 1;
+}
+
+int checkpoint_load_step(struct checkpoint_load *load, const struct checkpoint_target *target,
+                         uint64_t limit_us)
 {
     uint64_t began_us = clock_monotonic_us();
     do {
         for (int i = 0; i < KEYS_A_LOOK; i++) {
-            struct checkpoint_record record;
-            int rc = checkpoint_reader_next(load->reader, &record);
-            int made = rc == 1 ? load_key(load, keyspace, store, &record) : rc;
-            if (made < 0) return fail(load, made);
+            int rc = load_next(load, target);
+            if (rc < 0) return fail(load, rc);
             if (rc == 0) return 0;
         }
     } while (clock_monotonic_us() - began_us < limit_us);

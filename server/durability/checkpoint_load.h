@@ -12,6 +12,8 @@ struct checkpoint_load;
 struct keyspace;
 struct os;
 struct spill_store;
+struct stream_group_store;
+struct stream_store;
 
 /* 1: the newest file of directory is whole. 0: there is none. Negative: it is not to be used, and
  * checkpoint_load_error of *out_load, which is there unless memory is not, says why in words. */
@@ -21,10 +23,18 @@ const struct checkpoint_head *checkpoint_load_head(const struct checkpoint_load 
 /* What spill_store_open is to be given. Good until the load is closed. */
 struct slice checkpoint_load_state(const struct checkpoint_load *load);
 
+/* What keys are made in. */
+struct checkpoint_target {
+    struct keyspace *keyspace;
+    struct spill_store *lists;
+    struct stream_store *streams;
+    struct stream_group_store *groups;
+};
+
 /* Makes keys for about limit_us. 1: there is more. 0: that was all. Negative: as above. The
  * keyspace had no keys before the first step, and its time to live must not remove any between. */
-int checkpoint_load_step(struct checkpoint_load *load, struct keyspace *keyspace,
-                         struct spill_store *store, uint64_t limit_us);
+int checkpoint_load_step(struct checkpoint_load *load, const struct checkpoint_target *target,
+                         uint64_t limit_us);
 const char *checkpoint_load_error(const struct checkpoint_load *load);
 
 struct checkpoint_load_progress {

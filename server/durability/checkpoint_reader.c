@@ -235,7 +235,7 @@ int checkpoint_reader_next(struct checkpoint_reader *reader, struct checkpoint_r
     if (rc < 0) return rc;
     reader->left = out_record->name_size + out_record->value_size;
     reader->seen.record_count++;
-    reader->seen.key_count += out_record->kind != CHECKPOINT_STORE;
+    reader->seen.key_count += checkpoint_record_is_key(out_record->kind);
     return 1;
 }
 

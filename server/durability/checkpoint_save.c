@@ -93,8 +93,8 @@ void checkpoint_save_key(void *context, const struct pictured_key *key)
     case VALUE_LIST:
         save_list(checkpoint, key);
         break;
-    case VALUE_STREAM: /* the log keeps them: no checkpoint takes its place */
-        checkpoint_spoil(checkpoint, -ENOTSUP, "saving a stream");
+    case VALUE_STREAM:
+        checkpoint_save_stream(checkpoint, key);
         break;
     case VALUE_KIND_COUNT:
         break;

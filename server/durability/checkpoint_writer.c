@@ -381,7 +381,7 @@ void checkpoint_writer_begin_record(struct checkpoint_writer *writer,
     size_t size = checkpoint_record_write(record, fields);
     assert(name.size == record->name_size);
     writer->end.record_count++;
-    writer->end.key_count += record->kind != CHECKPOINT_STORE;
+    writer->end.key_count += checkpoint_record_is_key(record->kind);
     checkpoint_writer_put(writer, slice_of(fields, size));
     checkpoint_writer_put(writer, name);
 }

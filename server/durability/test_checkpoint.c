@@ -1,72 +1,7 @@
 /* Checkpoints of a keyspace with strings and lists that spill, made while random changes go on. A
  * crash is a copy of the directory at any moment; what is loaded from the copy must be what there
  * was when the checkpoint in it was begun. */
-#include "server/durability/test_checkpoint_run.h"
-
-#include <fcntl.h>
-
-/* ---- crashes ---- */
-
-static void copy_file(const char *from, const char *to)
-{
-    char buffer[65536];
-    int in = open(from, O_RDONLY), out = open(to, O_WRONLY | O_CREAT, 0600);
-    ssize_t size;
-    ck_assert(in >= 0 && out >= 0);
-    while ((size = read(in, buffer, sizeof(buffer))) > 0)
-        ck_assert_int_eq(write(out, buffer, (size_t)size), size);
-    ck_assert_int_eq(size, 0);
-    (void)close(in);
-    (void)close(out);
-}
-
-static void copy_directory(const char *from, const char *to)
-{
-    char source[PATH_BYTES], target[PATH_BYTES];
-    struct dirent *entry;
-    DIR *dir = opendir(from);
-    ck_assert_ptr_nonnull(dir);
-    while ((entry = readdir(dir)) != NULL) {
-        if (entry->d_type != DT_REG) continue;
-        (void)snprintf(source, sizeof(source), "%s/%.200s", from, entry->d_name);
-        (void)snprintf(target, sizeof(target), "%s/%.200s", to, entry->d_name);
-        copy_file(source, target);
-    }
-    (void)closedir(dir);
-}
-
-static void expect_contents(const struct contents *got, const struct contents *want)
-{
-    const struct entry *a, *b;
-    unsigned d, i;
-    if (!find_difference(got, want, &d, &i)) return;
-    a = &got->entries[d][i];
-    b = &want->entries[d][i];
-    ck_abort_msg("database %u key %u: there %d kind %d size %llu, not %d %d %llu", d, i,
-                 a->is_there, (int)a->kind, (unsigned long long)a->size, b->is_there, (int)b->kind,
-                 (unsigned long long)b->size);
-}
-
-/* What would be there after a crash now. */
-static void expect_after_crash(void)
-{
-    static struct contents got;
-    char why[CHECKPOINT_ERROR_BYTES];
-    struct checkpoint_info info;
-    struct checkpoint_head head;
-    struct parts copy;
-    int rc;
-    name_directory(&copy);
-    copy_directory(fixture.own.directory, copy.directory);
-    copy_directory(fixture.own.spill, copy.spill);
-    rc = load(&copy, &head, why);
-    ck_assert_msg(rc == 1, "%d: %s", rc, rc < 0 ? why : "nothing is there");
-    checkpoint_get_info(fixture.checkpoint, &info);
-    read_contents(&copy, &got);
-    expect_contents(&got, head.number == info.number ? &fixture.last : &fixture.next);
-    unload(&copy);
-    remove_directory(&copy);
-}
+#include "server/durability/test_checkpoint_crash.h"
 
 static void setup(void)
 {
@@ -308,6 +243,7 @@ END_TEST
 START_TEST(a_key_in_a_database_that_there_is_not_is_refused)
 {
     struct checkpoint_load *load;
+    struct checkpoint_target target;
     struct keyspace *small;
     int rc;
     change_much(300);
@@ -315,7 +251,9 @@ START_TEST(a_key_in_a_database_that_there_is_not_is_refused)
     ck_assert_int_eq(run(0), 0);
     ck_assert_int_eq(checkpoint_load_open(os_real(), fixture.own.directory, &load), 1);
     ck_assert_int_eq(keyspace_create(1, NULL, &small), 0);
-    while ((rc = checkpoint_load_step(load, small, fixture.own.store, 1)) == 1) {}
+    target = (struct checkpoint_target){ small, fixture.own.store, fixture.own.streams,
+                                         fixture.own.groups };
+    while ((rc = checkpoint_load_step(load, &target, 1)) == 1) {}
     ck_assert_int_eq(rc, -EBADMSG);
     ck_assert_ptr_nonnull(strstr(checkpoint_load_error(load), "see databases"));
     checkpoint_load_close(load);

@@ -37,7 +37,11 @@ static void add_value(unsigned database, unsigned index, struct value *value)
 static void add_some(unsigned database, unsigned index)
 {
     struct value *value;
-    if (below(2) == 0) {
+    uint64_t kind = below(3);
+    if (kind == 0) {
+        ck_assert_int_eq(stream_value_create(fixture.own.streams, &value), 0);
+        (void)change_stream(&fixture.random, value, fixture.own.groups);
+    } else if (kind == 1) {
         ck_assert_int_eq(list_create(fixture.own.store, &value), 0);
         push_some(list_deque(value));
     } else {
@@ -101,6 +105,9 @@ static void change_key(struct key *key)
     default:
         if (key_value(key)->type->kind == VALUE_LIST)
             change_list(key);
+        else if (key_value(key)->type->kind == VALUE_STREAM)
+            keyspace_account(keyspace,
+                             change_stream(&fixture.random, key_value(key), fixture.own.groups));
         else
             change_string(key);
         break;
@@ -126,6 +133,7 @@ static void change_much(unsigned count)
     for (unsigned i = 0; i < count; i++) {
         change_something();
         (void)spill_store_tick(fixture.own.store, 0);
+        (void)stream_group_store_tick(fixture.own.groups, 10);
         (void)io_poll(fixture.own.io);
     }
     (void)keyspace_rehash_step(fixture.own.keyspace, 10);

@@ -5,6 +5,7 @@
 #include "server/durability/checkpoint_reader.h"
 #include "server/durability/checkpoint_writer.h"
 
+#include "modules/base/crc32c.h"
 #include "modules/base/endian.h"
 #include "modules/base/fault.h"
 #include "modules/base/os.h"
@@ -99,6 +100,8 @@ static void add_few_entries(void)
     add_entry(CHECKPOINT_STRING, 0, 0, 1700000000001);
     add_entry(CHECKPOINT_LIST, 20, 200, -1);
     add_entry(CHECKPOINT_STORE, 0, 64, -1);
+    add_entry(CHECKPOINT_STREAM, 5, 100, 1700000000002);
+    add_entry(CHECKPOINT_GROUPS, 5, 100, -1);
 }
 
 static void add_all_sorts_of_entries(void)
@@ -466,7 +469,41 @@ START_TEST(another_version_is_refused_by_its_number)
     store_u32le(bytes + 8, CHECKPOINT_VERSION + 1);
     replace_bytes(bytes, size);
     ck_assert_int_eq(try_file(), -EPROTONOSUPPORT);
-    ck_assert_ptr_nonnull(strstr(fixture.error, "version 2"));
+    ck_assert_ptr_nonnull(strstr(fixture.error, "is version 3"));
+    free(bytes);
+}
+END_TEST
+
+static uint32_t head_sum(const uint8_t *head)
+{
+    static const uint8_t zero[4];
+    uint32_t sum = crc32c(crc32c(0, head, 12), zero, sizeof(zero));
+
+    return crc32c(sum, head + 16, CHECKPOINT_HEAD_BYTES - 16);
+}
+
+/* As a server without streams wrote it: its head, and the blocks that are seeded with that. */
+START_TEST(the_version_before_streams_is_read)
+{
+    uint32_t size, seed;
+    size_t at = CHECKPOINT_HEAD_BYTES, bytes_size;
+    uint8_t *bytes;
+
+    add_entry(CHECKPOINT_STRING, 3, 10, -1);
+    add_entry(CHECKPOINT_LIST, 20, LARGE, -1);
+    ck_assert_int_eq(write_file(), 0);
+    bytes_size = read_bytes(&bytes);
+    ck_assert_uint_eq(load_u32le(bytes + 8), 2);
+    store_u32le(bytes + 8, 1);
+    seed = head_sum(bytes);
+    store_u32le(bytes + 12, seed);
+    for (; at < bytes_size; at += CHECKPOINT_BLOCK_HEADER_BYTES + size) {
+        size = load_u32le(bytes + at + 4);
+        checkpoint_block_seal(bytes + at, size,
+                              (enum checkpoint_block_kind)load_u32le(bytes + at + 8), at, seed);
+    }
+    replace_bytes(bytes, bytes_size);
+    expect_file();
     free(bytes);
 }
 END_TEST
@@ -546,6 +583,7 @@ int main(void)
     tcase_add_test(files, a_file_that_was_cut_is_refused);
     tcase_add_test(files, a_block_of_zeros_is_refused_and_its_place_is_named);
     tcase_add_test(files, blocks_in_another_order_are_refused);
+    tcase_add_test(files, the_version_before_streams_is_read);
     tcase_add_test(files, another_version_is_refused_by_its_number);
     tcase_add_test(files, the_newest_file_is_found_and_the_others_are_removed);
     tcase_add_test(files, a_file_that_cannot_be_read_is_told_of);

@@ -10,6 +10,7 @@
 #include "modules/io/io.h"
 #include "modules/spill/persist.h"
 #include "server/durability/checkpoint.h"
+#include "server/durability/test_checkpoint_streams.h"
 #include "server/keyspace/keyspace.h"
 #include "server/types/list.h"
 #include "server/types/string.h"
@@ -36,7 +37,7 @@ enum {
 struct entry {
     bool is_there;
     enum value_kind kind;
-    uint64_t size; /* of the string, or elements of the list */
+    uint64_t size; /* of the string, or elements of the list, entries of the stream */
     uint32_t sum;
     int64_t expires_at_ms;
 };
@@ -50,6 +51,8 @@ struct parts {
     char directory[64], spill[80];
     struct io *io;
     struct spill_store *store;
+    struct stream_store *streams;
+    struct stream_group_store *groups;
     struct keyspace *keyspace;
 };
 
@@ -87,6 +90,22 @@ static struct spill_options store_options(const struct parts *parts)
     return (struct spill_options){ .directory = parts->spill,
                                    .memory_bytes = 256 * 1024,
                                    .chunk_bytes = 512 };
+}
+
+/* The store of streams, without any. */
+static void open_streams(struct parts *parts, struct os *os)
+{
+    const struct stream_options options = { .directory = parts->directory,
+                                            .memory_bytes_max = UINT32_MAX };
+    const struct stream_hooks hooks = { .wait = wait_for_disk, .context = parts };
+    ck_assert_int_eq(stream_store_create(os, parts->io, &options, &hooks, &parts->streams), 0);
+    ck_assert_int_eq(stream_group_store_create(&parts->groups), 0);
+}
+
+static void close_streams(struct parts *parts)
+{
+    stream_group_store_destroy(parts->groups);
+    stream_store_destroy(parts->streams);
 }
 
 static void open_keyspace(struct parts *parts)
@@ -198,6 +217,9 @@ static void read_entry(const struct parts *parts, unsigned database, unsigned in
     entry->expires_at_ms = key_expires_at(parts->keyspace, key);
     if (entry->kind == VALUE_LIST) {
         sum_list(list_deque(key_value(key)), entry);
+    } else if (entry->kind == VALUE_STREAM) {
+        entry->size = stream_count(stream_value_stream(key_value(key)));
+        entry->sum = sum_stream(key_value(key));
     } else {
         struct slice bytes = string_value_view(key_value(key), digits);
         entry->size = bytes.size;

@@ -33,6 +33,7 @@ static void make_parts(struct os *below)
     ck_assert_int_eq(spill_store_create(fault_os(fixture.fault), fixture.own.io, &options, &hooks,
                                         &fixture.own.store),
                      0);
+    open_streams(&fixture.own, fault_os(fixture.fault));
     open_keyspace(&fixture.own);
     checkpoint = (struct checkpoint_options){
         .os = fault_os(fixture.fault),
@@ -52,6 +53,7 @@ static void destroy_parts(void)
     fault_clear(fixture.fault);
     checkpoint_destroy(fixture.checkpoint);
     keyspace_destroy(fixture.own.keyspace);
+    close_streams(&fixture.own);
     spill_store_destroy(fixture.own.store);
     pool_destroy(fixture.pool);
     log_destroy(fixture.log);
@@ -69,10 +71,14 @@ static int load_parts(struct parts *parts, struct checkpoint_load *load, char *w
     struct spill_hooks hooks = { .wait = wait_for_disk, .context = parts };
     int rc = spill_store_open(os_real(), parts->io, &options, &hooks, checkpoint_load_state(load),
                               &parts->store, why);
+    struct checkpoint_target target;
     if (rc < 0) return rc;
+    open_streams(parts, os_real());
     open_keyspace(parts);
+    target =
+        (struct checkpoint_target){ parts->keyspace, parts->store, parts->streams, parts->groups };
     do {
-        rc = checkpoint_load_step(load, parts->keyspace, parts->store, 1);
+        rc = checkpoint_load_step(load, &target, 1);
     } while (rc == 1);
     return rc;
 }
@@ -85,6 +91,8 @@ static int load(struct parts *parts, struct checkpoint_head *out_head,
     struct checkpoint_load *load;
     int rc;
     parts->store = NULL;
+    parts->streams = NULL;
+    parts->groups = NULL;
     parts->keyspace = NULL;
     out_why[0] = '\0';
     ck_assert_int_eq(io_create(os_real(), 0, &parts->io), 0);
@@ -103,6 +111,7 @@ static int load(struct parts *parts, struct checkpoint_head *out_head,
 static void unload(struct parts *parts)
 {
     keyspace_destroy(parts->keyspace);
+    close_streams(parts);
     if (parts->store) spill_store_close(parts->store);
     io_destroy(parts->io);
 }

@@ -120,6 +120,14 @@ int stream_value_get_groups(struct value *value, struct stream_group_store *stor
     return rc;
 }
 
+void stream_value_set_groups(struct value *value, struct stream_groups *groups)
+{
+    struct stream_value *stream = as_stream(value);
+
+    assert(!stream->groups);
+    stream->groups = groups;
+}
+
 int stream_value_get_producers(struct value *value, struct stream_producers **out_producers)
 {
     struct stream_value *stream = as_stream(value);

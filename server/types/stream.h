@@ -29,6 +29,9 @@ int stream_value_get_groups(struct value *value, struct stream_group_store *stor
                             struct stream_groups **out_groups);
 int stream_value_get_producers(struct value *value, struct stream_producers **out_producers);
 
+/* It has none; takes them over. */
+void stream_value_set_groups(struct value *value, struct stream_groups *groups);
+
 /* NULL: it was told nothing. */
 const struct stream_settings *stream_value_settings(const struct value *value);
 /* Takes a copy of settings, which need memory unless they are the default ones. -ENOMEM: it has

@@ -1,0 +1,184 @@
+/* check_streams.c - every stream of the newest checkpoint, read from its first entry to its last,
+ * with its groups. Through a table of system calls that changes nothing. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "modules/base/os.h"
+#include "modules/io/io.h"
+#include "modules/stream/group.h"
+#include "modules/stream/stream.h"
+#include "server/check/check.h"
+#include "server/check/read_only_os.h"
+#include "server/durability/checkpoint_load_stream.h"
+#include "server/durability/checkpoint_reader.h"
+#include "server/types/stream.h"
+
+typedef unsigned long long ull; /* for printf */
+
+struct streams {
+    struct check *check;
+    struct checkpoint_reader *reader;
+    struct io *io;
+    struct stream_store *store;
+    struct stream_group_store *group_store;
+    struct checkpoint_stream_load load;
+    char name[2 * CHECK_QUOTED_BYTES]; /* of the stream that is looked at, in words */
+    const char *error;                 /* the reader's */
+    uint64_t stream_count, entry_count, group_count, pending_count, damaged_count;
+};
+
+static int wait_for_disk(void *context)
+{
+    struct streams *streams = context;
+
+    (void)io_wait(streams->io);
+    return 0;
+}
+
+/* ---- a stream ----------------------------------------------------------------------------------
+ */
+
+static int damaged(struct streams *streams, const char *why)
+{
+    streams->damaged_count++;
+    check_damage(streams->check, "%s: %s", streams->name, why);
+    return 0;
+}
+
+static int check_entries(struct streams *streams, struct stream *stream)
+{
+    uint64_t count = 0;
+    struct stream_cursor cursor;
+    struct stream_entry entry;
+    int rc;
+
+    stream_cursor_begin(&cursor, stream, STREAM_ID_MIN, STREAM_FORWARD);
+    while ((rc = stream_cursor_next(&cursor, &entry)) == 1)
+        count++;
+    streams->entry_count += count;
+    if (rc == -ENOMEM) return rc;
+    if (rc < 0) return damaged(streams, strerror(-rc));
+    return count == stream_count(stream) ? 0 : damaged(streams, "entries are missing");
+}
+
+static void count_groups(struct streams *streams, const struct stream_groups *groups)
+{
+    uint32_t count = groups ? stream_groups_count(groups) : 0;
+
+    streams->group_count += count;
+    for (uint32_t i = 0; i < count; i++)
+        streams->pending_count += stream_group_pending_count(stream_groups_at(groups, i));
+}
+
+static int check_value(struct streams *streams, const struct checkpoint_record *record)
+{
+    struct value *value = NULL;
+    int rc = checkpoint_load_stream(&streams->load, streams->reader, streams->store,
+                                    streams->group_store, record->value_size, &value);
+
+    streams->stream_count++;
+    if (rc == -ENOMEM) return rc;
+    if (rc < 0) return damaged(streams, streams->error[0] ? streams->error : strerror(-rc));
+    rc = check_entries(streams, stream_value_stream(value));
+    count_groups(streams, stream_value_groups(value));
+    value->type->destroy(value);
+    return rc;
+}
+
+static int check_piece(struct streams *streams, const struct checkpoint_record *record,
+                       struct slice name)
+{
+    struct stream_groups *groups = NULL;
+    int rc = checkpoint_load_groups(&streams->load, streams->reader, streams->group_store, record,
+                                    name, &groups);
+
+    if (rc == -ENOMEM) return rc;
+    if (rc < 0) return damaged(streams, streams->error[0] ? streams->error : strerror(-rc));
+    if (rc == 0) return 0;
+    count_groups(streams, groups);
+    stream_groups_destroy(groups);
+    return 0;
+}
+
+static int check_record(struct streams *streams, const struct checkpoint_record *record)
+{
+    uint8_t *bytes = malloc((size_t)record->name_size + 1);
+    struct slice name = slice_of(bytes, record->name_size);
+    char quoted[CHECK_QUOTED_BYTES];
+    int rc = bytes ? checkpoint_reader_read(streams->reader, bytes, name.size) : -ENOMEM;
+
+    if (rc == 0) {
+        (void)snprintf(streams->name, sizeof(streams->name), "stream \"%s\" of database %u",
+                       check_quote(name, quoted), record->database);
+        rc = record->kind == CHECKPOINT_STREAM ? check_value(streams, record)
+                                               : check_piece(streams, record, name);
+    }
+    free(bytes);
+    return rc;
+}
+
+/* ---- all of them -------------------------------------------------------------------------------
+ */
+
+static int check_all(struct streams *streams)
+{
+    struct checkpoint_record record;
+    int rc;
+
+    while ((rc = checkpoint_reader_next(streams->reader, &record)) == 1) {
+        if (record.kind != CHECKPOINT_STREAM && record.kind != CHECKPOINT_GROUPS) continue;
+        rc = check_record(streams, &record);
+        if (rc < 0) return rc;
+    }
+    if (rc == 0) rc = checkpoint_load_streams_end(&streams->load, streams->reader);
+    return rc;
+}
+
+static void tell_all(struct streams *streams)
+{
+    if (streams->damaged_count > 0)
+        check_note(streams->check, "no server starts on a checkpoint with such streams");
+    else
+        check_tell(streams->check,
+                   "streams: %llu streams with %llu entries, %llu groups, %llu pending entries, "
+                   "are whole as of the checkpoint",
+                   (ull)streams->stream_count, (ull)streams->entry_count, (ull)streams->group_count,
+                   (ull)streams->pending_count);
+}
+
+static int run(struct streams *streams)
+{
+    const struct stream_options options = { .directory = streams->check->directory,
+                                            .memory_bytes_max = UINT32_MAX };
+    const struct stream_hooks hooks = { .wait = wait_for_disk, .context = streams };
+    int rc = io_create(os_read_only(), 0, &streams->io);
+
+    if (rc == 0)
+        rc = stream_store_create(os_read_only(), streams->io, &options, &hooks, &streams->store);
+    if (rc == 0) rc = stream_group_store_create(&streams->group_store);
+    if (rc == 0) rc = check_all(streams);
+    if (rc == 0) tell_all(streams);
+    return rc;
+}
+
+int check_streams(struct check *check)
+{
+    char error[CHECKPOINT_ERROR_BYTES] = "";
+    struct streams streams = { .check = check, .error = error };
+    int rc;
+
+    if (!check->has_checkpoint) return 0;
+    rc = checkpoint_reader_open(os_real(), check->checkpoint_path, error, &streams.reader);
+    if (rc == 0) {
+        rc = run(&streams);
+        checkpoint_load_streams_finish(&streams.load);
+        stream_group_store_destroy(streams.group_store);
+        stream_store_destroy(streams.store);
+        io_destroy(streams.io);
+        checkpoint_reader_close(streams.reader);
+    }
+    if (rc == -ENOMEM) return rc;
+    if (rc < 0) check_error(check, "streams: %s", error[0] ? error : strerror(-rc));
+    return 0;
+}

@@ -1,0 +1,197 @@
+#include "server/durability/checkpoint_load_stream.h"
+
+#include "modules/stream/group.h"
+#include "modules/stream/producers.h"
+#include "modules/stream/stream.h"
+#include "server/durability/checkpoint_reader.h"
+#include "server/types/stream.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What an image said of itself, in words for the operator. */
+static int tell(struct checkpoint_reader *reader, int rc, const char *damaged)
+{
+    if (rc == -EPROTONOSUPPORT)
+        return checkpoint_reader_refuse(reader, "a stream was written by another version");
+    return rc == -EBADMSG ? checkpoint_reader_refuse(reader, damaged) : rc;
+}
+
+/* ---- groups ---- */
+
+static int load_groups(struct stream_group_store *store, struct slice image,
+                       struct stream_groups **out_groups)
+{
+    struct stream_groups_loader *loader;
+    int rc = stream_groups_loader_create(store, &loader);
+    if (rc < 0) return rc;
+    rc = stream_groups_loader_add(loader, image);
+    if (rc == 0) rc = stream_groups_loader_finish(loader, out_groups);
+    stream_groups_loader_destroy(loader);
+    return rc;
+}
+
+static void forget_loader(struct checkpoint_stream_load *load)
+{
+    stream_groups_loader_destroy(load->loader);
+    load->loader = NULL;
+    free(load->name);
+    load->name = NULL;
+}
+
+void checkpoint_load_streams_finish(struct checkpoint_stream_load *load)
+{
+    forget_loader(load);
+}
+
+static int begin_loader(struct checkpoint_stream_load *load, struct stream_group_store *store,
+                        const struct checkpoint_record *record, struct slice name, uint64_t total)
+{
+    int rc;
+    load->name = malloc(name.size + 1);
+    if (!load->name) return -ENOMEM;
+    if (name.size > 0) memcpy(load->name, name.bytes, name.size);
+    load->name_size = record->name_size;
+    load->database = record->database;
+    load->loaded_bytes = 0;
+    load->total_bytes = total;
+    rc = stream_groups_loader_create(store, &load->loader);
+    if (rc < 0) forget_loader(load);
+    return rc;
+}
+
+/* The piece is the next one of the groups that have begun. */
+static bool goes_on(const struct checkpoint_stream_load *load,
+                    const struct checkpoint_record *record, struct slice name,
+                    const struct checkpoint_groups *groups)
+{
+    return load->loader && load->database == record->database &&
+           slice_equal(slice_of(load->name, load->name_size), name) &&
+           load->loaded_bytes == groups->offset && load->total_bytes == groups->total_bytes;
+}
+
+/* All pieces have come. */
+static int end_loader(struct checkpoint_stream_load *load, struct checkpoint_reader *reader,
+                      struct stream_groups **out_groups)
+{
+    int rc = stream_groups_loader_finish(load->loader, out_groups);
+    if (rc < 0) return tell(reader, rc, "a stream's groups are damaged");
+    load->awaited_count--;
+    forget_loader(load);
+    return 1;
+}
+
+static int load_piece(struct checkpoint_stream_load *load, struct checkpoint_reader *reader,
+                      size_t size)
+{
+    uint8_t *bytes = malloc(size);
+    int rc = bytes ? checkpoint_reader_read(reader, bytes, size) : -ENOMEM;
+    if (rc == 0)
+        rc = tell(reader, stream_groups_loader_add(load->loader, slice_of(bytes, size)),
+                  "a stream's groups are damaged");
+    free(bytes);
+    load->loaded_bytes += size;
+    return rc;
+}
+
+int checkpoint_load_groups(struct checkpoint_stream_load *load, struct checkpoint_reader *reader,
+                           struct stream_group_store *groups,
+                           const struct checkpoint_record *record, struct slice name,
+                           struct stream_groups **out_groups)
+{
+    uint8_t head[CHECKPOINT_GROUPS_BYTES] = { 0 };
+    struct checkpoint_groups piece = { 0 };
+    int rc;
+    if (record->value_size < sizeof(head))
+        return checkpoint_reader_refuse(reader, "a piece of groups is too short");
+    rc = checkpoint_reader_read(reader, head, sizeof(head));
+    if (rc < 0) return rc;
+    if (checkpoint_groups_read(head, record->value_size, &piece) < 0)
+        return checkpoint_reader_refuse(reader, "a piece of groups is damaged");
+    if (!load->loader && piece.offset == 0 && load->awaited_count > 0)
+        rc = begin_loader(load, groups, record, name, piece.total_bytes);
+    else if (!goes_on(load, record, name, &piece))
+        rc = checkpoint_reader_refuse(reader, "a piece of groups is not the next one");
+    if (rc == 0) rc = load_piece(load, reader, (size_t)record->value_size - sizeof(head));
+    if (rc < 0 || load->loaded_bytes < load->total_bytes) return rc;
+    return end_loader(load, reader, out_groups);
+}
+
+int checkpoint_load_streams_end(const struct checkpoint_stream_load *load,
+                                struct checkpoint_reader *reader)
+{
+    if (load->awaited_count == 0) return 0;
+    return checkpoint_reader_refuse(reader, "the groups of a stream are missing");
+}
+
+/* ---- a stream ---- */
+
+/* The images of a stream, and what is made of each. */
+struct stream_parts {
+    struct stream *stream;
+    struct stream_producers *producers;
+    struct stream_groups *groups;
+};
+
+static void destroy_parts(struct stream_parts *parts)
+{
+    stream_groups_destroy(parts->groups);
+    stream_producers_destroy(parts->producers);
+    stream_destroy(parts->stream);
+}
+
+static int load_parts(struct checkpoint_reader *reader, struct stream_store *streams,
+                      struct stream_group_store *groups, const struct checkpoint_stream *saved,
+                      struct slice images, struct stream_parts *out_parts)
+{
+    struct slice entries = slice_of(images.bytes, (size_t)saved->entries_bytes);
+    struct slice producers = slice_of(entries.bytes + entries.size, (size_t)saved->producers_bytes);
+    struct slice rest =
+        slice_of(producers.bytes + producers.size, images.size - entries.size - producers.size);
+    int rc = tell(reader, stream_image_load(streams, entries, &out_parts->stream),
+                  "a stream's entries are damaged, or not where they should be");
+    if (rc == 0 && producers.size > 0)
+        rc = tell(reader, stream_producers_image_load(producers, &out_parts->producers),
+                  "a stream's producers are damaged");
+    if (rc == 0 && rest.size > 0)
+        rc = tell(reader, load_groups(groups, rest, &out_parts->groups),
+                  "a stream's groups are damaged");
+    return rc;
+}
+
+static int load_value(struct checkpoint_stream_load *load, struct checkpoint_reader *reader,
+                      struct stream_store *streams, struct stream_group_store *groups,
+                      struct slice value, struct value **out_value)
+{
+    struct stream_parts parts = { 0 };
+    struct checkpoint_stream saved;
+    int rc;
+    if (value.size < CHECKPOINT_STREAM_BYTES ||
+        checkpoint_stream_read(value.bytes, value.size, &saved) < 0)
+        return checkpoint_reader_refuse(reader, "a stream's record is damaged");
+    rc = load_parts(
+        reader, streams, groups, &saved,
+        slice_of(value.bytes + CHECKPOINT_STREAM_BYTES, value.size - CHECKPOINT_STREAM_BYTES),
+        &parts);
+    if (rc == 0)
+        rc = stream_value_create_of(parts.stream, parts.groups, parts.producers, out_value);
+    if (rc < 0)
+        destroy_parts(&parts);
+    else if (saved.groups_follow)
+        load->awaited_count++;
+    return rc;
+}
+
+int checkpoint_load_stream(struct checkpoint_stream_load *load, struct checkpoint_reader *reader,
+                           struct stream_store *streams, struct stream_group_store *groups,
+                           uint64_t value_bytes, struct value **out_value)
+{
+    uint8_t *bytes = malloc((size_t)value_bytes + 1); /* less than the file is long */
+    int rc = bytes ? checkpoint_reader_read(reader, bytes, (size_t)value_bytes) : -ENOMEM;
+    if (rc == 0)
+        rc = load_value(load, reader, streams, groups, slice_of(bytes, (size_t)value_bytes),
+                        out_value);
+    free(bytes);
+    return rc;
+}
