@@ -39,6 +39,7 @@
 #include "server/commands/shutdown.h"
 #include "server/commands/session_life.h"
 #include "server/commands/statistics.h"
+#include "server/commands/stream_sharing.h"
 #include "server/commands/table.h"
 #include "server/commands/turn.h"
 #include "server/config/config.h"
@@ -71,6 +72,7 @@ struct house {
     struct shutting_down shutting_down;
     struct log_switching switching;
     struct backing_up backing_up;
+    struct stream_sharing sharing;
     struct boot_directory directory;
     struct loop_timer *sample_timer;
     struct io_job purge;
@@ -311,6 +313,7 @@ static int make_house(struct house *house)
     server->switching->server = server;
     server->switching->ground.reserve_fd = -1;
     server->backing_up = &house->backing_up;
+    server->sharing = &house->sharing;
     house->backing_up.took_ms = -1;
     server->spill_path = house->directory.spill_path;
     list_init(&house->monitors.sessions);

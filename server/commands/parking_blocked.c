@@ -9,6 +9,7 @@
 #include "server/commands/server.h"
 #include "server/commands/session.h"
 #include "server/commands/statistics.h"
+#include "server/commands/stream_sharing.h"
 #include "server/keyspace/keyspace.h"
 #include "server/net/client.h"
 
@@ -94,6 +95,15 @@ static void serve(struct parked_call *parked, struct slice name)
     parking_finish(parked);
 }
 
+/* Who was killed or has gone stays in line until it is closed. An element that it was given would
+ * be lost, so who takes something is asked; what readers are given stays where it is. */
+static bool is_there(const struct call *call)
+{
+    if (!call->session) return true;
+    if (call->command->flags & COMMAND_READONLY) return !client_is_closing(call->session->client);
+    return !client_has_vanished(call->session->client);
+}
+
 static void serve_key(struct server *server, unsigned database, struct slice name)
 {
     struct waiter *waiter = blocked_first(server->blocked, database, name);
@@ -108,10 +118,7 @@ static void serve_key(struct server *server, unsigned database, struct slice nam
             blocked_hold_back(server->blocked); /* until a ticket is released */
             return;
         }
-        /* Who was killed or has gone stays in line until it is closed; an element it was given
-         * would be lost. */
-        if (waiter->kind == key_value(key)->type->kind &&
-            (!parked->call.session || !client_has_vanished(parked->call.session->client)))
+        if (waiter->kind == key_value(key)->type->kind && is_there(&parked->call))
             serve(parked, name);
         waiter = next;
     }
@@ -130,6 +137,7 @@ void parking_serve_blocked(struct server *server)
     /* The name stays good while its waiters go: nobody else asks for the next one meanwhile. */
     while (blocked_next_ready(server->blocked, &database, &name))
         serve_key(server, database, name);
+    stream_sharing_end(server->sharing);
     parking->is_serving = false;
 }
 

@@ -1,5 +1,6 @@
 /* stream_range.c - XLEN XRANGE XREVRANGE */
 #include "server/commands/handlers.h"
+#include "server/commands/stream_answer.h"
 #include "server/commands/stream_key.h"
 #include "server/commands/stream_reply.h"
 #include "server/commands/stream_words.h"
@@ -54,7 +55,7 @@ static int range(struct call *call, enum stream_direction direction)
     }
     rc = stream_range_find(key.stream, first, last, direction,
                            count < 0 ? UINT64_MAX : (uint64_t)count, &range);
-    return rc < 0 ? rc : stream_range_reply(call, &range);
+    return rc < 0 ? rc : stream_answer_range(call, &range);
 }
 
 /* XRANGE key start end [COUNT count] */

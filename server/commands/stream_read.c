@@ -3,13 +3,12 @@
  * What is read from each stream is looked up first, and written when all of it is known: a map
  * tells its size before its fields. A reader that finds nothing may wait: it takes the ids along
  * that it waits behind, as "$" means the end of the stream as it was when the reader came. */
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
-#include "modules/pool/chain.h"
 #include "server/commands/handlers.h"
 #include "server/commands/server.h"
+#include "server/commands/stream_answer.h"
 #include "server/commands/stream_key.h"
 #include "server/commands/stream_reply.h"
 #include "server/commands/stream_words.h"
@@ -156,11 +155,6 @@ static int resolve_ids(struct call *call, const struct reading *reading, struct 
 
 /* ---- what there is --------------------------------------------------------------------------- */
 
-struct found {
-    uint32_t key_index;
-    struct stream_range range;
-};
-
 static uint64_t count_wanted(const struct call *call, const struct reading *reading)
 {
     if (reading->count > 0) return (uint64_t)reading->count;
@@ -183,7 +177,7 @@ static int find_entries(struct call *call, const struct reading *reading, uint32
 /* How many streams have something. One who is served looks at that key only: the others had nothing
  * when it began to wait. */
 static int64_t find_all(struct call *call, const struct reading *reading,
-                        const struct stream_id *ids, struct found *found)
+                        const struct stream_id *ids, struct stream_part *found)
 {
     int64_t count = 0;
 
@@ -195,40 +189,15 @@ static int64_t find_all(struct call *call, const struct reading *reading,
         if (call->served_key.bytes && !slice_equal(call->served_key, name)) continue;
         rc = find_entries(call, reading, key_index, ids[i], &found[count].range);
         if (rc < 0) return rc;
-        found[count].key_index = key_index;
+        found[count].name_index = key_index;
         count += rc;
         if (call->served_key.bytes) break; /* where it is named first */
     }
     return count;
 }
 
-/* ---- the reply ------------------------------------------------------------------------------- */
-
-static int write_found(struct call *call, const struct found *found, uint64_t count)
-{
-    struct reply *reply = call->reply;
-    int rc = 0;
-
-    if (reply->protocol == 3)
-        reply_map(reply, count);
-    else
-        reply_array(reply, count);
-    for (uint64_t i = 0; i < count && rc == 0; i++) {
-        if (reply->protocol != 3) reply_array(reply, 2);
-        reply_bulk(reply, call->arguments[found[i].key_index]);
-        rc = stream_range_write(reply, &found[i].range);
-    }
-    return rc;
-}
-
-static int reply_found(struct call *call, const struct found *found, uint64_t count)
-{
-    struct chain_mark mark = chain_mark(call->reply->chain);
-    int rc = write_found(call, found, count);
-
-    if (rc < 0) chain_cut(call->reply->chain, mark);
-    return rc;
-}
+/* ---- the reply, or waiting ----------------------------------------------------------------------
+ */
 
 static int wait_for_entries(struct call *call, const struct reading *reading,
                             const struct stream_id *ids)
@@ -243,7 +212,7 @@ static int wait_for_entries(struct call *call, const struct reading *reading,
 }
 
 static int read_streams(struct call *call, const struct reading *reading, struct stream_id *ids,
-                        struct found *found)
+                        struct stream_part *found)
 {
     int64_t count;
     int rc = resolve_ids(call, reading, ids);
@@ -252,14 +221,14 @@ static int read_streams(struct call *call, const struct reading *reading, struct
     count = find_all(call, reading, ids, found);
     if (count < 0) return (int)count;
     if (count == 0) return wait_for_entries(call, reading, ids);
-    return reply_found(call, found, (uint64_t)count);
+    return stream_answer_parts(call, found, (uint32_t)count);
 }
 
 /* XREAD [COUNT count] [BLOCK milliseconds] STREAMS key [key ...] id [id ...] */
 int stream_xread(struct call *call)
 {
     struct stream_id few_ids[INLINE_STREAMS], *ids = few_ids;
-    struct found few_found[INLINE_STREAMS], *found = few_found;
+    struct stream_part few_found[INLINE_STREAMS], *found = few_found;
     struct reading reading;
     int rc = -ENOMEM;
 

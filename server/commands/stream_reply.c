@@ -3,9 +3,6 @@
 #include <errno.h>
 
 #include "modules/base/number.h"
-#include "modules/pool/chain.h"
-#include "server/commands/parking.h"
-#include "server/commands/server.h"
 #include "server/commands/stream_words.h"
 
 int stream_range_find(struct stream *stream, struct stream_id first, struct stream_id last,
@@ -34,27 +31,32 @@ int stream_range_find(struct stream *stream, struct stream_id first, struct stre
     return 0;
 }
 
-static size_t put_line(char *text, char type, uint64_t number)
+static char *put_bytes(char *at, const void *bytes, size_t size)
 {
-    size_t size = 1;
+    memcpy(at, bytes, size);
+    return at + size;
+}
 
-    text[0] = type;
-    size += number_format_uint64(text + 1, number);
-    memcpy(text + size, "\r\n", 2);
-    return size + 2;
+static char *put_line(char *at, char type, uint64_t number)
+{
+    *at++ = type;
+    at += number_format_uint64(at, number);
+    *at++ = '\r';
+    *at++ = '\n';
+    return at;
 }
 
 size_t stream_entry_header(char text[STREAM_ENTRY_HEADER_BYTES], const struct stream_entry *entry)
 {
+    static const char pair[] = { '*', '2', '\r', '\n' };
     char id[STREAM_ID_TEXT_BYTES];
-    size_t id_size = stream_id_format(id, entry->id), size = 4;
+    size_t id_size = stream_id_format(id, entry->id);
+    char *at = put_line(put_bytes(text, pair, sizeof(pair)), '$', id_size);
 
-    memcpy(text, "*2\r\n", 4);
-    size += put_line(text + size, '$', id_size);
-    memcpy(text + size, id, id_size);
-    size += id_size;
-    memcpy(text + size, "\r\n", 2);
-    return size + 2 + put_line(text + size + 2, '*', entry->field_count);
+    at = put_bytes(at, id, id_size);
+    *at++ = '\r';
+    *at++ = '\n';
+    return (size_t)(put_line(at, '*', entry->field_count) - text);
 }
 
 void stream_entry_reply(struct reply *reply, const struct stream_entry *entry)
@@ -91,13 +93,4 @@ int stream_range_write(struct reply *reply, const struct stream_range *range)
         stream_entry_reply(reply, &entry);
     }
     return 0;
-}
-
-int stream_range_reply(struct call *call, const struct stream_range *range)
-{
-    struct chain_mark mark = chain_mark(call->reply->chain);
-    int rc = stream_range_write(call->reply, range);
-
-    if (rc < 0) chain_cut(call->reply->chain, mark);
-    return rc;
 }

@@ -365,3 +365,9 @@ void reply_raw(struct reply *reply, struct slice bytes)
 {
     if (!reply->is_muted) append(reply, bytes.bytes, bytes.size);
 }
+
+void reply_raw_packet(struct reply *reply, struct packet *packet)
+{
+    if (is_silent(reply)) return;
+    if (chain_append_packet(reply->chain, packet) < 0) reply->has_hole = true;
+}

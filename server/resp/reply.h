@@ -53,4 +53,6 @@ void reply_push(struct reply *reply, uint64_t count);     /* RESP2: an array */
 void reply_attribute(struct reply *reply, uint64_t pair_count); /* RESP3 only: the caller checks */
 /* Ready-made RESP, as it is. */
 void reply_raw(struct reply *reply, struct slice bytes);
+/* The same, sent from where it lies. */
+void reply_raw_packet(struct reply *reply, struct packet *packet);
 #endif

@@ -1,0 +1,329 @@
+/* stream_answer.c - how entries get into an answer.
+ *
+ *   at most INLINE_BYTES             written at once from where they lie
+ *   more, to a client of its own     the rest by a producer, in pieces, from snapshots
+ *   more, inside EXEC                at once, up to an eighth of maxmemory
+ *
+ * One writer does all of it: it can stop anywhere, within an entry too, and go on. What is on disk
+ * is first walked in a fiber, up to VERIFIED_BYTES, so that damage becomes an error reply; beyond
+ * that a reply that breaks off closes the connection. */
+#include "server/commands/stream_answer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "modules/pool/chain.h"
+#include "modules/pool/packet.h"
+#include "server/commands/parking.h"
+#include "server/commands/server.h"
+#include "server/commands/session.h"
+#include "server/commands/stream_sharing.h"
+#include "server/keyspace/keyspace.h"
+#include "server/net/client.h"
+#include "server/observe/memory.h"
+
+enum {
+    INLINE_BYTES = 64 * 1024,
+    VERIFIED_BYTES = 1024 * 1024,
+    WHOLE_ENTRY_BYTES = 1024, /* up to here not cut, wherever a piece ends */
+    BREATH_ENTRIES = 1024,
+    LENT_BYTES_MIN = 4096, /* what is shared and shorter is copied: a loan would not be cheaper */
+};
+
+/* ---- writing, as much as is wanted -------------------------------------------------------------
+ */
+
+struct writer {
+    const struct slice *arguments;
+    const struct stream_part *parts;
+    bool is_map;                 /* they have names */
+    uint32_t part_count, part;   /* part: the one that is being written */
+    bool has_begun;              /* that one's header is written */
+    uint64_t left;               /* of its entries */
+    struct stream_cursor cursor; /* before the next one */
+    size_t sent_bytes;           /* of the next one's fields, when it is long */
+};
+
+static void begin_name(const struct writer *writer, struct reply *reply,
+                       const struct stream_part *part)
+{
+    if (reply->protocol != 3) reply_array(reply, 2);
+    reply_bulk(reply, writer->arguments[part->name_index]);
+}
+
+static void begin_part(struct writer *writer, struct reply *reply)
+{
+    const struct stream_part *part = &writer->parts[writer->part];
+
+    if (writer->is_map) begin_name(writer, reply, part);
+    reply_array(reply, part->range.count);
+    stream_cursor_begin(&writer->cursor, part->range.stream, part->range.from,
+                        part->range.direction);
+    writer->left = part->range.count;
+    writer->has_begun = true;
+}
+
+/* At most what is wanted of a long entry, or the whole of a short one. True: it is complete. */
+static bool write_entry(struct writer *writer, struct reply *reply,
+                        const struct stream_entry *entry, size_t wanted, size_t *written)
+{
+    size_t rest = entry->fields.size - writer->sent_bytes, part = rest < wanted ? rest : wanted;
+
+    if (writer->sent_bytes == 0) {
+        char header[STREAM_ENTRY_HEADER_BYTES];
+        size_t size = stream_entry_header(header, entry);
+
+        reply_raw(reply, slice_of(header, size));
+        *written += size;
+        if (rest <= WHOLE_ENTRY_BYTES) part = rest;
+    }
+    reply_raw(reply, slice_of(entry->fields.bytes + writer->sent_bytes, part));
+    *written += part;
+    writer->sent_bytes = part < rest ? writer->sent_bytes + part : 0;
+    return part == rest;
+}
+
+/* 1: the next entry was written, or a part of it. */
+static int write_next(struct writer *writer, struct reply **reply, size_t wanted, size_t *written)
+{
+    struct stream_cursor before = writer->cursor;
+    struct stream_entry entry;
+    int rc = stream_cursor_next(&writer->cursor, &entry);
+
+    if (rc <= 0) return rc < 0 ? rc : -EBADMSG; /* fewer than were counted */
+    /* reply: it is another one when the client went while the entry was waited for. */
+    if (write_entry(writer, *reply, &entry, wanted, written))
+        writer->left--;
+    else
+        writer->cursor = before;
+    return 1;
+}
+
+/* About so many bytes. 1: that was the last of them; 0: there is more. */
+static int write_some(struct writer *writer, struct reply **reply, size_t wanted)
+{
+    size_t written = 0;
+
+    while (writer->part < writer->part_count) {
+        if (!writer->has_begun) begin_part(writer, *reply);
+        while (writer->left > 0) {
+            int rc;
+
+            if (written >= wanted) return 0;
+            rc = write_next(writer, reply, wanted - written, &written);
+            if (rc < 0) return rc;
+        }
+        writer->has_begun = false;
+        writer->part++;
+    }
+    return 1;
+}
+
+/* ---- piece by piece ----------------------------------------------------------------------------
+ */
+
+struct streaming {
+    struct parked_call *parked;
+    struct writer writer;
+    struct stream_part parts[]; /* of snapshots */
+};
+
+static enum produce_result produce(void *context, struct client *client, size_t size)
+{
+    struct streaming *streaming = context;
+    struct reply *reply = client_reply(client);
+    int rc = write_some(&streaming->writer, &reply, size);
+
+    if (rc >= 0) return rc == 1 ? PRODUCE_DONE : PRODUCE_MORE;
+    if (rc == -EAGAIN) {
+        parking_stream_wait(streaming->parked);
+        return PRODUCE_WAIT;
+    }
+    call_break_off(&streaming->parked->call);
+    return PRODUCE_DONE;
+}
+
+static void drop_snapshots(struct streaming *streaming)
+{
+    for (uint32_t i = 0; i < streaming->writer.part_count; i++)
+        stream_destroy(streaming->parts[i].range.stream);
+    free(streaming);
+}
+
+static void end_streaming(void *context)
+{
+    struct streaming *streaming = context;
+
+    parking_stream_end(streaming->parked);
+    drop_snapshots(streaming);
+}
+
+/* The parts that are left, of snapshots; the first one from where the writer stands. */
+static int take_snapshots(const struct writer *writer, struct streaming **out_streaming)
+{
+    uint32_t count = writer->part_count - writer->part;
+    struct streaming *streaming =
+        calloc(1, sizeof(*streaming) + count * sizeof(struct stream_part));
+    int rc = streaming ? 0 : -ENOMEM;
+
+    if (rc < 0) return rc;
+    streaming->writer = *writer;
+    streaming->writer.parts = streaming->parts;
+    streaming->writer.part = 0;
+    streaming->writer.part_count = 0;
+    for (uint32_t i = 0; i < count && rc == 0; i++) {
+        struct stream_part *part = &streaming->parts[i];
+
+        *part = writer->parts[writer->part + i];
+        rc = stream_snapshot(part->range.stream, &part->range.stream);
+        if (rc == 0) streaming->writer.part_count++;
+    }
+    if (rc < 0) {
+        drop_snapshots(streaming);
+        return rc;
+    }
+    if (writer->has_begun) {
+        stream_cursor_begin(&streaming->writer.cursor, streaming->parts[0].range.stream,
+                            writer->cursor.next, writer->cursor.direction);
+        streaming->writer.cursor.is_at_end = writer->cursor.is_at_end;
+    }
+    *out_streaming = streaming;
+    return 0;
+}
+
+/* What is left is written as the socket drains. */
+static int begin_streaming(struct call *call, const struct writer *writer)
+{
+    struct streaming *streaming;
+    int rc = take_snapshots(writer, &streaming);
+
+    if (rc < 0) return rc;
+    rc = parking_stream(call, &streaming->parked);
+    if (rc < 0) {
+        drop_snapshots(streaming);
+        return rc;
+    }
+    streaming->writer.arguments = streaming->parked->call.arguments;
+    client_set_producer(call->session->client, (struct client_producer){ .produce = produce,
+                                                                         .destroy = end_streaming,
+                                                                         .context = streaming });
+    return CALL_STREAMING;
+}
+
+/* ---- at once ----------------------------------------------------------------------------------
+ */
+
+static int write_answer(struct call *call, struct writer *writer)
+{
+    int rc = write_some(writer, &call->reply, call->in_transaction ? SIZE_MAX : INLINE_BYTES);
+
+    if (rc != 0) return rc;
+    return call->session ? begin_streaming(call, writer) : -ECANCELED;
+}
+
+/* Reads up to so many bytes of it, and tells how many there are. */
+static int measure(struct call *call, const struct writer *writer, uint64_t bytes_max,
+                   uint64_t *out_bytes)
+{
+    uint64_t bytes = 0;
+    int rc = 0;
+
+    for (uint32_t i = 0; i < writer->part_count && rc >= 0; i++) {
+        const struct stream_range *range = &writer->parts[i].range;
+        struct stream_cursor cursor;
+
+        stream_cursor_begin(&cursor, range->stream, range->from, range->direction);
+        for (uint64_t k = 1; k <= range->count && bytes <= bytes_max && rc >= 0; k++) {
+            struct stream_entry entry;
+
+            rc = stream_cursor_next(&cursor, &entry);
+            if (rc == 1) bytes += STREAM_ENTRY_HEADER_BYTES + entry.fields.size;
+            if (rc == 1 && k % BREATH_ENTRIES == 0) rc = parking_breathe(call->server);
+        }
+    }
+    *out_bytes = bytes;
+    return rc < 0 ? rc : 0;
+}
+
+static void begin_map(struct call *call, const struct writer *writer)
+{
+    if (call->reply->protocol == 3)
+        reply_map(call->reply, writer->part_count);
+    else
+        reply_array(call->reply, writer->part_count);
+}
+
+/* Nothing is sent meanwhile, so that what was written can be taken back. */
+static int answer_here(struct call *call, struct writer *writer)
+{
+    struct chain_mark mark = chain_mark(call->reply->chain);
+    int rc;
+
+    if (writer->is_map) begin_map(call, writer);
+    rc = write_answer(call, writer);
+    if (rc < 0) chain_cut(call->reply->chain, mark);
+    return rc == 1 ? 0 : rc;
+}
+
+/* In a fiber others go on while something is read. */
+static int answer_suspended(struct call *call, struct writer *writer)
+{
+    int rc;
+
+    if (writer->is_map) begin_map(call, writer);
+    rc = write_answer(call, writer);
+    if (rc < 0) call_break_off(call);
+    return rc == CALL_STREAMING ? CALL_STREAMING : 0;
+}
+
+/* One of many who have waited for it. False: it is not shared. */
+static bool answer_shared(struct call *call, const struct writer *writer)
+{
+    uint64_t changes = keyspace_change_count(call->server->keyspace);
+    struct packet *packet =
+        stream_sharing_find(call->server->sharing, changes, &writer->parts->range);
+
+    if (!packet) return false;
+    begin_map(call, writer);
+    begin_name(writer, call->reply, writer->parts);
+    if (packet->payload.size < LENT_BYTES_MIN)
+        reply_raw(call->reply, packet->payload);
+    else
+        reply_raw_packet(call->reply, packet);
+    return true;
+}
+
+static int answer(struct call *call, struct writer *writer)
+{
+    bool is_suspended = parking_can_suspend(call->server->parking);
+    uint64_t bytes_max = VERIFIED_BYTES, bytes;
+
+    if (call->served_key.bytes && !is_suspended && answer_shared(call, writer)) return 0;
+    if (call->in_transaction) bytes_max = memory_limit(call->server->memory) / 8;
+    if (call->in_transaction || is_suspended) {
+        int rc = measure(call, writer, bytes_max, &bytes);
+
+        if (rc < 0) return rc;
+        if (call->in_transaction && bytes > bytes_max)
+            return call_error(call, "OOM a reply inside a transaction may hold at most an eighth "
+                                    "of 'maxmemory'");
+    }
+    return is_suspended ? answer_suspended(call, writer) : answer_here(call, writer);
+}
+
+int stream_answer_range(struct call *call, const struct stream_range *range)
+{
+    struct stream_part part = { .name_index = 0, .range = *range };
+    struct writer writer = { .parts = &part, .part_count = 1 };
+
+    return answer(call, &writer);
+}
+
+int stream_answer_parts(struct call *call, const struct stream_part *parts, uint32_t part_count)
+{
+    struct writer writer = {
+        .arguments = call->arguments, .parts = parts, .part_count = part_count, .is_map = true
+    };
+
+    return answer(call, &writer);
+}
