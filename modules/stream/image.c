@@ -16,7 +16,7 @@
 
 #include "modules/base/endian.h"
 #include "modules/stream/deleted.h"
-#include "modules/stream/stream_internal.h"
+#include "modules/stream/files.h"
 
 enum { IMAGE_VERSION = 1, IMAGE_HEADER_BYTES = 72 };
 
@@ -61,6 +61,7 @@ void stream_image_write(const struct stream *stream, void (*put)(void *context, 
 
 static const struct stream_backend *backend_of(uint16_t kind)
 {
+    if (kind == STREAM_IMAGE_FILES) return &stream_files_backend;
     return kind == STREAM_IMAGE_MEMORY ? &stream_memory_backend : NULL;
 }
 

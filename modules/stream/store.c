@@ -4,10 +4,11 @@
 
 #include "modules/base/clock.h"
 #include "modules/stream/blocks.h"
+#include "modules/stream/files.h"
 
 enum {
     MEMORY_BYTES_MAX_DEFAULT = 32 << 10,
-    OPEN_MAX_DEFAULT = 256,
+    OPEN_MAX_DEFAULT = 64,
     NODE_ENTRIES_DEFAULT = 100,
     /* Freed at once, which takes some 20 us. */
     GRAVES_STEP = 256,
@@ -25,6 +26,7 @@ int stream_store_create(struct os *os, struct io *io, const struct stream_option
 {
     struct stream_store *store = calloc(1, sizeof(*store));
     char *directory = strdup(options->directory);
+    int rc;
 
     if (!store || !directory) {
         free(store);
@@ -37,6 +39,12 @@ int stream_store_create(struct os *os, struct io *io, const struct stream_option
     store->options = *options;
     store->options.directory = directory;
     fill_defaults(&store->options);
+    rc = stream_files_store_create(store);
+    if (rc < 0) {
+        free(directory);
+        free(store);
+        return rc;
+    }
     *out_store = store;
     return 0;
 }
@@ -46,6 +54,7 @@ void stream_store_destroy(struct stream_store *store)
     if (!store) return;
     while (stream_graves_tick(store, GRAVES_STEP)) {}
     assert(store->stream_count == 0 && store->memory_bytes == 0);
+    stream_files_store_destroy(store);
     free((char *)store->options.directory);
     free(store);
 }
@@ -53,12 +62,13 @@ void stream_store_destroy(struct stream_store *store)
 bool stream_store_tick(struct stream_store *store, uint64_t now_ms, uint64_t slice_us)
 {
     uint64_t end_us;
+    bool has_more = stream_files_tick(store);
 
     (void)now_ms;
-    if (!stream_graves_tick(store, GRAVES_STEP)) return false;
+    if (!stream_graves_tick(store, GRAVES_STEP)) return has_more;
     end_us = clock_monotonic_us() + slice_us;
     while (clock_monotonic_us() < end_us)
-        if (!stream_graves_tick(store, GRAVES_STEP)) return false;
+        if (!stream_graves_tick(store, GRAVES_STEP)) return has_more;
     return true;
 }
 

@@ -4,7 +4,7 @@
 
 #include "modules/base/alloc_size.h"
 #include "modules/stream/deleted.h"
-#include "modules/stream/stream_internal.h"
+#include "modules/stream/files.h"
 
 int stream_create(struct stream_store *store, struct stream **out_stream)
 {
@@ -24,6 +24,7 @@ int stream_create(struct stream_store *store, struct stream **out_stream)
 void stream_destroy(struct stream *stream)
 {
     if (!stream) return;
+    stream_files_forget(stream);
     stream->backend->destroy(stream);
     deleted_destroy(stream->deleted);
     stream->store->memory_bytes -= stream->memory_bytes;
@@ -62,6 +63,8 @@ int stream_reserve(struct stream *stream, uint64_t fields_bytes)
 {
     assert(!stream->is_snapshot);
     if (fields_bytes > STREAM_FIELDS_BYTES_MAX) return -EMSGSIZE;
+    if (stream_files_must_move(stream, fields_bytes))
+        return stream_files_move(stream, fields_bytes);
     return stream->backend->reserve(stream, fields_bytes);
 }
 

@@ -45,7 +45,7 @@ struct stream_options {
     uint32_t memory_bytes_max; /* of the entries of one stream, which then becomes a journal;
                                 * 0: 32 KiB; UINT32_MAX: never */
     uint64_t roll_bytes;       /* of a journal's segments; 0: the journal's default */
-    unsigned open_max;         /* journals that have files open at a time; 0: 256 */
+    unsigned open_max;         /* journals that have files open at a time; 0: 64 */
     uint32_t node_entries;     /* an approximate trim takes a multiple of so many; 0: 100 */
 };
 

@@ -13,6 +13,8 @@
 
 struct deleted;
 struct entry_block;
+struct stream_files;
+struct stream_files_store;
 struct stream_grave;
 
 /* A place between two frames, found by a backend and meant for it alone: words as it likes. */
@@ -95,7 +97,7 @@ struct stream {
     bool is_snapshot; /* is never changed */
     union {           /* whose it is says backend */
         struct stream_blocks blocks;
-        void *files;
+        struct stream_files *files; /* files_internal.h */
     };
 };
 
@@ -103,10 +105,11 @@ struct stream_store {
     struct os *os;
     struct io *io;
     struct stream_hooks hooks;
-    struct stream_options options; /* with the defaults put in; directory is a copy */
-    uint64_t stream_count;         /* snapshots, too */
-    uint64_t memory_bytes;         /* of all streams, and what is buried */
-    struct stream_grave *graves;   /* blocks.c */
+    struct stream_options options;    /* with the defaults put in; directory is a copy */
+    uint64_t stream_count;            /* snapshots, too */
+    uint64_t memory_bytes;            /* of all streams, and what is buried */
+    struct stream_grave *graves;      /* blocks.c */
+    struct stream_files_store *files; /* NULL: all streams stay in memory */
 };
 
 /* Whoever allocates for a stream counts it: by how many bytes it grows or (negative) shrinks. */

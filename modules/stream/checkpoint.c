@@ -1,0 +1,60 @@
+#include "modules/stream/checkpoint.h"
+
+#include <assert.h>
+
+#include "modules/stream/files_internal.h"
+
+static struct stream_files *files_at(struct list_link *link)
+{
+    return list_container(link, struct stream_files, link);
+}
+
+void stream_checkpoint_begin(struct stream_store *store)
+{
+    if (!store->files) return;
+    assert(!store->files->is_checkpointing);
+    store->files->is_checkpointing = true;
+}
+
+/* 1: what the running one refers to is on the device. */
+static int sync_one(struct stream_files *files)
+{
+    if (!files->running.is_there) return 1;
+    if (files->state == FILES_CLOSING) return 0; /* and is synced */
+    if (!files->journal) return 1;               /* what is closed was synced before */
+    if (journal_synced(files->journal) >= files->running.end) return 1;
+    if (journal_error(files->journal) < 0) return journal_error(files->journal);
+    journal_sync(files->journal);
+    return 0;
+}
+
+int stream_checkpoint_sync(struct stream_store *store)
+{
+    int result = 1;
+
+    if (!store->files) return 1;
+    stream_files_step_due(store->files);
+    list_for_each(link, &store->files->all)
+    {
+        int rc = sync_one(files_at(link));
+        if (rc < 0) return rc;
+        if (rc == 0) result = 0;
+    }
+    return result;
+}
+
+void stream_checkpoint_end(struct stream_store *store, bool is_complete)
+{
+    struct stream_files_store *all = store->files;
+
+    if (!all || !all->is_checkpointing) return;
+    all->is_checkpointing = false;
+    list_for_each(link, &all->all)
+    {
+        struct stream_files *files = files_at(link);
+        if (is_complete) files->saved = files->running;
+        files->running = (struct files_reference){ 0 };
+        stream_files_trim_journal(files);
+        stream_files_step(files); /* it may be gone then */
+    }
+}

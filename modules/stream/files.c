@@ -1,0 +1,563 @@
+/* files.c - the backend of large streams: a journal (files_internal.h).
+ *
+ * In an image, behind what image.c writes, little-endian:
+ *
+ *   0        8     16              32              36          40
+ *   +--------+-----+---------------+---------------+-----------+----------------+------------+
+ *   | number | end | last frame's  | segment count | fall      | segments …     | falls …    |
+ *   |        |     | id: ms, seq   |               | count     |                |            |
+ *   +--------+-----+---------------+---------------+-----------+----------------+------------+
+ *
+ *   a segment:  | start | first ordinal | first id: ms, seq | bytes |      all u64
+ *   a fall:     | ordinal | id: ms, seq |
+ *
+ * end: the position in the journal up to which frames count. */
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "modules/base/alloc_size.h"
+#include "modules/base/endian.h"
+#include "modules/journal/format.h"
+#include "modules/stream/files_internal.h"
+
+enum {
+    IMAGE_FIXED_BYTES = 40,
+    IMAGE_SEGMENT_BYTES = 40,
+    IMAGE_FALL_BYTES = 24,
+    SLOTS_MIN = 4,
+};
+
+/* ---- life ---- */
+
+void stream_files_path(const struct stream_files *files, char path[STREAM_PATH_BYTES_MAX])
+{
+    (void)snprintf(path, STREAM_PATH_BYTES_MAX, "%s/stream-%" PRIu64,
+                   files->store->options.directory, files->number);
+}
+
+void stream_files_charge(struct stream_files *files, int64_t bytes)
+{
+    if (files->stream && !files->is_moving) stream_charge(files->stream, bytes);
+}
+
+/* What it takes of the heap. */
+static int64_t memory_bytes(const struct stream_files *files)
+{
+    int64_t bytes = (int64_t)alloc_size(sizeof(*files));
+
+    if (files->segment_capacity > 0)
+        bytes += (int64_t)alloc_size(files->segment_capacity * sizeof(*files->segments));
+    if (files->falls.capacity > 0)
+        bytes += (int64_t)alloc_size(files->falls.capacity * sizeof(*files->falls.falls));
+    return bytes;
+}
+
+void stream_files_own(struct stream_files *files, struct stream *stream)
+{
+    files->stream = stream;
+    files->is_moving = false;
+    stream->files = files;
+    stream_files_charge(files, memory_bytes(files));
+}
+
+void stream_files_disown(struct stream_files *files)
+{
+    stream_files_charge(files, -memory_bytes(files));
+    files->stream = NULL;
+    files->is_moving = false;
+}
+
+int stream_files_create(struct stream_store *store, struct stream_files **out_files)
+{
+    struct stream_files *files = calloc(1, sizeof(*files));
+
+    if (!files) return -ENOMEM;
+    files->store = store;
+    files->base = files;
+    list_init(&files->snapshots);
+    files->number = ++store->files->last_number;
+    list_push_back(&store->files->all, &files->link);
+    list_init(&files->due_link);
+    *out_files = files;
+    return 0;
+}
+
+static void free_arrays(struct stream_files *files)
+{
+    free(files->segments);
+    free(files->falls.falls);
+    free(files);
+}
+
+void stream_files_free(struct stream_files *files)
+{
+    assert(files->state == FILES_CLOSED && !files->journal);
+    if (files->store->files->hand == &files->link) files->store->files->hand = NULL;
+    assert(!files->stream);
+    list_remove(&files->link);
+    list_remove(&files->due_link);
+    free_arrays(files);
+}
+
+static bool is_snapshot(const struct stream_files *files)
+{
+    return files->base != files;
+}
+
+uint64_t stream_files_end(const struct stream_files *files)
+{
+    return files->journal ? journal_appended(files->journal) : files->end;
+}
+
+/* ---- arrays ---- */
+
+/* An array of so many that takes one more: the same or a larger one. NULL: no memory. */
+static void *grow(struct stream_files *files, void *array, uint32_t count, uint32_t *capacity,
+                  size_t size)
+{
+    uint32_t wanted = *capacity > 0 ? 2 * *capacity : SLOTS_MIN;
+    int64_t before = memory_bytes(files);
+    void *grown;
+
+    if (count < *capacity) return array;
+    grown = realloc(array, wanted * size);
+    if (!grown) return NULL;
+    *capacity = wanted;
+    stream_files_charge(files, memory_bytes(files) - before);
+    return grown;
+}
+
+static int need_slots(struct stream_files *files)
+{
+    struct files_falls *falls = &files->falls;
+    void *grown = grow(files, files->segments, files->segment_count, &files->segment_capacity,
+                       sizeof(*files->segments));
+
+    if (!grown) return -ENOMEM;
+    files->segments = grown;
+    grown = grow(files, falls->falls, falls->count, &falls->capacity, sizeof(*falls->falls));
+    if (!grown) return -ENOMEM;
+    falls->falls = grown;
+    return 0;
+}
+
+/* ---- falls ---- */
+
+struct stream_id stream_falls_limit(const struct files_falls *falls, uint64_t ordinal,
+                                    struct stream_id id)
+{
+    uint32_t low = 0, high = falls->count; /* those below low lie at or before the ordinal */
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (falls->falls[middle].ordinal <= ordinal) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    if (low == falls->count || stream_id_compare(falls->falls[low].id, id) >= 0) return id;
+    return falls->falls[low].id;
+}
+
+/* The next frame has an id that is not above those before it. */
+static void note_fall(struct stream_files *files, const struct stream_entry *entry)
+{
+    struct files_falls *falls = &files->falls;
+    struct files_fall fall = { entry->ordinal, entry->id };
+
+    (void)stream_id_decrement(&fall.id); /* it is above the last id of the stream */
+    while (falls->count > 0 && stream_id_compare(falls->falls[falls->count - 1].id, fall.id) >= 0) {
+        falls->count--; /* for all before it, this one is the lower limit */
+    }
+    falls->falls[falls->count++] = fall;
+}
+
+/* ---- adding ---- */
+
+uint64_t stream_files_frame_bytes(uint64_t fields_bytes)
+{
+    return journal_frame_bytes(STREAM_PAYLOAD_HEADER_BYTES + fields_bytes);
+}
+
+int stream_files_try_reserve(struct stream_files *files, uint64_t frame_bytes)
+{
+    int rc = stream_files_need_open(files);
+
+    if (rc == 0) rc = need_slots(files);
+    return rc < 0 ? rc : journal_reserve(files->journal, frame_bytes);
+}
+
+static int files_reserve(struct stream *stream, uint64_t fields_bytes)
+{
+    for (;;) {
+        int rc = stream_files_try_reserve(stream->files, stream_files_frame_bytes(fields_bytes));
+        if (rc != -EAGAIN) return rc;
+        rc = stream_files_wait(stream->store);
+        if (rc < 0) return rc;
+    }
+}
+
+static struct files_segment *last_segment(struct stream_files *files)
+{
+    return files->segment_count > 0 ? &files->segments[files->segment_count - 1] : NULL;
+}
+
+/* The segment that position lies in, if it is not known yet; ordinal is the next one's. */
+static void begin_segment(struct stream_files *files, uint64_t position, uint64_t ordinal,
+                          struct stream_id id)
+{
+    struct files_segment *last = last_segment(files);
+    uint64_t start = journal_segment_start(journal_segment_of(position));
+
+    if (last && last->start == start && last->first_ordinal < ordinal) return;
+    /* One that has no frames is not kept. */
+    if (!last || last->first_ordinal < ordinal) last = &files->segments[files->segment_count++];
+    *last = (struct files_segment){ .start = start, .first_ordinal = ordinal, .first_id = id };
+}
+
+void stream_files_begin_empty(struct stream_files *files, uint64_t ordinal)
+{
+    begin_segment(files, journal_appended(files->journal), ordinal, STREAM_ID_MIN);
+}
+
+void stream_files_append(struct stream_files *files, const struct stream_entry *entry)
+{
+    uint8_t header[STREAM_PAYLOAD_HEADER_BYTES];
+    struct slice parts[2] = { slice_of(header, sizeof(header)), entry->fields };
+    uint64_t position;
+    int rc;
+
+    store_u64le(header, entry->ordinal);
+    store_u32le(header + 8, entry->field_count);
+    rc = journal_append(files->journal, entry->id.ms, entry->id.seq, parts, 2, &position);
+    assert(rc == 0); /* it was reserved */
+    (void)rc;
+    if (stream_id_compare(entry->id, files->last_id) <= 0) note_fall(files, entry);
+    begin_segment(files, position, entry->ordinal, entry->id);
+    last_segment(files)->bytes = journal_offset_of(journal_appended(files->journal));
+    files->last_id = entry->id;
+}
+
+static void files_append(struct stream *stream, const struct stream_entry *entry)
+{
+    stream_files_append(stream->files, entry);
+}
+
+/* ---- removing ---- */
+
+static void drop_falls(struct files_falls *falls, uint64_t ordinal)
+{
+    uint32_t gone = 0;
+
+    while (gone < falls->count && falls->falls[gone].ordinal <= ordinal)
+        gone++;
+    falls->count -= gone;
+    if (gone > 0) memmove(falls->falls, falls->falls + gone, falls->count * sizeof(*falls->falls));
+}
+
+static void files_trim(struct stream *stream, uint64_t ordinal)
+{
+    struct stream_files *files = stream->files;
+    uint32_t gone = 0;
+
+    while (gone + 1 < files->segment_count && files->segments[gone + 1].first_ordinal <= ordinal)
+        gone++;
+    if (gone == 0) return;
+    files->segment_count -= gone;
+    memmove(files->segments, files->segments + gone,
+            files->segment_count * sizeof(*files->segments));
+    drop_falls(&files->falls, files->segments[0].first_ordinal);
+    stream->version++;
+    stream_files_trim_journal(files);
+}
+
+/* Its frame stays where it is; readers pass over it. */
+static void files_forget(struct stream *stream, uint64_t ordinal)
+{
+    (void)stream;
+    (void)ordinal;
+}
+
+/* ---- images ---- */
+
+static uint64_t files_image_size(const struct stream *stream)
+{
+    const struct stream_files *files = stream->files;
+
+    return IMAGE_FIXED_BYTES + (uint64_t)files->segment_count * IMAGE_SEGMENT_BYTES +
+           (uint64_t)files->falls.count * IMAGE_FALL_BYTES;
+}
+
+static void put_id(uint8_t *at, struct stream_id id)
+{
+    store_u64le(at, id.ms);
+    store_u64le(at + 8, id.seq);
+}
+
+static struct stream_id get_id(const uint8_t *at)
+{
+    return (struct stream_id){ load_u64le(at), load_u64le(at + 8) };
+}
+
+static void put_segment(uint8_t *at, const struct files_segment *segment)
+{
+    store_u64le(at, segment->start);
+    store_u64le(at + 8, segment->first_ordinal);
+    put_id(at + 16, segment->first_id);
+    store_u64le(at + 32, segment->bytes);
+}
+
+static void get_segment(const uint8_t *at, struct files_segment *out_segment)
+{
+    *out_segment = (struct files_segment){ .start = load_u64le(at),
+                                           .first_ordinal = load_u64le(at + 8),
+                                           .first_id = get_id(at + 16),
+                                           .bytes = load_u64le(at + 32) };
+}
+
+/* A checkpoint that is being made refers to it from now on. */
+static void refer(const struct stream_files *files)
+{
+    if (!files->store->files->is_checkpointing) return;
+    files->base->running = (struct files_reference){ .is_there = true,
+                                                     .start = files->segments[0].start,
+                                                     .end = stream_files_end(files) };
+}
+
+static void files_image_write(const struct stream *stream,
+                              void (*put)(void *context, struct slice piece), void *context)
+{
+    const struct stream_files *files = stream->files;
+    uint8_t bytes[IMAGE_FIXED_BYTES];
+
+    refer(files);
+    store_u64le(bytes, files->base->number);
+    store_u64le(bytes + 8, stream_files_end(files));
+    put_id(bytes + 16, files->last_id);
+    store_u32le(bytes + 32, files->segment_count);
+    store_u32le(bytes + 36, files->falls.count);
+    put(context, slice_of(bytes, sizeof(bytes)));
+    for (uint32_t i = 0; i < files->segment_count; i++) {
+        put_segment(bytes, &files->segments[i]);
+        put(context, slice_of(bytes, IMAGE_SEGMENT_BYTES));
+    }
+    for (uint32_t i = 0; i < files->falls.count; i++) {
+        store_u64le(bytes, files->falls.falls[i].ordinal);
+        put_id(bytes + 8, files->falls.falls[i].id);
+        put(context, slice_of(bytes, IMAGE_FALL_BYTES));
+    }
+}
+
+static int load_segments(struct stream_files *files, const uint8_t *at, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++, at += IMAGE_SEGMENT_BYTES) {
+        struct files_segment segment;
+        int rc = need_slots(files);
+        if (rc < 0) return rc;
+        get_segment(at, &segment);
+        if (journal_offset_of(segment.start) != JOURNAL_SEGMENT_HEADER_BYTES) return -EBADMSG;
+        if (i > 0 && (segment.start <= files->segments[i - 1].start ||
+                      segment.first_ordinal <= files->segments[i - 1].first_ordinal)) {
+            return -EBADMSG;
+        }
+        files->segments[files->segment_count++] = segment;
+    }
+    return 0;
+}
+
+static int load_falls(struct stream_files *files, const uint8_t *at, uint32_t count)
+{
+    struct files_falls *falls = &files->falls;
+
+    for (uint32_t i = 0; i < count; i++, at += IMAGE_FALL_BYTES) {
+        struct files_fall fall = { load_u64le(at), get_id(at + 8) };
+        int rc = need_slots(files);
+        if (rc < 0) return rc;
+        if (i > 0 && (fall.ordinal <= falls->falls[i - 1].ordinal ||
+                      stream_id_compare(fall.id, falls->falls[i - 1].id) <= 0)) {
+            return -EBADMSG;
+        }
+        falls->falls[falls->count++] = fall;
+    }
+    return 0;
+}
+
+/* What the stream says of its ordinals, and the image of its segments, agree. */
+static bool fits(const struct stream *stream, const struct stream_files *files)
+{
+    const struct files_segment *first = files->segments;
+    const struct files_segment *last = &files->segments[files->segment_count - 1];
+
+    return first->first_ordinal >= 1 && first->first_ordinal <= stream->start &&
+           last->first_ordinal <= stream->end && stream_files_end(files) >= last->start;
+}
+
+static int load_image(struct stream *stream, struct stream_files *files, struct slice image)
+{
+    uint32_t segment_count = load_u32le(image.bytes + 32),
+             fall_count = load_u32le(image.bytes + 36);
+    uint64_t segments_bytes = (uint64_t)segment_count * IMAGE_SEGMENT_BYTES;
+    int rc;
+
+    if (image.size != IMAGE_FIXED_BYTES + segments_bytes + (uint64_t)fall_count * IMAGE_FALL_BYTES)
+        return -EBADMSG;
+    if (segment_count == 0) return -EBADMSG;
+    files->end = load_u64le(image.bytes + 8);
+    files->last_id = get_id(image.bytes + 16);
+    rc = load_segments(files, image.bytes + IMAGE_FIXED_BYTES, segment_count);
+    if (rc == 0)
+        rc = load_falls(files, image.bytes + IMAGE_FIXED_BYTES + segments_bytes, fall_count);
+    if (rc < 0) return rc;
+    return fits(stream, files) ? 0 : -EBADMSG;
+}
+
+static int files_image_load(struct stream *stream, struct slice image)
+{
+    struct stream_files_store *all = stream->store->files;
+    struct stream_files *files;
+    uint64_t kept;
+    int rc;
+
+    if (!all || image.size < IMAGE_FIXED_BYTES) return -EBADMSG;
+    kept = all->last_number;
+    rc = stream_files_create(stream->store, &files);
+    all->last_number = kept;
+    if (rc < 0) return rc;
+    files->number = load_u64le(image.bytes);
+    stream_files_own(files, stream);
+    rc = load_image(stream, files, image);
+    if (rc == 0 && !stream_files_claim(all, files->number)) rc = -EBADMSG;
+    if (rc < 0) {
+        files->number = 0; /* it is not ours */
+        return rc;
+    }
+    files->saved = (struct files_reference){ .is_there = true,
+                                             .start = files->segments[0].start,
+                                             .end = files->end };
+    return 0;
+}
+
+/* ---- snapshots ---- */
+
+static int copy_array(void **out_array, const void *array, uint32_t count, size_t size)
+{
+    if (count == 0) return 0;
+    *out_array = malloc(count * size);
+    if (!*out_array) return -ENOMEM;
+    memcpy(*out_array, array, count * size);
+    return 0;
+}
+
+static int copy_arrays(struct stream_files *copy, const struct stream_files *files)
+{
+    void *segments = NULL, *falls = NULL;
+    int rc = copy_array(&segments, files->segments, files->segment_count, sizeof(*files->segments));
+
+    if (rc == 0)
+        rc =
+            copy_array(&falls, files->falls.falls, files->falls.count, sizeof(*files->falls.falls));
+    if (rc < 0) {
+        free(segments);
+        return rc;
+    }
+    copy->segments = segments;
+    copy->segment_count = copy->segment_capacity = files->segment_count;
+    copy->falls = (struct files_falls){ falls, files->falls.count, files->falls.count };
+    return 0;
+}
+
+static int files_snapshot(struct stream *stream, struct stream *snapshot)
+{
+    const struct stream_files *files = stream->files;
+    struct stream_files *copy = calloc(1, sizeof(*copy));
+    int rc = copy ? copy_arrays(copy, files) : -ENOMEM;
+
+    if (rc < 0) {
+        free(copy);
+        return rc;
+    }
+    copy->store = files->store;
+    copy->base = files->base;
+    copy->last_id = files->last_id;
+    copy->end = stream_files_end(files);
+    list_init(&copy->link);
+    list_init(&copy->due_link);
+    list_push_back(&copy->base->snapshots, &copy->snapshots);
+    stream_files_own(copy, snapshot);
+    return 0;
+}
+
+static void destroy_snapshot(struct stream_files *files)
+{
+    struct stream_files *base = files->base;
+
+    list_remove(&files->snapshots);
+    free_arrays(files);
+    stream_files_trim_journal(base);
+    stream_files_step(base);
+}
+
+/* ---- telling ---- */
+
+static void files_get_info(const struct stream *stream, struct stream_info *out_info)
+{
+    const struct stream_files *files = stream->files;
+
+    out_info->is_in_memory = false;
+    out_info->segment_count = files->segment_count;
+    for (uint32_t i = 0; i < files->segment_count; i++)
+        out_info->disk_bytes += files->segments[i].bytes;
+}
+
+static void files_check(const struct stream *stream)
+{
+    const struct stream_files *files = stream->files;
+
+    assert(files->stream == stream && !files->is_moving);
+    assert(files->segment_count > 0 && fits(stream, files));
+    for (uint32_t i = 1; i < files->segment_count; i++) {
+        assert(files->segments[i - 1].start < files->segments[i].start);
+        assert(files->segments[i - 1].first_ordinal < files->segments[i].first_ordinal);
+    }
+    for (uint32_t i = 1; i < files->falls.count; i++) {
+        const struct files_fall *fall = &files->falls.falls[i];
+        assert(fall[-1].ordinal < fall->ordinal);
+        assert(stream_id_compare(fall[-1].id, fall->id) < 0);
+    }
+}
+
+static void files_destroy(struct stream *stream)
+{
+    struct stream_files *files = stream->files;
+
+    if (!files) return; /* it could not be loaded */
+    stream->files = NULL;
+    stream_files_disown(files);
+    if (is_snapshot(files)) {
+        destroy_snapshot(files);
+    } else {
+        stream_files_step(files);
+    }
+}
+
+const struct stream_backend stream_files_backend = {
+    .kind = STREAM_IMAGE_FILES,
+    .reserve = files_reserve,
+    .append = files_append,
+    .seek_id = stream_files_seek_id,
+    .seek_ordinal = stream_files_seek_ordinal,
+    .next = stream_files_next,
+    .trim = files_trim,
+    .forget = files_forget,
+    .snapshot = files_snapshot,
+    .image_size = files_image_size,
+    .image_write = files_image_write,
+    .image_load = files_image_load,
+    .get_info = files_get_info,
+    .check = files_check,
+    .destroy = files_destroy,
+};

@@ -1,0 +1,188 @@
+/* files_internal.h - a stream in a journal: its parts.
+ *
+ *   files.c         the backend: appending, trimming, images
+ *   files_open.c    journals opened and closed by jobs, no more than so many at a time
+ *   files_move.c    from memory to a journal
+ *   files_read.c    places and frames, by readers that streams share
+ *   files_store.c   the directory: what is in it, and what goes from it
+ *   checkpoint.c    what checkpoints refer to
+ *
+ * A frame's payload, little-endian; its id is the entry's:
+ *
+ *   0             8                 12
+ *   +-------------+-----------------+-------------------------+
+ *   | u64 ordinal | u32 field count | fields as RESP strings… |
+ *   +-------------+-----------------+-------------------------+
+ *
+ * The life of a journal. What is on the left needs no file open; each arrow is a job on an I/O
+ * thread, and what the stream has to do meanwhile waits.
+ *
+ *   CLOSED ──prepare──▶ OPENING ──▶ OPEN ──▶ SYNCING ──all synced──▶ CLOSING ──close──▶ CLOSED
+ *                                    │  ◀── used again ──╯              ▲
+ *                                    ╰─ given up: no stream, no checkpoint needs it
+ *
+ * **Ids may fall**: XSETID lowers the last id when what was behind it is deleted, and the next
+ * entry has a smaller id than frames before it. Those frames are all deleted. So that places can be
+ * found by halves nevertheless, frames before such a **fall** count as if no id of theirs were
+ * above the last id that was set.
+ *
+ * Private to modules/stream. One thread, but for the jobs. */
+#ifndef MODULES_STREAM_FILES_INTERNAL_H
+#define MODULES_STREAM_FILES_INTERNAL_H
+#include "modules/base/list.h"
+#include "modules/io/io.h"
+#include "modules/journal/journal.h"
+#include "modules/journal/journal_reader.h"
+#include "modules/stream/checkpoint.h"
+#include "modules/stream/files.h"
+
+enum {
+    STREAM_PAYLOAD_HEADER_BYTES = 12,
+    STREAM_READERS_MAX = 16, /* each may have a window of 256 KiB and a descriptor */
+    STREAM_PATH_BYTES_MAX = 4096,
+};
+
+/* Of the segments that count, first to last; the last one is being written. */
+struct files_segment {
+    uint64_t start;         /* the position where it begins */
+    uint64_t first_ordinal; /* of its first frame */
+    struct stream_id first_id;
+    uint64_t bytes; /* up to the end of its last frame */
+};
+
+struct files_fall {
+    uint64_t ordinal;    /* frames before it count */
+    struct stream_id id; /* as if their ids were at most this one */
+};
+
+/* Falls in the order of their ordinals; ids grow, too. */
+struct files_falls {
+    struct files_fall *falls;
+    uint32_t count, capacity;
+};
+
+enum files_state { FILES_CLOSED, FILES_OPENING, FILES_OPEN, FILES_SYNCING, FILES_CLOSING };
+
+/* What a checkpoint refers to. */
+struct files_reference {
+    bool is_there;
+    uint64_t start; /* of the first segment that counts */
+    uint64_t end;   /* frames up to there count */
+};
+
+struct stream_files {
+    struct list_link link;     /* in the store's, all */
+    struct list_link due_link; /* in the store's, due, if something has happened to it */
+    struct stream_store *store;
+    struct stream *stream; /* NULL: destroyed */
+    /* Whose journal it is: itself, or of a snapshot's that of the stream it was taken of; a
+     * snapshot has nothing of what follows but segments, falls, last_id and end. */
+    struct stream_files *base;
+    struct list_link snapshots; /* of it; of a snapshot: in its base's */
+    bool is_moving;             /* the stream is in memory yet */
+    uint64_t number;            /* of the directory */
+
+    enum files_state state;
+    struct journal *journal; /* NULL unless OPEN or SYNCING */
+    uint64_t end;            /* behind the last frame; while it is open, the journal knows */
+    int error;               /* of opening it, or why it takes nothing more; 0 */
+    bool is_used;            /* since somebody looked for one to close */
+
+    struct stream_id last_id; /* of the last frame */
+    struct files_segment *segments;
+    uint32_t segment_count, segment_capacity;
+    struct files_falls falls;
+
+    uint64_t trimmed; /* what lies before is gone, or going */
+
+    struct files_reference saved, running; /* checkpoint.h */
+};
+
+/* A reader, and the search that was begun with it. */
+struct files_slot {
+    struct stream_files *files; /* NULL: it has none */
+    struct journal_reader *reader;
+    bool is_awaited; /* somebody was told -EAGAIN and will come back */
+    uint64_t goal;   /* the place that it is asked to go on from; 0: the last one is answered */
+    bool has_arrived;
+    uint64_t used; /* when: of the store's turns */
+
+    struct journal_search search;
+    bool by_ordinal, is_behind; /* what is sought; is_behind: the place behind what is equal */
+    struct stream_id id;
+    uint64_t ordinal;
+    struct files_falls falls; /* a copy, for another thread */
+};
+
+struct stream_files_store {
+    struct stream_store *store;
+    struct list_link all, due;
+    unsigned open_count; /* journals that have files open, or are about to */
+    unsigned moving_count;
+    struct list_link *hand; /* in all: looks round for one to close; NULL: from the beginning */
+    uint64_t last_number;
+    uint64_t turn;
+    bool is_closing; /* the store is: nothing is removed any more */
+
+    uint64_t *found; /* directories that were there at the start, ascending */
+    size_t found_count;
+
+    struct files_slot slots[STREAM_READERS_MAX];
+
+    bool is_checkpointing;
+};
+
+/* ---- files.c ---- */
+/* As in the journal's options: "DIR/stream-N". */
+void stream_files_path(const struct stream_files *files, char path[STREAM_PATH_BYTES_MAX]);
+uint64_t stream_files_end(const struct stream_files *files);
+struct stream_id stream_falls_limit(const struct files_falls *falls, uint64_t ordinal,
+                                    struct stream_id id);
+/* Charges or discharges its stream, if it has one. */
+void stream_files_charge(struct stream_files *files, int64_t bytes);
+/* Nobody's yet. The next number is taken. -ENOMEM. */
+int stream_files_create(struct stream_store *store, struct stream_files **out_files);
+/* The stream's from now on, which is charged; nobody's. */
+void stream_files_own(struct stream_files *files, struct stream *stream);
+void stream_files_disown(struct stream_files *files);
+/* There is no frame yet, and the next ordinal is this one. Room for it is reserved. */
+void stream_files_begin_empty(struct stream_files *files, uint64_t ordinal);
+/* Nothing is open any more, and it is nobody's. */
+void stream_files_free(struct stream_files *files);
+/* As the backend's reserve, for frames of so many bytes in all, without waiting. */
+int stream_files_try_reserve(struct stream_files *files, uint64_t frame_bytes);
+uint64_t stream_files_frame_bytes(uint64_t fields_bytes);
+/* stream_files_try_reserve has returned 0. */
+void stream_files_append(struct stream_files *files, const struct stream_entry *entry);
+
+/* ---- files_open.c ---- */
+/* 0: it is OPEN. -EAGAIN: it is going to be. Else why it cannot be. */
+int stream_files_need_open(struct stream_files *files);
+/* Does what can be done now of what is due for it: closing, removing. It may be gone afterwards. */
+void stream_files_step(struct stream_files *files);
+/* The same for all that something has happened to since. */
+void stream_files_step_due(struct stream_files_store *all);
+/* Something has happened to it: it will be looked at. */
+void stream_files_touch(struct stream_files *files);
+/* Drops segments that nobody refers to. */
+void stream_files_trim_journal(struct stream_files *files);
+/* What a call waits for: the hook, or -EAGAIN. */
+int stream_files_wait(struct stream_store *store);
+
+/* ---- files_read.c ---- */
+/* Closes readers of it. False: one is busy. */
+bool stream_files_close_readers(struct stream_files *files);
+/* True: somebody reads it, or is about to. */
+bool stream_files_is_read(const struct stream_files *files);
+int stream_files_seek_id(struct stream *stream, struct stream_id id,
+                         enum stream_direction direction, struct stream_place *out_place);
+int stream_files_seek_ordinal(struct stream *stream, uint64_t ordinal,
+                              enum stream_direction direction, struct stream_place *out_place);
+int stream_files_next(struct stream *stream, enum stream_direction direction,
+                      struct stream_place *place, struct stream_entry *out_entry);
+
+/* ---- files_store.c ---- */
+/* 1: it was there at the start, and has an owner now. 0: it was not, or has one already. */
+int stream_files_claim(struct stream_files_store *all, uint64_t number);
+
+#endif

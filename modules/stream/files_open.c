@@ -1,0 +1,342 @@
+/* files_open.c - journals opened and closed, and removed, by jobs on I/O threads.
+ *
+ * So many at a time have files open. Who needs another one makes a hand go round for one that was
+ * not used since it was there last: that is synced, then closed, and its place is free. */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "modules/base/os.h"
+#include "modules/journal/format.h"
+#include "modules/stream/files_internal.h"
+
+struct files_job {
+    struct io_job job; /* first */
+    struct stream_files *files;
+    struct journal_options options;
+    struct journal *journal; /* prepared; or to be closed, if it is not NULL */
+    bool is_removing;
+    char path[STREAM_PATH_BYTES_MAX];
+};
+
+int stream_files_wait(struct stream_store *store)
+{
+    int rc = -EAGAIN;
+
+    stream_files_step_due(store->files);
+    if (store->hooks.wait) rc = store->hooks.wait(store->hooks.context);
+    if (rc == 0) stream_files_step_due(store->files);
+    return rc;
+}
+
+static void tell_ready(const struct stream_store *store)
+{
+    if (store->hooks.on_ready) store->hooks.on_ready(store->hooks.context);
+}
+
+/* ---- jobs ---- */
+
+static void run_open(struct io_job *job, struct os *os)
+{
+    struct files_job *open = (struct files_job *)job;
+    struct journal_report report;
+
+    job->rc = journal_prepare(os, &open->options, &report, &open->journal);
+}
+
+static void run_close(struct io_job *job, struct os *os)
+{
+    struct files_job *closing = (struct files_job *)job;
+    int rc = 0;
+
+    job->rc = closing->journal ? journal_close(closing->journal) : 0;
+    if (closing->is_removing) rc = journal_remove(os, closing->path);
+    if (closing->is_removing) job->rc = rc == -ENOENT ? 0 : rc;
+}
+
+static struct files_job *create_job(struct stream_files *files)
+{
+    struct files_job *job = malloc(sizeof(*job));
+
+    if (!job) return NULL;
+    *job = (struct files_job){ .files = files };
+    stream_files_path(files, job->path);
+    return job;
+}
+
+static void submit(struct files_job *job, void (*run)(struct io_job *job, struct os *os),
+                   void (*done)(struct io_job *job), bool is_urgent)
+{
+    job->job.run = run;
+    job->job.done = done;
+    job->job.is_urgent = is_urgent;
+    io_submit(job->files->store->io, &job->job);
+}
+
+/* ---- opening ---- */
+
+static void on_progress(void *context)
+{
+    struct stream_files *files = context;
+
+    stream_files_touch(files);
+    tell_ready(files->store);
+}
+
+static void open_done(struct io_job *job)
+{
+    struct files_job *open = (struct files_job *)job;
+    struct stream_files *files = open->files;
+    struct stream_store *store = files->store;
+
+    if (job->rc == 0) {
+        files->state = FILES_OPEN;
+        files->journal = open->journal;
+        journal_attach(files->journal, store->io);
+        files->end = journal_appended(files->journal);
+        stream_files_trim_journal(files);
+    } else {
+        files->state = FILES_CLOSED;
+        files->error = job->rc;
+        store->files->open_count--;
+    }
+    free(open);
+    stream_files_touch(files);
+    tell_ready(store);
+}
+
+static int start_open(struct stream_files *files)
+{
+    struct files_job *job = create_job(files);
+
+    if (!job) return -ENOMEM;
+    job->options =
+        (struct journal_options){ .path = job->path,
+                                  .settings.roll_bytes = files->store->options.roll_bytes,
+                                  .way = JOURNAL_MAPPED,
+                                  .ends_at = files->end,
+                                  .ids_may_fall = true,
+                                  .on_progress = on_progress,
+                                  .context = files };
+    files->state = FILES_OPENING;
+    files->store->files->open_count++;
+    submit(job, run_open, open_done, true);
+    return -EAGAIN;
+}
+
+/* ---- making room for another ---- */
+
+static struct stream_files *files_at(struct list_link *link)
+{
+    return list_container(link, struct stream_files, link);
+}
+
+/* The next one round. */
+static struct stream_files *move_hand(struct stream_files_store *all)
+{
+    all->hand = all->hand ? all->hand->next : all->all.next;
+    if (all->hand == &all->all) all->hand = all->all.next;
+    return files_at(all->hand);
+}
+
+/* By a stream, or by a snapshot of one. */
+static bool is_used(const struct stream_files *files)
+{
+    return files->stream || !list_is_empty(&files->snapshots);
+}
+
+static bool may_close(const struct stream_files *files)
+{
+    /* What a failed sync has left can only be read while it is open. */
+    return files->state == FILES_OPEN && is_used(files) && !files->is_moving &&
+           journal_error(files->journal) == 0;
+}
+
+static void begin_closing(struct stream_files *files)
+{
+    files->state = FILES_SYNCING;
+    stream_files_step(files);
+}
+
+/* One that was not used of late and is not read; else one that is not read; else any. */
+static bool close_some(struct stream_files_store *all)
+{
+    struct stream_files *unread = NULL, *any = NULL;
+
+    list_for_each(link, &all->all)
+    {
+        struct stream_files *files = move_hand(all);
+        bool was_used = files->is_used;
+        if (files->state == FILES_SYNCING || files->state == FILES_CLOSING) return true;
+        if (!may_close(files)) continue;
+        any = files;
+        if (stream_files_is_read(files)) continue;
+        unread = files;
+        files->is_used = false;
+        if (was_used) continue;
+        begin_closing(files);
+        return true;
+    }
+    if (unread || any) begin_closing(unread ? unread : any);
+    return unread || any;
+}
+
+int stream_files_need_open(struct stream_files *files)
+{
+    struct stream_files_store *all = files->store->files;
+    int rc = files->error;
+
+    files->is_used = true;
+    files->error = 0;
+    if (rc < 0) return rc;
+    if (files->state == FILES_SYNCING) files->state = FILES_OPEN;
+    if (files->state == FILES_OPEN) return 0;
+    if (files->state != FILES_CLOSED) return -EAGAIN;
+    if (all->open_count >= files->store->options.open_max) {
+        /* If nothing can be closed, one more is better than waiting for nothing. */
+        if (close_some(all)) return -EAGAIN;
+    }
+    return start_open(files);
+}
+
+/* ---- closing ---- */
+
+static bool is_needed(const struct stream_files *files)
+{
+    return files->stream || files->saved.is_there || files->running.is_there ||
+           !list_is_empty(&files->snapshots);
+}
+
+static void close_done(struct io_job *job)
+{
+    struct files_job *closing = (struct files_job *)job;
+    struct stream_files *files = closing->files;
+    struct stream_store *store = files->store;
+
+    if (closing->journal) store->files->open_count--;
+    files->state = FILES_CLOSED;
+    /* What could not be removed is removed by the next start. */
+    if (closing->is_removing) {
+        stream_files_free(files);
+    } else {
+        stream_files_touch(files);
+    }
+    free(closing);
+    tell_ready(store);
+}
+
+/* There is nobody to wait for, so what cannot be done for want of memory is tried with the next
+ * step. */
+static void start_close(struct stream_files *files)
+{
+    bool is_removing = !is_needed(files) && !files->store->files->is_closing;
+    struct files_job *job = create_job(files);
+
+    if (!job) return;
+    job->journal = files->journal;
+    job->is_removing = is_removing;
+    if (files->journal) {
+        files->end = journal_appended(files->journal);
+        journal_detach(files->journal);
+    }
+    files->journal = NULL;
+    files->state = FILES_CLOSING;
+    submit(job, run_close, close_done, false);
+}
+
+/* Whether all that counts is on the device, or never will be. */
+static bool is_settled(const struct stream_files *files)
+{
+    const struct journal *journal = files->journal;
+
+    return journal_error(journal) < 0 || journal_synced(journal) == journal_appended(journal);
+}
+
+/* A failed sync: opening it anew would hide that, so that a checkpoint might count on it. */
+static bool keeps_failure(const struct stream_files *files)
+{
+    return journal_error(files->journal) < 0 && (is_used(files) || files->running.is_there) &&
+           !files->store->files->is_closing;
+}
+
+static void step_open(struct stream_files *files)
+{
+    if (files->state == FILES_OPEN && is_used(files)) {
+        stream_files_trim_journal(files);
+        return;
+    }
+    if (keeps_failure(files)) {
+        files->state = FILES_OPEN;
+        return;
+    }
+    if (!stream_files_close_readers(files)) return;
+    if (!is_needed(files)) {
+        journal_give_up(files->journal);
+    } else if (!is_settled(files)) {
+        journal_sync(files->journal);
+    }
+    if (journal_is_busy(files->journal) || !is_settled(files)) return;
+    start_close(files);
+}
+
+void stream_files_step(struct stream_files *files)
+{
+    if (files->state == FILES_OPEN || files->state == FILES_SYNCING) {
+        step_open(files);
+    } else if (files->state == FILES_CLOSED && !is_needed(files)) {
+        if (files->number == 0 || files->store->files->is_closing) {
+            stream_files_free(files);
+        } else {
+            start_close(files);
+        }
+    } else if (files->state == FILES_CLOSED && !is_used(files) && files->store->files->is_closing) {
+        stream_files_free(files);
+    }
+}
+
+void stream_files_touch(struct stream_files *files)
+{
+    if (list_is_empty(&files->due_link))
+        list_push_back(&files->store->files->due, &files->due_link);
+}
+
+void stream_files_step_due(struct stream_files_store *all)
+{
+    struct list_link *link;
+
+    while ((link = list_pop_front(&all->due)) != NULL)
+        stream_files_step(list_container(link, struct stream_files, due_link));
+}
+
+/* ---- trimming ---- */
+
+/* Where the first segment begins that anybody refers to. */
+static uint64_t first_needed(const struct stream_files *files)
+{
+    uint64_t first = UINT64_MAX;
+
+    if (files->stream && files->segment_count > 0) first = files->segments[0].start;
+    if (files->saved.is_there && files->saved.start < first) first = files->saved.start;
+    if (files->running.is_there && files->running.start < first) first = files->running.start;
+    list_for_each(link, &files->snapshots)
+    {
+        const struct stream_files *snapshot = list_container(link, struct stream_files, snapshots);
+        if (snapshot->segments[0].start < first) first = snapshot->segments[0].start;
+    }
+    return first;
+}
+
+void stream_files_trim_journal(struct stream_files *files)
+{
+    uint64_t first = first_needed(files);
+
+    if (first == UINT64_MAX || first <= files->trimmed) return;
+    if (files->journal) {
+        journal_trim(files->journal, first);
+        journal_keep_plain(files->journal, files->saved.is_there ? files->saved.end : first);
+        files->trimmed = first;
+    } else if (files->state == FILES_CLOSED && is_used(files) && files->error == 0) {
+        (void)stream_files_need_open(files); /* which trims; or the next time */
+    }
+}

@@ -1,0 +1,374 @@
+/* files_read.c - places and frames of streams in journals, by a few readers that all share.
+ *
+ * A place is a position in the journal: the next frame begins there, or the one before ends there.
+ * A reader that stands at that position goes on; else the one that was not used for longest goes
+ * there. What has to be fetched is fetched by a job: the call waits, or is made again, and then
+ * finds the reader where it left it. */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "modules/base/endian.h"
+#include "modules/journal/format.h"
+#include "modules/stream/files_internal.h"
+
+/* What is sought: the place before the first frame that is not less, or (is_behind) greater. */
+struct target {
+    bool by_ordinal, is_behind;
+    uint64_t ordinal;
+    struct stream_id id;
+};
+
+/* ---- readers ---- */
+
+static void on_ready(void *context)
+{
+    struct files_slot *slot = context;
+    const struct stream_store *store = slot->files->store;
+
+    stream_files_touch(slot->files);
+    if (store->hooks.on_ready) store->hooks.on_ready(store->hooks.context);
+}
+
+static bool is_busy(const struct files_slot *slot)
+{
+    return slot->reader && journal_reader_is_busy(slot->reader);
+}
+
+static void close_slot(struct files_slot *slot)
+{
+    journal_reader_close(slot->reader);
+    free(slot->falls.falls);
+    *slot = (struct files_slot){ 0 };
+}
+
+bool stream_files_close_readers(struct stream_files *files)
+{
+    struct files_slot *slots = files->store->files->slots;
+    bool is_closed = true;
+
+    for (unsigned i = 0; i < STREAM_READERS_MAX; i++) {
+        if (slots[i].files != files) continue;
+        if (is_busy(&slots[i])) {
+            is_closed = false;
+        } else {
+            close_slot(&slots[i]);
+        }
+    }
+    return is_closed;
+}
+
+bool stream_files_is_read(const struct stream_files *files)
+{
+    const struct files_slot *slots = files->store->files->slots;
+
+    for (unsigned i = 0; i < STREAM_READERS_MAX; i++) {
+        if (slots[i].files == files && (is_busy(&slots[i]) || slots[i].is_awaited)) return true;
+    }
+    return false;
+}
+
+/* The one that was not used for longest, of those that nobody waits for if there is one. */
+static struct files_slot *idle_slot(struct files_slot *slots)
+{
+    struct files_slot *best = NULL;
+
+    for (unsigned i = 0; i < STREAM_READERS_MAX; i++) {
+        struct files_slot *slot = &slots[i];
+        if (is_busy(slot)) continue;
+        if (!best || slot->is_awaited < best->is_awaited ||
+            (slot->is_awaited == best->is_awaited && slot->used < best->used)) {
+            best = slot;
+        }
+    }
+    return best;
+}
+
+/* One that is nobody's and belongs to that journal then. -EAGAIN: all are busy. */
+static int take_slot(struct stream_files *files, struct files_slot **out_slot)
+{
+    struct stream_files_store *all = files->store->files;
+    struct files_slot *slot = idle_slot(all->slots);
+    struct stream_files *before;
+    int rc = 0;
+
+    if (!slot) return -EAGAIN;
+    before = slot->files;
+    if (before != files) {
+        close_slot(slot);
+        if (before) stream_files_touch(before);
+        rc = journal_reader_open_async(files->journal, on_ready, slot, &slot->reader);
+        if (rc < 0) return rc;
+        slot->files = files;
+    }
+    slot->is_awaited = false;
+    slot->search.key = 0;
+    slot->goal = 0;
+    slot->used = ++all->turn;
+    *out_slot = slot;
+    return 0;
+}
+
+/* A reader that stands at the position, or one that can be sent there. */
+static int slot_at(struct stream_files *files, uint64_t position, struct files_slot **out_slot)
+{
+    struct stream_files_store *all = files->store->files;
+
+    for (unsigned i = 0; i < STREAM_READERS_MAX; i++) {
+        struct files_slot *slot = &all->slots[i];
+        if (slot->files != files || slot->search.key != 0) continue;
+        if (slot->goal > 0 ? slot->goal != position
+                           : journal_reader_position(slot->reader) != position) {
+            continue;
+        }
+        slot->used = ++all->turn;
+        *out_slot = slot;
+        return 0;
+    }
+    return take_slot(files, out_slot);
+}
+
+/* Readers see what was published. */
+static void publish(struct stream_files *files)
+{
+    if (journal_published(files->journal) < journal_appended(files->journal))
+        journal_publish(files->journal);
+}
+
+/* ---- frames ---- */
+
+static int decode(const struct stream *stream, const struct journal_entry *frame,
+                  struct stream_entry *out_entry)
+{
+    const uint8_t *bytes = frame->payload.bytes;
+    size_t size = frame->payload.size;
+
+    if (size <= STREAM_PAYLOAD_HEADER_BYTES) return -EBADMSG;
+    *out_entry = (struct stream_entry){ .id = { frame->time_ms, frame->seq },
+                                        .ordinal = load_u64le(bytes),
+                                        .field_count = load_u32le(bytes + 8),
+                                        .fields = slice_of(bytes + STREAM_PAYLOAD_HEADER_BYTES,
+                                                           size - STREAM_PAYLOAD_HEADER_BYTES) };
+    if (out_entry->ordinal == 0 || out_entry->ordinal >= stream->end) return -EBADMSG;
+    return out_entry->field_count > 0 && out_entry->field_count % 2 == 0 ? 0 : -EBADMSG;
+}
+
+/* What stands behind the published end is on its way there, or never will be. */
+static int answer_unpublished(const struct stream_files *files)
+{
+    struct journal_info info;
+
+    if (journal_published(files->journal) == journal_appended(files->journal)) return 0;
+    if (journal_is_busy(files->journal)) return -EAGAIN;
+    journal_get_info(files->journal, &info);
+    if (info.error < 0) return info.error;
+    return info.write_error < 0 ? info.write_error : -EAGAIN;
+}
+
+static int read_frame(struct stream_files *files, struct files_slot *slot, uint64_t position,
+                      enum stream_direction direction, struct journal_entry *out_frame)
+{
+    int rc = 0;
+
+    publish(files);
+    if (slot->goal != position) slot->has_arrived = false;
+    slot->goal = position;
+    if (!slot->has_arrived && journal_reader_position(slot->reader) != position)
+        rc = journal_reader_seek_position(slot->reader, position);
+    slot->has_arrived = rc == 0; /* and may be further on already, behind what is no entry */
+    if (rc == 0 && direction == STREAM_FORWARD)
+        rc = journal_reader_next(slot->reader, out_frame);
+    else if (rc == 0)
+        rc = journal_reader_previous(slot->reader, out_frame);
+    slot->is_awaited = rc == -EAGAIN;
+    if (!slot->is_awaited) slot->goal = 0;
+    if (rc == 0 && direction == STREAM_FORWARD) rc = answer_unpublished(files);
+    return rc == -EINVAL || rc == -ESTALE ? -EBADMSG : rc;
+}
+
+static int try_next(struct stream *stream, enum stream_direction direction,
+                    struct stream_place *place, struct stream_entry *out_entry)
+{
+    struct stream_files *files = stream->files;
+    uint64_t position = place->words[0];
+    struct journal_entry frame;
+    struct files_slot *slot = NULL;
+    int rc;
+
+    if (direction == STREAM_FORWARD && position >= stream_files_end(files)) return 0;
+    if (direction == STREAM_BACKWARD && position <= files->segments[0].start) return 0;
+    rc = stream_files_need_open(files->base);
+    if (rc == 0) rc = slot_at(files->base, position, &slot);
+    if (rc == 0) rc = read_frame(files->base, slot, position, direction, &frame);
+    if (rc <= 0) return rc;
+    if (files->base != files && frame.position >= files->end) return 0; /* came after it */
+    rc = decode(stream, &frame, out_entry);
+    if (rc < 0) return rc;
+    place->words[0] = journal_reader_position(slot->reader);
+    return 1;
+}
+
+int stream_files_next(struct stream *stream, enum stream_direction direction,
+                      struct stream_place *place, struct stream_entry *out_entry)
+{
+    uint64_t version = stream->version;
+
+    for (;;) {
+        int rc = try_next(stream, direction, place, out_entry);
+        if (rc != -EAGAIN) return rc;
+        rc = stream_files_wait(stream->store);
+        if (rc < 0) return rc;
+        if (stream->version != version) return -ESTALE; /* the place is worth nothing any more */
+    }
+}
+
+/* ---- places ---- */
+
+static bool is_before(const struct target *target, const struct files_falls *falls,
+                      uint64_t ordinal, struct stream_id id)
+{
+    int order;
+
+    if (target->by_ordinal) {
+        return ordinal < target->ordinal || (target->is_behind && ordinal == target->ordinal);
+    }
+    order = stream_id_compare(stream_falls_limit(falls, ordinal, id), target->id);
+    return order < 0 || (target->is_behind && order == 0);
+}
+
+/* On an I/O thread perhaps: of the slot it looks at what is sought, and at nothing else. */
+static bool frame_is_before(const void *context, const struct journal_entry *entry)
+{
+    const struct files_slot *slot = context;
+    struct target target = { slot->by_ordinal, slot->is_behind, slot->ordinal, slot->id };
+    struct stream_id id = { entry->time_ms, entry->seq };
+
+    if (entry->payload.size < STREAM_PAYLOAD_HEADER_BYTES)
+        return false; /* who reads it will tell */
+    return is_before(&target, &slot->falls, load_u64le(entry->payload.bytes), id);
+}
+
+/* The last segment that begins before the place; NULL: the place is before all frames. */
+static const struct files_segment *segment_of(const struct stream_files *files,
+                                              const struct target *target)
+{
+    uint32_t low = 0, high = files->segment_count; /* those below low begin before it */
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        const struct files_segment *segment = &files->segments[middle];
+        if (is_before(target, &files->falls, segment->first_ordinal, segment->first_id)) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low > 0 ? &files->segments[low - 1] : NULL;
+}
+
+static bool seeks(const struct files_slot *slot, const struct stream_files *files,
+                  const struct target *target)
+{
+    return slot->files == files->base && slot->search.key != 0 &&
+           slot->by_ordinal == target->by_ordinal && slot->is_behind == target->is_behind &&
+           slot->ordinal == target->ordinal && stream_id_compare(slot->id, target->id) == 0 &&
+           slot->falls.count == files->falls.count;
+}
+
+static int begin_search(struct files_slot *slot, const struct target *target,
+                        const struct files_falls *falls, const struct files_segment *segment)
+{
+    free(slot->falls.falls);
+    slot->falls = (struct files_falls){ 0 };
+    if (falls->count > 0) {
+        slot->falls.falls = malloc(falls->count * sizeof(*falls->falls));
+        if (!slot->falls.falls) return -ENOMEM;
+        memcpy(slot->falls.falls, falls->falls, falls->count * sizeof(*falls->falls));
+        slot->falls.count = falls->count;
+    }
+    slot->by_ordinal = target->by_ordinal;
+    slot->is_behind = target->is_behind;
+    slot->ordinal = target->ordinal;
+    slot->id = target->id;
+    slot->search = (struct journal_search){ .is_before = frame_is_before,
+                                            .context = slot,
+                                            .from = segment->start,
+                                            .last = segment->start,
+                                            .key = slot->used };
+    return 0;
+}
+
+/* The slot that seeks it already, or one that begins to. */
+static int slot_for(struct stream_files *files, const struct target *target,
+                    const struct files_segment *segment, struct files_slot **out_slot)
+{
+    struct files_slot *slots = files->store->files->slots;
+    int rc;
+
+    for (unsigned i = 0; i < STREAM_READERS_MAX; i++) {
+        if (!seeks(&slots[i], files, target)) continue;
+        *out_slot = &slots[i];
+        return 0;
+    }
+    rc = take_slot(files->base, out_slot);
+    return rc < 0 ? rc : begin_search(*out_slot, target, &files->falls, segment);
+}
+
+static int try_seek(struct stream_files *files, const struct target *target,
+                    struct stream_place *out_place)
+{
+    const struct files_segment *segment = segment_of(files, target);
+    struct files_slot *slot = NULL;
+    int rc;
+
+    *out_place = (struct stream_place){ { files->segments[0].start } };
+    if (!segment) return 0;
+    rc = stream_files_need_open(files->base);
+    if (rc == 0) rc = slot_for(files, target, segment, &slot);
+    if (rc < 0) return rc;
+    publish(files->base);
+    rc = journal_reader_search(slot->reader, &slot->search);
+    slot->is_awaited = rc == -EAGAIN;
+    if (rc == 0) rc = answer_unpublished(files->base);
+    if (rc == -EAGAIN) return rc;
+    slot->search.key = 0;
+    out_place->words[0] = journal_reader_position(slot->reader);
+    return rc;
+}
+
+static int seek(struct stream *stream, const struct target *target, struct stream_place *out_place)
+{
+    for (;;) {
+        int rc = try_seek(stream->files, target, out_place);
+        if (rc != -EAGAIN) return rc;
+        rc = stream_files_wait(stream->store);
+        if (rc < 0) return rc;
+    }
+}
+
+int stream_files_seek_id(struct stream *stream, struct stream_id id,
+                         enum stream_direction direction, struct stream_place *out_place)
+{
+    struct target target = { .is_behind = direction == STREAM_BACKWARD, .id = id };
+
+    /* Behind all: that is asked for often. */
+    if (stream_id_compare(id, stream->files->last_id) > 0) {
+        *out_place = (struct stream_place){ { stream_files_end(stream->files) } };
+        return 0;
+    }
+    return seek(stream, &target, out_place);
+}
+
+int stream_files_seek_ordinal(struct stream *stream, uint64_t ordinal,
+                              enum stream_direction direction, struct stream_place *out_place)
+{
+    struct target target = { .by_ordinal = true,
+                             .is_behind = direction == STREAM_BACKWARD,
+                             .ordinal = ordinal };
+
+    if (ordinal >= stream->end) {
+        *out_place = (struct stream_place){ { stream_files_end(stream->files) } };
+        return 0;
+    }
+    return seek(stream, &target, out_place);
+}
