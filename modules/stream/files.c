@@ -249,6 +249,20 @@ static void files_append(struct stream *stream, const struct stream_entry *entry
 
 /* ---- removing ---- */
 
+/* Segments go; the newest stays. */
+static uint64_t files_end_of_bytes(const struct stream *stream, uint64_t bytes)
+{
+    const struct stream_files *files = stream->files;
+    uint32_t first = files->segment_count - 1;
+    uint64_t left = files->segments[first].bytes;
+
+    while (first > 0 && left + files->segments[first - 1].bytes <= bytes)
+        left += files->segments[--first].bytes;
+    return files->segments[first].first_ordinal > stream->start
+               ? files->segments[first].first_ordinal
+               : stream->start;
+}
+
 static void drop_falls(struct files_falls *falls, uint64_t ordinal)
 {
     uint32_t gone = 0;
@@ -551,6 +565,7 @@ const struct stream_backend stream_files_backend = {
     .seek_id = stream_files_seek_id,
     .seek_ordinal = stream_files_seek_ordinal,
     .next = stream_files_next,
+    .end_of_bytes = files_end_of_bytes,
     .trim = files_trim,
     .forget = files_forget,
     .snapshot = files_snapshot,

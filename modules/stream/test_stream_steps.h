@@ -429,7 +429,7 @@ static void write_image(struct stream *from)
 }
 
 /* The stream is replaced by what its image becomes. */
-static void step_save(void)
+static inline void step_save(void)
 {
     struct stream *loaded = NULL;
 
@@ -477,7 +477,7 @@ static void step(struct mix mix)
         step_look();
 }
 
-static void steps_play(struct mix mix, unsigned count)
+static inline void steps_play(struct mix mix, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         step(mix);
