@@ -34,9 +34,8 @@ enum {
  */
 
 struct writer {
-    const struct slice *arguments;
+    const struct slice *arguments; /* not NULL: of a map, the parts have names */
     const struct stream_part *parts;
-    bool is_map;                 /* they have names */
     uint32_t part_count, part;   /* part: the one that is being written */
     bool has_begun;              /* that one's header is written */
     uint64_t left;               /* of its entries */
@@ -55,7 +54,7 @@ static void begin_part(struct writer *writer, struct reply *reply)
 {
     const struct stream_part *part = &writer->parts[writer->part];
 
-    if (writer->is_map) begin_name(writer, reply, part);
+    if (writer->arguments) begin_name(writer, reply, part);
     reply_array(reply, part->range.count);
     stream_cursor_begin(&writer->cursor, part->range.stream, part->range.from,
                         part->range.direction);
@@ -164,9 +163,9 @@ static int take_snapshots(const struct writer *writer, struct streaming **out_st
     uint32_t count = writer->part_count - writer->part;
     struct streaming *streaming =
         calloc(1, sizeof(*streaming) + count * sizeof(struct stream_part));
-    int rc = streaming ? 0 : -ENOMEM;
+    int rc = 0;
 
-    if (rc < 0) return rc;
+    if (!streaming) return -ENOMEM;
     streaming->writer = *writer;
     streaming->writer.parts = streaming->parts;
     streaming->writer.part = 0;
@@ -259,7 +258,7 @@ static int answer_here(struct call *call, struct writer *writer)
     struct chain_mark mark = chain_mark(call->reply->chain);
     int rc;
 
-    if (writer->is_map) begin_map(call, writer);
+    if (writer->arguments) begin_map(call, writer);
     rc = write_answer(call, writer);
     if (rc < 0) chain_cut(call->reply->chain, mark);
     return rc == 1 ? 0 : rc;
@@ -270,7 +269,7 @@ static int answer_suspended(struct call *call, struct writer *writer)
 {
     int rc;
 
-    if (writer->is_map) begin_map(call, writer);
+    if (writer->arguments) begin_map(call, writer);
     rc = write_answer(call, writer);
     if (rc < 0) call_break_off(call);
     return rc == CALL_STREAMING ? CALL_STREAMING : 0;
@@ -298,7 +297,8 @@ static int answer(struct call *call, struct writer *writer)
     bool is_suspended = parking_can_suspend(call->server->parking);
     uint64_t bytes_max = VERIFIED_BYTES, bytes;
 
-    if (call->served_key.bytes && !is_suspended && answer_shared(call, writer)) return 0;
+    if (call->served_key.bytes && writer->arguments && !is_suspended && answer_shared(call, writer))
+        return 0;
     if (call->in_transaction) bytes_max = memory_limit(call->server->memory) / 8;
     if (call->in_transaction || is_suspended) {
         int rc = measure(call, writer, bytes_max, &bytes);
@@ -321,9 +321,9 @@ int stream_answer_range(struct call *call, const struct stream_range *range)
 
 int stream_answer_parts(struct call *call, const struct stream_part *parts, uint32_t part_count)
 {
-    struct writer writer = {
-        .arguments = call->arguments, .parts = parts, .part_count = part_count, .is_map = true
-    };
+    struct writer writer = { .arguments = call->arguments,
+                             .parts = parts,
+                             .part_count = part_count };
 
     return answer(call, &writer);
 }

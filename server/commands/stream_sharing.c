@@ -66,9 +66,10 @@ static struct packet *make_packet(const struct stream_range *range)
 {
     size_t size = measure(range);
     struct packet *packet = size > 0 ? malloc(sizeof(*packet) + size) : NULL;
-    uint8_t *bytes = (uint8_t *)(packet + 1), *end;
+    uint8_t *bytes, *end;
 
     if (!packet) return NULL;
+    bytes = (uint8_t *)(packet + 1);
     end = put_range(bytes, range);
     if (!end) {
         free(packet);
