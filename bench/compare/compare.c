@@ -14,60 +14,58 @@
 
 #include "bench/lib/argument.h"
 #include "bench/lib/guard.h"
+#include "bench/lib/load.h"
 #include "bench/lib/peer.h"
 #include "bench/lib/process.h"
-#include "bench/lib/pump.h"
-#include "bench/lib/redis_benchmark.h"
 #include "bench/lib/summary.h"
 
 static const char usage[] =
     "usage: compare [--rounds N] [--requests N] [--pipelines 1,16,64] [--commands LPUSH,RPOP,...]\n"
-    "               [--peers floor,redis,sluice] [--dir DIRECTORY] [-- argument of ours ...]\n"
+    "               [--peers floor,redis,sluice] [--log MODE] [--dir DIRECTORY]\n"
+    "               [-- argument of ours ...]\n"
     "  --rounds    runs of each (5)\n"
     "  --requests  of a run at pipeline 64; a quarter of it at 1, half of it at 16 (1,000,000)\n"
+    "  --log       ours with its log, Redis with its append-only file, appendfsync MODE; none\n"
     "  --dir       where the servers get their directories ($TMPDIR or /var/tmp)\n";
 
-enum {
-    PIPELINE_MAX = 8,
-    CLIENTS = 50,
-    VALUE_BYTES = 64,
-    RANGE_LENGTH = 100,
-    FILL_PER_REQUEST = 100,
-    REQUEST_GRAIN = 6400 /* a multiple of every usual depth: redis-benchmark sends whole batches */
-};
+enum { PIPELINE_MAX = 8 };
 
-/* What a list has to hold before the run. */
-enum fill { FILL_NONE, FILL_RANGE, FILL_ALL };
-/* Which limit of the issue counts. */
-enum target { TARGET_NONE, TARGET_ABOVE_FLOOR, TARGET_REDIS };
+/* Which limit of the issues counts. */
+enum target { TARGET_NONE, TARGET_LIST, TARGET_LIST_RANGE, TARGET_STREAM, TARGET_STREAM_ADD };
 
 struct workload {
     const char *name;
-    const char *words; /* the request; VALUE stands for the value */
-    enum fill fill;
+    struct load load;
     enum target target;
 };
 static const struct workload workloads[] = {
-    { "PING", "PING", FILL_NONE, TARGET_NONE },
-    { "LPUSH", "LPUSH list VALUE", FILL_NONE, TARGET_ABOVE_FLOOR },
-    { "RPUSH", "RPUSH list VALUE", FILL_NONE, TARGET_ABOVE_FLOOR },
-    { "LPOP", "LPOP list", FILL_ALL, TARGET_ABOVE_FLOOR },
-    { "RPOP", "RPOP list", FILL_ALL, TARGET_ABOVE_FLOOR },
-    { "LRANGE", "LRANGE list 0 99", FILL_RANGE, TARGET_REDIS },
-    { "LMOVE", "LMOVE list other LEFT RIGHT", FILL_ALL, TARGET_NONE },
-    { "SET", "SET key:__rand_int__ VALUE", FILL_NONE, TARGET_NONE },
-    { "GET", "GET key:__rand_int__", FILL_NONE, TARGET_NONE },
+    { "PING", { "PING", LOAD_NO_DATA }, TARGET_NONE },
+    { "LPUSH", { "LPUSH list VALUE", LOAD_NO_DATA }, TARGET_LIST },
+    { "RPUSH", { "RPUSH list VALUE", LOAD_NO_DATA }, TARGET_LIST },
+    { "LPOP", { "LPOP list", LOAD_LIST_FOR_EVERYBODY }, TARGET_LIST },
+    { "RPOP", { "RPOP list", LOAD_LIST_FOR_EVERYBODY }, TARGET_LIST },
+    { "LRANGE", { "LRANGE list 0 99", LOAD_LIST_OF_HUNDRED }, TARGET_LIST_RANGE },
+    { "LMOVE", { "LMOVE list other LEFT RIGHT", LOAD_LIST_FOR_EVERYBODY }, TARGET_NONE },
+    { "SET", { "SET key:__rand_int__ VALUE", LOAD_NO_DATA }, TARGET_NONE },
+    { "GET", { "GET key:__rand_int__", LOAD_NO_DATA }, TARGET_NONE },
+    { "XADD", { "XADD stream * field VALUE", LOAD_NO_DATA }, TARGET_STREAM_ADD },
+    { "XREAD-10", { "XREAD COUNT 10 STREAMS stream 0", LOAD_STREAM }, TARGET_STREAM },
+    { "XRANGE-10", { "XRANGE stream - + COUNT 10", LOAD_STREAM }, TARGET_STREAM },
+    { "XRANGE-100", { "XRANGE stream - + COUNT 100", LOAD_STREAM }, TARGET_STREAM },
+    { "XREADGROUP+XACK", { NULL, LOAD_STREAM_OF_GROUPS }, TARGET_STREAM },
 };
 enum { WORKLOADS = sizeof(workloads) / sizeof(workloads[0]) };
 
-/* The limits of the issue. */
-static const double above_floor_ns_max = 150, pipeline_one_ratio_max = 1.1, range_ratio_max = 0.6;
+/* The limits of the issues. */
+static const double list_above_floor_ns_max = 150, list_pipeline_one_ratio_max = 1.1,
+                    list_range_ratio_max = 0.6, stream_ratio_max = 0.5,
+                    stream_logged_ratio_max = 0.4, stream_add_above_floor_ns_max = 200;
 
 struct options {
     int rounds, pipelines[PIPELINE_MAX], pipeline_count;
     long requests;
     bool is_wanted[WORKLOADS], has_peer[PEER_KIND_COUNT];
-    const char *base;
+    const char *base, *log_mode; /* NULL: no log */
     const char *const *own_arguments;
 };
 
@@ -78,41 +76,8 @@ struct series {
     double cpu_us[ROUND_MAX], requests_s[ROUND_MAX];
 };
 
-static char value[VALUE_BYTES + 1];
-
 /* ---- one run -----------------------------------------------------------------------------------
  */
-
-static size_t encode_fill(struct pump *pump, uint64_t index, uint8_t *out)
-{
-    size_t at = encode_header(out, FILL_PER_REQUEST + 2);
-
-    (void)pump;
-    (void)index;
-    at += encode_bulk(out + at, "RPUSH", 5);
-    at += encode_bulk(out + at, "list", 4);
-    for (int i = 0; i < FILL_PER_REQUEST; i++)
-        at += encode_bulk(out + at, value, VALUE_BYTES);
-    return at;
-}
-
-/* Every run begins with the same data: nothing but what its workload needs. */
-static void prepare(const struct peer *peer, enum fill fill, long requests)
-{
-    struct pump pump = { .encode = encode_fill,
-                         .request_bytes_max = (FILL_PER_REQUEST + 2) * (VALUE_BYTES + 24),
-                         .window = 16 };
-    struct token token;
-
-    if (peer->kind == PEER_FLOOR) return;
-    connection_open(&pump.connection, peer->port);
-    connection_call(&pump.connection, &token, "FLUSHALL");
-    if (fill == FILL_RANGE) pump.request_count = RANGE_LENGTH / FILL_PER_REQUEST;
-    /* A pop more than there are elements would measure something else: fill some more. */
-    if (fill == FILL_ALL) pump.request_count = (uint64_t)requests / FILL_PER_REQUEST + 10;
-    if (pump.request_count > 0) pump_run(&pump, 1);
-    connection_close(&pump.connection);
-}
 
 static long requests_at(const struct options *options, int pipeline)
 {
@@ -120,7 +85,7 @@ static long requests_at(const struct options *options, int pipeline)
                     : pipeline < 64 ? options->requests / 2
                                     : options->requests;
 
-    return (requests / REQUEST_GRAIN + 1) * REQUEST_GRAIN;
+    return (requests / LOAD_GRAIN + 1) * LOAD_GRAIN;
 }
 
 static struct result run_once(const struct peer *peer, const struct workload *workload,
@@ -129,10 +94,9 @@ static struct result run_once(const struct peer *peer, const struct workload *wo
     struct result result;
     uint64_t before_ns;
 
-    prepare(peer, workload->fill, requests);
+    load_prepare(peer, &workload->load, requests);
     before_ns = process_cpu_ns(peer->pid);
-    result.requests_s = redis_benchmark_run(
-        peer, &(struct redis_benchmark){ workload->words, value, CLIENTS, pipeline, requests });
+    result.requests_s = load_run(peer, &workload->load, pipeline, requests);
     result.cpu_us = (double)(process_cpu_ns(peer->pid) - before_ns) / 1e3 / (double)requests;
     return result;
 }
@@ -140,24 +104,40 @@ static struct result run_once(const struct peer *peer, const struct workload *wo
 /* ---- results -----------------------------------------------------------------------------------
  */
 
-static const char *verdict(enum target target, int pipeline, const bool *has_peer, double floor_us,
-                           double redis_us, double own_us)
+/* "what: met". value 0: one of those it is made of was not measured. */
+static void say_verdict(char *text, size_t size, double value, double limit, const char *format)
 {
-    bool is_met;
+    size_t length = strlen(text);
 
-    if (target == TARGET_NONE || !has_peer[PEER_SLUICE]) return "";
-    if (target == TARGET_REDIS) {
-        if (!has_peer[PEER_REDIS]) return "";
-        is_met = own_us <= range_ratio_max * redis_us;
-        return is_met ? "<= 0.6 x redis: met" : "<= 0.6 x redis: NOT MET";
-    }
-    if (!has_peer[PEER_FLOOR]) return "";
-    if (pipeline == 1) {
-        is_met = own_us <= pipeline_one_ratio_max * floor_us;
-        return is_met ? "<= 1.1 x floor: met" : "<= 1.1 x floor: NOT MET";
-    }
-    is_met = (own_us - floor_us) * 1e3 <= above_floor_ns_max;
-    return is_met ? "<= 150 ns: met" : "<= 150 ns: NOT MET";
+    if (value == 0 || length >= size) return;
+    if (length > 0) length += (size_t)snprintf(text + length, size - length, ", ");
+    length += (size_t)snprintf(text + length, size - length, format, limit);
+    (void)snprintf(text + length, size - length, value <= limit ? ": met" : ": NOT MET");
+}
+
+static void verdict(const struct options *options, enum target target, int pipeline,
+                    double floor_us, double redis_us, double own_us, char *text, size_t size)
+{
+    double above_floor_ns = floor_us > 0 && own_us > 0 ? (own_us - floor_us) * 1e3 : 0;
+    double to_floor = floor_us > 0 ? own_us / floor_us : 0;
+    double to_redis = redis_us > 0 ? own_us / redis_us : 0;
+    bool is_stream = target == TARGET_STREAM || target == TARGET_STREAM_ADD;
+
+    text[0] = '\0';
+    if (is_stream && pipeline == 1) return;
+    if (is_stream && options->log_mode)
+        say_verdict(text, size, to_redis, stream_logged_ratio_max, "<= %.1f x redis");
+    else if (is_stream)
+        say_verdict(text, size, to_redis, stream_ratio_max, "<= %.1f x redis");
+    if (options->log_mode) return;
+    if (target == TARGET_STREAM_ADD)
+        say_verdict(text, size, above_floor_ns, stream_add_above_floor_ns_max, "<= %.0f ns");
+    if (target == TARGET_LIST_RANGE)
+        say_verdict(text, size, to_redis, list_range_ratio_max, "<= %.1f x redis");
+    if (target == TARGET_LIST && pipeline == 1)
+        say_verdict(text, size, to_floor, list_pipeline_one_ratio_max, "<= %.1f x floor");
+    if (target == TARGET_LIST && pipeline > 1)
+        say_verdict(text, size, above_floor_ns, list_above_floor_ns_max, "<= %.0f ns");
 }
 
 /* The cells of one peer; all empty when it does not take part. */
@@ -183,7 +163,7 @@ static void print_result(struct table *table, const struct options *options,
     struct cells cells[PEER_KIND_COUNT] = { 0 };
     const struct cells *floor = &cells[PEER_FLOOR], *redis = &cells[PEER_REDIS],
                        *own = &cells[PEER_SLUICE];
-    char ratio[16] = "";
+    char ratio[16] = "", target[80];
 
     for (int kind = 0; kind < PEER_KIND_COUNT; kind++) {
         if (options->has_peer[kind])
@@ -191,11 +171,11 @@ static void print_result(struct table *table, const struct options *options,
     }
     if (redis->cpu_us > 0 && own->cpu_us > 0)
         snprintf(ratio, sizeof(ratio), "%.2f", own->cpu_us / redis->cpu_us);
+    verdict(options, workload->target, pipeline, floor->cpu_us, redis->cpu_us, own->cpu_us, target,
+            sizeof(target));
     table_row(table, "%s|%d|%s|%s|%s|%s|%s|%s|%s|%s|%s|%s", workload->name, pipeline, floor->us,
               redis->us, own->us, redis->above_ns, own->above_ns, ratio, floor->kilo_s,
-              redis->kilo_s, own->kilo_s,
-              verdict(workload->target, pipeline, options->has_peer, floor->cpu_us, redis->cpu_us,
-                      own->cpu_us));
+              redis->kilo_s, own->kilo_s, target);
     fprintf(stderr, "  %s, pipeline %d: done\n", workload->name, pipeline);
 }
 
@@ -223,9 +203,10 @@ static void compare_all(const struct options *options, const struct peer *peers)
             print_result(table, options, &workloads[w], pipeline, series);
         }
     }
-    printf(
-        "Server CPU a request (all threads), %d clients, %d-byte values, medians of %d rounds:\n",
-        CLIENTS, VALUE_BYTES, options->rounds);
+    printf("Server CPU a request (all threads), %d clients, %d-byte values, log %s, medians of %d "
+           "rounds:\n",
+           LOAD_CLIENTS, LOAD_VALUE_BYTES, options->log_mode ? options->log_mode : "none",
+           options->rounds);
     table_finish(table);
 }
 
@@ -258,13 +239,12 @@ static void parse_pipelines(struct options *options, const char *text)
 
 static void parse_options(struct options *options, int argc, char **argv)
 {
-    static const struct option names[] = { { "rounds", required_argument, NULL, 'r' },
-                                           { "requests", required_argument, NULL, 'n' },
-                                           { "pipelines", required_argument, NULL, 'P' },
-                                           { "commands", required_argument, NULL, 'c' },
-                                           { "peers", required_argument, NULL, 'p' },
-                                           { "dir", required_argument, NULL, 'd' },
-                                           { 0 } };
+    static const struct option names[] = {
+        { "rounds", required_argument, NULL, 'r' },    { "requests", required_argument, NULL, 'n' },
+        { "pipelines", required_argument, NULL, 'P' }, { "commands", required_argument, NULL, 'c' },
+        { "peers", required_argument, NULL, 'p' },     { "log", required_argument, NULL, 'w' },
+        { "dir", required_argument, NULL, 'd' },       { 0 }
+    };
     const char *commands = NULL, *peers = "floor,redis,sluice";
     int option;
 
@@ -288,6 +268,9 @@ static void parse_options(struct options *options, int argc, char **argv)
         case 'p':
             peers = optarg;
             break;
+        case 'w':
+            options->log_mode = optarg;
+            break;
         case 'd':
             options->base = optarg;
             break;
@@ -303,17 +286,32 @@ static void parse_options(struct options *options, int argc, char **argv)
     options->own_arguments = (const char *const *)argv + optind;
 }
 
+/* The floor keeps nothing; a log that is rewritten meanwhile would be another measurement. */
+static void start_peer(struct peer *peer, enum peer_kind kind, const struct options *options)
+{
+    const char *arguments[PEER_ARGUMENT_MAX + 1] = {
+        "--appendonly",   "yes", "--auto-aof-rewrite-percentage", "0", "--appendfsync",
+        options->log_mode
+    };
+    int count = kind == PEER_FLOOR || !options->log_mode ? 0 : 6;
+
+    arguments[count] = NULL;
+    for (int i = 0; kind == PEER_SLUICE && options->own_arguments[i]; i++) {
+        if (count == PEER_ARGUMENT_MAX) bench_fail("too many arguments");
+        arguments[count++] = options->own_arguments[i];
+        arguments[count] = NULL;
+    }
+    peer_start(peer, kind, arguments, options->base, NULL);
+}
+
 static int body(int argc, char **argv)
 {
     struct options options;
     struct peer peers[PEER_KIND_COUNT];
 
     parse_options(&options, argc, argv);
-    memset(value, 'x', VALUE_BYTES);
     for (int kind = 0; kind < PEER_KIND_COUNT; kind++) {
-        if (!options.has_peer[kind]) continue;
-        peer_start(&peers[kind], (enum peer_kind)kind,
-                   kind == PEER_SLUICE ? options.own_arguments : NULL, options.base, NULL);
+        if (options.has_peer[kind]) start_peer(&peers[kind], (enum peer_kind)kind, &options);
     }
     compare_all(&options, peers);
     for (int kind = 0; kind < PEER_KIND_COUNT; kind++) {
