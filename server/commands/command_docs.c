@@ -26,6 +26,8 @@
     { .name = word, .type = ARGUMENT_KEY, .key_number = number, __VA_ARGS__ }
 #define WORD(word, text, ...) \
     { .name = word, .type = ARGUMENT_PURE_TOKEN, .token = text, __VA_ARGS__ }
+#define REFERENCE_ARGS \
+    ARGS(WORD("keepref", "KEEPREF"), WORD("delref", "DELREF"), WORD("acked", "ACKED"))
 #define TRIM_ARGS ARGS( \
     ARG("strategy", ONEOF, \
         .children = ARGS(WORD("maxlen", "MAXLEN"), WORD("minid", "MINID", .since = "6.2.0"))), \

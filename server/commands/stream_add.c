@@ -7,6 +7,7 @@
 #include "server/commands/handlers.h"
 #include "server/commands/server.h"
 #include "server/commands/stream_fields.h"
+#include "server/commands/stream_idmp.h"
 #include "server/commands/stream_key.h"
 #include "server/commands/stream_trimming.h"
 #include "server/commands/stream_words.h"
@@ -16,6 +17,7 @@
 
 struct adding {
     struct stream_trimming trimming;
+    struct stream_idmp idmp;
     bool must_exist; /* NOMKSTREAM */
     bool has_id, has_seq;
     struct stream_id id;
@@ -32,6 +34,7 @@ static int parse_word(struct call *call, uint32_t *index, struct adding *adding)
 
     if (slice_equal(word, SLICE_LITERAL("*"))) return 1;
     rc = stream_trimming_parse(call, index, &adding->trimming);
+    if (rc == 0) rc = stream_idmp_parse(call, index, &adding->idmp);
     if (rc != 0) return rc < 0 ? rc : 0;
     if (slice_is(word, "NOMKSTREAM")) {
         adding->must_exist = true;
@@ -59,6 +62,10 @@ static bool parse(struct call *call, struct adding *adding)
         adding->id_index++;
     }
     if (!stream_trimming_settle(call, &adding->trimming, false)) return false;
+    if (adding->idmp.producer.bytes && adding->has_id && !call->is_replay) {
+        (void)call_error(call, "ERR IDMP/IDMPAUTO can be used only with auto-generated IDs");
+        return false;
+    }
     fields = rc == 1 ? call->argument_count - adding->id_index - 1 : 0;
     if (fields < 2 || fields % 2 == 1) {
         (void)call_wrong_arity(call);
@@ -68,6 +75,7 @@ static bool parse(struct call *call, struct adding *adding)
         (void)call_error(call, "ERR The ID specified in XADD must be greater than 0-0");
         return false;
     }
+    stream_idmp_settle(call, adding->id_index + 1, &adding->idmp);
     return true;
 }
 
@@ -129,7 +137,8 @@ static uint64_t trim(struct stream *stream, const struct adding *adding)
 static void say(struct call *call, const struct adding *adding, struct stream *stream,
                 uint64_t trimmed)
 {
-    enum { WORDS_MAX = 5 };
+    enum { WORDS_MAX = 8 };
+    const struct stream_idmp *idmp = &adding->idmp;
     char id[STREAM_ID_TEXT_BYTES], length[NUMBER_INT64_BYTES_MAX];
     struct slice words[WORDS_MAX] = { call->arguments[0], call->arguments[1] }, sent[WORDS_MAX];
     struct slice *first;
@@ -139,6 +148,8 @@ static void say(struct call *call, const struct adding *adding, struct stream *s
         words[count++] = SLICE_LITERAL("MAXLEN");
         words[count++] = slice_of(length, number_format_uint64(length, stream_count(stream)));
     }
+    for (uint32_t i = 0; i < idmp->word_count; i++)
+        words[count++] = call->arguments[idmp->word_index + i];
     words[count++] = slice_of(id, stream_id_format(id, adding->id));
     first = call->arguments + adding->id_index + 1 - count;
     memcpy(sent, first, count * sizeof(*sent));
@@ -164,12 +175,17 @@ static bool is_too_long(const struct call *call, struct slice fields)
                                 fields.size > memory_limit(server->memory) / 8);
 }
 
-/* The key is there, or made when all that can fail has not. */
-static int reserve_and_name(struct call *call, struct stream_key *key, struct slice fields)
+/* All that can fail. What a producer calls the entry is kept before the stream gets a name: without
+ * one it goes, and that with it. */
+static int prepare(struct call *call, const struct adding *adding, struct stream_key *key,
+                   struct slice fields)
 {
-    int rc = stream_reserve(key->stream, fields.size);
+    int rc = prepare_trim(key->stream, adding);
 
-    if (rc == 0 && !key->key) rc = stream_key_add(call, call->arguments[1], key);
+    if (rc == 0) rc = stream_reserve(key->stream, fields.size);
+    if (rc == 0) rc = stream_idmp_add(call, key->value, &adding->idmp, adding->id);
+    if (rc == 0 && !key->key) return stream_key_add(call, call->arguments[1], key);
+    if (rc == 0 && adding->idmp.producer.bytes) stream_key_recount(call, key);
     return rc;
 }
 
@@ -178,9 +194,8 @@ static int add(struct call *call, const struct adding *adding, struct stream_key
 {
     uint32_t field_count = call->argument_count - adding->id_index - 1;
     uint64_t trimmed;
-    int rc = prepare_trim(key->stream, adding);
+    int rc = prepare(call, adding, key, fields->bytes);
 
-    if (rc == 0) rc = reserve_and_name(call, key, fields->bytes);
     if (rc < 0) return rc;
     rc = stream_add(key->stream, adding->id, field_count, fields->bytes);
     assert(rc == 0); /* it was looked at, and there is room */
@@ -191,8 +206,8 @@ static int add(struct call *call, const struct adding *adding, struct stream_key
     return 0;
 }
 
-/* XADD key [NOMKSTREAM] [KEEPREF | DELREF | ACKED] [<MAXLEN | MINID> [= | ~] threshold
- * [LIMIT count]] <* | id> field value [field value ...] */
+/* XADD key [NOMKSTREAM] [KEEPREF | DELREF | ACKED] [IDMPAUTO producer | IDMP producer id] [<MAXLEN
+ * | MINID> [= | ~] threshold [LIMIT count]] <* | id> field value [field value ...] */
 int stream_xadd(struct call *call)
 {
     struct adding adding = { .has_seq = true };
@@ -205,6 +220,11 @@ int stream_xadd(struct call *call)
     if (rc < 0) return rc;
     if (rc == 0 && adding.must_exist) {
         reply_null(call->reply);
+        return 0;
+    }
+    if (rc == 1 && !call->is_replay &&
+        stream_idmp_find(call, key.value, &adding.idmp, &adding.id) == 1) {
+        stream_id_reply(call->reply, adding.id);
         return 0;
     }
     if (rc == 0) rc = stream_key_make(call, &key);
