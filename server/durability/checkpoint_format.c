@@ -155,7 +155,7 @@ void checkpoint_stream_write(const struct checkpoint_stream *stream,
                              uint8_t bytes[CHECKPOINT_STREAM_BYTES])
 {
     store_u32le(bytes, stream->groups_follow ? GROUPS_FOLLOW : 0);
-    store_u32le(bytes + 4, 0);
+    store_u32le(bytes + 4, stream->settings_bytes);
     store_u64le(bytes + 8, stream->entries_bytes);
     store_u64le(bytes + 16, stream->producers_bytes);
 }
@@ -163,14 +163,15 @@ void checkpoint_stream_write(const struct checkpoint_stream *stream,
 int checkpoint_stream_read(const uint8_t bytes[CHECKPOINT_STREAM_BYTES], uint64_t value_bytes,
                            struct checkpoint_stream *out_stream)
 {
-    uint32_t flags = load_u32le(bytes);
+    uint32_t flags = load_u32le(bytes), settings = load_u32le(bytes + 4);
     uint64_t entries = load_u64le(bytes + 8), producers = load_u64le(bytes + 16), left;
-    if ((flags & ~(unsigned)GROUPS_FOLLOW) || load_u32le(bytes + 4) != 0) return -EBADMSG;
+    if (flags & ~(unsigned)GROUPS_FOLLOW) return -EBADMSG;
     if (value_bytes < CHECKPOINT_STREAM_BYTES) return -EBADMSG;
     left = value_bytes - CHECKPOINT_STREAM_BYTES;
-    if (entries > left || producers > left - entries) return -EBADMSG;
-    if (flags & GROUPS_FOLLOW && left > entries + producers) return -EBADMSG;
-    *out_stream = (struct checkpoint_stream){ entries, producers, flags & GROUPS_FOLLOW };
+    if (settings > left || entries > left - settings) return -EBADMSG;
+    left -= settings + entries;
+    if (producers > left || (flags & GROUPS_FOLLOW && left > producers)) return -EBADMSG;
+    *out_stream = (struct checkpoint_stream){ settings, entries, producers, flags & GROUPS_FOLLOW };
     return 0;
 }
 

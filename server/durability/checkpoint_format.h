@@ -28,12 +28,16 @@
  *    expires at: ms since 1970, there only when flags say so
  *
  *   value of a stream
- *   0       4       8               16                 24
- *   +-------+-------+---------------+------------------+---------+-----------+--------+
- *   | flags | zero  | entries bytes | producers bytes  | entries | producers | groups |
- *   +-------+-------+---------------+------------------+---------+-----------+--------+
- *    images as modules/stream gives them; producers and groups may be missing. Flags may say that
- *    the groups, being large, follow in records of their own, somewhere behind
+ *   0       4                8               16                 24
+ *   +-------+----------------+---------------+------------------+
+ *   | flags | settings bytes | entries bytes | producers bytes  |
+ *   +-------+----------------+---------------+------------------+
+ *   24         …         …           …
+ *   +----------+---------+-----------+--------+
+ *   | settings | entries | producers | groups |    images as types/stream_settings.h and
+ * modules/stream
+ *   +----------+---------+-----------+--------+    give them; all but entries may be missing
+ *    Flags may say that the groups, being large, follow in records of their own, somewhere behind
  *
  *   value of a piece of groups, whose name and database are the stream's
  *   0        8       16
@@ -87,8 +91,10 @@ enum checkpoint_record_kind {
 };
 
 struct checkpoint_stream {
-    uint64_t entries_bytes, producers_bytes; /* of the images that follow; groups have the rest */
-    bool groups_follow;                      /* as records */
+    /* Of the images that follow; groups have the rest. */
+    uint32_t settings_bytes;
+    uint64_t entries_bytes, producers_bytes;
+    bool groups_follow; /* as records */
 };
 
 struct checkpoint_groups {

@@ -5,6 +5,7 @@
 #include "modules/stream/stream.h"
 #include "server/durability/checkpoint_reader.h"
 #include "server/types/stream.h"
+#include "server/types/stream_settings.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -132,6 +133,7 @@ struct stream_parts {
     struct stream *stream;
     struct stream_producers *producers;
     struct stream_groups *groups;
+    struct stream_settings settings;
 };
 
 static void destroy_parts(struct stream_parts *parts)
@@ -141,22 +143,45 @@ static void destroy_parts(struct stream_parts *parts)
     stream_destroy(parts->stream);
 }
 
+/* The next bytes of the images. */
+static struct slice take(struct slice *images, uint64_t size)
+{
+    struct slice taken = slice_of(images->bytes, (size_t)size);
+    *images = slice_of(images->bytes + size, images->size - (size_t)size);
+    return taken;
+}
+
 static int load_parts(struct checkpoint_reader *reader, struct stream_store *streams,
                       struct stream_group_store *groups, const struct checkpoint_stream *saved,
                       struct slice images, struct stream_parts *out_parts)
 {
-    struct slice entries = slice_of(images.bytes, (size_t)saved->entries_bytes);
-    struct slice producers = slice_of(entries.bytes + entries.size, (size_t)saved->producers_bytes);
-    struct slice rest =
-        slice_of(producers.bytes + producers.size, images.size - entries.size - producers.size);
-    int rc = tell(reader, stream_image_load(streams, entries, &out_parts->stream),
+    struct slice settings = take(&images, saved->settings_bytes);
+    struct slice entries = take(&images, saved->entries_bytes);
+    struct slice producers = take(&images, saved->producers_bytes);
+    int rc = 0;
+    if (settings.size > 0)
+        rc = tell(reader, stream_settings_image_load(settings, &out_parts->settings),
+                  "a stream's settings are damaged");
+    if (rc == 0)
+        rc = tell(reader, stream_image_load(streams, entries, &out_parts->stream),
                   "a stream's entries are damaged, or not where they should be");
     if (rc == 0 && producers.size > 0)
         rc = tell(reader, stream_producers_image_load(producers, &out_parts->producers),
                   "a stream's producers are damaged");
-    if (rc == 0 && rest.size > 0)
-        rc = tell(reader, load_groups(groups, rest, &out_parts->groups),
+    if (rc == 0 && images.size > 0)
+        rc = tell(reader, load_groups(groups, images, &out_parts->groups),
                   "a stream's groups are damaged");
+    return rc;
+}
+
+/* On error the value is destroyed. */
+static int give_settings(struct value *value, const struct stream_settings *settings)
+{
+    int rc = stream_value_set_settings(value, settings);
+    if (rc < 0)
+        value->type->destroy(value);
+    else
+        (void)stream_value_recount(value); /* the keyspace counts it when it gets it */
     return rc;
 }
 
@@ -176,11 +201,12 @@ static int load_value(struct checkpoint_stream_load *load, struct checkpoint_rea
         &parts);
     if (rc == 0)
         rc = stream_value_create_of(parts.stream, parts.groups, parts.producers, out_value);
-    if (rc < 0)
+    if (rc < 0) {
         destroy_parts(&parts);
-    else if (saved.groups_follow)
-        load->awaited_count++;
-    return rc;
+        return rc;
+    }
+    if (saved.groups_follow) load->awaited_count++;
+    return give_settings(*out_value, &parts.settings);
 }
 
 int checkpoint_load_stream(struct checkpoint_stream_load *load, struct checkpoint_reader *reader,

@@ -7,6 +7,7 @@
 #include "modules/stream/producers.h"
 #include "modules/stream/stream.h"
 #include "server/types/stream.h"
+#include "server/types/stream_settings.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -115,6 +116,15 @@ static int take_picture(const struct stream_groups *groups,
     return stream_groups_picture_take(groups, out_picture);
 }
 
+/* NULL: there are none. */
+static void put_settings(struct checkpoint *checkpoint, const struct stream_settings *settings)
+{
+    uint8_t image[STREAM_SETTINGS_IMAGE_BYTES];
+    if (!settings) return;
+    stream_settings_image_write(settings, image);
+    checkpoint_writer_put(checkpoint->writer, slice_of(image, sizeof(image)));
+}
+
 static void write_stream(struct checkpoint *checkpoint, const struct pictured_key *key,
                          const struct checkpoint_stream *saved,
                          struct stream_groups_picture *picture)
@@ -126,13 +136,14 @@ static void write_stream(struct checkpoint *checkpoint, const struct pictured_ke
         .kind = CHECKPOINT_STREAM,
         .database = key->database,
         .name_size = (uint32_t)key->name.size,
-        .value_size = sizeof(head) + saved->entries_bytes + saved->producers_bytes +
-                      (picture ? stream_groups_picture_size(picture) : 0),
+        .value_size = sizeof(head) + saved->settings_bytes + saved->entries_bytes +
+                      saved->producers_bytes + (picture ? stream_groups_picture_size(picture) : 0),
         .expires_at_ms = key->expires_at_ms,
     };
     checkpoint_stream_write(saved, head);
     checkpoint_writer_begin_record(checkpoint->writer, &record, key->name);
     checkpoint_writer_put(checkpoint->writer, slice_of(head, sizeof(head)));
+    put_settings(checkpoint, stream_value_settings(key->value));
     stream_image_write(stream, put, checkpoint->writer);
     if (producers) stream_producers_image_write(producers, put, checkpoint->writer);
     if (picture) put_groups(checkpoint, picture);
@@ -142,6 +153,7 @@ void checkpoint_save_stream(struct checkpoint *checkpoint, const struct pictured
 {
     const struct stream_producers *producers = stream_value_producers(key->value);
     struct checkpoint_stream saved = {
+        .settings_bytes = stream_value_settings(key->value) ? STREAM_SETTINGS_IMAGE_BYTES : 0,
         .entries_bytes = stream_image_size(stream_value_stream(key->value)),
         .producers_bytes = producers ? stream_producers_image_size(producers) : 0,
     };

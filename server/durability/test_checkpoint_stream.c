@@ -335,22 +335,25 @@ START_TEST(records_that_do_not_add_up_are_refused)
     static const uint8_t zeros[100];
     static const struct {
         enum checkpoint_record_kind kind;
-        uint32_t flags;
+        uint32_t flags, settings_bytes;
         uint64_t first, second; /* behind the flags */
         size_t size;
         const char *words;
     } rows[] = {
-        { CHECKPOINT_STREAM, 0, 0, 0, 10, "record is damaged" },
-        { CHECKPOINT_STREAM, 2, 0, 0, 80, "record is damaged" },
-        { CHECKPOINT_STREAM, 0, 77, 0, 100, "record is damaged" },
-        { CHECKPOINT_STREAM, 0, 60, 17, 100, "record is damaged" },
-        { CHECKPOINT_STREAM, 0, UINT64_MAX, 2, 100, "record is damaged" },
-        { CHECKPOINT_STREAM, 1, 10, 10, 100, "record is damaged" },
-        { CHECKPOINT_STREAM, 0, 10, 0, 100, "entries are damaged" },
-        { CHECKPOINT_STREAM, 0, 76, 0, 100, "another version" },
-        { CHECKPOINT_GROUPS, 0, 0, 0, 10, "too short" },
-        { CHECKPOINT_GROUPS, 0, 0, 0, 16, "piece of groups is damaged" },
-        { CHECKPOINT_GROUPS, 0, 0, 0, 20, "piece of groups is damaged" },
+        { CHECKPOINT_STREAM, 0, 0, 0, 0, 10, "record is damaged" },
+        { CHECKPOINT_STREAM, 2, 0, 0, 0, 80, "record is damaged" },
+        { CHECKPOINT_STREAM, 0, 0, 77, 0, 100, "record is damaged" },
+        { CHECKPOINT_STREAM, 0, 0, 60, 17, 100, "record is damaged" },
+        { CHECKPOINT_STREAM, 0, 0, UINT64_MAX, 2, 100, "record is damaged" },
+        { CHECKPOINT_STREAM, 1, 0, 10, 10, 100, "record is damaged" },
+        { CHECKPOINT_STREAM, 0, 0, 10, 0, 100, "entries are damaged" },
+        { CHECKPOINT_STREAM, 0, 32, 77 - 32, 0, 100, "record is damaged" },
+        { CHECKPOINT_STREAM, 0, 32, 10, 0, 100, "another version" },
+        { CHECKPOINT_STREAM, 0, 1, 10, 0, 100, "settings are damaged" },
+        { CHECKPOINT_STREAM, 0, 0, 76, 0, 100, "another version" },
+        { CHECKPOINT_GROUPS, 0, 0, 0, 0, 10, "too short" },
+        { CHECKPOINT_GROUPS, 0, 0, 0, 0, 16, "piece of groups is damaged" },
+        { CHECKPOINT_GROUPS, 0, 0, 0, 0, 20, "piece of groups is damaged" },
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -358,6 +361,7 @@ START_TEST(records_that_do_not_add_up_are_refused)
         size_t size = rows[i].size < sizeof(head) ? rows[i].size : sizeof(head);
 
         store_u32le(head, rows[i].flags);
+        store_u32le(head + 4, rows[i].settings_bytes);
         store_u64le(head + 8, rows[i].first);
         store_u64le(head + 16, rows[i].second);
         begin_file();

@@ -8,6 +8,7 @@
 #include "modules/stream/producers.h"
 #include "modules/stream/stream.h"
 #include "server/types/stream.h"
+#include "server/types/stream_settings.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -105,6 +106,13 @@ static inline uint32_t sum_producers(uint32_t sum, const struct stream_producers
     return sum_number(sum_number(sum, info.iids_added), info.duplicate_count);
 }
 
+static inline uint32_t sum_settings(uint32_t sum, const struct stream_settings *settings)
+{
+    for (unsigned i = 0; settings && i < RETENTION_LIMITS; i++)
+        sum = sum_number(sum_number(sum, settings->has[i]), settings->limits[i]);
+    return sum;
+}
+
 /* All of it but how many entries there are. */
 static inline uint32_t sum_stream(const struct value *value)
 {
@@ -116,7 +124,8 @@ static inline uint32_t sum_stream(const struct value *value)
     sum = sum_id(sum_id(sum, info.last_id), info.max_deleted_id);
     sum = sum_number(sum_number(sum_number(sum, info.start), info.end), info.entries_added);
     sum = sum_groups(sum_entries(sum, stream), stream_value_groups(value));
-    return sum_producers(sum, stream_value_producers(value));
+    return sum_settings(sum_producers(sum, stream_value_producers(value)),
+                        stream_value_settings(value));
 }
 
 /* ---- changes ---- */
@@ -233,13 +242,24 @@ static inline void change_producers(struct random *random, struct value *value)
     }
 }
 
+static inline void change_settings(struct random *random, struct value *value)
+{
+    struct stream_settings settings = { .limits = { 0 } };
+
+    for (unsigned i = 0; i < RETENTION_LIMITS; i++) {
+        settings.has[i] = random_below(random, 2);
+        if (settings.has[i]) settings.limits[i] = random_below(random, 1000);
+    }
+    ck_assert_int_eq(stream_value_set_settings(value, &settings), 0);
+}
+
 /* What its memory became more, or (negative) less, by. */
 static inline int64_t change_stream(struct random *random, struct value *value,
                                     struct stream_group_store *store)
 {
     struct stream *stream = stream_value_stream(value);
 
-    switch (random_below(random, 8)) {
+    switch (random_below(random, 9)) {
     case 0:
         delete_entry(random, stream);
         break;
@@ -253,6 +273,9 @@ static inline int64_t change_stream(struct random *random, struct value *value,
         break;
     case 5:
         change_producers(random, value);
+        break;
+    case 6:
+        change_settings(random, value);
         break;
     default:
         add_entries(random, stream);
