@@ -88,6 +88,26 @@ static int make_spare(struct stream *stream, uint32_t bytes)
     return 0;
 }
 
+/* XSETID has lowered the last id: entries behind the newest one that is there are deleted, and have
+ * greater ids than what comes next. All are in the last block, which has one that is there. */
+static int drop_fallen(struct stream *stream)
+{
+    uint32_t index = stream->blocks.count - 1;
+    struct entry_block *last;
+
+    stream->has_fallen = false;
+    if (stream->blocks.count == 0) return 0;
+    last = stream_block_at(stream, index);
+    if (entry_block_count_dead(last, stream->start, stream->deleted) == 0) return 0;
+    stream->version++;
+    if (last->ref_count > 1 && stream_blocks_resize(stream, index, last->capacity) < 0) {
+        stream->has_fallen = true;
+        return -ENOMEM;
+    }
+    entry_block_pack(stream_block_at(stream, index), stream->start, stream->deleted);
+    return 0;
+}
+
 static uint32_t frame_bytes_max(uint64_t fields_bytes)
 {
     return (uint32_t)fields_bytes + FRAME_OVERHEAD_BYTES_MAX;
@@ -97,6 +117,7 @@ static int memory_reserve(struct stream *stream, uint64_t fields_bytes)
 {
     uint32_t bytes = frame_bytes_max(fields_bytes), count = stream->blocks.count;
 
+    if (stream->has_fallen && drop_fallen(stream) < 0) return -ENOMEM;
     if (count > 0) {
         const struct entry_block *last = stream_block_at(stream, count - 1);
         if (has_room(stream, last, bytes)) return 0;

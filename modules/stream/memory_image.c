@@ -44,10 +44,15 @@ void stream_memory_image_write(const struct stream *stream,
 /* What has been loaded of a stream so far. */
 struct loading {
     struct stream *stream;
-    struct stream_id last_id;
+    struct stream_id last_id, last_live_id;
     uint64_t next_ordinal; /* of the next frame at least */
     uint64_t live_count;
 };
+
+static bool is_live(const struct stream *stream, uint64_t ordinal)
+{
+    return ordinal >= stream->start && !deleted_has(stream->deleted, ordinal);
+}
 
 /* One frame of the block, which has its bytes; *offset moves behind it. */
 static int check_frame(struct loading *loading, struct entry_block *block, uint32_t *offset)
@@ -66,6 +71,7 @@ static int check_frame(struct loading *loading, struct entry_block *block, uint3
     if (stream_id_compare(entry.id, block->base) < 0) return -EBADMSG;
     block->span = (uint32_t)(ordinal - block->first_ordinal);
     loading->last_id = entry.id;
+    if (is_live(loading->stream, ordinal)) loading->last_live_id = entry.id;
     loading->next_ordinal = ordinal + 1;
     *offset += bytes;
     return 0;
@@ -130,5 +136,6 @@ int stream_memory_image_load(struct stream *stream, struct slice image)
         rc = load_block(&loading, &image);
     if (rc < 0) return rc;
     if (loading.live_count != stream_count(stream)) return -EBADMSG;
-    return stream_id_compare(loading.last_id, stream->last_id) <= 0 ? 0 : -EBADMSG;
+    stream->has_fallen = stream_id_compare(loading.last_id, stream->last_id) > 0;
+    return stream_id_compare(loading.last_live_id, stream->last_id) <= 0 ? 0 : -EBADMSG;
 }

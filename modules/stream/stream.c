@@ -84,6 +84,11 @@ int stream_add(struct stream *stream, struct stream_id id, uint32_t field_count,
 
 void stream_set_last_id(struct stream *stream, struct stream_id last_id)
 {
+    /* What is added next does not come behind a cursor that has passed greater ids. */
+    if (stream_id_compare(last_id, stream->last_id) < 0) {
+        stream->has_fallen = true;
+        stream->version++;
+    }
     stream->last_id = last_id;
 }
 

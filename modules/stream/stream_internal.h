@@ -95,6 +95,7 @@ struct stream {
     /* Counts what makes places worth nothing: all but appending. Never 0. */
     uint64_t version;
     bool is_snapshot; /* is never changed */
+    bool has_fallen;  /* in memory: frames of deleted entries may have ids above last_id */
     union {           /* whose it is says backend */
         struct stream_blocks blocks;
         struct stream_files *files; /* files_internal.h */

@@ -4,24 +4,6 @@
 /* ---- beside an array --------------------------------------------------------------------------
  */
 
-/* XSETID: entries behind the last one that is there, all deleted, have greater ids than what comes
- * next. From then on they count as if theirs were what is set. */
-static void step_lower(void)
-{
-    uint64_t last = model.end - 1;
-    struct stream_id id;
-
-    while (last >= model.start && !model.entries[last].is_there)
-        last--;
-    if (last < model.start || last == model.end - 1) return;
-    id = model.entries[last].id;
-    if (random_below(&dice, 2) == 0) (void)stream_id_increment(&id);
-    if (stream_id_compare(id, stream_last_id(stream)) >= 0) return;
-    stream_set_last_id(stream, id);
-    while (++last < model.end)
-        if (stream_id_compare(model.entries[last].id, id) > 0) model.entries[last].id = id;
-}
-
 /* In vain: it changes nothing. */
 static void step_checkpoint(bool is_complete)
 {
