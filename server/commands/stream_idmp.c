@@ -37,11 +37,11 @@ int stream_idmp_parse(struct call *call, uint32_t *index, struct stream_idmp *id
                                          : "ERR IDMP requires a non-empty producer ID");
     if (!is_automatic && words[2].size == 0)
         return refuse(call, "ERR IDMP requires a non-empty idempotent ID");
-    *idmp = (struct stream_idmp){ .producer = words[1],
-                                  .iid = is_automatic ? (struct slice){ 0 } : words[2],
-                                  .is_automatic = is_automatic,
-                                  .word_index = *index,
-                                  .word_count = is_automatic ? 2 : 3 };
+    idmp->producer = words[1];
+    if (!is_automatic) idmp->iid = words[2];
+    idmp->is_automatic = is_automatic;
+    idmp->word_index = *index;
+    idmp->word_count = is_automatic ? 2 : 3;
     *index += idmp->word_count - 1;
     return 1;
 }

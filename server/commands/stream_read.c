@@ -22,6 +22,7 @@ enum {
 struct reading {
     uint32_t key_first, key_count; /* arguments; the ids stand behind them */
     int64_t count;                 /* of each stream; 0: all */
+    int64_t max_count, max_bytes;  /* of all streams together; 0: no limit */
     bool may_block;
     int64_t deadline_us;
 };
@@ -80,6 +81,12 @@ static bool parse_option(struct call *call, uint32_t *index, struct reading *rea
         if (reading->count < 0) reading->count = 0;
         return true;
     }
+    if (more > 0 && slice_is(word, "MAXCOUNT"))
+        return call_integer_between(call, ++*index, 1, INT64_MAX,
+                                    "ERR MAXCOUNT must be a positive integer", &reading->max_count);
+    if (more > 0 && slice_is(word, "MAXSIZE"))
+        return call_integer_between(call, ++*index, 1, INT64_MAX,
+                                    "ERR MAXSIZE must be a positive integer", &reading->max_bytes);
     if (more > 0 && slice_is(word, "STREAMS")) return parse_streams(call, *index + 1, reading);
     if (more > 1 && slice_is(word, "GROUP")) return refuse_group_option(call, "GROUP");
     if (slice_is(word, "NOACK")) return refuse_group_option(call, "NOACK");
@@ -93,9 +100,15 @@ static bool parse(struct call *call, struct reading *reading)
     for (uint32_t i = 1; i < call->argument_count && reading->key_first == 0; i++) {
         if (!parse_option(call, &i, reading)) return false;
     }
-    if (reading->key_first > 0) return true;
-    (void)call_syntax_error(call);
-    return false;
+    if (reading->key_first == 0) {
+        (void)call_syntax_error(call);
+        return false;
+    }
+    if (reading->max_count > 0 && reading->count > reading->max_count) {
+        (void)call_error(call, "ERR MAXCOUNT must be greater than or equal to COUNT");
+        return false;
+    }
+    return true;
 }
 
 /* ---- from where ------------------------------------------------------------------------------ */
@@ -155,23 +168,61 @@ static int resolve_ids(struct call *call, const struct reading *reading, struct 
 
 /* ---- what there is --------------------------------------------------------------------------- */
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 static uint64_t count_wanted(const struct call *call, const struct reading *reading)
 {
     if (reading->count > 0) return (uint64_t)reading->count;
     return call->served_key.bytes ? BLOCKED_COUNT : UINT64_MAX;
 }
 
-/* 1: the stream has entries with greater ids. */
+/* What the reply may still hold: MAXCOUNT, MAXSIZE. */
+struct budget {
+    uint64_t count, bytes;
+    bool is_untouched; /* an entry that is longer than all of it is taken, so that readers get on */
+};
+
+/* So many of the range as fit. */
+static int fit(struct stream_range *range, struct budget *budget)
+{
+    struct stream_cursor cursor;
+    uint64_t fitting = 0;
+
+    stream_cursor_begin(&cursor, range->stream, range->from, range->direction);
+    for (; fitting < range->count; fitting++) {
+        char header[STREAM_ENTRY_HEADER_BYTES];
+        struct stream_entry entry;
+        int rc = stream_cursor_next(&cursor, &entry);
+        uint64_t bytes;
+
+        if (rc <= 0) return rc < 0 ? rc : -EBADMSG; /* fewer than were counted */
+        bytes = stream_entry_header(header, &entry) + entry.fields.size;
+        if (bytes > budget->bytes && !budget->is_untouched) break;
+        budget->bytes -= least(bytes, budget->bytes);
+        budget->is_untouched = false;
+    }
+    if (fitting < range->count) budget->bytes = 0; /* streams are served in the caller's order */
+    range->count = fitting;
+    return 0;
+}
+
+/* 1: the stream has entries with greater ids, and there is room for one. */
 static int find_entries(struct call *call, const struct reading *reading, uint32_t key_index,
-                        struct stream_id id, struct stream_range *out_range)
+                        struct stream_id id, struct budget *budget, struct stream_range *out_range)
 {
     struct stream_key key;
     int rc = stream_key_find(call, call->arguments[key_index], &key);
 
     if (rc <= 0 || !stream_id_increment(&id)) return rc;
     rc = stream_range_find(key.stream, id, STREAM_ID_MAX, STREAM_FORWARD,
-                           count_wanted(call, reading), out_range);
-    return rc < 0 ? rc : out_range->count > 0;
+                           least(count_wanted(call, reading), budget->count), out_range);
+    if (rc == 0 && reading->max_bytes > 0) rc = fit(out_range, budget);
+    if (rc < 0) return rc;
+    budget->count -= out_range->count;
+    return out_range->count > 0;
 }
 
 /* How many streams have something. One who is served looks at that key only: the others had nothing
@@ -179,6 +230,11 @@ static int find_entries(struct call *call, const struct reading *reading, uint32
 static int64_t find_all(struct call *call, const struct reading *reading,
                         const struct stream_id *ids, struct stream_part *found)
 {
+    struct budget budget = {
+        .count = reading->max_count > 0 ? (uint64_t)reading->max_count : UINT64_MAX,
+        .bytes = reading->max_bytes > 0 ? (uint64_t)reading->max_bytes : UINT64_MAX,
+        .is_untouched = true,
+    };
     int64_t count = 0;
 
     for (uint32_t i = 0; i < reading->key_count; i++) {
@@ -187,7 +243,7 @@ static int64_t find_all(struct call *call, const struct reading *reading,
         int rc;
 
         if (call->served_key.bytes && !slice_equal(call->served_key, name)) continue;
-        rc = find_entries(call, reading, key_index, ids[i], &found[count].range);
+        rc = find_entries(call, reading, key_index, ids[i], &budget, &found[count].range);
         if (rc < 0) return rc;
         found[count].name_index = key_index;
         count += rc;
@@ -224,7 +280,8 @@ static int read_streams(struct call *call, const struct reading *reading, struct
     return stream_answer_parts(call, found, (uint32_t)count);
 }
 
-/* XREAD [COUNT count] [BLOCK milliseconds] STREAMS key [key ...] id [id ...] */
+/* XREAD [COUNT count] [MAXCOUNT count] [MAXSIZE bytes] [BLOCK milliseconds] STREAMS key [key ...]
+ * id [id ...] */
 int stream_xread(struct call *call)
 {
     struct stream_id few_ids[INLINE_STREAMS], *ids = few_ids;
