@@ -485,7 +485,7 @@ struct mix {
     unsigned adds, deletes, trims;
 };
 
-static void steps_begin(uint64_t seed)
+static inline void steps_begin(uint64_t seed)
 {
     random_init(&dice, seed + 1000 * soak_seed());
     model = (struct model){ .start = 1, .end = 1 };
@@ -495,7 +495,7 @@ static void steps_begin(uint64_t seed)
     ck_assert_int_eq(stream_create(store, &stream), 0);
 }
 
-static void step(struct mix mix)
+static inline void step(struct mix mix)
 {
     uint64_t kind = random_below(&dice, 100);
 
@@ -529,7 +529,7 @@ static inline void steps_play(struct mix mix, unsigned count)
     step_save();
 }
 
-static void steps_end(void)
+static inline void steps_end(void)
 {
     for (unsigned i = 0; i < KEPT; i++)
         let_go(&kept[i]);

@@ -1,0 +1,318 @@
+/* Streams in journals after the power went at any moment: whatever the disk holds then (power.h),
+ * the streams of the last checkpoint are as they were when it was made, and go on. */
+#include "modules/base/power.h"
+#include "modules/base/record.h"
+#include "modules/stream/test_stream_files.h"
+
+enum {
+    STREAMS = 3,
+    CHECKPOINTS_MAX = 100,
+    STEPS = 30,
+    VALUE_BYTES = 150,
+    RECORD_BYTES = 256 << 20,
+    MARK_CHECKPOINT = 1,
+};
+
+/* A stream has the entries [from, end). */
+struct held {
+    struct stream *stream; /* NULL: none */
+    uint64_t from, end;
+};
+
+/* What a checkpoint holds. */
+struct saved {
+    struct {
+        uint8_t *image;
+        size_t size;
+        uint64_t from, end;
+    } streams[STREAMS];
+};
+
+static struct held held[STREAMS];
+static struct saved saved[CHECKPOINTS_MAX];
+static uint64_t saved_count;
+static struct record *record;
+static struct io *after_io;
+static char work[80], after[80];
+
+static void setup_power(void)
+{
+    setup_in("/dev/shm", 0);
+    io_destroy(files.io);
+    fault_destroy(files.fault);
+    memset(held, 0, sizeof(held));
+    memset(saved, 0, sizeof(saved));
+    saved_count = 0;
+    (void)snprintf(work, sizeof(work), "%s/work", files.directory);
+    (void)snprintf(after, sizeof(after), "%s/after", files.directory);
+    ck_assert_int_eq(mkdir(work, 0755), 0);
+    ck_assert_int_eq(record_create(os_real(), work, RECORD_BYTES, &record), 0);
+    ck_assert_int_eq(fault_create(record_os(record), &files.fault), 0);
+    ck_assert_int_eq(io_create(fault_os(files.fault), 0, &files.io), 0);
+    ck_assert_int_eq(io_create(os_real(), 0, &after_io), 0);
+    files.options.directory = work;
+    files.options.open_max = 2;
+}
+
+static void teardown_power(void)
+{
+    for (uint64_t i = 0; i < saved_count; i++)
+        for (unsigned k = 0; k < STREAMS; k++)
+            free(saved[i].streams[k].image);
+    teardown_files();
+    io_destroy(after_io);
+    record_destroy(record);
+}
+
+/* ---- what is found ----------------------------------------------------------------------------
+ */
+
+static int wait_after(void *context)
+{
+    (void)context;
+    return io_wait(after_io) > 0 ? 0 : -EIO;
+}
+
+static const char *judge(struct stream *found, uint64_t from, uint64_t end)
+{
+    struct stream_cursor cursor;
+    struct stream_entry entry;
+    uint64_t number = from;
+    int rc;
+
+    stream_cursor_begin(&cursor, found, STREAM_ID_MIN, STREAM_FORWARD);
+    while ((rc = stream_cursor_next(&cursor, &entry)) == 1) {
+        if (entry.id.ms != number) return "an entry is missing";
+        if (!slice_equal(entry.fields, value_of(number, VALUE_BYTES))) return "one has changed";
+        number++;
+    }
+    if (rc < 0) return "reading fails";
+    if (number != end) return "it ends elsewhere";
+    return NULL;
+}
+
+static const char *go_on(struct stream *found, uint64_t end)
+{
+    struct stream_id first;
+    uint64_t from = end;
+
+    for (uint64_t number = end; number < end + 20; number++)
+        if (try_add(found, number, VALUE_BYTES) < 0) return "adding fails";
+    if (stream_first_id(found, &first) == 1) from = first.ms;
+    return judge(found, from, end + 20);
+}
+
+static const char *load_and_judge(struct stream_store *from, const struct saved *checkpoint)
+{
+    struct stream *loaded[STREAMS] = { NULL };
+    const char *why = NULL;
+
+    for (unsigned i = 0; i < STREAMS && !why; i++) {
+        struct slice bytes = slice_of(checkpoint->streams[i].image, checkpoint->streams[i].size);
+        if (!bytes.bytes) continue;
+        if (stream_image_load(from, bytes, &loaded[i]) < 0) why = "an image cannot be loaded";
+    }
+    stream_checkpoint_loaded(from);
+    for (unsigned i = 0; i < STREAMS && !why; i++) {
+        const uint64_t end = checkpoint->streams[i].end;
+        if (!loaded[i]) continue;
+        why = judge(loaded[i], checkpoint->streams[i].from, end);
+        if (!why) why = go_on(loaded[i], end);
+    }
+    for (unsigned i = 0; i < STREAMS; i++)
+        stream_destroy(loaded[i]);
+    return why;
+}
+
+static int check_state(void *context, const struct power_state *state)
+{
+    static const struct saved nothing;
+    uint64_t number = state->marks[MARK_CHECKPOINT];
+    struct stream_options options = files.options;
+    const struct stream_hooks hooks = { .wait = wait_after };
+    struct stream_store *found;
+    const char *why;
+
+    (void)context;
+    options.directory = state->directory;
+    ck_assert_int_eq(stream_store_create(os_real(), after_io, &options, &hooks, &found), 0);
+    why = load_and_judge(found, number > 0 ? &saved[number - 1] : &nothing);
+    stream_store_destroy(found);
+    if (!why) return 0;
+    (void)fprintf(stderr, "state %llu behind event %zu (%s): %s\n",
+                  (unsigned long long)state->number, state->event_count, state->text, why);
+    return -1;
+}
+
+/* ---- what is done -----------------------------------------------------------------------------
+ */
+
+static void step_some_add(struct held *one)
+{
+    uint64_t count = random_below(&dice, 150);
+
+    if (!one->stream) {
+        ck_assert_int_eq(stream_create(store, &one->stream), 0);
+        one->from = one->end = 1 + random_below(&dice, 1000);
+    }
+    while (count-- > 0)
+        ck_assert_int_eq(try_add(one->stream, one->end++, VALUE_BYTES), 0);
+}
+
+static void step_some_trim(struct held *one)
+{
+    uint64_t length;
+
+    if (!one->stream) return;
+    length = random_below(&dice, one->end - one->from + 1);
+    trim_to(one->stream, length);
+    one->from = one->end - length;
+}
+
+static void step_some_destroy(struct held *one)
+{
+    stream_destroy(one->stream);
+    one->stream = NULL;
+}
+
+static void destroy_all(void)
+{
+    for (unsigned i = 0; i < STREAMS; i++)
+        step_some_destroy(&held[i]);
+}
+
+static void save_one(const struct held *one, unsigned index, struct saved *checkpoint)
+{
+    if (!one->stream) return;
+    write_image(one->stream);
+    checkpoint->streams[index].image = image.bytes;
+    checkpoint->streams[index].size = image.size;
+    checkpoint->streams[index].from = one->from;
+    checkpoint->streams[index].end = one->end;
+    image.bytes = NULL;
+}
+
+static void some_step(void)
+{
+    struct held *one = &held[random_below(&dice, STREAMS)];
+
+    switch (random_below(&dice, 8)) {
+    case 0:
+        step_some_trim(one);
+        break;
+    case 1:
+        if (random_below(&dice, 3) == 0) step_some_destroy(one);
+        break;
+    default:
+        step_some_add(one);
+    }
+    (void)stream_store_tick(store, 0, 0);
+    ck_assert_int_eq(record_look(record), 0);
+}
+
+/* Streams change while it is being made, behind their images. */
+static void step_save_all(void)
+{
+    struct saved *checkpoint = &saved[saved_count];
+    bool is_complete = random_below(&dice, 4) > 0;
+
+    if (saved_count == CHECKPOINTS_MAX) return;
+    stream_checkpoint_begin(store);
+    for (unsigned i = 0; i < STREAMS; i++)
+        save_one(&held[i], i, checkpoint);
+    saved_count++;
+    for (uint64_t count = random_below(&dice, 4); count > 0; count--)
+        some_step();
+    ck_assert_int_eq(sync_checkpoint(), 1);
+    if (is_complete) record_mark(record, MARK_CHECKPOINT, saved_count);
+    stream_checkpoint_end(store, is_complete);
+}
+
+static void run_script(uint64_t seed)
+{
+    random_init(&dice, seed);
+    create_store();
+    for (unsigned i = 0; i < STEPS; i++) {
+        if (random_below(&dice, 6) == 0)
+            step_save_all();
+        else
+            some_step();
+    }
+    settle();
+    destroy_all();
+    stream_store_destroy(store);
+    store = NULL;
+}
+
+static int walk_all(uint64_t seed, struct power_figures *figures)
+{
+    struct power_walk all = { .record = record,
+                              .directory = after,
+                              .seed = seed,
+                              .states_per_event = soak_is_full() ? 20 : 2,
+                              .event_step = soak_is_full() ? 3 : 41,
+                              .check = check_state };
+    const char *only = getenv("SLUICE_TEST_STATE");
+
+    if (only) all.only = strtoull(only, NULL, 10);
+    return power_walk(&all, figures);
+}
+
+START_TEST(whatever_the_disk_holds_the_checkpoint_is_there)
+{
+    uint64_t seed = soak_seed() * 1000 + (uint64_t)_i;
+    struct power_figures figures;
+
+    run_script(seed);
+    ck_assert_msg(walk_all(seed, &figures) == 0, "script %d, seed %llu", _i,
+                  (unsigned long long)soak_seed());
+    (void)printf("%llu states of %llu events\n", (unsigned long long)figures.checked_count,
+                 (unsigned long long)figures.event_count);
+    ck_assert_uint_gt(figures.checked_count, 20);
+}
+END_TEST
+
+/* A store that forgets to sync, or is told it had before it has, must be found out. */
+START_TEST(a_planted_bug_is_found)
+{
+    struct power_figures figures;
+    int rc;
+
+    random_init(&dice, 1);
+    if (_i == RECORD_DIRECTORY_SYNCS_LEFT_OUT)
+        record_plant(record, RECORD_DIRECTORY_SYNCS_LEFT_OUT);
+    create_store();
+    step_some_add(&held[0]);
+    step_some_add(&held[0]);
+    if (_i == RECORD_SYNCS_LATE) record_plant(record, RECORD_SYNCS_LATE);
+    for (unsigned i = 0; i < 3; i++) {
+        add_entries(held[0].stream, held[0].end, held[0].end + 100, VALUE_BYTES);
+        held[0].end += 100;
+        step_save_all();
+    }
+    rc = walk_all(1, &figures);
+    destroy_all();
+    ck_assert_int_ne(rc, 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("streams: loss of power");
+    TCase *cases = tcase_create("all");
+    SRunner *runner;
+    int failed;
+
+    tcase_set_timeout(cases, 300);
+    tcase_add_checked_fixture(cases, setup_power, teardown_power);
+    tcase_add_loop_test(cases, whatever_the_disk_holds_the_checkpoint_is_there, 0,
+                        soak_is_full() ? 20 : 8);
+    tcase_add_loop_test(cases, a_planted_bug_is_found, RECORD_DIRECTORY_SYNCS_LEFT_OUT,
+                        RECORD_SYNCS_LATE + 1);
+    suite_add_tcase(suite, cases);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
