@@ -87,6 +87,12 @@ static void key_changed(void *context, unsigned database, struct slice name)
     watch_changed(((struct server *)context)->watch, database, name);
 }
 
+/* Some of those that wait for a key want to know that it has gone. */
+static void key_gone(void *context, unsigned database, struct slice name)
+{
+    blocked_signal(((struct server *)context)->blocked, database, name);
+}
+
 static bool key_is_held(void *context, unsigned database, struct slice name)
 {
     const struct server *server = context;
@@ -184,6 +190,7 @@ static int make_keys(struct house *house)
 {
     struct server *server = &house->server;
     struct keyspace_hooks hooks = { .on_change = key_changed,
+                                    .on_gone = key_gone,
                                     .on_expire = effect_expired,
                                     .is_held = key_is_held,
                                     .free_block = free_block,

@@ -184,6 +184,16 @@ void stream_group_set_entries_read(struct stream_group *group, int64_t entries_r
     group->entries_read = entries_read;
 }
 
+bool stream_group_is_marked(const struct stream_group *group)
+{
+    return group->is_marked;
+}
+
+void stream_group_mark(struct stream_group *group, bool is_marked)
+{
+    group->is_marked = is_marked;
+}
+
 /* ---- checking ---- */
 
 static uint64_t check_consumers(const struct stream_group *group, uint64_t *count)

@@ -75,6 +75,10 @@ void stream_group_set_last_id(struct stream_group *group, struct stream_id id);
 int64_t stream_group_entries_read(const struct stream_group *group);
 void stream_group_set_entries_read(struct stream_group *group, int64_t entries_read);
 
+/* For who works on several groups and may meet one twice; not kept in pictures. */
+bool stream_group_is_marked(const struct stream_group *group);
+void stream_group_mark(struct stream_group *group, bool is_marked);
+
 /* ---- consumers ---- */
 
 /* In order of their names, as bytes; index < count. */
@@ -124,6 +128,8 @@ int stream_group_set_pending(struct stream_group *group, const struct stream_pen
 /* 1: it was pending, and is acknowledged. 0: it was not. */
 int stream_group_acknowledge(struct stream_group *group, struct stream_id id);
 
+#define STREAM_ANY_TIME_MS (UINT64_MAX >> 1) /* times are less */
+
 /* The first by id, from on, that was delivered at delivered_max_ms or before; of consumer's, or of
  * anybody's and nobody's if that is NULL. 1, or 0: there is none. */
 int stream_group_next_pending(const struct stream_group *group,
@@ -133,6 +139,10 @@ int stream_group_next_pending(const struct stream_group *group,
  * id. 1, or 0: nothing is pending. */
 int stream_group_oldest_pending(const struct stream_group *group,
                                 struct stream_pending *out_pending);
+/* The same of several that were delivered at delivered_max_ms or before: how many, at most
+ * pending_max. */
+int64_t stream_group_oldest_of(const struct stream_group *group, uint64_t delivered_max_ms,
+                               struct stream_pending *pending, uint64_t pending_max);
 /* The one with the greatest id. 1, or 0. */
 int stream_group_last_pending(const struct stream_group *group, struct stream_pending *out_pending);
 

@@ -34,6 +34,7 @@ struct stream_group {
     struct stream_groups *groups;
     struct stream_id last_id;
     int64_t entries_read;
+    bool is_marked;
     struct pending_tree pending;
     uint64_t released_count;
     uint64_t release_number; /* of the last one that was given back */

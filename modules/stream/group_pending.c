@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 
 uint64_t stream_group_pending_count(const struct stream_group *group)
 {
@@ -63,6 +64,23 @@ int stream_group_oldest_pending(const struct stream_group *group,
     if (!pending_tree_oldest(&group->pending, &item)) return 0;
     *out_pending = pending_of(group, &item);
     return 1;
+}
+
+int64_t stream_group_oldest_of(const struct stream_group *group, uint64_t delivered_max_ms,
+                               struct stream_pending *pending, uint64_t pending_max)
+{
+    struct pending_item *items;
+    int64_t count;
+
+    if (pending_max > group->pending.count) pending_max = group->pending.count;
+    if (pending_max == 0) return 0;
+    items = malloc(pending_max * sizeof(*items));
+    if (!items) return -ENOMEM;
+    count = pending_tree_oldest_of(&group->pending, since_of(delivered_max_ms), items, pending_max);
+    for (int64_t i = 0; i < count; i++)
+        pending[i] = pending_of(group, &items[i]);
+    free(items);
+    return count;
 }
 
 int stream_group_last_pending(const struct stream_group *group, struct stream_pending *out_pending)

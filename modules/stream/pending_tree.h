@@ -67,6 +67,10 @@ unsigned pending_tree_read(const struct pending_tree *tree, struct stream_id fro
                            uint64_t since_max, struct pending_item *items, unsigned item_max);
 /* The one with the least since; of several, with the least id. False: the tree is empty. */
 bool pending_tree_oldest(const struct pending_tree *tree, struct pending_item *out_item);
+/* At most item_max of those with since <= since_max, as pending_tree_oldest would give them one
+ * after the other: how many. -ENOMEM. */
+int64_t pending_tree_oldest_of(const struct pending_tree *tree, uint64_t since_max,
+                               struct pending_item *items, uint64_t item_max);
 /* The one with the greatest id. */
 bool pending_tree_last(const struct pending_tree *tree, struct pending_item *out_item);
 

@@ -104,6 +104,31 @@ static void expect_ends(void)
     expect_same(last, &pending);
 }
 
+/* Each is older than the next one, or has a smaller id; none that is old enough is left out. */
+static void expect_oldest_of(uint64_t delivered_max_ms, uint64_t pending_max)
+{
+    struct stream_pending *pending = malloc((pending_max + 1) * sizeof(*pending));
+    uint64_t old = 0;
+    int64_t count = stream_group_oldest_of(group, delivered_max_ms, pending, pending_max);
+    const struct modelled *last = NULL;
+
+    for (unsigned i = 0; i < model_size; i++)
+        old += model[i].is_there && model[i].delivered_ms <= delivered_max_ms;
+    ck_assert_int_eq(count, (int64_t)(old < pending_max ? old : pending_max));
+    for (int64_t i = 0; i < count; i++) {
+        unsigned number = (unsigned)((pending[i].id.ms - 1) * 3 + pending[i].id.seq);
+
+        expect_same(number, &pending[i]);
+        ck_assert(!last || is_older(last, &model[number]) ||
+                  (!is_older(&model[number], last) && last < &model[number]));
+        last = &model[number];
+    }
+    for (unsigned i = 0; last && i < model_size; i++)
+        if (model[i].is_there && is_older(&model[i], last)) count--;
+    ck_assert(!last || count >= 1);
+    free(pending);
+}
+
 static void expect_counts(void)
 {
     uint64_t count = 0, released = 0, of[CONSUMERS] = { 0 };
@@ -249,6 +274,8 @@ START_TEST(what_is_pending_is_as_arrays_have_it)
             stream_groups_check(groups);
             expect_counts();
             expect_ends();
+            expect_oldest_of(random_below(&random, 1000), 1 + random_below(&random, 100));
+            expect_oldest_of(random_below(&random, 1000), model_size);
         }
     }
     forget_picture();

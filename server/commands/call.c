@@ -269,6 +269,18 @@ int call_block(struct call *call, enum value_kind kind, const struct slice *name
     return call_block_keeping(call, kind, names, name_count, deadline_us, NULL, 0);
 }
 
+int call_block_while_there(struct call *call, enum value_kind kind, const struct slice *names,
+                           uint32_t name_count, int64_t deadline_us)
+{
+    struct blocking blocking = { .kind = kind,
+                                 .minds_going = true,
+                                 .names = names,
+                                 .name_count = name_count,
+                                 .deadline_us = deadline_us };
+
+    return parking_block(call, &blocking);
+}
+
 const void *call_kept(const struct call *call)
 {
     return call->parked ? call->parked->kept : NULL;

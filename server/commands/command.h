@@ -156,6 +156,10 @@ int call_block(struct call *call, enum value_kind kind, const struct slice *name
 int call_block_keeping(struct call *call, enum value_kind kind, const struct slice *names,
                        uint32_t name_count, int64_t deadline_us, const void *kept,
                        size_t kept_bytes);
+/* The keys hold something of that kind: the call runs again when one of them has more, or holds it no
+ * longer. */
+int call_block_while_there(struct call *call, enum value_kind kind, const struct slice *names,
+                           uint32_t name_count, int64_t deadline_us);
 /* NULL: it has not waited. */
 const void *call_kept(const struct call *call);
 

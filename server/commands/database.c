@@ -20,6 +20,7 @@ static void flush(struct call *call, unsigned database)
 
     watch_changed_database(server->watch, database, exists, server->keyspace);
     keyspace_flush(server->keyspace, database);
+    blocked_signal_database(server->blocked, database); /* some mind that a key has gone */
 }
 
 /* [ASYNC | SYNC]: large databases are always freed in small steps. False: answered. */

@@ -90,6 +90,7 @@ bool parking_before_queueing(struct call *call);
 void parking_run_in_fiber(struct call *call);
 struct blocking {
     enum value_kind kind; /* what the keys are to hold */
+    bool minds_going;     /* they hold it: the call runs again when one does no more */
     const struct slice *names;
     uint32_t name_count;
     int64_t deadline_us;

@@ -34,6 +34,7 @@ int parking_block(struct call *call, const struct blocking *blocking)
     parked->waiter.client_id = parked->client_id;
     parked->waiter.database = call->database;
     parked->waiter.kind = blocking->kind;
+    parked->waiter.minds_going = blocking->minds_going;
     parked->waiter.deadline_us = parked->deadline_us;
     rc = parking_keep(parked, blocking->kept);
     if (rc == 0)
@@ -104,6 +105,14 @@ static bool is_there(const struct call *call)
     return !client_has_vanished(call->session->client);
 }
 
+/* It holds what the waiter waits for, or does no more and the waiter minds that. */
+static bool concerns(const struct key *key, const struct waiter *waiter)
+{
+    bool fits = key && key_value(key)->type->kind == waiter->kind;
+
+    return fits || waiter->minds_going;
+}
+
 static void serve_key(struct server *server, unsigned database, struct slice name)
 {
     struct waiter *waiter = blocked_first(server->blocked, database, name);
@@ -111,14 +120,13 @@ static void serve_key(struct server *server, unsigned database, struct slice nam
     while (waiter) {
         struct waiter *next = blocked_next(server->blocked, waiter, database, name);
         struct parked_call *parked = waiter->owner;
-        struct key *key = keyspace_find(server->keyspace, database, name);
+        const struct key *key = keyspace_find(server->keyspace, database, name);
 
-        if (!key) return;
         if (claims_is_held(server->claims, database, name)) {
             blocked_hold_back(server->blocked); /* until a ticket is released */
             return;
         }
-        if (waiter->kind == key_value(key)->type->kind && is_there(&parked->call))
+        if (concerns(key, waiter) && is_there(&parked->call))
             serve(parked, name);
         waiter = next;
     }

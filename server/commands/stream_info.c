@@ -2,12 +2,15 @@
 #include <errno.h>
 
 #include "modules/pool/chain.h"
+#include "modules/stream/group.h"
 #include "server/commands/handlers.h"
 #include "server/commands/server.h"
+#include "server/commands/stream_group_info.h"
 #include "server/commands/stream_key.h"
 #include "server/commands/stream_reply.h"
 #include "server/commands/stream_words.h"
 #include "server/config/config.h"
+#include "server/types/stream.h"
 
 enum { FULL_COUNT_DEFAULT = 10 };
 
@@ -81,31 +84,40 @@ static int reply_end(struct call *call, const char *name, struct stream *stream,
     return 0;
 }
 
-static int reply_short(struct call *call, struct stream *stream)
+static uint64_t group_count(const struct stream_key *key)
 {
+    const struct stream_groups *groups = stream_value_groups(key->value);
+
+    return groups ? stream_groups_count(groups) : 0;
+}
+
+static int reply_short(struct call *call, const struct stream_key *key)
+{
+    struct stream *stream = key->stream;
     int rc;
 
     reply_map(call->reply, 10);
     rc = reply_head(call, stream);
     if (rc < 0) return rc;
-    reply_field(call->reply, "groups", 0);
+    reply_field(call->reply, "groups", group_count(key));
     rc = reply_end(call, "first-entry", stream, STREAM_FORWARD);
     return rc < 0 ? rc : reply_end(call, "last-entry", stream, STREAM_BACKWARD);
 }
 
-static int reply_full(struct call *call, struct stream *stream, uint64_t count)
+static int reply_full(struct call *call, const struct stream_key *key, uint64_t count_max)
 {
+    uint64_t count = count_max == 0 ? UINT64_MAX : count_max;
+    struct stream *stream = key->stream;
     int rc;
 
     reply_map(call->reply, 9);
     rc = reply_head(call, stream);
     if (rc < 0) return rc;
     reply_bulk_string(call->reply, "entries");
-    rc = reply_entries(call, stream, count == 0 ? UINT64_MAX : count);
+    rc = reply_entries(call, stream, count);
     if (rc < 0) return rc;
     reply_bulk_string(call->reply, "groups");
-    reply_array(call->reply, 0);
-    return 0;
+    return stream_groups_reply_full(call, key, count);
 }
 
 /* FULL [COUNT count]. False: an error was answered. */
@@ -140,7 +152,7 @@ int stream_xinfo_stream(struct call *call)
     if (rc == 0) return call_error(call, "ERR no such key");
     if (!parse_full(call, &is_full, &count)) return 0;
     mark = chain_mark(call->reply->chain);
-    rc = is_full ? reply_full(call, key.stream, (uint64_t)count) : reply_short(call, key.stream);
+    rc = is_full ? reply_full(call, &key, (uint64_t)count) : reply_short(call, &key);
     if (rc < 0) chain_cut(call->reply->chain, mark);
     return rc;
 }

@@ -120,6 +120,13 @@ static bool parse_end(struct slice text, uint64_t missing_seq, bool may_be_open,
     return stream_id_parse(text, missing_seq, NULL, out_id);
 }
 
+bool stream_word_loose_id(struct call *call, uint32_t index, struct stream_id *out_id)
+{
+    if (parse_end(call->arguments[index], 0, true, out_id)) return true;
+    (void)stream_wrong_id(call);
+    return false;
+}
+
 static bool word_of_range(struct call *call, uint32_t index, uint64_t missing_seq,
                           bool (*step_inside)(struct stream_id *id), const char *none_inside,
                           struct stream_id *out_id)

@@ -19,6 +19,8 @@ void stream_id_reply(struct reply *reply, struct stream_id id);
 
 /* The argument as an id. False: that it is none was answered. */
 bool stream_word_id(struct call *call, uint32_t index, struct stream_id *out_id);
+/* The same, and "-" and "+" for the least and the greatest one. */
+bool stream_word_loose_id(struct call *call, uint32_t index, struct stream_id *out_id);
 /* The ends of a range of ids: "-", "+", an id, or "(" and an id, which is not part of it. False: an
  * error was answered. */
 bool stream_word_start(struct call *call, uint32_t index, struct stream_id *out_id);

@@ -17,6 +17,7 @@ struct waiter {
     void *owner;        /* the caller's */
     unsigned database;
     enum value_kind kind; /* what it waits for: the caller's */
+    bool minds_going;     /* it wants to know, too, that a key holds that no more: the caller's */
     int64_t deadline_us;  /* on the clock the caller uses; -1: none */
     /* blocked's own: */
     uint64_t arrival;             /* its number; 0: it has never waited */

@@ -156,6 +156,12 @@ int keyspace_add(struct keyspace *keyspace, unsigned database, struct slice name
     return 0;
 }
 
+static void tell_gone(const struct keyspace *keyspace, unsigned database, struct slice name)
+{
+    if (keyspace->hooks.on_gone)
+        keyspace->hooks.on_gone(keyspace->hooks.context, database, name);
+}
+
 void keyspace_remove(struct keyspace *keyspace, struct key *key)
 {
     struct database *home = database_of(keyspace, key);
@@ -164,6 +170,7 @@ void keyspace_remove(struct keyspace *keyspace, struct key *key)
     dict_remove(&home->keys, &key->node);
     keyspace->may_rehash = true;
     keyspace_changed(keyspace, home->number, key_name(key));
+    tell_gone(keyspace, home->number, key_name(key));
     keyspace_free_key(keyspace, key);
 }
 
@@ -178,6 +185,7 @@ void keyspace_replace(struct keyspace *keyspace, struct key *key, struct value *
     key_touch_access(keyspace, key);
     destroy_value(keyspace, old);
     if (!keep_ttl) keyspace_drop_expiry(keyspace, key);
+    tell_gone(keyspace, database_of(keyspace, key)->number, key_name(key));
 }
 
 int keyspace_move(struct keyspace *keyspace, struct key *key, unsigned database, struct slice name)
@@ -211,9 +219,11 @@ int keyspace_move(struct keyspace *keyspace, struct key *key, unsigned database,
     }
     dict_remove(&from->keys, &key->node);
     keyspace_changed(keyspace, from->number, key_name(key));
+    tell_gone(keyspace, from->number, key_name(key));
     if (old) {
         keyspace_drop_expiry(keyspace, old);
         dict_remove(&to->keys, &old->node);
+        tell_gone(keyspace, to->number, name);
         keyspace_free_key(keyspace, old);
     }
     keyspace_changed(keyspace, to->number, key_name(moved));

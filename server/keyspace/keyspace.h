@@ -14,6 +14,9 @@ struct key;
 struct keyspace_hooks {
     /* The key changed (any change, its appearing and going included). For WATCH. */
     void (*on_change)(void *context, unsigned database, struct slice name);
+    /* What a key held is not under that name any more: it was removed, renamed, moved or replaced.
+     * May be NULL. */
+    void (*on_gone)(void *context, unsigned database, struct slice name);
     /* It is about to be removed because its time has come, found by a command or by active expiry.
      */
     void (*on_expire)(void *context, unsigned database, struct slice name);

@@ -1,0 +1,67 @@
+/* stream_delex.c - XDELEX */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "server/commands/handlers.h"
+#include "server/commands/stream_ids.h"
+#include "server/commands/stream_key.h"
+#include "server/commands/stream_references.h"
+#include "server/types/stream.h"
+
+/* Without memory the rest stays as it is: what was done is answered, and said. */
+static int delete_all(struct call *call, const struct stream_key *key,
+                      const struct stream_id_options *options, const uint64_t *ordinals)
+{
+    struct stream_groups *groups = stream_value_groups(key->value);
+    const struct stream_ids *ids = &options->ids;
+    uint32_t done = 0;
+    int rc;
+
+    reply_array(call->reply, ids->count);
+    for (; done < ids->count; done++) {
+        rc = stream_remove_entry(key->stream, groups, options->references, ids->ids[done],
+                                 ordinals[done]);
+        if (rc < 0) break;
+        stream_reply_removal(call->reply, (enum stream_removal)rc);
+    }
+    for (uint32_t i = done; i < ids->count; i++)
+        stream_reply_removal(call->reply, STREAM_NO_ENTRY);
+    if (done == 0) return 0;
+    stream_key_recount(call, key);
+    call_changed(call, call->arguments[1]);
+    if (done < ids->count) stream_ids_say_first(call, options->numids_index, ids->count, done);
+    return 0;
+}
+
+static int delete_from(struct call *call, const struct stream_id_options *options)
+{
+    const struct stream_ids *ids = &options->ids;
+    struct stream_key key;
+    uint64_t *ordinals;
+    int rc = stream_key_find(call, call->arguments[1], &key);
+
+    if (rc < 0) return rc;
+    if (rc == 0) {
+        reply_array(call->reply, ids->count);
+        for (uint32_t i = 0; i < ids->count; i++)
+            stream_reply_removal(call->reply, STREAM_NO_ENTRY);
+        return 0;
+    }
+    ordinals = malloc(ids->count * sizeof(*ordinals));
+    if (!ordinals) return -ENOMEM;
+    rc = stream_find_ordinals(key.stream, ids->ids, ids->count, ordinals);
+    if (rc == 0) rc = delete_all(call, &key, options, ordinals);
+    free(ordinals);
+    return rc;
+}
+
+/* XDELEX key [KEEPREF | DELREF | ACKED] IDS numids id [id ...] */
+int stream_xdelex(struct call *call)
+{
+    struct stream_id_options options;
+    int rc = stream_id_options_parse(call, 2, &options);
+
+    if (rc == 1) rc = delete_from(call, &options);
+    stream_ids_finish(&options.ids);
+    return rc;
+}

@@ -1,0 +1,269 @@
+/* stream_group_acknowledge.c - XACK XACKDEL XNACK */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "modules/stream/stream.h"
+#include "server/commands/effect.h"
+#include "server/commands/handlers.h"
+#include "server/commands/stream_group_key.h"
+#include "server/commands/stream_ids.h"
+#include "server/commands/stream_references.h"
+#include "server/commands/stream_words.h"
+
+/* ---- XACK --------------------------------------------------------------------------------------
+ */
+
+/* Without memory it stops half-way: what was done is answered, and said. */
+static int acknowledge_all(struct call *call, const struct stream_group_key *key,
+                           const struct stream_id *ids, uint32_t first, uint32_t count)
+{
+    int64_t acknowledged = 0;
+    uint32_t i = 0;
+    int rc = 0;
+
+    for (; i < count && rc >= 0; i++) {
+        rc = stream_group_acknowledge(key->group, ids[i]);
+        acknowledged += rc == 1;
+    }
+    if (rc < 0 && acknowledged == 0) return rc;
+    if (acknowledged > 0) stream_group_changed(call, key);
+    reply_integer(call->reply, acknowledged);
+    if (rc < 0) effect_say(call, call->arguments, first + i - 1);
+    return 0;
+}
+
+/* XACK key group id [id ...] */
+int stream_xack(struct call *call)
+{
+    enum { FIRST = 3 };
+    struct stream_group_key key;
+    struct stream_ids ids;
+    int rc = stream_group_find(call, call->arguments[1], call->arguments[2], &key);
+
+    if (rc < 0) return rc;
+    if (rc == 0) {
+        reply_integer(call->reply, 0);
+        return 0;
+    }
+    rc = stream_ids_take(call, FIRST, call->argument_count - FIRST, &ids);
+    if (rc == 1) rc = acknowledge_all(call, &key, ids.ids, FIRST, ids.count);
+    stream_ids_finish(&ids);
+    return rc;
+}
+
+/* ---- XACKDEL -----------------------------------------------------------------------------------
+ */
+
+static int acknowledge_and_delete(struct stream_group_key *key, enum stream_references references,
+                                  struct stream_id id, uint64_t ordinal)
+{
+    int rc = stream_group_acknowledge(key->group, id);
+
+    if (rc <= 0) return rc < 0 ? rc : STREAM_NO_ENTRY;
+    rc = stream_remove_entry(key->stream.stream, key->groups, references, id, ordinal);
+    /* It was pending: whether its entry has gone before does not matter. */
+    return rc == STREAM_NO_ENTRY ? STREAM_REMOVED : rc;
+}
+
+/* Without memory the rest stays as it is. */
+static int ackdel_all(struct call *call, struct stream_group_key *key,
+                      const struct stream_id_options *options, const uint64_t *ordinals)
+{
+    const struct stream_ids *ids = &options->ids;
+    bool has_changed = false;
+    uint32_t done = 0;
+    int rc = 0;
+
+    reply_array(call->reply, ids->count);
+    for (; done < ids->count; done++) {
+        rc = acknowledge_and_delete(key, options->references, ids->ids[done], ordinals[done]);
+        if (rc < 0) break;
+        has_changed |= rc != STREAM_NO_ENTRY;
+        stream_reply_removal(call->reply, (enum stream_removal)rc);
+    }
+    for (uint32_t i = done; i < ids->count; i++)
+        stream_reply_removal(call->reply, STREAM_NO_ENTRY);
+    if (has_changed) stream_group_changed(call, key);
+    if (done > 0 && done < ids->count)
+        stream_ids_say_first(call, options->numids_index, ids->count, done);
+    return 0;
+}
+
+static int reply_none_removed(struct call *call, uint32_t count)
+{
+    reply_array(call->reply, count);
+    for (uint32_t i = 0; i < count; i++)
+        stream_reply_removal(call->reply, STREAM_NO_ENTRY);
+    return 0;
+}
+
+static int ackdel(struct call *call, const struct stream_id_options *options)
+{
+    const struct stream_ids *ids = &options->ids;
+    struct stream_group_key key;
+    uint64_t *ordinals;
+    int rc = stream_group_find(call, call->arguments[1], call->arguments[2], &key);
+
+    if (rc <= 0) return rc < 0 ? rc : reply_none_removed(call, ids->count);
+    ordinals = malloc(ids->count * sizeof(*ordinals));
+    if (!ordinals) return -ENOMEM;
+    rc = stream_find_ordinals(key.stream.stream, ids->ids, ids->count, ordinals);
+    if (rc == 0) rc = ackdel_all(call, &key, options, ordinals);
+    free(ordinals);
+    return rc;
+}
+
+/* XACKDEL key group [KEEPREF | DELREF | ACKED] IDS numids id [id ...] */
+int stream_xackdel(struct call *call)
+{
+    struct stream_id_options options;
+    int rc = stream_id_options_parse(call, 3, &options);
+
+    if (rc == 1) rc = ackdel(call, &options);
+    stream_ids_finish(&options.ids);
+    return rc;
+}
+
+/* ---- XNACK -------------------------------------------------------------------------------------
+ */
+
+/* Arguments of XNACK. */
+enum { NACK_MODE = 3, NACK_IDS = 4, NACK_NUMIDS = 5 };
+
+enum nack_mode { NACK_SILENT, NACK_FAIL, NACK_FATAL };
+
+struct nacking {
+    enum nack_mode mode;
+    struct stream_ids ids;
+    int64_t retry_count; /* -1: as the mode says */
+    bool is_forced;
+};
+
+static bool parse_mode(struct slice word, enum nack_mode *out_mode)
+{
+    if (slice_is(word, "SILENT"))
+        *out_mode = NACK_SILENT;
+    else if (slice_is(word, "FAIL"))
+        *out_mode = NACK_FAIL;
+    else if (slice_is(word, "FATAL"))
+        *out_mode = NACK_FATAL;
+    else
+        return false;
+    return true;
+}
+
+/* Behind the ids. False: an error was answered. */
+static bool parse_nack_options(struct call *call, uint32_t first, struct nacking *nacking)
+{
+    for (uint32_t i = first; i < call->argument_count; i++) {
+        struct slice word = call->arguments[i];
+
+        if (slice_is(word, "FORCE")) {
+            nacking->is_forced = true;
+        } else if (slice_is(word, "RETRYCOUNT") && i + 1 < call->argument_count) {
+            if (!call_integer_between(call, ++i, 0, INT64_MAX,
+                                      "ERR Invalid RETRYCOUNT option argument for XNACK",
+                                      &nacking->retry_count))
+                return false;
+        } else {
+            (void)call_errorf(call, "ERR Unrecognized XNACK option '%.*s'", (int)word.size,
+                              (const char *)word.bytes);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* 1: go on; 0: answered; negative: as a handler. */
+static int parse_nack(struct call *call, struct nacking *nacking)
+{
+    uint32_t next;
+    int rc;
+
+    *nacking = (struct nacking){ .retry_count = -1 };
+    if (!parse_mode(call->arguments[NACK_MODE], &nacking->mode))
+        return call_error(call, "ERR mode must be SILENT, FAIL, or FATAL");
+    if (!slice_is(call->arguments[NACK_IDS], "IDS")) return call_syntax_error(call);
+    rc = stream_ids_parse(call, NACK_IDS, &nacking->ids, &next);
+    if (rc != 1) return rc;
+    return parse_nack_options(call, next, nacking);
+}
+
+static uint64_t count_after(const struct nacking *nacking, uint64_t before)
+{
+    if (nacking->retry_count >= 0) return (uint64_t)nacking->retry_count;
+    switch (nacking->mode) {
+    case NACK_SILENT:
+        return before > 0 ? before - 1 : 0;
+    case NACK_FAIL:
+        return before;
+    case NACK_FATAL:
+        break;
+    }
+    return INT64_MAX;
+}
+
+/* 1: it was given back. 0: it was not pending, nor is it to be. */
+static int give_back(const struct stream_group_key *key, const struct nacking *nacking,
+                     struct stream_id id, uint64_t ordinal)
+{
+    struct stream_pending pending = { .id = id };
+    int rc;
+
+    if (!stream_group_find_pending(key->group, id, &pending) && !(nacking->is_forced && ordinal))
+        return 0;
+    pending.delivery_count = count_after(nacking, pending.delivery_count);
+    pending.consumer = NULL;
+    pending.delivered_ms = 0;
+    rc = stream_group_set_pending(key->group, &pending);
+    return rc < 0 ? rc : 1;
+}
+
+/* Without memory it stops half-way: what was done is answered, and said. */
+static int give_all_back(struct call *call, const struct stream_group_key *key,
+                         const struct nacking *nacking, const uint64_t *ordinals)
+{
+    uint32_t done = 0;
+    int64_t count = 0;
+    int rc = 0;
+
+    for (; done < nacking->ids.count; done++) {
+        rc = give_back(key, nacking, nacking->ids.ids[done], ordinals[done]);
+        if (rc < 0) break;
+        count += rc;
+    }
+    if (rc < 0 && count == 0) return rc;
+    if (count > 0) stream_group_changed(call, key);
+    reply_integer(call->reply, count);
+    if (rc < 0) stream_ids_say_first(call, NACK_NUMIDS, nacking->ids.count, done);
+    return 0;
+}
+
+static int nack(struct call *call, const struct nacking *nacking)
+{
+    const struct stream_ids *ids = &nacking->ids;
+    struct stream_group_key key;
+    uint64_t *ordinals;
+    int rc = stream_group_need(call, call->arguments[1], call->arguments[2], &key);
+
+    if (rc <= 0) return rc;
+    ordinals = calloc(ids->count, sizeof(*ordinals));
+    if (!ordinals) return -ENOMEM;
+    rc = 0;
+    if (nacking->is_forced)
+        rc = stream_find_ordinals(key.stream.stream, ids->ids, ids->count, ordinals);
+    if (rc == 0) rc = give_all_back(call, &key, nacking, ordinals);
+    free(ordinals);
+    return rc;
+}
+
+/* XNACK key group <SILENT | FAIL | FATAL> IDS numids id [id ...] [RETRYCOUNT count] [FORCE] */
+int stream_xnack(struct call *call)
+{
+    struct nacking nacking;
+    int rc = parse_nack(call, &nacking);
+
+    if (rc == 1) rc = nack(call, &nacking);
+    stream_ids_finish(&nacking.ids);
+    return rc;
+}

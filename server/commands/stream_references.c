@@ -1,0 +1,37 @@
+#include "server/commands/stream_references.h"
+
+#include "modules/stream/group.h"
+
+int stream_remove_entry(struct stream *stream, struct stream_groups *groups,
+                        enum stream_references references, struct stream_id id, uint64_t ordinal)
+{
+    int rc = 0;
+
+    if (references == STREAM_ONLY_ACKNOWLEDGED && ordinal && groups &&
+        stream_groups_refer_to(groups, id))
+        return STREAM_STILL_NEEDED;
+    /* References go even when the entry has gone before them. */
+    if (references == STREAM_DELETE_REFERENCES && groups) rc = stream_groups_forget(groups, id);
+    if (rc < 0 || !ordinal) return rc < 0 ? rc : STREAM_NO_ENTRY;
+    rc = stream_delete(stream, ordinal, id);
+    if (rc < 0) return rc;
+    return rc == 1 ? STREAM_REMOVED : STREAM_NO_ENTRY;
+}
+
+int stream_find_ordinals(struct stream *stream, const struct stream_id *ids, uint32_t count,
+                         uint64_t *ordinals)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct stream_entry entry;
+        int rc = stream_find(stream, ids[i], &entry);
+
+        if (rc < 0) return rc;
+        ordinals[i] = rc == 1 ? entry.ordinal : 0;
+    }
+    return 0;
+}
+
+void stream_reply_removal(struct reply *reply, enum stream_removal removal)
+{
+    reply_integer(reply, removal == STREAM_NO_ENTRY ? -1 : (int64_t)removal);
+}

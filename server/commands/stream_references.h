@@ -1,0 +1,22 @@
+/* stream_references.h - removing entries that groups may still refer to (KEEPREF, DELREF, ACKED).
+ */
+#ifndef SERVER_COMMANDS_STREAM_REFERENCES_H
+#define SERVER_COMMANDS_STREAM_REFERENCES_H
+#include "modules/stream/stream.h"
+#include "server/commands/stream_trimming.h"
+
+struct stream_groups;
+
+enum stream_removal { STREAM_NO_ENTRY = 0, STREAM_REMOVED = 1, STREAM_STILL_NEEDED = 2 };
+
+/* ordinal: what stream_find told of the id, or 0: there is no such entry. groups may be NULL. One
+ * of enum stream_removal; -ENOMEM. */
+int stream_remove_entry(struct stream *stream, struct stream_groups *groups,
+                        enum stream_references references, struct stream_id id, uint64_t ordinal);
+/* The ordinals of ids, 0 for those that have no entry: all that has to be read for removing them. 0
+ * or a negative errno. */
+int stream_find_ordinals(struct stream *stream, const struct stream_id *ids, uint32_t count,
+                         uint64_t *ordinals);
+/* One element of what XDELEX and XACKDEL answer. */
+void stream_reply_removal(struct reply *reply, enum stream_removal removal);
+#endif
