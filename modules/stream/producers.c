@@ -54,11 +54,12 @@ int stream_producers_create(struct stream_producers **out_producers)
     };
     list_init(&producers->all);
     rc = random_entropy(&producers->seed, sizeof(producers->seed));
-    if (rc < 0)
+    if (rc < 0) {
         free(producers);
-    else
-        *out_producers = producers;
-    return rc;
+        return rc;
+    }
+    *out_producers = producers;
+    return 0;
 }
 
 /* ---- producers and what is known ---- */

@@ -86,7 +86,7 @@ int stream_idmp_add(struct call *call, struct value *value, const struct stream_
                     struct stream_id id)
 {
     uint64_t now_ms = (uint64_t)keyspace_now(call->server->keyspace);
-    struct stream_producers *producers;
+    struct stream_producers *producers = NULL;
     struct stream_id known;
     int rc;
 
@@ -138,7 +138,7 @@ static bool parse_bounds(struct call *call, struct bounds *bounds)
 /* Other bounds forget all that was known; the same ones leave it. */
 static int configure(struct call *call, struct stream_key *key, const struct bounds *bounds)
 {
-    struct stream_producers *producers;
+    struct stream_producers *producers = NULL;
     struct stream_producers_info info;
     uint32_t duration_s, size_max;
     int rc = stream_value_get_producers(key->value, &producers);
