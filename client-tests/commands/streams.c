@@ -1,8 +1,10 @@
 /* What redis-server 7.0 cannot be asked about of streams: options that are newer, memory, and
  * replies that are larger than the buffers. */
+#include "client-tests/lib/clock.h"
 #include "client-tests/lib/expect.h"
 #include "client-tests/lib/observe.h"
 #include "client-tests/lib/suite.h"
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -218,8 +220,12 @@ START_TEST(a_long_range_is_what_there_was_however_slowly_it_is_read)
     struct text reply = { 0 };
     const char *at;
 
+    struct pollfd begun = { .events = POLLIN };
+
     fill("s", MANY);
     wire_command(other, "XRANGE s - +");
+    begun.fd = other->fd;
+    ck_assert_int_eq(poll(&begun, 1, WAIT_MS), 1);
     expect_integer(wire, MANY - 10, "XTRIM s MAXLEN 10");
     expect_integer(wire, 1, "DEL s");
     ck_assert_int_eq(wire_read(other, &reply), 1);
