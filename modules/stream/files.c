@@ -107,11 +107,6 @@ static bool is_snapshot(const struct stream_files *files)
     return files->base != files;
 }
 
-uint64_t stream_files_end(const struct stream_files *files)
-{
-    return files->journal ? journal_appended(files->journal) : files->end;
-}
-
 /* ---- arrays ---- */
 
 /* An array of so many that takes one more: the same or a larger one. NULL: no memory. */
@@ -236,10 +231,12 @@ void stream_files_append(struct stream_files *files, const struct stream_entry *
     rc = journal_append(files->journal, entry->id.ms, entry->id.seq, parts, 2, &position);
     assert(rc == 0); /* it was reserved */
     (void)rc;
+    journal_publish(files->journal); /* now: a failed sync must not hide it */
     if (stream_id_compare(entry->id, files->last_id) <= 0) note_fall(files, entry);
     begin_segment(files, position, entry->ordinal, entry->id);
     last_segment(files)->bytes = journal_offset_of(journal_appended(files->journal));
     files->last_id = entry->id;
+    files->end = journal_appended(files->journal);
 }
 
 static void files_append(struct stream *stream, const struct stream_entry *entry)
@@ -339,7 +336,7 @@ static void refer(const struct stream_files *files)
     if (!files->store->files->is_checkpointing) return;
     files->base->running = (struct files_reference){ .is_there = true,
                                                      .start = files->segments[0].start,
-                                                     .end = stream_files_end(files) };
+                                                     .end = files->end };
 }
 
 static void files_image_write(const struct stream *stream,
@@ -350,7 +347,7 @@ static void files_image_write(const struct stream *stream,
 
     refer(files);
     store_u64le(bytes, files->base->number);
-    store_u64le(bytes + 8, stream_files_end(files));
+    store_u64le(bytes + 8, files->end);
     put_id(bytes + 16, files->last_id);
     store_u32le(bytes + 32, files->segment_count);
     store_u32le(bytes + 36, files->falls.count);
@@ -407,7 +404,7 @@ static bool fits(const struct stream *stream, const struct stream_files *files)
     const struct files_segment *last = &files->segments[files->segment_count - 1];
 
     return first->first_ordinal >= 1 && first->first_ordinal <= stream->start &&
-           last->first_ordinal <= stream->end && stream_files_end(files) >= last->start;
+           last->first_ordinal <= stream->end && files->end >= last->start;
 }
 
 static int load_image(struct stream *stream, struct stream_files *files, struct slice image)
@@ -497,7 +494,7 @@ static int files_snapshot(struct stream *stream, struct stream *snapshot)
     copy->store = files->store;
     copy->base = files->base;
     copy->last_id = files->last_id;
-    copy->end = stream_files_end(files);
+    copy->end = files->end;
     list_init(&copy->link);
     list_init(&copy->due_link);
     list_push_back(&copy->base->snapshots, &copy->snapshots);

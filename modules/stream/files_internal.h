@@ -84,7 +84,7 @@ struct stream_files {
 
     enum files_state state;
     struct journal *journal; /* NULL unless OPEN or SYNCING */
-    uint64_t end;            /* behind the last frame; while it is open, the journal knows */
+    uint64_t end;            /* behind the last frame: up to there it counts */
     int error;               /* of opening it, or why it takes nothing more; 0 */
     bool is_used;            /* since somebody looked for one to close */
 
@@ -135,7 +135,6 @@ struct stream_files_store {
 /* ---- files.c ---- */
 /* As in the journal's options: "DIR/stream-N". */
 void stream_files_path(const struct stream_files *files, char path[STREAM_PATH_BYTES_MAX]);
-uint64_t stream_files_end(const struct stream_files *files);
 struct stream_id stream_falls_limit(const struct files_falls *falls, uint64_t ordinal,
                                     struct stream_id id);
 /* Charges or discharges its stream, if it has one. */

@@ -236,10 +236,7 @@ static void start_close(struct stream_files *files)
     if (!job) return;
     job->journal = files->journal;
     job->is_removing = is_removing;
-    if (files->journal) {
-        files->end = journal_appended(files->journal);
-        journal_detach(files->journal);
-    }
+    if (files->journal) journal_detach(files->journal);
     files->journal = NULL;
     files->state = FILES_CLOSING;
     submit(job, run_close, close_done, false);

@@ -128,13 +128,6 @@ static int slot_at(struct stream_files *files, uint64_t position, struct files_s
     return take_slot(files, out_slot);
 }
 
-/* Readers see what was published. */
-static void publish(struct stream_files *files)
-{
-    if (journal_published(files->journal) < journal_appended(files->journal))
-        journal_publish(files->journal);
-}
-
 /* ---- frames ---- */
 
 static int decode(const struct stream *stream, const struct journal_entry *frame,
@@ -158,11 +151,13 @@ static int answer_unpublished(const struct stream_files *files)
 {
     struct journal_info info;
 
-    if (journal_published(files->journal) == journal_appended(files->journal)) return 0;
+    if (journal_published(files->journal) >= files->end) return 0;
     if (journal_is_busy(files->journal)) return -EAGAIN;
     journal_get_info(files->journal, &info);
     if (info.error < 0) return info.error;
-    return info.write_error < 0 ? info.write_error : -EAGAIN;
+    if (info.write_error < 0) return info.write_error;
+    journal_publish(files->journal);
+    return -EAGAIN;
 }
 
 static int read_frame(struct stream_files *files, struct files_slot *slot, uint64_t position,
@@ -170,7 +165,6 @@ static int read_frame(struct stream_files *files, struct files_slot *slot, uint6
 {
     int rc = 0;
 
-    publish(files);
     if (slot->goal != position) slot->has_arrived = false;
     slot->goal = position;
     if (!slot->has_arrived && journal_reader_position(slot->reader) != position)
@@ -195,7 +189,7 @@ static int try_next(struct stream *stream, enum stream_direction direction,
     struct files_slot *slot = NULL;
     int rc;
 
-    if (direction == STREAM_FORWARD && position >= stream_files_end(files)) return 0;
+    if (direction == STREAM_FORWARD && position >= files->end) return 0;
     if (direction == STREAM_BACKWARD && position <= files->segments[0].start) return 0;
     rc = stream_files_need_open(files->base);
     if (rc == 0) rc = slot_at(files->base, position, &slot);
@@ -326,7 +320,6 @@ static int try_seek(struct stream_files *files, const struct target *target,
     rc = stream_files_need_open(files->base);
     if (rc == 0) rc = slot_for(files, target, segment, &slot);
     if (rc < 0) return rc;
-    publish(files->base);
     rc = journal_reader_search(slot->reader, &slot->search);
     slot->is_awaited = rc == -EAGAIN;
     if (rc == 0) rc = answer_unpublished(files->base);
@@ -353,7 +346,7 @@ int stream_files_seek_id(struct stream *stream, struct stream_id id,
 
     /* Behind all: that is asked for often. */
     if (stream_id_compare(id, stream->files->last_id) > 0) {
-        *out_place = (struct stream_place){ { stream_files_end(stream->files) } };
+        *out_place = (struct stream_place){ { stream->files->end } };
         return 0;
     }
     return seek(stream, &target, out_place);
@@ -367,7 +360,7 @@ int stream_files_seek_ordinal(struct stream *stream, uint64_t ordinal,
                              .ordinal = ordinal };
 
     if (ordinal >= stream->end) {
-        *out_place = (struct stream_place){ { stream_files_end(stream->files) } };
+        *out_place = (struct stream_place){ { stream->files->end } };
         return 0;
     }
     return seek(stream, &target, out_place);
