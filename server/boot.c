@@ -218,6 +218,7 @@ static int make_engine(struct house *house)
     rc = boot_config_store(server, house->os, house->directory.spill_path, &hooks);
     if (rc < 0) return fail(server, "The spill store could not be made", rc);
     rc = boot_config_streams(server, house->os, &hooks);
+    if (rc == 0) rc = stream_group_store_create(&server->stream_groups);
     return rc < 0 ? fail(server, "The store of streams could not be made", rc) : 0;
 }
 

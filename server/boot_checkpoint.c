@@ -6,6 +6,7 @@
 #include "modules/base/log.h"
 #include "modules/base/os.h"
 #include "modules/spill/persist.h"
+#include "modules/stream/stream.h"
 #include "server/boot_config.h"
 #include "server/commands/checkpointing.h"
 #include "server/commands/loading.h"
@@ -57,6 +58,7 @@ int boot_checkpoint_create(struct server *server, struct os *os)
         .directory = server->config->dir,
         .keyspace = server->keyspace,
         .store = server->store,
+        .streams = server->streams,
         .pool = net_output_pool(server->net),
         .log = checkpointing_log(server),
     };
@@ -78,6 +80,20 @@ void boot_checkpoint_close_store(struct server *server)
     server->store = NULL;
 }
 
+/* There are none now. The directories of journals are looked at anew. */
+static int reopen_streams(struct server *server, const struct spill_hooks *hooks)
+{
+    int rc;
+
+    stream_store_destroy(server->streams);
+    server->streams = NULL;
+    rc = boot_config_streams(server, server->os, hooks);
+    if (rc < 0) return rc;
+    memory_set_streams(server->memory, server->streams);
+    checkpoint_set_streams(server->checkpointing->checkpoint, server->streams);
+    return 0;
+}
+
 int boot_checkpoint_reopen_store(struct server *server)
 {
     struct spill_hooks hooks = parking_hooks(server);
@@ -87,6 +103,8 @@ int boot_checkpoint_reopen_store(struct server *server)
     part_counters_since_start(server, &before);
     boot_checkpoint_close_store(server);
     rc = boot_config_store(server, server->os, server->spill_path, &hooks);
+    if (rc < 0) return rc;
+    rc = reopen_streams(server, &hooks);
     if (rc < 0) return rc;
     part_counters_carry(server, &before);
     memory_set_store(server->memory, server->store);

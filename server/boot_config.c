@@ -7,7 +7,6 @@
 #include "modules/base/log.h"
 #include "modules/spill/persist.h"
 #include "modules/spill/store.h"
-#include "modules/stream/group.h"
 #include "modules/stream/stream.h"
 #include "server/commands/checkpointing.h"
 #include "server/durability/checkpoint_load.h"
@@ -115,9 +114,7 @@ int boot_config_streams(struct server *server, struct os *os, const struct spill
             node_entries == 0 || node_entries > UINT32_MAX ? UINT32_MAX : (uint32_t)node_entries,
     };
 
-    int rc = stream_store_create(os, server->io, &options, &stream_hooks, &server->streams);
-
-    return rc < 0 ? rc : stream_group_store_create(&server->stream_groups);
+    return stream_store_create(os, server->io, &options, &stream_hooks, &server->streams);
 }
 
 int boot_config_observe(struct server *server)

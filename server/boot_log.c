@@ -7,6 +7,7 @@
 #include "modules/base/log.h"
 #include "modules/base/os.h"
 #include "modules/journal/format.h"
+#include "modules/stream/checkpoint.h"
 #include "server/commands/checkpointing.h"
 #include "server/commands/effect.h"
 #include "server/commands/loading.h"
@@ -157,6 +158,7 @@ int boot_log_open(struct server *server, struct os *os)
 {
     int rc = find_and_open(server, os);
 
+    if (rc == 0 && !server->checkpointing->load) stream_checkpoint_loaded(server->streams);
     if (rc == 0 && (server->oplog || server->checkpointing->load)) rc = loading_begin(server);
     return rc;
 }

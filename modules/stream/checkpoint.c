@@ -43,7 +43,21 @@ int stream_checkpoint_sync(struct stream_store *store)
     return result;
 }
 
-void stream_checkpoint_end(struct stream_store *store, bool is_complete)
+/* What both refer to. */
+static struct files_reference join(struct files_reference a, struct files_reference b)
+{
+    if (!a.is_there) return b;
+    if (!b.is_there) return a;
+    return (struct files_reference){
+        .is_there = true,
+        .start = a.start < b.start ? a.start : b.start,
+        .end = a.end < b.end ? a.end : b.end,
+    };
+}
+
+enum outcome { IS_COMPLETE, IS_GONE, IS_STRAY };
+
+static void end(struct stream_store *store, enum outcome outcome)
 {
     struct stream_files_store *all = store->files;
 
@@ -52,9 +66,20 @@ void stream_checkpoint_end(struct stream_store *store, bool is_complete)
     list_for_each(link, &all->all)
     {
         struct stream_files *files = files_at(link);
-        if (is_complete) files->saved = files->running;
+        if (outcome == IS_COMPLETE) files->saved = files->running;
+        if (outcome == IS_STRAY) files->saved = join(files->saved, files->running);
         files->running = (struct files_reference){ 0 };
         stream_files_trim_journal(files);
         stream_files_step(files); /* it may be gone then */
     }
+}
+
+void stream_checkpoint_end(struct stream_store *store, bool is_complete)
+{
+    end(store, is_complete ? IS_COMPLETE : IS_GONE);
+}
+
+void stream_checkpoint_stray(struct stream_store *store)
+{
+    end(store, IS_STRAY);
 }

@@ -17,6 +17,7 @@
  *
  *   begin ─▶ images of all streams are written ─▶ sync … until 1 ─▶ the checkpoint gets its name
  *     ╰────────── whatever fails ──────────▶ end(false) ◀── not ──────╯╰──▶ end(true)
+ *                                            stray ◀── nobody knows ──╯
  *
  * One thread, the store's. Only what says so waits for a disk. */
 #ifndef MODULES_STREAM_CHECKPOINT_H
@@ -35,6 +36,10 @@ int stream_checkpoint_sync(struct stream_store *store);
 /* is_complete: it is the one that counts, on the device; what only the one before referred to goes.
  * Else it is certain that nobody will ever load it, and all is as if it had never begun. */
 void stream_checkpoint_end(struct stream_store *store, bool is_complete);
+
+/* Instead of end: nobody knows whether a start would find it. What it refers to stays, and what the
+ * one before does, until the next one is complete. */
+void stream_checkpoint_stray(struct stream_store *store);
 
 /* All that a start loads is loaded (or nothing was): directories of journals that no stream refers
  * to are removed by I/O threads. The replay of a log may come before or after. */

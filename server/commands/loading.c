@@ -12,6 +12,7 @@
 #include "modules/pool/chain.h"
 #include "modules/pool/pool.h"
 #include "modules/spill/store.h"
+#include "modules/stream/checkpoint.h"
 #include "server/commands/checkpointing.h"
 #include "server/commands/command.h"
 #include "server/commands/effect.h"
@@ -387,8 +388,10 @@ static int load_checkpoint(struct loading *loading, uint64_t limit_us)
                                               server->stream_groups };
     int rc = checkpoint_load_step(loading->load, &target, limit_us);
 
-    if (rc == 0) end_checkpoint(loading);
-    return rc;
+    if (rc != 0) return rc;
+    end_checkpoint(loading);
+    stream_checkpoint_loaded(server->streams);
+    return 0;
 }
 
 static void replay_in_fiber(void *argument)

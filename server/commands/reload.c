@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "modules/base/log.h"
+#include "modules/stream/checkpoint.h"
 #include "server/commands/backing_up.h"
 #include "server/commands/checkpointing.h"
 #include "server/commands/handlers.h"
@@ -55,7 +56,8 @@ static int start_anew(struct server *server)
     drop_keys(server);
     rc = checkpoint_load_open(server->os, server->config->dir, &state->load);
     if (rc >= 0) rc = state->reopen_store(server);
-    if (!server->store) end_without_store(server);
+    if (!server->store || !server->streams) end_without_store(server);
+    if (rc == 0 && !state->load) stream_checkpoint_loaded(server->streams);
     if (rc == 0 && (server->oplog || state->load)) {
         rc = loading_begin(server);
         if (rc == 0) rc = loading_run(server);

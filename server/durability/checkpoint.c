@@ -3,6 +3,8 @@
 #include "modules/base/clock.h"
 #include "modules/base/log.h"
 #include "modules/spill/persist.h"
+#include "modules/stream/checkpoint.h"
+#include "modules/stream/stream.h"
 #include "server/durability/checkpoint_files.h"
 #include "server/keyspace/keyspace.h"
 
@@ -172,6 +174,7 @@ void checkpoint_begin(struct checkpoint *checkpoint)
         return;
     }
     checkpoint->info.step = CHECKPOINT_SAVING;
+    stream_checkpoint_begin(checkpoint->options.streams);
     start_picture(checkpoint);
 }
 
@@ -257,6 +260,7 @@ static void end_complete(struct checkpoint *checkpoint)
     const struct checkpoint_log *log = &checkpoint->options.log;
     struct checkpoint_info *info = &checkpoint->info;
     spill_checkpoint_complete(checkpoint->options.store);
+    stream_checkpoint_end(checkpoint->options.streams, true);
     info->file_bytes = checkpoint_writer_written_bytes(checkpoint->writer);
     destroy_writer(checkpoint);
     info->number = checkpoint->last_number;
@@ -334,8 +338,10 @@ static bool step_syncing(struct checkpoint *checkpoint)
 {
     const struct checkpoint_log *log = &checkpoint->options.log;
     int rc = log->sync ? log->sync(log->context, checkpoint->position) : 1;
+    int streams_rc = stream_checkpoint_sync(checkpoint->options.streams);
     if (rc < 0) checkpoint_spoil(checkpoint, rc, "syncing the log");
-    if (rc != 1 || !checkpoint->has_synced) return false;
+    if (streams_rc < 0) checkpoint_spoil(checkpoint, streams_rc, "syncing streams");
+    if (rc != 1 || streams_rc != 1 || !checkpoint->has_synced) return false;
     checkpoint->info.step = CHECKPOINT_WRITING;
     return true;
 }
@@ -365,6 +371,10 @@ static bool step_aborting(struct checkpoint *checkpoint, uint64_t slice_us)
         bool has_strayed = checkpoint_writer_has_strayed(checkpoint->writer);
         if (has_strayed) checkpoint->info.has_strayed = true;
         spill_checkpoint_abort(checkpoint->options.store, has_strayed);
+        if (has_strayed)
+            stream_checkpoint_stray(checkpoint->options.streams);
+        else
+            stream_checkpoint_end(checkpoint->options.streams, false);
         end_failed(checkpoint);
     }
     return false;
@@ -463,6 +473,8 @@ int checkpoint_wait(struct checkpoint *checkpoint)
         checkpoint_begin(checkpoint);
         has_more = checkpoint_step(checkpoint, UINT64_MAX);
         if (spill_store_tick(checkpoint->options.store, 0)) has_more = true;
+        if (stream_store_tick(checkpoint->options.streams, (uint64_t)clock_realtime_ms(), 0))
+            has_more = true;
         if (!has_more && checkpoint->info.step != CHECKPOINT_IDLE) wait_a_little(checkpoint);
     }
     return checkpoint->info.error;
@@ -485,6 +497,12 @@ void checkpoint_set_store(struct checkpoint *checkpoint, struct spill_store *sto
 {
     assert(checkpoint->info.step == CHECKPOINT_IDLE);
     checkpoint->options.store = store;
+}
+
+void checkpoint_set_streams(struct checkpoint *checkpoint, struct stream_store *streams)
+{
+    assert(checkpoint->info.step == CHECKPOINT_IDLE);
+    checkpoint->options.streams = streams;
 }
 
 void checkpoint_get_info(const struct checkpoint *checkpoint, struct checkpoint_info *out_info)

@@ -3,7 +3,7 @@
  *
  *   request ─▶ WANTED      until nobody is half-way: checkpoint_begin        now is P
  *              SAVING      slices walk over all keys; strings go to the file, lists to the store's
- *              SYNCING     the store's file and the log up to P to the device
+ *              SYNCING     the store's file, streams' journals and the log up to P to the device
  *              WRITING     what the store needs to be opened again; the file gets its name
  *              CLEANING    the log before P, room that only the older checkpoint referred to, and
  *                          older files go
@@ -23,6 +23,7 @@ struct log;
 struct os;
 struct pool;
 struct spill_store;
+struct stream_store;
 
 /* The log that goes on from a checkpoint. All NULL: there is none, and positions are 0. */
 struct checkpoint_log {
@@ -42,6 +43,7 @@ struct checkpoint_options {
     const char *directory; /* outlives the checkpoint, as all above and below */
     struct keyspace *keyspace;
     struct spill_store *store;
+    struct stream_store *streams;
     struct pool *pool; /* counts large strings that changed while they were being written */
     struct checkpoint_log log;
 };
@@ -98,6 +100,7 @@ void checkpoint_loaded(struct checkpoint *checkpoint, uint64_t number, uint64_t 
                        uint64_t file_bytes);
 /* Another store takes the place of the one that there was; nothing is under way. */
 void checkpoint_set_store(struct checkpoint *checkpoint, struct spill_store *store);
+void checkpoint_set_streams(struct checkpoint *checkpoint, struct stream_store *streams);
 
 struct checkpoint_info {
     enum checkpoint_step step;

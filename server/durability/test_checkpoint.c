@@ -6,6 +6,7 @@
 static void setup(void)
 {
     name_parts();
+    fixture.stream_bytes_max = STREAM_BYTES_MAX;
     make_parts(os_real());
 }
 
@@ -244,6 +245,7 @@ START_TEST(a_key_in_a_database_that_there_is_not_is_refused)
 {
     struct checkpoint_load *load;
     struct checkpoint_target target;
+    struct parts copy = { 0 };
     struct keyspace *small;
     int rc;
     change_much(300);
@@ -251,13 +253,19 @@ START_TEST(a_key_in_a_database_that_there_is_not_is_refused)
     ck_assert_int_eq(run(0), 0);
     ck_assert_int_eq(checkpoint_load_open(os_real(), fixture.own.directory, &load), 1);
     ck_assert_int_eq(keyspace_create(1, NULL, &small), 0);
-    target = (struct checkpoint_target){ small, fixture.own.store, fixture.own.streams,
-                                         fixture.own.groups };
+    name_directory(&copy);
+    copy_directory(fixture.own.directory, copy.directory);
+    ck_assert_int_eq(io_create(os_real(), 0, &copy.io), 0);
+    open_streams(&copy, os_real());
+    target = (struct checkpoint_target){ small, fixture.own.store, copy.streams, copy.groups };
     while ((rc = checkpoint_load_step(load, &target, 1)) == 1) {}
     ck_assert_int_eq(rc, -EBADMSG);
     ck_assert_ptr_nonnull(strstr(checkpoint_load_error(load), "see databases"));
     checkpoint_load_close(load);
     keyspace_destroy(small);
+    close_streams(&copy);
+    io_destroy(copy.io);
+    remove_directory(&copy);
 }
 END_TEST
 

@@ -134,6 +134,7 @@ static void change_much(unsigned count)
         change_something();
         (void)spill_store_tick(fixture.own.store, 0);
         (void)stream_group_store_tick(fixture.own.groups, 10);
+        (void)stream_store_tick(fixture.own.streams, 1000, 0);
         (void)io_poll(fixture.own.io);
     }
     (void)keyspace_rehash_step(fixture.own.keyspace, 10);

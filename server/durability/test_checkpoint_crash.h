@@ -26,10 +26,13 @@ static inline void copy_directory(const char *from, const char *to)
     DIR *dir = opendir(from);
     ck_assert_ptr_nonnull(dir);
     while ((entry = readdir(dir)) != NULL) {
-        if (entry->d_type != DT_REG) continue;
+        if (entry->d_name[0] == '.') continue;
         (void)snprintf(source, sizeof(source), "%s/%.200s", from, entry->d_name);
         (void)snprintf(target, sizeof(target), "%s/%.200s", to, entry->d_name);
-        copy_file(source, target);
+        if (entry->d_type == DT_REG) copy_file(source, target);
+        if (entry->d_type != DT_DIR || strncmp(entry->d_name, "stream-", 7) != 0) continue;
+        ck_assert_int_eq(mkdir(target, 0700), 0);
+        copy_directory(source, target);
     }
     (void)closedir(dir);
 }

@@ -8,6 +8,7 @@
 #include "modules/base/random.h"
 #include "modules/base/test_directory.h"
 #include "modules/io/io.h"
+#include "modules/journal/journal.h"
 #include "modules/spill/persist.h"
 #include "server/durability/checkpoint.h"
 #include "server/durability/test_checkpoint_streams.h"
@@ -30,7 +31,8 @@ enum {
     NAME_BYTES = 16,
     ELEMENT_BYTES_MAX = 100,
     LARGE_BYTES = 40000,
-    PATH_BYTES = 300,
+    PATH_BYTES = 600,
+    STREAM_BYTES_MAX = 1500, /* in memory, for tests that have journals */
 };
 
 /* What a key holds, as far as it matters. */
@@ -64,6 +66,7 @@ static struct {
     struct random random;
     struct checkpoint *checkpoint;
     struct contents last, next; /* of the last complete checkpoint; of the one under way */
+    uint32_t stream_bytes_max;  /* in memory; longer ones are journals */
     uint64_t log_position, log_synced, log_trimmed;
     int log_error;
     void (*on_trim)(uint64_t position); /* NULL: nobody looks */
@@ -96,7 +99,9 @@ static struct spill_options store_options(const struct parts *parts)
 static void open_streams(struct parts *parts, struct os *os)
 {
     const struct stream_options options = { .directory = parts->directory,
-                                            .memory_bytes_max = UINT32_MAX };
+                                            .memory_bytes_max = fixture.stream_bytes_max,
+                                            .roll_bytes = JOURNAL_ROLL_BYTES_MIN,
+                                            .open_max = 8 };
     const struct stream_hooks hooks = { .wait = wait_for_disk, .context = parts };
     ck_assert_int_eq(stream_store_create(os, parts->io, &options, &hooks, &parts->streams), 0);
     ck_assert_int_eq(stream_group_store_create(&parts->groups), 0);
@@ -130,7 +135,13 @@ static void remove_files(const char *directory)
     ck_assert_ptr_nonnull(dir);
     while ((entry = readdir(dir)) != NULL) {
         (void)snprintf(path, sizeof(path), "%s/%.200s", directory, entry->d_name);
-        if (entry->d_name[0] != '.' && entry->d_type == DT_REG) ck_assert_int_eq(unlink(path), 0);
+        if (entry->d_name[0] == '.') continue;
+        if (entry->d_type == DT_DIR && strncmp(entry->d_name, "stream-", 7) == 0) {
+            remove_files(path);
+            ck_assert_int_eq(rmdir(path), 0);
+        } else if (entry->d_type == DT_REG) {
+            ck_assert_int_eq(unlink(path), 0);
+        }
     }
     (void)closedir(dir);
 }

@@ -9,12 +9,14 @@
 #include "modules/base/log.h"
 #include "modules/base/test_soak.h"
 #include "modules/pool/pool.h"
+#include "modules/stream/checkpoint.h"
 
 /* ---- the fixture ---- */
 
 static void name_parts(void)
 {
     memset(&fixture, 0, sizeof(fixture));
+    fixture.stream_bytes_max = UINT32_MAX;
     name_directory(&fixture.own);
 }
 
@@ -42,6 +44,7 @@ static void make_parts(struct os *below)
         .directory = fixture.own.directory,
         .keyspace = fixture.own.keyspace,
         .store = fixture.own.store,
+        .streams = fixture.own.streams,
         .pool = fixture.pool,
         .log = { log_position, log_sync, log_trim, log_distance, &fixture },
     };
@@ -80,6 +83,7 @@ static int load_parts(struct parts *parts, struct checkpoint_load *load, char *w
     do {
         rc = checkpoint_load_step(load, &target, 1);
     } while (rc == 1);
+    if (rc == 0) stream_checkpoint_loaded(parts->streams);
     return rc;
 }
 
@@ -143,6 +147,7 @@ static void turn(unsigned changes)
 {
     (void)checkpoint_step(fixture.checkpoint, 1);
     (void)spill_store_tick(fixture.own.store, 0);
+    (void)stream_store_tick(fixture.own.streams, 1000, 0);
     (void)io_poll(fixture.own.io);
     if (changes > 0) change_much((unsigned)below(changes));
 }

@@ -12,6 +12,7 @@ static uint64_t last_number; /* of the files that tests put together */
 static void setup(void)
 {
     name_parts();
+    fixture.stream_bytes_max = STREAM_BYTES_MAX;
     make_parts(os_real());
     last_number = 0;
 }

@@ -238,6 +238,11 @@ void memory_set_store(struct memory *memory, struct spill_store *store)
     spill_store_set_memory(store, memory->budget_bytes);
 }
 
+void memory_set_streams(struct memory *memory, struct stream_store *streams)
+{
+    memory->owners.streams = streams;
+}
+
 void memory_set_limit(struct memory *memory, uint64_t limit_bytes, uint64_t list_bytes_max)
 {
     memory->limit_bytes = limit_bytes;

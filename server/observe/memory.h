@@ -52,6 +52,7 @@ uint64_t memory_limit(const struct memory *memory);
 
 /* Another store has taken the place of the one there was. */
 void memory_set_store(struct memory *memory, struct spill_store *store);
+void memory_set_streams(struct memory *memory, struct stream_store *streams);
 
 /* A command is about to add so many bytes at once: lists make room for them (spill_store_pressure
  * tells when they have) until the next call, with 0 when nothing is about to come. */
