@@ -5,11 +5,20 @@
 #include <stdlib.h>
 
 #include "modules/base/alloc_size.h"
+#include "modules/stream/files.h"
 
 enum {
     SLOTS_MIN = 4,
     /* So many are freed at once: some 20 us. */
     DROP_MAX = 256,
+};
+
+/* What an array lies in. Streams that have one are those that are worth moving to a journal when
+ * memory is short, and are listed by it: others pay nothing for that. */
+struct slots {
+    struct list_link link; /* in the store's list of these, or in none */
+    struct stream *stream;
+    struct entry_block *at[];
 };
 
 /* Blocks that nobody sees any more, some of which have been freed. */
@@ -44,10 +53,57 @@ static void drop_block(struct stream *stream, struct entry_block *block)
 
 static size_t slots_bytes(uint32_t capacity)
 {
-    return alloc_size(capacity * sizeof(struct entry_block *));
+    return alloc_size(sizeof(struct slots) + capacity * sizeof(struct entry_block *));
+}
+
+static struct slots *slots_of(struct entry_block **many)
+{
+    return list_container(many, struct slots, at);
 }
 
 /* ---- the array ---- */
+
+static struct entry_block **create_slots(struct stream *stream, uint32_t capacity)
+{
+    struct slots *slots = malloc(slots_bytes(capacity));
+
+    if (!slots) return NULL;
+    list_init(&slots->link);
+    slots->stream = stream;
+    return slots->at;
+}
+
+static void free_slots(struct entry_block **many)
+{
+    list_remove(&slots_of(many)->link);
+    free(slots_of(many));
+}
+
+/* It is not worth moving any more. */
+static void stay(struct stream *stream)
+{
+    list_remove(&slots_of(stream->blocks.many)->link);
+    if (!stream->is_leaving) return;
+    stream->is_leaving = false;
+    stream_files_forget(stream);
+}
+
+/* Where the old ones were in the list, or behind all others. */
+static void list_slots(struct stream *stream, struct entry_block **many)
+{
+    struct list_link *link = &slots_of(many)->link;
+
+    if (stream->is_snapshot) return;
+    if (stream->blocks.capacity > 0)
+        list_push_front(&slots_of(stream->blocks.many)->link, link);
+    else
+        list_push_back(&stream->store->movable, link);
+}
+
+struct stream *stream_blocks_stream(struct list_link *link)
+{
+    return list_container(link, struct slots, link)->stream;
+}
 
 static void move_slots(struct entry_block **to, struct entry_block **from, uint32_t count)
 {
@@ -57,14 +113,15 @@ static void move_slots(struct entry_block **to, struct entry_block **from, uint3
 static int resize_slots(struct stream *stream, uint32_t capacity)
 {
     struct stream_blocks *blocks = &stream->blocks;
-    struct entry_block **many = malloc(slots_bytes(capacity));
+    struct entry_block **many = create_slots(stream, capacity);
 
     if (!many) return -ENOMEM;
     move_slots(many, stream_block_slot(stream, 0), blocks->count + blocks->has_spare);
+    list_slots(stream, many);
     stream_charge(stream, (int64_t)slots_bytes(capacity));
     if (blocks->capacity > 0) {
         stream_charge(stream, -(int64_t)slots_bytes(blocks->capacity));
-        free(blocks->many);
+        free_slots(blocks->many);
     }
     blocks->many = many;
     blocks->begin = 0;
@@ -98,8 +155,9 @@ static void shrink_slots(struct stream *stream)
         if (used == 0) blocks->one = NULL;
     } else if (used <= 1) {
         struct entry_block *only = used == 1 ? stream_block_at(stream, 0) : NULL;
+        stay(stream);
         stream_charge(stream, -(int64_t)slots_bytes(blocks->capacity));
-        free(blocks->many);
+        free_slots(blocks->many);
         blocks->one = only;
         blocks->begin = blocks->capacity = 0;
     } else if (blocks->capacity > 4 * SLOTS_MIN && used < blocks->capacity / 8) {
@@ -175,12 +233,12 @@ static bool bury(struct stream *stream, struct entry_block **array, uint32_t beg
 /* They go in an array of their own. */
 static bool bury_first(struct stream *stream, uint32_t count)
 {
-    struct entry_block **array = malloc(slots_bytes(count));
+    struct entry_block **array = create_slots(stream, count);
 
     if (!array) return false;
     move_slots(array, stream_block_slot(stream, 0), count);
     if (!bury(stream, array, 0, count, slots_bytes(count))) {
-        free((void *)array);
+        free_slots(array);
         return false;
     }
     stream->store->memory_bytes += slots_bytes(count);
@@ -198,6 +256,7 @@ static bool bury_all(struct stream *stream)
               slots_bytes(blocks->capacity))) {
         return false;
     }
+    stay(stream);
     stream->memory_bytes -= slots_bytes(blocks->capacity);
     *blocks = (struct stream_blocks){ 0 };
     return true;
@@ -220,7 +279,7 @@ bool stream_graves_tick(struct stream_store *store, uint32_t count)
     if (grave->begin < grave->end) return true;
     store->graves = grave->next;
     store->memory_bytes -= grave->array_bytes;
-    free((void *)grave->blocks);
+    free_slots(grave->blocks);
     free(grave);
     return store->graves != NULL;
 }

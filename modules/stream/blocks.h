@@ -50,6 +50,9 @@ int stream_blocks_share(const struct stream *stream, struct stream *to);
 uint32_t stream_blocks_find_id(const struct stream *stream, struct stream_id id);
 uint32_t stream_blocks_find_ordinal(const struct stream *stream, uint64_t ordinal);
 
+/* Whose array the link in the store's list of movable streams is. */
+struct stream *stream_blocks_stream(struct list_link *link);
+
 /* What array and blocks take of the heap: counted, for tests. */
 uint64_t stream_blocks_memory_bytes(const struct stream *stream);
 

@@ -24,6 +24,9 @@ bool stream_files_tick(struct stream_store *store);
 bool stream_files_must_move(const struct stream *stream, uint64_t fields_bytes);
 /* Moves it, and reserves. 0: it has files now. Waits, -EAGAIN, or an error: it is as before. */
 int stream_files_move(struct stream *stream, uint64_t fields_bytes);
-/* The stream is about to go, perhaps while it is being moved. */
+/* The same for any stream in memory, a step of it, without waiting and reserving. -EAGAIN: it is
+ * being moved; ask again. */
+int stream_files_try_move(struct stream *stream);
+/* The stream is about to go, or to stay in memory, perhaps while it is being moved. */
 void stream_files_forget(struct stream *stream);
 #endif

@@ -91,6 +91,7 @@ static void append(void *context, const struct stream_entry *entry)
 /* Its journal is there, with room for all. */
 static void take_over(struct stream *stream, struct stream_files *files)
 {
+    stream->is_leaving = false;
     stream_files_begin_empty(files, stream->start);
     for_each_entry(stream, append, files);
     stream->backend->destroy(stream);
@@ -100,15 +101,24 @@ static void take_over(struct stream *stream, struct stream_files *files)
     stream->version++;
 }
 
-static int try_move(struct stream *stream)
+/* For all frames; those are only looked at once the journal is open. */
+static int reserve_all(struct stream *stream, struct stream_files *files)
 {
-    struct stream_files *files;
     uint64_t bytes = 0;
-    int rc = need_files(stream, &files);
+    int rc = stream_files_need_open(files);
 
     if (rc < 0) return rc;
     for_each_entry(stream, add_bytes, &bytes);
-    rc = stream_files_try_reserve(files, bytes);
+    return stream_files_try_reserve(files, bytes);
+}
+
+int stream_files_try_move(struct stream *stream)
+{
+    struct stream_files *files;
+    int rc = need_files(stream, &files);
+
+    if (rc < 0) return rc;
+    rc = reserve_all(stream, files);
     if (rc == 0) {
         take_over(stream, files);
     } else if (rc != -EAGAIN) {
@@ -121,7 +131,7 @@ static int try_move(struct stream *stream)
 int stream_files_move(struct stream *stream, uint64_t fields_bytes)
 {
     while (stream_files_must_move(stream, fields_bytes)) {
-        int rc = try_move(stream);
+        int rc = stream_files_try_move(stream);
         if (rc == -EAGAIN) rc = stream_files_wait(stream->store);
         if (rc < 0) return rc;
     }

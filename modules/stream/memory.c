@@ -117,6 +117,7 @@ static int memory_reserve(struct stream *stream, uint64_t fields_bytes)
 {
     uint32_t bytes = frame_bytes_max(fields_bytes), count = stream->blocks.count;
 
+    stream->was_used = true;
     if (stream->has_fallen && drop_fallen(stream) < 0) return -ENOMEM;
     if (count > 0) {
         const struct entry_block *last = stream_block_at(stream, count - 1);
@@ -160,6 +161,7 @@ static int memory_seek_id(struct stream *stream, struct stream_id id,
     uint32_t index;
 
     *out_place = (struct stream_place){ 0 };
+    stream->was_used = true;
     if (stream->blocks.count == 0) return 0;
     if ((direction == STREAM_BACKWARD && !stream_id_increment(&id)) ||
         stream_id_compare(id, stream->last_id) > 0) {
@@ -177,6 +179,7 @@ static int memory_seek_ordinal(struct stream *stream, uint64_t ordinal,
     uint32_t index;
 
     *out_place = (struct stream_place){ 0 };
+    stream->was_used = true;
     if (stream->blocks.count == 0) return 0;
     if (direction == STREAM_BACKWARD) ordinal++;
     if (ordinal >= stream->end) {
@@ -246,6 +249,16 @@ static uint32_t blocks_below(const struct stream *stream, uint64_t ordinal)
     return entry_block_last_ordinal(stream_block_at(stream, index)) < ordinal ? index + 1 : index;
 }
 
+/* Nothing is added to the first block any more, and most of it is empty. */
+static void shrink_first(struct stream *stream)
+{
+    const struct entry_block *first = stream_block_at(stream, 0);
+    uint32_t used = entry_block_used(first);
+
+    if (stream->blocks.count == 1 || used > first->capacity / 4) return;
+    (void)stream_blocks_resize(stream, 0, used); /* else it stays as large as it is */
+}
+
 /* In a block that a snapshot has, too, they stay: readers pass over them. */
 static void memory_trim(struct stream *stream, uint64_t ordinal)
 {
@@ -257,7 +270,9 @@ static void memory_trim(struct stream *stream, uint64_t ordinal)
     if (count > 0) stream_blocks_drop_first(stream, count);
     if (stream->blocks.count == 0) return;
     first = stream_block_at(stream, 0);
-    if (first->first_ordinal < ordinal && first->ref_count == 1) entry_block_trim(first, ordinal);
+    if (first->first_ordinal >= ordinal || first->ref_count > 1) return;
+    entry_block_trim(first, ordinal);
+    shrink_first(stream);
 }
 
 static void pack(struct stream *stream, uint32_t index)

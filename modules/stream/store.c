@@ -39,6 +39,8 @@ int stream_store_create(struct os *os, struct io *io, const struct stream_option
     store->options = *options;
     store->options.directory = directory;
     fill_defaults(&store->options);
+    list_init(&store->movable);
+    list_init(&store->leaving);
     rc = stream_files_store_create(store);
     if (rc < 0) {
         free(directory);
@@ -65,6 +67,7 @@ bool stream_store_tick(struct stream_store *store, uint64_t now_ms, uint64_t sli
     bool has_more = stream_files_tick(store);
 
     (void)now_ms;
+    stream_shrink_tick(store);
     if (!stream_graves_tick(store, GRAVES_STEP)) return has_more;
     end_us = clock_monotonic_us() + slice_us;
     while (clock_monotonic_us() < end_us)

@@ -57,6 +57,12 @@ void stream_store_destroy(struct stream_store *store);
 bool stream_store_tick(struct stream_store *store, uint64_t now_ms, uint64_t slice_us);
 /* All that the streams of the store take of the heap. O(1). */
 uint64_t stream_store_memory_bytes(const struct stream_store *store);
+/* Memory is short: streams in memory that take more than a block, and were not used since this
+ * looked at them last, begin to move to journals, those first that were looked at longest ago,
+ * until so many bytes are on their way. The tick goes on with it, and then the memory is free;
+ * what cannot be moved stays. For about once a turn while it is short, for a step is small. The
+ * bytes that are on their way. */
+uint64_t stream_store_shrink(struct stream_store *store, uint64_t bytes);
 
 int stream_create(struct stream_store *store, struct stream **out_stream);
 /* Never waits. Accepts NULL. What is on disk goes when no checkpoint refers to it any more. */

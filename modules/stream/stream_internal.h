@@ -9,6 +9,7 @@
  * Private to modules/stream. One thread. */
 #ifndef MODULES_STREAM_STREAM_INTERNAL_H
 #define MODULES_STREAM_STREAM_INTERNAL_H
+#include "modules/base/list.h"
 #include "modules/stream/stream.h"
 
 struct deleted;
@@ -95,6 +96,8 @@ struct stream {
     /* Counts what makes places worth nothing: all but appending. Never 0. */
     uint64_t version;
     bool is_snapshot; /* is never changed */
+    bool was_used;    /* since the store looked whether to move it: shrink.c */
+    bool is_leaving;  /* is being moved by it */
     bool has_fallen;  /* in memory: frames of deleted entries may have ids above last_id */
     union {           /* whose it is says backend */
         struct stream_blocks blocks;
@@ -111,6 +114,9 @@ struct stream_store {
     uint64_t memory_bytes;            /* of all streams, and what is buried */
     struct stream_grave *graves;      /* blocks.c */
     struct stream_files_store *files; /* NULL: all streams stay in memory */
+    /* Streams in memory with several blocks, by the links of blocks.c: to be looked at in this
+     * order when memory is short; being moved for that reason. */
+    struct list_link movable, leaving;
 };
 
 /* Whoever allocates for a stream counts it: by how many bytes it grows or (negative) shrinks. */
@@ -119,6 +125,9 @@ static inline void stream_charge(struct stream *stream, int64_t bytes)
     stream->memory_bytes += (uint64_t)bytes;
     stream->store->memory_bytes += (uint64_t)bytes;
 }
+
+/* Goes on with what stream_store_shrink has begun: shrink.c. */
+void stream_shrink_tick(struct stream_store *store);
 
 /* Moves start to ordinal (at most end), or to the first entry behind it that is there, and lets go
  * of what lies before: trim.c. */

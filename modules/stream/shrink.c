@@ -1,0 +1,114 @@
+/* shrink.c - streams in memory that nobody used for a while move to journals when memory is short.
+ *
+ * A clock's hand: the store's list of movable streams goes round. Who was used since it was looked
+ * at last is spared once; another one begins to leave.
+ *
+ *   movable ──looked at, unused──▶ leaving ──its journal is open, with room──▶ it has files
+ *      ▲                              │
+ *      ╰──────── it cannot be ────────╯
+ *
+ * Whoever becomes small meanwhile stays; whoever goes, or has one block left, is in neither list
+ * any more (blocks.c). */
+#include <errno.h>
+
+#include "modules/stream/blocks.h"
+#include "modules/stream/files.h"
+
+enum {
+    LEAVING_MAX = 8, /* at a time: each wants an open journal */
+    LOOKS_MAX = 64,  /* a call */
+};
+
+/* A step. Its link, which has gone when it has files now, is in the list where it belongs. */
+static void move_on(struct stream *stream, struct list_link *link)
+{
+    struct stream_store *store = stream->store;
+    bool was_leaving = stream->is_leaving;
+    int rc;
+
+    stream->is_leaving = false;
+    rc = stream_files_try_move(stream);
+    if (rc == 0) return;
+    stream->is_leaving = rc == -EAGAIN;
+    if (stream->is_leaving == was_leaving) return;
+    list_remove(link);
+    list_push_back(was_leaving ? &store->movable : &store->leaving, link);
+}
+
+/* It may still have an array of blocks, and be listed; a journal takes as much. */
+static bool is_small(const struct stream *stream)
+{
+    return stream->memory_bytes <= ENTRY_BLOCK_BYTES;
+}
+
+static void stay(struct stream *stream, struct list_link *link)
+{
+    stream->is_leaving = false;
+    stream_files_forget(stream);
+    list_remove(link);
+    list_push_back(&stream->store->movable, link);
+}
+
+void stream_shrink_tick(struct stream_store *store)
+{
+    list_for_each(link, &store->leaving)
+    {
+        struct stream *stream = stream_blocks_stream(link);
+        if (is_small(stream))
+            stay(stream, link);
+        else
+            move_on(stream, link);
+    }
+}
+
+static uint64_t count_leaving(const struct stream_store *store, uint64_t *out_bytes)
+{
+    uint64_t count = 0;
+
+    *out_bytes = 0;
+    list_for_each(link, &store->leaving)
+    {
+        *out_bytes += stream_blocks_stream(link)->memory_bytes;
+        count++;
+    }
+    return count;
+}
+
+/* The next one that was not used, behind all others now; NULL: none is left to look at. */
+static struct list_link *next_unused(struct stream_store *store, unsigned *looks,
+                                     struct list_link **first_spared)
+{
+    for (; *looks > 0; --*looks) {
+        struct list_link *link = list_front(&store->movable);
+        struct stream *stream;
+
+        if (!link || link == *first_spared) return NULL;
+        list_remove(link);
+        list_push_back(&store->movable, link);
+        stream = stream_blocks_stream(link);
+        if (!stream->was_used && !is_small(stream)) return link;
+        stream->was_used = false;
+        if (!*first_spared) *first_spared = link;
+    }
+    return NULL;
+}
+
+uint64_t stream_store_shrink(struct stream_store *store, uint64_t bytes)
+{
+    struct list_link *link, *first_spared = NULL;
+    uint64_t leaving_bytes, moved_bytes = 0;
+    unsigned looks = LOOKS_MAX;
+
+    if (!store->files || store->options.memory_bytes_max == UINT32_MAX) return 0;
+    while (count_leaving(store, &leaving_bytes) < LEAVING_MAX &&
+           leaving_bytes + moved_bytes < bytes &&
+           (link = next_unused(store, &looks, &first_spared)) != NULL) {
+        struct stream *stream = stream_blocks_stream(link);
+        uint64_t stream_bytes = stream->memory_bytes;
+        looks--;
+        move_on(stream, link);
+        if (stream->backend != &stream_memory_backend) moved_bytes += stream_bytes;
+    }
+    (void)count_leaving(store, &leaving_bytes);
+    return leaving_bytes + moved_bytes;
+}
