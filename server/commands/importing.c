@@ -102,11 +102,13 @@ static void ended(void *context)
 
     loop_remove_readable(server->loop, import_event_fd(importing->import));
     importing->has_ended = true;
-    log_write(server->log, summary->rc < 0 ? LOG_WARNING : LOG_NOTICE,
-              "Import %s: %llu strings, %llu lists with %llu elements, %llu commands%s%s",
-              summary->rc < 0 ? "failed" : "ended", (ull)summary->strings, (ull)summary->lists,
-              (ull)summary->elements, (ull)summary->commands, summary->rc < 0 ? ": " : "",
-              summary->error);
+    log_write(
+        server->log, summary->rc < 0 ? LOG_WARNING : LOG_NOTICE,
+        "Import %s: %llu strings, %llu lists with %llu elements, %llu streams with %llu entries, "
+        "%llu commands%s%s",
+        summary->rc < 0 ? "failed" : "ended", (ull)summary->strings, (ull)summary->lists,
+        (ull)summary->elements, (ull)summary->streams, (ull)summary->entries,
+        (ull)summary->commands, summary->rc < 0 ? ": " : "", summary->error);
     log_skipped(server, summary);
     if (importing->is_at_start)
         end_at_start(importing);

@@ -48,8 +48,9 @@ static void reply_summary(struct reply *reply, const struct import_summary *summ
 {
     const struct field taken[] = {
         { "strings", summary->strings },   { "lists", summary->lists },
-        { "elements", summary->elements }, { "commands", summary->commands },
-        { "bytes", summary->bytes },
+        { "elements", summary->elements }, { "streams", summary->streams },
+        { "entries", summary->entries },   { "groups", summary->groups },
+        { "commands", summary->commands }, { "bytes", summary->bytes },
     };
     enum { COUNT = sizeof(taken) / sizeof(taken[0]) };
 
@@ -115,9 +116,10 @@ int sl_import(struct call *call)
     if (rc != 0) return rc < 0 ? rc : 0;
     summary = importing_summary(server);
     if (summary->rc < 0)
-        (void)call_errorf(call, "ERR Import failed after %llu keys and %llu commands: %s",
-                          (unsigned long long)(summary->strings + summary->lists),
-                          (unsigned long long)summary->commands, summary->error);
+        (void)call_errorf(
+            call, "ERR Import failed after %llu keys and %llu commands: %s",
+            (unsigned long long)(summary->strings + summary->lists + summary->streams),
+            (unsigned long long)summary->commands, summary->error);
     else
         reply_summary(call->reply, summary);
     importing_forget(server);

@@ -41,6 +41,7 @@ static int check(struct import *import)
     int rc = rdb_source_find(import->source.os, import->options.path, &import->source);
 
     begin_phase(import, IMPORT_CHECKING, 0);
+    import->source.pending_bytes_max = import->options.command_bytes_max;
     if (rc == 0) rc = rdb_source_check(&import->source, tell_progress, import);
     if (rc < 0) return rc;
     import->summary.torn_bytes = import->source.torn_bytes;
@@ -77,7 +78,15 @@ static int send_all(struct import *import)
                  .part = import_part,
                  .value_end = import_value_end,
                  .other = import_other,
-                 .name_bytes_max = import->options.value_bytes_max },
+                 .stream = { .entry = import_entry,
+                             .state = import_stream_state,
+                             .group = import_group,
+                             .consumer = import_consumer,
+                             .pending = import_pending,
+                             .producers = import_producers,
+                             .produced = import_produced },
+                 .name_bytes_max = import->options.value_bytes_max,
+                 .pending_bytes_max = import->source.pending_bytes_max },
         .aof = { .command = import_command,
                  .long_command = import_long_command,
                  .command_bytes_max = import->options.command_bytes_max },
@@ -172,6 +181,7 @@ void import_destroy(struct import *import)
     }
     feed_destroy(import->feed);
     import_overdue_finish(&import->overdue);
+    free(import->entry.bytes);
     rdb_source_finish(&import->source);
     if (import->event_fd >= 0) (void)close(import->event_fd);
     free(import->path);

@@ -19,7 +19,8 @@ struct import_options {
     int fd;                     /* a stream socket whose other end the server reads; taken over */
     unsigned database_count;    /* keys of databases beyond are skipped */
     uint64_t value_bytes_max;   /* longer strings, elements, names and arguments are skipped */
-    uint64_t command_bytes_max; /* and longer commands, of append-only files */
+    uint64_t command_bytes_max; /* and longer commands of append-only files, entries of streams;
+                                 * a group's pending entries take as much memory at most */
     bool replaces; /* keys that are there already are replaced; else they are left alone */
     bool is_alone; /* no other client writes: in an empty server no list need be asked for */
     bool is_empty; /* the server holds no key: commands of an append-only file can be run */
@@ -31,12 +32,15 @@ struct import_options {
 
 struct import_summary {
     uint64_t strings, lists, elements; /* taken from RDB files */
-    uint64_t commands;                 /* run, from append-only files */
+    uint64_t streams, entries, groups;
+    uint64_t commands; /* run, from append-only files */
     /* skipped: */
     uint64_t kinds[RDB_KIND_COUNT]; /* keys of types that are not here */
     uint64_t existing, expired;     /* keys */
     uint64_t other_databases;       /* keys, and commands */
-    uint64_t long_names, long_values, long_elements, long_commands;
+    uint64_t long_names, long_values, long_elements, long_entries, long_commands;
+    uint64_t long_names_inside; /* of groups, consumers, producers, and entries with such fields */
+    uint64_t pending_too_many;  /* groups whose pending entries were left out */
     uint64_t functions, module_data;
     uint64_t replaced; /* keys that commands gave a value which is not here: they are gone */
     struct {

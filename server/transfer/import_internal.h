@@ -1,6 +1,6 @@
-/* import_internal.h - what the files of an import share: import.c (the thread), import_keys.c (RDB
- * files), import_commands.c, import_overdue.c and import_replaced.c (append-only files). All but
- * import.c runs on the thread. */
+/* import_internal.h - what the files of an import share: import.c (the thread), import_keys.c and
+ * import_stream.c (RDB files), import_commands.c, import_overdue.c and import_replaced.c
+ * (append-only files). All but import.c runs on the thread. */
 #ifndef SERVER_TRANSFER_IMPORT_INTERNAL_H
 #define SERVER_TRANSFER_IMPORT_INTERNAL_H
 #include <pthread.h>
@@ -21,6 +21,14 @@ struct import_batch {
     uint8_t bytes[BATCH_BYTES];
     uint32_t ends[BATCH_ELEMENTS]; /* of each element, in bytes */
     uint32_t count;
+};
+
+/* An entry of a stream, gathered. */
+struct import_entry {
+    struct rdb_stream_id id;
+    uint64_t part_count, parts_left; /* names and values; of these have not come */
+    uint8_t *bytes;                  /* those that have, as arguments of a command */
+    size_t size, capacity;
 };
 
 /* Keys whose expiry is past, in an append-only file (import_overdue.c). */
@@ -53,6 +61,8 @@ struct import {
     bool has_rest;   /* the string is being sent part by part */
     uint64_t elements;
     struct import_batch batch;
+    struct import_entry entry;
+    struct slice group_name; /* the reader's */
 
     struct import_overdue overdue;
     bool skips_database; /* an append-only file has selected one that is not here */
@@ -65,8 +75,21 @@ int import_key(void *context, const struct rdb_key *key);
 int import_part(void *context, struct slice part, uint64_t offset, uint64_t size);
 int import_value_end(void *context);
 int import_other(void *context, enum rdb_other what, struct slice name, struct slice value);
+int import_entry(void *context, struct rdb_stream_id id, uint64_t part_count);
+int import_stream_state(void *context, const struct rdb_stream_state *state);
+int import_group(void *context, const struct rdb_group *group);
+int import_consumer(void *context, const struct rdb_consumer *consumer);
+int import_pending(void *context, const struct rdb_consumer *owner,
+                   const struct rdb_pending *pending);
+int import_producers(void *context, const struct rdb_producers *producers);
+int import_produced(void *context, const struct rdb_produced *produced);
 int import_command(void *context, struct slice *arguments, uint32_t argument_count);
 int import_long_command(void *context, struct slice name);
+
+/* The next bytes of a name or value of the stream's entry. */
+int import_entry_part(struct import *import, struct slice part, uint64_t offset, uint64_t size);
+/* All of a stream was sent but its expiry. */
+void import_end_stream(struct import *import);
 
 void import_overdue_init(struct import_overdue *overdue);
 void import_overdue_finish(struct import_overdue *overdue);

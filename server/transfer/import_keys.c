@@ -4,7 +4,8 @@
  *   a list, when keys are kept   EXISTS name, whose answer is waited for (not where none can be)
  *           when they are not    DEL name
  *                                RPUSH name element …, in batches; a long element has one to itself
- *                                PEXPIREAT name at */
+ *                                PEXPIREAT name at
+ *   a stream                     likewise, but for its parts: import_stream.c */
 #include <errno.h>
 
 #include "modules/base/clock.h"
@@ -57,8 +58,8 @@ static int is_there(struct import *import, struct slice name)
     return rc < 0 ? rc : feed_replies(import->feed)->last_integer > 0;
 }
 
-/* 1: its elements are wanted. */
-static int begin_list(struct import *import)
+/* A list or stream. 1: its elements, or entries, are wanted. */
+static int begin_parts(struct import *import)
 {
     struct slice words[] = { SLICE_LITERAL("DEL"), import->key.name };
     int rc;
@@ -81,7 +82,7 @@ int import_key(void *context, const struct rdb_key *key)
     int rc;
 
     if (atomic_load_explicit(&import->is_canceled, memory_order_relaxed)) return -ECANCELED;
-    if (key->kind != RDB_STRING && key->kind != RDB_LIST) {
+    if (key->kind != RDB_STRING && key->kind != RDB_LIST && key->kind != RDB_STREAM) {
         summary->kinds[key->kind]++;
         return 0;
     }
@@ -98,7 +99,7 @@ int import_key(void *context, const struct rdb_key *key)
     import->batch.count = 0;
     rc = import_select(import, key->database);
     if (rc < 0) return rc;
-    return key->kind == RDB_LIST ? begin_list(import) : 1;
+    return key->kind == RDB_STRING ? 1 : begin_parts(import);
 }
 
 /* ---- strings -----------------------------------------------------------------------------------
@@ -231,6 +232,17 @@ static int element_part(struct import *import, struct slice part, uint64_t offse
     return feed_argument_end(import->feed);
 }
 
+static int send_expiry(struct import *import)
+{
+    int rc;
+
+    if (import->key.expires_at_ms < 0) return 0;
+    rc = feed_begin(import->feed, 3);
+    if (rc == 0) rc = feed_argument(import->feed, SLICE_LITERAL("PEXPIREAT"));
+    if (rc == 0) rc = feed_argument(import->feed, import->key.name);
+    return rc < 0 ? rc : send_number(import, import->key.expires_at_ms);
+}
+
 static int end_list(struct import *import)
 {
     int rc = send_batch(import);
@@ -239,11 +251,7 @@ static int end_list(struct import *import)
     import->summary.lists++;
     import->summary.elements += import->elements;
     import_count(import);
-    if (import->key.expires_at_ms < 0) return 0;
-    rc = feed_begin(import->feed, 3);
-    if (rc == 0) rc = feed_argument(import->feed, SLICE_LITERAL("PEXPIREAT"));
-    if (rc == 0) rc = feed_argument(import->feed, import->key.name);
-    return rc < 0 ? rc : send_number(import, import->key.expires_at_ms);
+    return send_expiry(import);
 }
 
 /* ---- the visitor's -----------------------------------------------------------------------------
@@ -253,15 +261,24 @@ int import_part(void *context, struct slice part, uint64_t offset, uint64_t size
 {
     struct import *import = context;
 
-    return import->key.kind == RDB_STRING ? string_part(import, part, offset, size)
-                                          : element_part(import, part, offset, size);
+    switch (import->key.kind) {
+    case RDB_STRING:
+        return string_part(import, part, offset, size);
+    case RDB_LIST:
+        return element_part(import, part, offset, size);
+    default:
+        return import_entry_part(import, part, offset, size);
+    }
 }
 
 int import_value_end(void *context)
 {
     struct import *import = context;
 
-    return import->key.kind == RDB_LIST ? end_list(import) : 0;
+    if (import->key.kind == RDB_LIST) return end_list(import);
+    if (import->key.kind != RDB_STREAM) return 0;
+    import_end_stream(import);
+    return send_expiry(import);
 }
 
 int import_other(void *context, enum rdb_other what, struct slice name, struct slice value)
@@ -273,5 +290,7 @@ int import_other(void *context, enum rdb_other what, struct slice name, struct s
     if (what == RDB_FUNCTION) import->summary.functions++;
     if (what == RDB_MODULE_AUX) import->summary.module_data++;
     if (what == RDB_LONG_NAME) import->summary.long_names++;
+    if (what == RDB_LONG_NAME_INSIDE) import->summary.long_names_inside++;
+    if (what == RDB_PENDING_TOO_MANY) import->summary.pending_too_many++;
     return 0;
 }
