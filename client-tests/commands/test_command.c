@@ -198,6 +198,52 @@ START_TEST(command_info_is_that_of_redis_in_resp3)
 }
 END_TEST
 
+/* ---- what our commands take and this redis-server does not ------------------------------------
+ */
+
+/* Than 7.0, which is what we compare with. */
+static bool is_newer(const struct node *version)
+{
+    unsigned major, minor;
+
+    if (!version->text || sscanf(version->text, "%u.%u.", &major, &minor) != 2) return false;
+    return major > 7 || (major == 7 && minor > 0);
+}
+
+/* An argument, or a line of a history. */
+static bool tells_of_newer(const struct node *node)
+{
+    if (node->count == 2 && is_newer(&node->items[0])) return true;
+    for (size_t i = 0; i + 1 < node->count; i += 2) {
+        if (is_text(&node->items[i], "since") && is_newer(&node->items[i + 1])) return true;
+    }
+    return false;
+}
+
+static void drop(struct node *node, size_t first, size_t count)
+{
+    for (size_t i = first; i < first + count; i++)
+        forget(&node->items[i]);
+    node->count -= count;
+    memmove(node->items + first, node->items + first + count,
+            (node->count - first) * sizeof(*node->items));
+}
+
+static void drop_newer(struct node *node)
+{
+    for (size_t i = 0; i < node->count;) {
+        if (tells_of_newer(&node->items[i])) {
+            drop(node, i, 1);
+            continue;
+        }
+        drop_newer(&node->items[i]);
+        if (i > 0 && is_text(&node->items[i - 1], "history") && node->items[i].count == 0)
+            drop(node, --i, 2);
+        else
+            i++;
+    }
+}
+
 START_TEST(command_docs_are_those_of_redis_but_for_the_wording)
 {
     struct node names = shared_names();
@@ -209,6 +255,7 @@ START_TEST(command_docs_are_those_of_redis_but_for_the_wording)
         if (!name[0]) continue;
         ours = ask(wire, "DOCS", name);
         theirs = ask(redis_wire, "DOCS", name);
+        drop_newer(&ours);
         ck_assert_msg(is_same(&ours, &theirs), "COMMAND DOCS %s differs", name);
         forget(&ours);
         forget(&theirs);
