@@ -101,17 +101,23 @@ int boot_config_store(struct server *server, struct os *os, const char *path,
     return spill_store_create(os, server->io, &options, hooks, &server->store);
 }
 
+/* 0: no limit. */
+static uint32_t node_entries(const struct config *config)
+{
+    int64_t entries = config->stream_node_max_entries;
+
+    return entries == 0 || entries > UINT32_MAX ? UINT32_MAX : (uint32_t)entries;
+}
+
 int boot_config_streams(struct server *server, struct os *os, const struct spill_hooks *hooks)
 {
-    int64_t node_entries = server->config->stream_node_max_entries; /* 0: no limit */
     struct stream_hooks stream_hooks = { .wait = hooks->wait,
                                          .on_ready = hooks->on_ready,
                                          .context = hooks->context };
     struct stream_options options = {
         .directory = server->config->dir,
         .memory_bytes_max = UINT32_MAX, /* they stay in memory */
-        .node_entries =
-            node_entries == 0 || node_entries > UINT32_MAX ? UINT32_MAX : (uint32_t)node_entries,
+        .node_entries = node_entries(server->config),
     };
 
     return stream_store_create(os, server->io, &options, &stream_hooks, &server->streams);
@@ -221,6 +227,15 @@ static int listen_tcp(struct server *server, struct config_error *out_error)
     return rc;
 }
 
+static int apply_nodes(void *context, const struct config *config, struct config_error *out_error)
+{
+    struct server *server = context;
+
+    (void)out_error;
+    stream_store_set_node_entries(server->streams, node_entries(config));
+    return 0;
+}
+
 static int apply_listeners(void *context, const struct config *config,
                            struct config_error *out_error)
 {
@@ -248,6 +263,7 @@ int boot_config_listen_for_changes(struct server *server)
         { "maxmemory", apply_limits },
         { "list-memory-max", apply_limits },
         { "maxdisk", apply_maxdisk },
+        { "stream-node-max-entries", apply_nodes },
         { "loglevel", apply_loglevel },
         { "slowlog-log-slower-than", apply_slow },
         { "slowlog-max-len", apply_slow },

@@ -51,6 +51,12 @@ int stream_store_create(struct os *os, struct io *io, const struct stream_option
     return 0;
 }
 
+void stream_store_set_node_entries(struct stream_store *store, uint32_t node_entries)
+{
+    store->options.node_entries = node_entries;
+    fill_defaults(&store->options);
+}
+
 void stream_store_destroy(struct stream_store *store)
 {
     if (!store) return;

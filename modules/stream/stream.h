@@ -53,6 +53,8 @@ int stream_store_create(struct os *os, struct io *io, const struct stream_option
                         const struct stream_hooks *hooks, struct stream_store **out_store);
 /* All streams have been destroyed. Waits for what is under way. Accepts NULL. */
 void stream_store_destroy(struct stream_store *store);
+/* As the option, for trims from now on. */
+void stream_store_set_node_entries(struct stream_store *store, uint32_t node_entries);
 /* A slice of what is due, once a turn. True: there is more. */
 bool stream_store_tick(struct stream_store *store, uint64_t now_ms, uint64_t slice_us);
 /* All that the streams of the store take of the heap. O(1). */
