@@ -2,13 +2,16 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 
+#include "modules/stream/group.h"
+#include "modules/stream/producers.h"
 #include "modules/stream/stream.h"
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
 #include "server/types/stream.h"
 
-enum { INLINE_BYTES = 256 * 1024, BREATH_ENTRIES = 64 };
+enum { INLINE_BYTES = 256 * 1024, BREATH_ENTRIES = 64, PIECE_BYTES = 64 * 1024 };
 
 /* The entry is looked at twice: making room for it in the other stream takes the view away. */
 static int copy_next(struct stream_cursor *cursor, struct stream *to)
@@ -49,24 +52,102 @@ static int copy_entries(struct call *call, struct stream *from, struct stream *t
     return 0;
 }
 
-static bool is_small(const struct stream *stream)
+/* ---- groups: as a checkpoint would have them ---------------------------------------------------
+ */
+
+/* Groups may have much pending: it is copied in pieces, between which others go on. */
+static int copy_picture(struct call *call, struct stream_groups_picture *picture,
+                        struct stream_groups_loader *loader)
+{
+    uint8_t *piece = malloc(PIECE_BYTES);
+    size_t size;
+    int rc = piece ? 0 : -ENOMEM;
+
+    while (rc == 0 && (size = stream_groups_picture_read(picture, piece, PIECE_BYTES)) > 0) {
+        rc = stream_groups_loader_add(loader, slice_of(piece, size));
+        if (rc == 0) rc = parking_breathe(call->server);
+    }
+    free(piece);
+    return rc;
+}
+
+static int copy_groups(struct call *call, const struct stream_groups *from, struct value *to)
+{
+    struct stream_groups_picture *picture = NULL;
+    struct stream_groups_loader *loader = NULL;
+    struct stream_groups *groups;
+    int rc;
+
+    if (!from) return 0;
+    rc = stream_groups_picture_take(from, &picture);
+    if (rc == 0) rc = stream_groups_loader_create(call->server->stream_groups, &loader);
+    if (rc == 0) rc = copy_picture(call, picture, loader);
+    if (rc == 0) rc = stream_groups_loader_finish(loader, &groups);
+    if (rc == 0) stream_value_set_groups(to, groups);
+    stream_groups_loader_destroy(loader);
+    stream_groups_picture_drop(picture);
+    return rc;
+}
+
+/* ---- producers: at most some thousands of ids each ---------------------------------------------
+ */
+
+static void put_piece(void *context, struct slice piece)
+{
+    uint8_t **at = context;
+
+    memcpy(*at, piece.bytes, piece.size);
+    *at += piece.size;
+}
+
+static int copy_producers(const struct stream_producers *from, struct value *to)
+{
+    struct stream_producers *producers;
+    uint64_t size = from ? stream_producers_image_size(from) : 0;
+    uint8_t *image, *at;
+    int rc;
+
+    if (!from) return 0;
+    image = at = malloc(size);
+    if (!image) return -ENOMEM;
+    stream_producers_image_write(from, put_piece, &at);
+    rc = stream_producers_image_load(slice_of(image, size), &producers);
+    if (rc == 0) stream_value_set_producers(to, producers);
+    free(image);
+    return rc;
+}
+
+/* ---- all of it --------------------------------------------------------------------------------
+ */
+
+static bool is_small(const struct value *value)
 {
     struct stream_info info;
 
-    stream_get_info(stream, &info);
-    return info.is_in_memory && info.memory_bytes <= INLINE_BYTES;
+    stream_get_info(stream_value_stream(value), &info);
+    return info.is_in_memory &&
+           info.memory_bytes + value->type->counted_bytes(value) <= INLINE_BYTES;
+}
+
+static int copy_all(struct call *call, const struct value *from, struct value *to)
+{
+    int rc = copy_entries(call, stream_value_stream(from), stream_value_stream(to));
+
+    if (rc == 0) rc = copy_groups(call, stream_value_groups(from), to);
+    if (rc == 0) rc = copy_producers(stream_value_producers(from), to);
+    (void)stream_value_recount(to); /* the keyspace counts it when it gets it */
+    return rc;
 }
 
 int stream_copy(struct call *call, const struct value *value, struct value **out_value)
 {
-    struct stream *from = stream_value_stream(value);
     struct value *copy;
     int rc;
 
-    if (!is_small(from) && !call_can_suspend(call)) return -EAGAIN;
+    if (!is_small(value) && !call_can_suspend(call)) return -EAGAIN;
     rc = stream_value_create(call->server->streams, &copy);
     if (rc < 0) return rc;
-    rc = copy_entries(call, from, stream_value_stream(copy));
+    rc = copy_all(call, value, copy);
     if (rc < 0)
         copy->type->destroy(copy);
     else

@@ -3,6 +3,7 @@
 
 #include "modules/pool/chain.h"
 #include "modules/stream/group.h"
+#include "modules/stream/producers.h"
 #include "server/commands/handlers.h"
 #include "server/commands/server.h"
 #include "server/commands/stream_group_info.h"
@@ -91,14 +92,33 @@ static uint64_t group_count(const struct stream_key *key)
     return groups ? stream_groups_count(groups) : 0;
 }
 
+enum { IDMP_FIELDS = 6 };
+
+/* Of a stream whose producers name what they add. */
+static void reply_idmp(struct call *call, const struct stream_producers *producers)
+{
+    struct stream_producers_info info;
+
+    if (!producers) return;
+    stream_producers_get_info(producers, &info);
+    reply_field(call->reply, "idmp-duration", info.duration_s);
+    reply_field(call->reply, "idmp-maxsize", info.size_max);
+    reply_field(call->reply, "pids-tracked", info.producer_count);
+    reply_field(call->reply, "iids-tracked", info.iid_count);
+    reply_field(call->reply, "iids-added", info.iids_added);
+    reply_field(call->reply, "iids-duplicates", info.duplicate_count);
+}
+
 static int reply_short(struct call *call, const struct stream_key *key)
 {
+    const struct stream_producers *producers = stream_value_producers(key->value);
     struct stream *stream = key->stream;
     int rc;
 
-    reply_map(call->reply, 10);
+    reply_map(call->reply, producers ? 10 + IDMP_FIELDS : 10);
     rc = reply_head(call, stream);
     if (rc < 0) return rc;
+    reply_idmp(call, producers);
     reply_field(call->reply, "groups", group_count(key));
     rc = reply_end(call, "first-entry", stream, STREAM_FORWARD);
     return rc < 0 ? rc : reply_end(call, "last-entry", stream, STREAM_BACKWARD);
@@ -107,12 +127,14 @@ static int reply_short(struct call *call, const struct stream_key *key)
 static int reply_full(struct call *call, const struct stream_key *key, uint64_t count_max)
 {
     uint64_t count = count_max == 0 ? UINT64_MAX : count_max;
+    const struct stream_producers *producers = stream_value_producers(key->value);
     struct stream *stream = key->stream;
     int rc;
 
-    reply_map(call->reply, 9);
+    reply_map(call->reply, producers ? 9 + IDMP_FIELDS : 9);
     rc = reply_head(call, stream);
     if (rc < 0) return rc;
+    reply_idmp(call, producers);
     reply_bulk_string(call->reply, "entries");
     rc = reply_entries(call, stream, count);
     if (rc < 0) return rc;

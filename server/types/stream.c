@@ -128,6 +128,14 @@ void stream_value_set_groups(struct value *value, struct stream_groups *groups)
     stream->groups = groups;
 }
 
+void stream_value_set_producers(struct value *value, struct stream_producers *producers)
+{
+    struct stream_value *stream = as_stream(value);
+
+    assert(!stream->producers);
+    stream->producers = producers;
+}
+
 int stream_value_get_producers(struct value *value, struct stream_producers **out_producers)
 {
     struct stream_value *stream = as_stream(value);

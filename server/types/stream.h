@@ -31,6 +31,7 @@ int stream_value_get_producers(struct value *value, struct stream_producers **ou
 
 /* It has none; takes them over. */
 void stream_value_set_groups(struct value *value, struct stream_groups *groups);
+void stream_value_set_producers(struct value *value, struct stream_producers *producers);
 
 /* NULL: it was told nothing. */
 const struct stream_settings *stream_value_settings(const struct value *value);
