@@ -17,6 +17,8 @@
 enum {
     LEAVING_MAX = 8, /* at a time: each wants an open journal */
     LOOKS_MAX = 64,  /* a call */
+    /* After a failure: the disk is full, or worse, and will be so for the next stream, too. */
+    RETRY_MS = 1000,
 };
 
 /* A step. Its link, which has gone when it has files now, is in the list where it belongs. */
@@ -30,6 +32,7 @@ static void move_on(struct stream *stream, struct list_link *link)
     rc = stream_files_try_move(stream);
     if (rc == 0) return;
     stream->is_leaving = rc == -EAGAIN;
+    if (rc != -EAGAIN) store->shrink_at_ms = store->now_ms + RETRY_MS;
     if (stream->is_leaving == was_leaving) return;
     list_remove(link);
     list_push_back(was_leaving ? &store->movable : &store->leaving, link);
@@ -49,8 +52,9 @@ static void stay(struct stream *stream, struct list_link *link)
     list_push_back(&stream->store->movable, link);
 }
 
-void stream_shrink_tick(struct stream_store *store)
+void stream_shrink_tick(struct stream_store *store, uint64_t now_ms)
 {
+    store->now_ms = now_ms;
     list_for_each(link, &store->leaving)
     {
         struct stream *stream = stream_blocks_stream(link);
@@ -93,6 +97,12 @@ static struct list_link *next_unused(struct stream_store *store, unsigned *looks
     return NULL;
 }
 
+/* The clock may have been set back since. */
+static bool has_failed_lately(const struct stream_store *store)
+{
+    return store->now_ms < store->shrink_at_ms && store->shrink_at_ms - store->now_ms <= RETRY_MS;
+}
+
 uint64_t stream_store_shrink(struct stream_store *store, uint64_t bytes)
 {
     struct list_link *link, *first_spared = NULL;
@@ -101,7 +111,7 @@ uint64_t stream_store_shrink(struct stream_store *store, uint64_t bytes)
 
     if (!store->files || store->options.memory_bytes_max == UINT32_MAX) return 0;
     while (count_leaving(store, &leaving_bytes) < LEAVING_MAX &&
-           leaving_bytes + moved_bytes < bytes &&
+           leaving_bytes + moved_bytes < bytes && !has_failed_lately(store) &&
            (link = next_unused(store, &looks, &first_spared)) != NULL) {
         struct stream *stream = stream_blocks_stream(link);
         uint64_t stream_bytes = stream->memory_bytes;

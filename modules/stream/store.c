@@ -72,8 +72,7 @@ bool stream_store_tick(struct stream_store *store, uint64_t now_ms, uint64_t sli
     uint64_t end_us;
     bool has_more = stream_files_tick(store);
 
-    (void)now_ms;
-    stream_shrink_tick(store);
+    stream_shrink_tick(store, now_ms);
     if (!stream_graves_tick(store, GRAVES_STEP)) return has_more;
     end_us = clock_monotonic_us() + slice_us;
     while (clock_monotonic_us() < end_us)

@@ -62,8 +62,8 @@ uint64_t stream_store_memory_bytes(const struct stream_store *store);
 /* Memory is short: streams in memory that take more than a block, and were not used since this
  * looked at them last, begin to move to journals, those first that were looked at longest ago,
  * until so many bytes are on their way. The tick goes on with it, and then the memory is free;
- * what cannot be moved stays. For about once a turn while it is short, for a step is small. The
- * bytes that are on their way. */
+ * what cannot be moved stays, and is tried again after a second. For about once a turn while it is
+ * short, for a step is small. The bytes that are on their way. */
 uint64_t stream_store_shrink(struct stream_store *store, uint64_t bytes);
 
 int stream_create(struct stream_store *store, struct stream **out_stream);

@@ -117,6 +117,7 @@ struct stream_store {
     /* Streams in memory with several blocks, by the links of blocks.c: to be looked at in this
      * order when memory is short; being moved for that reason. */
     struct list_link movable, leaving;
+    uint64_t now_ms, shrink_at_ms; /* as of the last tick; not before then */
 };
 
 /* Whoever allocates for a stream counts it: by how many bytes it grows or (negative) shrinks. */
@@ -127,7 +128,7 @@ static inline void stream_charge(struct stream *stream, int64_t bytes)
 }
 
 /* Goes on with what stream_store_shrink has begun: shrink.c. */
-void stream_shrink_tick(struct stream_store *store);
+void stream_shrink_tick(struct stream_store *store, uint64_t now_ms);
 
 /* Moves start to ordinal (at most end), or to the first entry behind it that is there, and lets go
  * of what lies before: trim.c. */

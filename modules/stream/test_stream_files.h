@@ -78,11 +78,16 @@ static inline void teardown_files(void)
 }
 
 /* Until nothing is under way, and nothing due. */
-static inline void settle(void)
+static inline void settle_at(uint64_t now_ms)
 {
     do {
-        while (stream_store_tick(store, 0, 1000)) {}
+        while (stream_store_tick(store, now_ms, 1000)) {}
     } while (io_wait(files.io) > 0);
+}
+
+static inline void settle(void)
+{
+    settle_at(0);
 }
 
 /* ---- checkpoints ------------------------------------------------------------------------------

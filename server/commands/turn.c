@@ -44,6 +44,14 @@ static void sample_rates(struct server *server)
     rates_sample(&server->statistics->rates, loop_now_us(server->loop), &counts);
 }
 
+static void shrink_streams(struct server *server)
+{
+    uint64_t excess_bytes = memory_excess_bytes(server->memory);
+
+    /* What is on its way is told by the tick's next turns; what could not be is tried again. */
+    if (excess_bytes > 0) (void)stream_store_shrink(server->streams, excess_bytes);
+}
+
 /* The kernel's figure is asked for often while there is work: between two looks memory can grow by
  * what the clients send in that time. */
 static void look_at_memory(struct server *server)
@@ -60,6 +68,7 @@ static void look_at_memory(struct server *server)
     }
     if (parking_count(server->parking, PARKED_THROTTLED) == 0) memory_expect(server->memory, 0);
     memory_update(server->memory);
+    shrink_streams(server);
 }
 
 bool turn_end(void *context)

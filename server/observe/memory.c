@@ -19,6 +19,7 @@
 enum {
     /* Lists work with this little, slowly; below it nothing else may take more. */
     SPILL_SHARE_LEAST = 16,     /* of the limit: a sixteenth */
+    FIXED_QUARTERS = 3,         /* of the limit may be what cannot be spilled without shrinking */
     BUDGET_GRAIN_BYTES = 65536, /* smaller changes of the budget are not worth a call */
     LIST_ROOT_BYTES = 320, /* what a list on disk keeps in memory; a small one less, but may grow */
     /* Aimed at is a little less than the limit, so that what grows between two looks at RssAnon
@@ -253,6 +254,13 @@ void memory_set_limit(struct memory *memory, uint64_t limit_bytes, uint64_t list
 bool memory_is_exhausted(const struct memory *memory, uint64_t bytes)
 {
     return memory->fixed_bytes + bytes + least_spill_bytes(memory) > memory->limit_bytes;
+}
+
+uint64_t memory_excess_bytes(const struct memory *memory)
+{
+    uint64_t high = memory->limit_bytes / 4 * FIXED_QUARTERS;
+
+    return memory->fixed_bytes > high ? memory->fixed_bytes - high : 0;
 }
 
 void memory_info(const struct memory *memory, struct memory_info *out_info)

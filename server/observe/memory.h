@@ -69,6 +69,10 @@ void memory_sample(struct memory *memory);
 /* True: a command that needs memory that cannot spill gets -OOM; one that brings so many bytes. */
 bool memory_is_exhausted(const struct memory *memory, uint64_t bytes);
 
+/* By how much what cannot be spilled, as counted, is above what leaves others room: streams that
+ * nobody uses should leave memory (stream_store_shrink) before commands are refused. */
+uint64_t memory_excess_bytes(const struct memory *memory);
+
 struct memory_info {
     uint64_t limit_bytes, used_bytes /* the owners' sum */, peak_used_bytes;
     uint64_t rss_anon_bytes, rss_bytes, peak_rss_anon_bytes;
