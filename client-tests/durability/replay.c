@@ -167,6 +167,39 @@ static const char *const every[] = {
     "DEL h nothing",
     "SET h 1",
     "UNLINK h",
+    "XADD x 1-1 f a",
+    "XADD x 1-* g b h c",
+    "XADD x MAXLEN = 2 1-7 f d",
+    "XADD x IDMP p i * f e",
+    "XADD x IDMPAUTO p * f f",
+    "XCFGSET x IDMP-DURATION 1000 IDMP-MAXSIZE 50",
+    "XADD x 9000000000000-0 f k",
+    "XIDMPRECORD x q i 9000000000000-0",
+    "XGROUP CREATE x g 0",
+    "XGROUP CREATE x h $ ENTRIESREAD 2",
+    "XGROUP CREATE z g 0 MKSTREAM",
+    "XGROUP SETID x h 1-2",
+    "XGROUP CREATECONSUMER x g one",
+    "XREADGROUP GROUP g one COUNT 2 STREAMS x >",
+    "XREADGROUP GROUP h two COUNT 1 NOACK STREAMS x >",
+    "XREADGROUP GROUP h two STREAMS x >",
+    "XCLAIM x g three 0 1-7 IDLE 5000",
+    "XAUTOCLAIM x g four 0 0 COUNT 1",
+    "XNACK x g FAIL IDS 1 1-7",
+    "XACK x g 1-7",
+    "XADD x 9999999999999-1 f g",
+    "XADD x 9999999999999-2 f h",
+    "XADD x 9999999999999-3 f i",
+    "XREADGROUP GROUP g one COUNT 1 CLAIM 0 STREAMS x >",
+    "XREADGROUP GROUP g one COUNT 8 STREAMS x >",
+    "XACKDEL x g DELREF IDS 1 9999999999999-3",
+    "XDEL x 1-7",
+    "XDELEX x KEEPREF IDS 1 9000000000000-0",
+    "XADD x 9999999999999-4 f j",
+    "XTRIM x MAXLEN 2",
+    "XSETID x 9999999999999-9 ENTRIESADDED 100 MAXDELETEDID 9999999999999-8",
+    "XGROUP DELCONSUMER x g one",
+    "XGROUP DESTROY x h",
     "SWAPDB 2 5",
     "SELECT 4",
     "SET here 1",
@@ -232,6 +265,8 @@ START_TEST(each_command_that_writes_is_tried)
         at = strchr(at, '\n') + 1;
         text_clear(&name);
         text_add(&name, at, strcspn(at, "\r"));
+        for (size_t i = 0; i < name.size; i++) /* of a subcommand */
+            if (name.bytes[i] == '|') name.bytes[i] = ' ';
         for (size_t i = 0; i < sizeof(every) / sizeof(every[0]); i++)
             is_tried |= strncasecmp(every[i], name.bytes, name.size) == 0 &&
                         (every[i][name.size] == ' ' || every[i][name.size] == '\0');

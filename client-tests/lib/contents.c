@@ -71,6 +71,8 @@ static void add_key(struct text *out, struct wire *wire, const struct text *name
     ask_of(wire, name, "TYPE %b", &reply);
     if (strncmp(reply.bytes, "+list", 5) == 0)
         ask_of(wire, name, "LRANGE %b 0 -1", &reply);
+    else if (strncmp(reply.bytes, "+stream", 7) == 0)
+        ask_of(wire, name, "XINFO STREAM %b FULL COUNT 0", &reply);
     else
         ask_of(wire, name, "GET %b", &reply);
     text_add_quoted(out, reply.bytes, reply.size);
