@@ -135,6 +135,36 @@ START_TEST(what_a_checkpoint_refers_to_stays)
 }
 END_TEST
 
+/* One that was not complete, and may come to count. */
+START_TEST(what_a_strayed_checkpoint_refers_to_stays)
+{
+    unsigned segments;
+
+    create_store();
+    ck_assert_int_eq(stream_create(store, &stream), 0);
+    add_entries(stream, 1, 3000, 200);
+    stream_checkpoint_begin(store);
+    write_image(stream);
+    ck_assert_int_eq(sync_checkpoint(), 1);
+    stream_checkpoint_stray(store);
+    segments = count_segments(1);
+    trim_to(stream, 100);
+    stream_destroy(stream);
+    settle();
+    /* The one that was made ahead goes. */
+    ck_assert_uint_ge(count_segments(1), segments - 1);
+    restart();
+    load();
+    expect_entries(stream, 1, 3000, 200);
+    stream_checkpoint_begin(store);
+    write_image(stream);
+    stream_checkpoint_stray(store);
+    stream_destroy(stream);
+    checkpoint(NULL, true);
+    ck_assert_uint_eq(count_directories(), 0);
+}
+END_TEST
+
 /* Of a stream that is destroyed while it is made. */
 START_TEST(what_the_running_checkpoint_refers_to_stays)
 {
@@ -369,6 +399,7 @@ int main(void)
                         soak_is_full() ? 300 : 24);
     tcase_add_test(cases, what_is_trimmed_goes_at_once_when_nobody_refers_to_it);
     tcase_add_test(cases, what_a_checkpoint_refers_to_stays);
+    tcase_add_test(cases, what_a_strayed_checkpoint_refers_to_stays);
     tcase_add_test(cases, what_the_running_checkpoint_refers_to_stays);
     tcase_add_test(cases, what_nothing_refers_to_goes_with_the_next_start);
     tcase_add_test(cases, a_snapshot_keeps_what_the_stream_lets_go);
