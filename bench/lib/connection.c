@@ -217,25 +217,41 @@ static void wait_for(struct connection *connection, short events)
     if (ready == 0) bench_fail("no reply within %d s", CALL_WAIT_MS / 1000);
 }
 
-void connection_call_encoded(struct connection *connection, const void *bytes, size_t size,
-                             struct token *out_token)
+static void send_all(struct connection *connection, const uint8_t *bytes, size_t size)
 {
-    const uint8_t *rest = bytes;
-
     while (size > 0) {
-        size_t sent = connection_send_some(connection, rest, size);
-        rest += sent;
+        size_t sent = connection_send_some(connection, bytes, size);
+        bytes += sent;
         size -= sent;
         if (sent == 0) wait_for(connection, POLLOUT);
     }
+}
+
+void connection_call_each(struct connection *connection, const void *bytes, size_t size,
+                          void (*on_token)(void *context, const struct token *token), void *context)
+{
+    struct token token;
+
+    send_all(connection, bytes, size);
     for (;;) {
-        while (connection_token(connection, out_token)) {
-            if (out_token->type == '-')
-                bench_fail("error reply: %.*s", (int)out_token->size, out_token->bytes);
-            if (out_token->is_reply_end) return;
+        while (connection_token(connection, &token)) {
+            if (token.type == '-') bench_fail("error reply: %.*s", (int)token.size, token.bytes);
+            on_token(context, &token);
+            if (token.is_reply_end) return;
         }
         if (!connection_read_some(connection)) wait_for(connection, POLLIN);
     }
+}
+
+static void keep_token(void *context, const struct token *token)
+{
+    *(struct token *)context = *token;
+}
+
+void connection_call_encoded(struct connection *connection, const void *bytes, size_t size,
+                             struct token *out_token)
+{
+    connection_call_each(connection, bytes, size, keep_token, out_token);
 }
 
 void connection_call(struct connection *connection, struct token *out_token, const char *format,

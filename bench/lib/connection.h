@@ -46,6 +46,11 @@ void connection_call(struct connection *connection, struct token *out_token, con
 void connection_call_encoded(struct connection *connection, const void *bytes, size_t size,
                              struct token *out_token);
 
+/* The same, and each token of the reply is shown. */
+void connection_call_each(struct connection *connection, const void *bytes, size_t size,
+                          void (*on_token)(void *context, const struct token *token),
+                          void *context);
+
 /* Writes one argument ("$5\r\nhello\r\n") or the header of a request ("*3\r\n") to out, which has
  * the room (size + 24); the number of bytes. */
 size_t encode_bulk(uint8_t *out, const void *bytes, size_t size);
