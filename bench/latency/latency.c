@@ -1,82 +1,20 @@
 /* latency - what another client feels while a long list is spilled, drained, deleted and flushed.
  *
- * A second connection, on a thread of its own, sends a PING every half millisecond and measures its
- * round trip. When one took longer than that, the next counts from when it should have been sent: a
- * server that stands still for a second has delayed two thousand PINGs, not one. The same load on a
- * server that holds everything in memory tells what the machine itself costs. */
-#include <errno.h>
+ * A pinger (lib/pinger.h) runs beside the load. The same load on a server that holds everything in
+ * memory tells what the machine itself costs. */
 #include <inttypes.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 #include "bench/lib/fifo.h"
 #include "bench/lib/guard.h"
 #include "bench/lib/limited.h"
+#include "bench/lib/pinger.h"
 #include "bench/lib/process.h"
 
-enum { ELEMENT_BYTES = 1024, IDLE_MS = 2000, AFTER_MS = 3000, PING_INTERVAL_NS = 500 * 1000 };
+enum { ELEMENT_BYTES = 1024, IDLE_MS = 2000, AFTER_MS = 3000 };
 enum phase { PHASE_IDLE, PHASE_PUSH, PHASE_POP, PHASE_DEL, PHASE_FLUSHALL, PHASE_COUNT };
 static const char *const phase_names[PHASE_COUNT] = { "idle", "push", "pop", "DEL", "FLUSHALL" };
 static const double limit_us_min = 2000, limit_ratio = 2;
-
-struct pinger {
-    pthread_t thread;
-    uint16_t port;
-    atomic_int phase;
-    atomic_bool is_stopping;
-    struct histogram times_us[PHASE_COUNT];
-};
-
-static void sleep_until(uint64_t time_ns)
-{
-    struct timespec until = { .tv_sec = (time_t)(time_ns / 1000000000u),
-                              .tv_nsec = (long)(time_ns % 1000000000u) };
-
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {}
-}
-
-static void *ping_in_thread(void *context)
-{
-    struct pinger *pinger = context;
-    uint64_t due_ns = now_ns();
-    struct connection connection;
-    struct token token;
-
-    connection_open(&connection, pinger->port);
-    while (!atomic_load(&pinger->is_stopping)) {
-        int phase = atomic_load(&pinger->phase);
-        uint64_t sent_ns = now_ns();
-        /* On time: our own late waking is not the server's. Late: the server made us so. */
-        uint64_t from_ns = sent_ns > due_ns + PING_INTERVAL_NS ? due_ns : sent_ns;
-        connection_call(&connection, &token, "PING");
-        histogram_add(&pinger->times_us[phase], (now_ns() - from_ns) / 1000);
-        due_ns = from_ns + PING_INTERVAL_NS;
-        if (now_ns() < due_ns) sleep_until(due_ns);
-    }
-    connection_close(&connection);
-    return NULL;
-}
-
-static struct pinger *pinger_start(uint16_t port)
-{
-    struct pinger *pinger = calloc(1, sizeof(*pinger));
-
-    if (!pinger) bench_fail("out of memory");
-    pinger->port = port;
-    errno = pthread_create(&pinger->thread, NULL, ping_in_thread, pinger);
-    if (errno) bench_fail_errno("pthread_create");
-    return pinger;
-}
-
-static void pinger_stop(struct pinger *pinger)
-{
-    atomic_store(&pinger->is_stopping, true);
-    pthread_join(pinger->thread, NULL);
-}
 
 /* The call itself may answer at once and leave the work to later ticks: look on for a while. */
 static void measure_call(struct pinger *pinger, struct connection *connection, enum phase phase,
@@ -85,12 +23,12 @@ static void measure_call(struct pinger *pinger, struct connection *connection, e
     struct token token;
     uint64_t start_ns;
 
-    atomic_store(&pinger->phase, phase);
+    pinger_set_phase(pinger, phase);
     start_ns = now_ns();
     connection_call(connection, &token, "%s", request);
     fprintf(stderr, "  %s answered after %.1f ms\n", request, (double)(now_ns() - start_ns) / 1e6);
     sleep_ms(AFTER_MS);
-    atomic_store(&pinger->phase, PHASE_IDLE);
+    pinger_set_phase(pinger, PHASE_IDLE);
 }
 
 static void note_speed(const char *what, struct fifo_result result)
@@ -110,14 +48,14 @@ static struct pinger *run_load(struct limited *limited, uint64_t bytes)
 
     connection_open(&connection, limited->peer.port);
     sleep_ms(IDLE_MS);
-    atomic_store(&pinger->phase, PHASE_PUSH);
+    pinger_set_phase(pinger, PHASE_PUSH);
     note_speed("pushed", fifo_push(&fifo));
-    atomic_store(&pinger->phase, PHASE_POP);
+    pinger_set_phase(pinger, PHASE_POP);
     note_speed("popped", fifo_pop(&fifo));
-    atomic_store(&pinger->phase, PHASE_PUSH);
+    pinger_set_phase(pinger, PHASE_PUSH);
     (void)fifo_push(&fifo);
     measure_call(pinger, &connection, PHASE_DEL, "DEL backlog");
-    atomic_store(&pinger->phase, PHASE_PUSH);
+    pinger_set_phase(pinger, PHASE_PUSH);
     (void)fifo_push(&fifo);
     measure_call(pinger, &connection, PHASE_FLUSHALL, "FLUSHALL");
     pinger_stop(pinger);
@@ -165,13 +103,14 @@ static int body(int argc, char **argv)
         limited_stop(&limited);
     }
     for (int phase = 0; phase < PHASE_COUNT; phase++)
-        print_phase(table, phase, &spilled->times_us[phase], held ? &held->times_us[phase] : NULL);
+        print_phase(table, phase, pinger_times_us(spilled, phase),
+                    held ? pinger_times_us(held, phase) : NULL);
     printf("%.2f GiB, a PING every %.1f ms\n", (double)options.bytes / 1073741824,
-           PING_INTERVAL_NS / 1e6);
+           PINGER_INTERVAL_NS / 1e6);
     table_finish(table);
     table_finish(memory);
-    free(spilled);
-    free(held);
+    pinger_destroy(spilled);
+    pinger_destroy(held);
     return 0;
 }
 
