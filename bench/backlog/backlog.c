@@ -53,18 +53,8 @@ static void push_and_pop(struct run *run, struct limited *limited, struct speeds
 
 static void measure_disk(struct run *run)
 {
-    const struct options *options = &run->options;
-    uint64_t bytes = options->bytes;
-    struct disk_speed speed;
-    struct cgroup cgroup;
+    struct disk_speed speed = limited_measure_disk(&run->options, FIO_SECONDS);
 
-    /* Throttled, a whole backlog would only wait: what the disk does in the time shows the same. */
-    if (options->throttle_bytes > 0 && bytes > options->throttle_bytes * FIO_SECONDS / 2)
-        bytes = options->throttle_bytes * FIO_SECONDS / 2;
-    (void)cgroup_create(&cgroup, options->maxmemory_bytes + LIMITED_CGROUP_EXTRA_BYTES,
-                        options->throttle_bytes, options->base);
-    speed = disk_measure(options->base, bytes, FIO_SECONDS, &cgroup);
-    cgroup_remove(&cgroup);
     run->disk.push[run->round] = speed.write_mb_s;
     run->disk.pop[run->round] = speed.read_mb_s;
     run->has_disk = speed.write_mb_s > 0;

@@ -68,6 +68,21 @@ void limited_stop(struct limited *limited)
     cgroup_remove(&limited->cgroup);
 }
 
+struct disk_speed limited_measure_disk(const struct options *options, unsigned seconds_max)
+{
+    uint64_t bytes = options->bytes, throttled_bytes = options->throttle_bytes * seconds_max / 2;
+    struct disk_speed speed;
+    struct cgroup cgroup;
+
+    /* Throttled, a whole backlog would only wait: what the disk does in the time shows the same. */
+    if (options->throttle_bytes > 0 && bytes > throttled_bytes) bytes = throttled_bytes;
+    (void)cgroup_create(&cgroup, options->maxmemory_bytes + LIMITED_CGROUP_EXTRA_BYTES,
+                        options->throttle_bytes, options->base);
+    speed = disk_measure(options->base, bytes, seconds_max, &cgroup);
+    cgroup_remove(&cgroup);
+    return speed;
+}
+
 struct table *limited_memory_table(void)
 {
     return table_create("own memory (RssAnon + RssShmem)|most MiB|limit MiB|samples|");

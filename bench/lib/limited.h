@@ -7,6 +7,7 @@
 
 #include "bench/lib/cgroup.h"
 #include "bench/lib/connection.h"
+#include "bench/lib/disk.h"
 #include "bench/lib/options.h"
 #include "bench/lib/peer.h"
 #include "bench/lib/summary.h"
@@ -34,6 +35,10 @@ void limited_start(struct limited *limited, const struct options *options);
 bool limited_start_roomy(struct limited *limited, const struct options *options,
                          uint64_t data_bytes);
 void limited_stop(struct limited *limited);
+
+/* What fio makes of options' disk under the same limits, with a file of options' bytes; each
+ * direction takes seconds_max at most. */
+struct disk_speed limited_measure_disk(const struct options *options, unsigned seconds_max);
 
 /* Prints the largest memory sampled since the start or the last such line, and whether that is
  * within maxmemory and 16 MiB; a row of a table with columns: phase, MiB, limit, samples, verdict.

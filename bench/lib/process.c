@@ -172,7 +172,7 @@ static uint64_t status_kib(const char *text, const char *field)
     return line && sscanf(line + strlen(field), "%" SCNu64, &kib) == 1 ? kib : 0;
 }
 
-uint64_t process_memory_bytes(pid_t pid)
+static uint64_t status_bytes(pid_t pid, const char *field, const char *other_field)
 {
     char path[64];
     char *text;
@@ -181,9 +181,36 @@ uint64_t process_memory_bytes(pid_t pid)
     snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
     text = file_text(path);
     if (!text) return 0;
-    kib = status_kib(text, "\nRssAnon:") + status_kib(text, "\nRssShmem:");
+    kib = status_kib(text, field) + (other_field ? status_kib(text, other_field) : 0);
     free(text);
     return kib * 1024;
+}
+
+uint64_t process_memory_bytes(pid_t pid)
+{
+    return status_bytes(pid, "\nRssAnon:", "\nRssShmem:");
+}
+
+uint64_t process_mapped_bytes(pid_t pid)
+{
+    return status_bytes(pid, "\nRssFile:", NULL);
+}
+
+/* Field 12 of stat, counted from 1: the second is a name in brackets, which may hold anything. */
+uint64_t process_major_faults(pid_t pid)
+{
+    char path[64];
+    char *text, *name_end;
+    uint64_t faults;
+
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)pid, (int)pid);
+    text = file_text(path);
+    name_end = text ? strrchr(text, ')') : NULL;
+    if (!name_end ||
+        sscanf(name_end + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %" SCNu64, &faults) != 1)
+        bench_fail("cannot read %s", path);
+    free(text);
+    return faults;
 }
 
 uint64_t memory_available_bytes(void)

@@ -26,6 +26,10 @@ void process_wait(pid_t pid, const char *name, const char *output_path);
 uint64_t process_cpu_ns(pid_t pid);
 /* RssAnon + RssShmem: the memory that is the process's own. 0: it has ended. */
 uint64_t process_memory_bytes(pid_t pid);
+/* RssFile: pages of files that are mapped, the program's own among them. 0: it has ended. */
+uint64_t process_mapped_bytes(pid_t pid);
+/* Of its main thread, since it started: how often that waited for a page to be read. */
+uint64_t process_major_faults(pid_t pid);
 
 /* MemAvailable of this machine. */
 uint64_t memory_available_bytes(void);
