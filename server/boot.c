@@ -39,6 +39,7 @@
 #include "server/commands/shutdown.h"
 #include "server/commands/session_life.h"
 #include "server/commands/statistics.h"
+#include "server/commands/stream_retention.h"
 #include "server/commands/stream_sharing.h"
 #include "server/commands/table.h"
 #include "server/commands/turn.h"
@@ -69,6 +70,7 @@ struct house {
     struct effects effects;
     struct checkpointing checkpointing;
     struct log_replacing replacing;
+    struct stream_retention retention;
     struct shutting_down shutting_down;
     struct log_switching switching;
     struct backing_up backing_up;
@@ -316,6 +318,7 @@ static int make_house(struct house *house)
     server->checkpointing = &house->checkpointing;
     server->replacing = &house->replacing;
     server->replacing->server = server;
+    server->retention = &house->retention;
     server->shutting_down = &house->shutting_down;
     server->switching = &house->switching;
     server->switching->server = server;
@@ -360,6 +363,7 @@ static void take_apart(struct house *house)
     parking_destroy(server->parking);
     importing_abandon(server);
     server->parking = NULL; /* a read may still end, and tell nobody */
+    stream_retention_finish(server->retention);
     log_replacing_finish(server);
     log_switching_finish(server);
     checkpointing_finish(server);

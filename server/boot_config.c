@@ -13,6 +13,7 @@
 #include "server/commands/server.h"
 #include "server/commands/slow.h"
 #include "server/commands/statistics.h"
+#include "server/commands/stream_retention.h"
 #include "server/config/config.h"
 #include "server/config/limits.h"
 #include "server/net/loop.h"
@@ -120,7 +121,9 @@ int boot_config_streams(struct server *server, struct os *os, const struct spill
         .node_entries = node_entries(server->config),
     };
 
-    return stream_store_create(os, server->io, &options, &stream_hooks, &server->streams);
+    int rc = stream_store_create(os, server->io, &options, &stream_hooks, &server->streams);
+
+    return rc < 0 ? rc : stream_retention_configure(server, server->config, NULL);
 }
 
 int boot_config_observe(struct server *server)
@@ -269,6 +272,10 @@ int boot_config_listen_for_changes(struct server *server)
         { "slowlog-max-len", apply_slow },
         { "latency-monitor-threshold", apply_slow },
         { "latency-tracking", apply_latency_tracking },
+        { "stream-retention-bytes", stream_retention_configure },
+        { "stream-retention-age", stream_retention_configure },
+        { "stream-retention-length", stream_retention_configure },
+        { "stream-retention-for", stream_retention_configure },
     };
 
     for (size_t i = 0; i < sizeof(listeners) / sizeof(listeners[0]); i++) {

@@ -79,6 +79,8 @@ struct stream_info {
     uint64_t memory_bytes; /* all that this stream takes of the heap */
     bool is_in_memory;
     uint64_t segment_count, disk_bytes; /* of a journal */
+    uint64_t mapped_bytes;              /* of these */
+    uint64_t compressed_bytes;          /* likewise: what segments take that are packed */
 };
 void stream_get_info(const struct stream *stream, struct stream_info *out_info);
 uint64_t stream_count(const struct stream *stream);

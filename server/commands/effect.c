@@ -153,6 +153,7 @@ void effect_log(struct call *call, int rc, uint64_t changes)
                keyspace_change_count(call->server->keyspace) != changes) {
         append_as_sent(call);
     }
+    if (effects_of(call)->trimmed.is_said) effect_log_trimmed(call);
 }
 
 void effect_log_step(struct call *call)
@@ -166,36 +167,6 @@ void effect_log_exec(struct call *exec, struct log_frame *frame)
 {
     if (frame->count > 0 && effects_of(exec)->oplog) append_frame(exec, frame);
     log_frame_finish(frame);
-}
-
-/* The transaction whose frame tells that a key has expired: the one that runs at once, or the one
- * in whose fiber we are, when it holds the key. Of other keys it tells at once, as others may write
- * them before it ends. */
-static struct log_frame *frame_of_expired(struct server *server, unsigned database,
-                                          struct slice name)
-{
-    if (server->effects->exec) return server->effects->exec;
-    return parking_frame_holding(server->parking, database, name);
-}
-
-void effect_expired(void *context, unsigned database, struct slice name)
-{
-    struct server *server = context;
-    struct effects *effects = server->effects;
-    struct slice arguments[2] = { SLICE_LITERAL("DEL"), name };
-    struct log_frame *frame;
-
-    if (!effects->oplog) return;
-    frame = frame_of_expired(server, database, name);
-    if (log_frame_add(frame ? frame : &effects->expired, database, arguments, 2) < 0) {
-        fail_log(effects);
-        return;
-    }
-    if (frame) return;
-    /* Nobody was promised anything: a log that has failed already is enough said. */
-    (void)oplog_append(effects->oplog, keyspace_now(server->keyspace), database,
-                       slice_of(effects->expired.bytes, effects->expired.size));
-    log_frame_clear(&effects->expired);
 }
 
 /* ---- room -------------------------------------------------------------------------------------
@@ -504,5 +475,5 @@ uint64_t effect_flush(void *context)
 void effects_finish(struct effects *effects)
 {
     log_frame_finish(&effects->said);
-    log_frame_finish(&effects->expired);
+    log_frame_finish(&effects->unasked);
 }

@@ -3,7 +3,8 @@
  * One place appends: dispatch_run, right after a handler that writes has returned. What it did goes
  * there as the client sent it, or as the handler says (effect_say), as effects.def has it; nothing,
  * when nothing changed. A transaction is one frame, at its end. What expires is a DEL of its own,
- * in the transaction that found it where that holds the key. Loop thread only. */
+ * in the transaction that found it where that holds the key; what goes from a stream by its
+ * retention is an XTRIM of its own. Loop thread only. */
 #ifndef SERVER_COMMANDS_EFFECT_H
 #define SERVER_COMMANDS_EFFECT_H
 #include "server/commands/command.h"
@@ -15,14 +16,19 @@ struct server;
 struct effects {
     struct oplog *oplog;      /* NULL: nothing is logged (no log counts, or while loading) */
     struct log_frame said;    /* what the handler that runs has said it did */
-    struct log_frame expired; /* likewise a DEL */
-    struct log_frame *exec;   /* of an EXEC that runs at once; else NULL */
-    uint64_t granted_bytes;   /* room for commands that was reserved, and not given out yet */
-    bool is_refusing;         /* the log has failed, or has no room for what adds; or save_error */
-    int save_error;           /* why the last save failed, where there is no log; 0: it did not */
-    bool is_trial;            /* the log does not count yet, and refuses nobody: log_switching.h */
-    bool has_lost;            /* answers are held that must not leave: their clients go */
-    bool has_moved;           /* the log has: who waits for it looks again */
+    struct log_frame unasked; /* what nobody asked for: a DEL, an XTRIM */
+    struct {                  /* that the handler that runs has said */
+        bool is_said;
+        struct slice name;
+        uint64_t length;
+    } trimmed;
+    struct log_frame *exec; /* of an EXEC that runs at once; else NULL */
+    uint64_t granted_bytes; /* room for commands that was reserved, and not given out yet */
+    bool is_refusing;       /* the log has failed, or has no room for what adds; or save_error */
+    int save_error;         /* why the last save failed, where there is no log; 0: it did not */
+    bool is_trial;          /* the log does not count yet, and refuses nobody: log_switching.h */
+    bool has_lost;          /* answers are held that must not leave: their clients go */
+    bool has_moved;         /* the log has: who waits for it looks again */
     bool failure_was_logged;
     uint64_t released; /* ticket that net was told of */
 };
@@ -36,6 +42,9 @@ void effect_say(struct call *call, const struct slice *arguments, uint32_t argum
 /* The same of: a name of a command, a key, and a number behind it. */
 void effect_say_key(struct call *call, const char *name, struct slice key);
 void effect_say_number(struct call *call, const char *name, struct slice key, int64_t number);
+/* Behind what the call did, that stream was trimmed to so many entries: retention. name is an
+ * argument of the call. */
+void effect_say_trimmed(struct call *call, struct slice name, uint64_t length);
 /* In a fiber, of a call that goes in steps: what was said of the step that has ended goes to the
  * log, and the next one may say something again. */
 void effect_log_step(struct call *call);
@@ -61,6 +70,16 @@ void effect_log(struct call *call, int rc, uint64_t changes);
 /* The end of an EXEC, with what its commands did, whose arguments are still there. Frees the frame.
  */
 void effect_log_exec(struct call *exec, struct log_frame *frame);
+
+/* What effect_say_trimmed was told, behind the rest of it. */
+void effect_log_trimmed(struct call *call);
+
+/* ---- what happens unasked (effect_unasked.c) ---- */
+
+/* Room for what effect_trimmed appends: 0; -EAGAIN: the log will move; or why there is none. */
+int effect_reserve_trimmed(struct server *server, struct slice name);
+/* Nobody holds that stream, and it was trimmed to so many entries. */
+void effect_trimmed(struct server *server, unsigned database, struct slice name, uint64_t length);
 
 /* ---- for boot ---- */
 

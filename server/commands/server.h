@@ -41,6 +41,7 @@ struct server {
     struct loading *loading;             /* loading.h; NULL: nothing is being loaded */
     struct importing *importing;         /* importing.h; NULL: no import is under way */
     struct backing_up *backing_up;       /* backing_up.h */
+    struct stream_retention *retention;  /* stream_retention.h */
     struct stream_sharing *sharing;      /* stream_sharing.h */
     /* MULTI: what all that is queued holds, and the one that may hold more than its part of it. */
     uint64_t queued_bytes;

@@ -9,6 +9,7 @@
 #include "server/commands/stream_fields.h"
 #include "server/commands/stream_idmp.h"
 #include "server/commands/stream_key.h"
+#include "server/commands/stream_retention.h"
 #include "server/commands/stream_trimming.h"
 #include "server/commands/stream_words.h"
 #include "server/config/config.h"
@@ -203,6 +204,7 @@ static int add(struct call *call, const struct adding *adding, struct stream_key
     call_changed_signal(call, call->arguments[1]);
     stream_id_reply(call->reply, adding->id);
     if (!is_said_as_sent(adding)) say(call, adding, key->stream, trimmed);
+    stream_retention_grown(call, call->arguments[1], key);
     return 0;
 }
 

@@ -10,6 +10,7 @@
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
 #include "server/types/stream.h"
+#include "server/types/stream_settings.h"
 
 enum { INLINE_BYTES = 256 * 1024, BREATH_ENTRIES = 64, PIECE_BYTES = 64 * 1024 };
 
@@ -120,6 +121,11 @@ static int copy_producers(const struct stream_producers *from, struct value *to)
 /* ---- all of it --------------------------------------------------------------------------------
  */
 
+static int copy_settings(const struct stream_settings *from, struct value *to)
+{
+    return from ? stream_value_set_settings(to, from) : 0;
+}
+
 static bool is_small(const struct value *value)
 {
     struct stream_info info;
@@ -135,6 +141,7 @@ static int copy_all(struct call *call, const struct value *from, struct value *t
 
     if (rc == 0) rc = copy_groups(call, stream_value_groups(from), to);
     if (rc == 0) rc = copy_producers(stream_value_producers(from), to);
+    if (rc == 0) rc = copy_settings(stream_value_settings(from), to);
     (void)stream_value_recount(to); /* the keyspace counts it when it gets it */
     return rc;
 }

@@ -14,6 +14,7 @@
 #include "server/commands/server.h"
 #include "server/commands/shutdown.h"
 #include "server/commands/statistics.h"
+#include "server/commands/stream_retention.h"
 #include "server/durability/oplog.h"
 #include "server/keyspace/blocked.h"
 #include "server/keyspace/keyspace.h"
@@ -94,6 +95,7 @@ bool turn_end(void *context)
     if (stream_store_tick(server->streams, (uint64_t)loop_now_ms(server->loop), STREAM_SLICE_US))
         has_more = true;
     if (stream_group_store_tick(server->stream_groups, GROUP_NODES_A_TURN)) has_more = true;
+    stream_retention_turn(server);
     if (keyspace_rehash_step(server->keyspace, REHASH_BUCKETS_A_TURN)) has_more = true;
     look_at_memory(server);
     return has_more;
@@ -129,5 +131,6 @@ int64_t turn_before_wait(void *context)
     if (server->oplog)
         sleep_us = sooner(sleep_us, oplog_wait_us(server->oplog, loop_now_us(server->loop)));
     sleep_us = sooner(sleep_us, log_replacing_wait_us(server));
+    sleep_us = sooner(sleep_us, stream_retention_wait_us(server));
     return sooner(sooner(sleep_us, expiry_us), spill_us);
 }

@@ -1,5 +1,6 @@
 #include "server/config/checks.h"
 #include "modules/base/number.h"
+#include "server/config/retention.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -177,4 +178,38 @@ int check_replicaof(const struct option *option, const struct slice *words, size
     if (!number_parse_int64(words[1], &port) || port < 0 || port > 65535)
         return config_refuse(error, "Invalid master port");
     return 0;
+}
+
+static int check_retention_rule(const struct slice *words, struct config_error *error)
+{
+    struct slice prefix = words[0], name = words[1];
+    enum retention_limit limit;
+    uint64_t value;
+    const char *what;
+
+    if (prefix.size == 0)
+        return config_refuse(error, "a prefix must not be empty: stream-retention-bytes, -age and "
+                                    "-length are for all streams");
+    if (!retention_find(name, &limit))
+        return config_refuse(error,
+                             "'%.*s' is none of retention-bytes, retention-age, retention-length",
+                             (int)(name.size < 100 ? name.size : 100), (const char *)name.bytes);
+    what = retention_parse(limit, words[2], &value);
+    return what ? config_refuse(error, "%s %s", retention_name(limit), what) : 0;
+}
+
+int check_retention(const struct option *option, const struct slice *words, size_t count,
+                    struct config_error *error)
+{
+    int rc = 0;
+
+    (void)option;
+    if (count == 1 && words[0].size == 0) return 0;
+    if (count % RETENTION_RULE_WORDS != 0)
+        return config_refuse(error, "each rule is a prefix, a name and a value");
+    if (count / RETENTION_RULE_WORDS > RETENTION_RULES_MAX)
+        return config_refuse(error, "there can be %d rules", RETENTION_RULES_MAX);
+    for (size_t i = 0; i < count && rc == 0; i += RETENTION_RULE_WORDS)
+        rc = check_retention_rule(words + i, error);
+    return rc;
 }

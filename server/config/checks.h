@@ -28,4 +28,7 @@ int check_oom_values(const struct option *option, const struct slice *words, siz
 /* A host and a port, or "no one", or nothing. */
 int check_replicaof(const struct option *option, const struct slice *words, size_t count,
                     struct config_error *error);
+/* Triples: a prefix of keys, a name of retention.h, its value; or one empty word, or nothing. */
+int check_retention(const struct option *option, const struct slice *words, size_t count,
+                    struct config_error *error);
 #endif

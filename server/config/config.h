@@ -91,6 +91,7 @@ struct config { /* NOLINT(clang-analyzer-optin.performance.Padding) */
 #define HERTZ(name, field, ...)             int64_t field;
 #define OCTAL(name, field, ...)             uint32_t field;
 #define MEMORY(name, field, ...)            uint64_t field;
+#define SPAN(name, field, ...)              uint64_t field;
 #define MEMORY_OR_PERCENT(name, field, ...) struct config_share field;
 #define ENUM(name, field, ...)              int field;
 #define FLAGS(name, field, ...)             int field;

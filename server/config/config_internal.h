@@ -53,7 +53,7 @@ struct kind {
     void (*finish)(void *value); /* NULL: nothing to free */
 };
 /* Each is known by the row's macro. */
-extern const struct kind kind_boolean, kind_integer, kind_hertz, kind_octal, kind_memory,
+extern const struct kind kind_boolean, kind_integer, kind_hertz, kind_octal, kind_memory, kind_span,
     kind_memory_or_percent, kind_enum, kind_flags, kind_notify, kind_text, kind_words,
     kind_percentiles, kind_output_limits;
 

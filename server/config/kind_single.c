@@ -71,7 +71,7 @@ static int hertz_parse(const struct option *option, const struct slice *words, s
                        const void *base, void *out_value, struct config_error *error)
 {
     enum { HERTZ_MIN = 1, HERTZ_MAX = 500 };
-    int64_t value;
+    int64_t value = 0;
     int rc = integer_parse(option, words, count, base, &value, error);
 
     if (rc < 0) return rc;
@@ -211,6 +211,47 @@ const struct kind kind_memory_or_percent = { .size_bytes = sizeof(struct config_
                                              .parse = share_parse,
                                              .print = share_print,
                                              .print_line = share_print };
+
+/* ---- lengths of time ------------------------------------------------------------------------ */
+
+static int span_parse(const struct option *option, const struct slice *words, size_t count,
+                      const void *base, void *out_value, struct config_error *error)
+{
+    uint64_t value;
+
+    (void)count;
+    (void)base;
+    if (!number_parse_span(words[0], &value))
+        return config_refuse(error, "argument must be a time: a number with ms, s, m, h or d");
+    if (value < (uint64_t)option->least || value > option->greatest)
+        return config_refuse(error,
+                             "argument must be between %" PRId64 " and %" PRIu64 " inclusive",
+                             option->least, option->greatest);
+    memcpy(out_value, &value, sizeof(value));
+    return 0;
+}
+
+static void span_print_line(const struct option *option, const void *value, FILE *out)
+{
+    static const struct {
+        const char *suffix;
+        uint64_t ms;
+    } units[] = { { "d", 86400000 }, { "h", 3600000 }, { "m", 60000 }, { "s", 1000 } };
+    uint64_t ms = *(const uint64_t *)value;
+
+    (void)option;
+    for (size_t i = 0; ms > 0 && i < sizeof(units) / sizeof(units[0]); i++) {
+        if (ms % units[i].ms != 0) continue;
+        (void)fprintf(out, "%" PRIu64 "%s", ms / units[i].ms, units[i].suffix);
+        return;
+    }
+    (void)fprintf(out, "%" PRIu64, ms);
+}
+
+const struct kind kind_span = { .size_bytes = sizeof(uint64_t),
+                                .parse = span_parse,
+                                .print = memory_print,
+                                .print_line = span_print_line };
 
 /* ---- one of several words ------------------------------------------------------------------- */
 

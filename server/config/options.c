@@ -79,6 +79,9 @@ static const struct option options[] = {
 #define MEMORY(name_, field, text, least_, greatest_, flags_)                                      \
     { ROW(name_, field, text, kind_memory), .least = (least_), .greatest = (greatest_),            \
       .flags = (flags_), .unit = "bytes" },
+#define SPAN(name_, field, text, least_, greatest_, flags_)                                        \
+    { ROW(name_, field, text, kind_span), .least = (least_), .greatest = (greatest_),              \
+      .flags = (flags_), .unit = "milliseconds" },
 #define MEMORY_OR_PERCENT(name_, field, text, flags_)                                              \
     { ROW(name_, field, text, kind_memory_or_percent), .flags = (flags_), .unit = "bytes" },
 #define ENUM(name_, field, text, words_, flags_)                                                   \

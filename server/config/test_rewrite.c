@@ -79,6 +79,23 @@ START_TEST(values_that_changed_take_the_place_of_their_first_line)
 }
 END_TEST
 
+START_TEST(lengths_of_time_are_written_in_their_largest_unit)
+{
+    static const char *const values[] = { "604800000", "7d",    "5400000", "90m",
+                                          "90500",     "90500", "0",       "0" };
+
+    listen_to("stream-retention-age");
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i += 2) {
+        char expected[64];
+
+        load_main("stream-retention-age 1\n");
+        ck_assert_int_eq(set("stream-retention-age", values[i]), 0);
+        (void)snprintf(expected, sizeof(expected), "stream-retention-age %s\n", values[i + 1]);
+        expect_rewritten(expected);
+    }
+}
+END_TEST
+
 START_TEST(a_line_goes_back_to_the_default_in_its_place)
 {
     load_main("hz 30\n");
@@ -302,6 +319,7 @@ int main(void)
         without_a_file_there_is_nothing_to_rewrite,
         lines_that_hold_stay_as_they_are,
         values_that_changed_take_the_place_of_their_first_line,
+        lengths_of_time_are_written_in_their_largest_unit,
         a_line_goes_back_to_the_default_in_its_place,
         new_values_go_to_the_end_once,
         the_command_line_is_written_too,

@@ -77,6 +77,44 @@ START_TEST(sizes_have_units)
 }
 END_TEST
 
+START_TEST(lengths_of_time_have_units)
+{
+    listen_to("stream-retention-age");
+    expect_set("stream-retention-age", "7d", "604800000");
+    expect_set("stream-retention-age", "1500", "1500");
+    expect_set("stream-retention-age", "90S", "90000");
+    expect_refused("stream-retention-age", "7x",
+                   "argument must be a time: a number with ms, s, m, h or d");
+    expect_refused("stream-retention-age", "-1",
+                   "argument must be a time: a number with ms, s, m, h or d");
+    expect_refused("stream-retention-age", "9223372036854775808",
+                   "argument must be between 0 and 9223372036854775807 inclusive");
+}
+END_TEST
+
+START_TEST(rules_of_retention_are_triples)
+{
+    listen_to("stream-retention-for");
+    expect_set("stream-retention-for", "a: retention-age 7d b retention-length 0",
+               "a: retention-age 7d b retention-length 0");
+    expect_set("stream-retention-for", "a RETENTION-BYTES 1gb", "a RETENTION-BYTES 1gb");
+    expect_set("stream-retention-for", "", "");
+    expect_refused("stream-retention-for", "a retention-age",
+                   "each rule is a prefix, a name and a value");
+    expect_refused("stream-retention-for", "a age 7d",
+                   "'age' is none of retention-bytes, retention-age, retention-length");
+    expect_refused("stream-retention-for", "a retention-age 7x",
+                   "retention-age must be a time: a number with ms, s, m, h or d");
+    expect_refused("stream-retention-for", "a retention-bytes -1",
+                   "retention-bytes must be a memory value");
+    expect_refused("stream-retention-for", "a retention-length 9223372036854775808",
+                   "retention-length must be a number of entries");
+    expect_refused("stream-retention-for", " retention-age 7d",
+                   "a prefix must not be empty: stream-retention-bytes, -age and -length are for "
+                   "all streams");
+}
+END_TEST
+
 START_TEST(sizes_or_shares)
 {
     listen_to("maxmemory-clients");
@@ -319,6 +357,8 @@ int main(void)
         integers_keep_to_their_range,
         hertz_are_brought_into_reach,
         sizes_have_units,
+        lengths_of_time_have_units,
+        rules_of_retention_are_triples,
         sizes_or_shares,
         enums_name_their_words,
         texts_hold_anything_but_zero_bytes,
