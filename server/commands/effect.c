@@ -47,15 +47,22 @@ static void fail_log(struct effects *effects)
     oplog_fail(effects->oplog, -ENOMEM);
 }
 
-void effect_say(struct call *call, const struct slice *arguments, uint32_t argument_count)
+void effect_say_raw(struct call *call, const struct slice *arguments, uint32_t argument_count,
+                    struct slice raw, uint32_t raw_count)
 {
     struct effects *effects = effects_of(call);
     struct log_frame *frame = call->frame ? call->frame : &effects->said;
 
     if (!effects->oplog || call->reply->had_error) return; /* who answers an error did nothing */
     assert(!call->has_said);
-    if (log_frame_lend(frame, call->database, arguments, argument_count) < 0) fail_log(effects);
+    if (log_frame_lend_raw(frame, call->database, arguments, argument_count, raw, raw_count) < 0)
+        fail_log(effects);
     call->has_said = true;
+}
+
+void effect_say(struct call *call, const struct slice *arguments, uint32_t argument_count)
+{
+    effect_say_raw(call, arguments, argument_count, (struct slice){ 0 }, 0);
 }
 
 void effect_say_key(struct call *call, const char *name, struct slice key)

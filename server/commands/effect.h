@@ -39,6 +39,10 @@ struct effects {
  * nothing can fail any more. What is long must be an argument of the call, as it is not copied; the
  * rest is. */
 void effect_say(struct call *call, const struct slice *arguments, uint32_t argument_count);
+/* The same of a command that ends with raw_count arguments which are bulk strings in the call's own
+ * request already. */
+void effect_say_raw(struct call *call, const struct slice *arguments, uint32_t argument_count,
+                    struct slice raw, uint32_t raw_count);
 /* The same of: a name of a command, a key, and a number behind it. */
 void effect_say_key(struct call *call, const char *name, struct slice key);
 void effect_say_number(struct call *call, const char *name, struct slice key, int64_t number);

@@ -16,6 +16,9 @@
 #include "server/keyspace/keyspace.h"
 #include "server/observe/memory.h"
 
+/* Of what is said before the fields: name, key, MAXLEN and IDMP with theirs, id. */
+enum { WORDS_MAX = 8 };
+
 struct adding {
     struct stream_trimming trimming;
     struct stream_idmp idmp;
@@ -133,30 +136,46 @@ static uint64_t trim(struct stream *stream, const struct adding *adding)
 
 /* ---- what the log gets ---- */
 
-/* Done again it does the same: the id as it came out, and what was trimmed as a length. The words
- * take the places of those that were sent, which come back. */
-static void say(struct call *call, const struct adding *adding, struct stream *stream,
-                uint64_t trimmed)
+/* Done again it does the same: the id as it came out, and what was trimmed as a length. Fields that
+ * are in the request go from there. */
+static void say_with_fields(struct call *call, const struct slice *words, uint32_t word_count,
+                            const struct adding *adding, const struct stream_fields *fields)
 {
-    enum { WORDS_MAX = 8 };
-    const struct stream_idmp *idmp = &adding->idmp;
-    char id[STREAM_ID_TEXT_BYTES], length[NUMBER_INT64_BYTES_MAX];
-    struct slice words[WORDS_MAX] = { call->arguments[0], call->arguments[1] }, sent[WORDS_MAX];
-    struct slice *first;
-    uint32_t count = 2;
+    uint32_t first = adding->id_index + 1;
+    struct slice sent[WORDS_MAX], *places = call->arguments + first - word_count;
 
+    if (fields->is_in_request) {
+        effect_say_raw(call, words, word_count, fields->bytes, call->argument_count - first);
+        return;
+    }
+    /* The words take the places of those that were sent, which come back. */
+    for (uint32_t i = 0; i < word_count; i++) {
+        sent[i] = places[i];
+        places[i] = words[i];
+    }
+    effect_say(call, places, call->argument_count - first + word_count);
+    for (uint32_t i = 0; i < word_count; i++)
+        places[i] = sent[i];
+}
+
+static void say(struct call *call, const struct adding *adding, const struct stream_fields *fields,
+                struct slice id, uint64_t trimmed, uint64_t left)
+{
+    const struct stream_idmp *idmp = &adding->idmp;
+    char length[NUMBER_INT64_BYTES_MAX];
+    struct slice words[WORDS_MAX];
+    uint32_t count = 0;
+
+    words[count++] = call->arguments[0];
+    words[count++] = call->arguments[1];
     if (trimmed > 0) {
         words[count++] = SLICE_LITERAL("MAXLEN");
-        words[count++] = slice_of(length, number_format_uint64(length, stream_count(stream)));
+        words[count++] = slice_of(length, number_format_uint64(length, left));
     }
     for (uint32_t i = 0; i < idmp->word_count; i++)
         words[count++] = call->arguments[idmp->word_index + i];
-    words[count++] = slice_of(id, stream_id_format(id, adding->id));
-    first = call->arguments + adding->id_index + 1 - count;
-    memcpy(sent, first, count * sizeof(*sent));
-    memcpy(first, words, count * sizeof(*words));
-    effect_say(call, first, (uint32_t)(call->arguments + call->argument_count - first));
-    memcpy(first, sent, count * sizeof(*sent));
+    words[count++] = id;
+    say_with_fields(call, words, count, adding, fields);
 }
 
 /* Whether the same words do the same again. */
@@ -194,6 +213,8 @@ static int add(struct call *call, const struct adding *adding, struct stream_key
                const struct stream_fields *fields)
 {
     uint32_t field_count = call->argument_count - adding->id_index - 1;
+    char text[STREAM_ID_TEXT_BYTES];
+    struct slice id = slice_of(text, stream_id_format(text, adding->id));
     uint64_t trimmed;
     int rc = prepare(call, adding, key, fields->bytes);
 
@@ -202,8 +223,8 @@ static int add(struct call *call, const struct adding *adding, struct stream_key
     assert(rc == 0); /* it was looked at, and there is room */
     trimmed = trim(key->stream, adding);
     call_changed_signal(call, call->arguments[1]);
-    stream_id_reply(call->reply, adding->id);
-    if (!is_said_as_sent(adding)) say(call, adding, key->stream, trimmed);
+    reply_bulk(call->reply, id);
+    if (!is_said_as_sent(adding)) say(call, adding, fields, id, trimmed, stream_count(key->stream));
     stream_retention_grown(call, call->arguments[1], key);
     return 0;
 }

@@ -8,12 +8,14 @@
 #include "server/commands/session.h"
 #include "server/net/client.h"
 
+enum { DIGITS_MAX = 19 }; /* of a length: no request is longer */
+
 /* "$", the length, and two times CR LF around the bytes. */
 static size_t bulk_bytes(size_t size)
 {
     size_t digits = 1;
 
-    for (size_t rest = size; rest > 9; rest /= 10)
+    for (size_t bound = 10; size >= bound && digits < DIGITS_MAX; bound *= 10)
         digits++;
     return 1 + digits + 2 + size + 2;
 }
@@ -80,8 +82,9 @@ static int copy(const struct call *call, uint32_t first, struct stream_fields *o
 int stream_fields_take(const struct call *call, uint32_t first, struct stream_fields *out_fields)
 {
     out_fields->copy = NULL;
-    if (is_as_it_came(call) && find_in_request(call, first, &out_fields->bytes)) return 0;
-    return copy(call, first, out_fields);
+    out_fields->is_in_request =
+        is_as_it_came(call) && find_in_request(call, first, &out_fields->bytes);
+    return out_fields->is_in_request ? 0 : copy(call, first, out_fields);
 }
 
 void stream_fields_finish(struct stream_fields *fields)

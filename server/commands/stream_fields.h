@@ -9,6 +9,7 @@ enum { STREAM_FIELDS_INLINE_BYTES = 512 };
 
 struct stream_fields {
     struct slice bytes; /* good until the call ends, or stream_fields_finish */
+    bool is_in_request; /* where they lie in it */
     uint8_t *copy;      /* NULL: none was needed, or it is in small */
     uint8_t small[STREAM_FIELDS_INLINE_BYTES];
 };

@@ -78,7 +78,10 @@ static int make_room_for_loans(struct log_frame *frame, size_t count)
 static uint8_t *put_line(uint8_t *at, char type, uint64_t number)
 {
     *at++ = (uint8_t)type;
-    at += number_format_uint64((char *)at, number);
+    if (number <= 9) /* as most lengths are, or nearly so */
+        *at++ = (uint8_t)('0' + number);
+    else
+        at += number_format_uint64((char *)at, number);
     *at++ = '\r';
     *at++ = '\n';
     return at;
@@ -96,44 +99,56 @@ static void lend(struct log_frame *frame, struct slice argument, const uint8_t *
     frame->lent_bytes += argument.size;
 }
 
-/* There is room for all of it. */
-static void put_command(struct log_frame *frame, const struct slice *arguments,
-                        uint32_t argument_count, bool lends)
+/* A command on its way into a frame. */
+struct command_words {
+    const struct slice *arguments;
+    uint32_t argument_count, raw_count;
+    struct slice raw; /* raw_count bulk strings behind the arguments */
+    bool lends;
+};
+
+static uint8_t *put_bytes(struct log_frame *frame, uint8_t *at, struct slice bytes, bool lends)
 {
-    uint8_t *at = put_line(frame->bytes + frame->size, '*', argument_count);
+    if (is_lent(bytes, lends)) {
+        lend(frame, bytes, at);
+        return at;
+    }
+    if (bytes.size > 0) memcpy(at, bytes.bytes, bytes.size);
+    return at + bytes.size;
+}
 
-    for (uint32_t i = 0; i < argument_count; i++) {
-        struct slice argument = arguments[i];
+/* There is room for all of it. */
+static void put_command(struct log_frame *frame, const struct command_words *words)
+{
+    uint8_t *at =
+        put_line(frame->bytes + frame->size, '*', words->argument_count + words->raw_count);
 
-        at = put_line(at, '$', argument.size);
-        if (is_lent(argument, lends)) {
-            lend(frame, argument, at);
-        } else if (argument.size > 0) {
-            memcpy(at, argument.bytes, argument.size);
-            at += argument.size;
-        }
+    for (uint32_t i = 0; i < words->argument_count; i++) {
+        at = put_line(at, '$', words->arguments[i].size);
+        at = put_bytes(frame, at, words->arguments[i], words->lends);
         *at++ = '\r';
         *at++ = '\n';
     }
+    at = put_bytes(frame, at, words->raw, words->lends);
     frame->size = (size_t)(at - frame->bytes);
     frame->count++;
 }
 
-static int add(struct log_frame *frame, const struct slice *arguments, uint32_t argument_count,
-               bool lends)
+static int add(struct log_frame *frame, const struct command_words *words)
 {
-    size_t size = LINE_BYTES_MAX, loans = 0;
+    bool lends_raw = is_lent(words->raw, words->lends);
+    size_t size = LINE_BYTES_MAX + (lends_raw ? 0 : words->raw.size), loans = lends_raw;
     int rc;
 
-    for (uint32_t i = 0; i < argument_count; i++) {
-        bool stays = is_lent(arguments[i], lends);
+    for (uint32_t i = 0; i < words->argument_count; i++) {
+        bool stays = is_lent(words->arguments[i], words->lends);
 
-        size += LINE_BYTES_MAX + 2 + (stays ? 0 : arguments[i].size);
+        size += LINE_BYTES_MAX + 2 + (stays ? 0 : words->arguments[i].size);
         loans += stays;
     }
     rc = make_room(frame, size);
     if (rc == 0) rc = make_room_for_loans(frame, loans);
-    if (rc == 0) put_command(frame, arguments, argument_count, lends);
+    if (rc == 0) put_command(frame, words);
     return rc;
 }
 
@@ -143,18 +158,17 @@ static int add_select(struct log_frame *frame, unsigned database)
     struct slice arguments[2] = { SLICE_LITERAL("SELECT") };
 
     arguments[1] = slice_of(digits, number_format_uint64(digits, database));
-    return add(frame, arguments, 2, false);
+    return add(frame, &(struct command_words){ .arguments = arguments, .argument_count = 2 });
 }
 
-static int add_in(struct log_frame *frame, unsigned database, const struct slice *arguments,
-                  uint32_t argument_count, bool lends)
+static int add_in(struct log_frame *frame, unsigned database, const struct command_words *words)
 {
     size_t size = frame->size;
     uint32_t count = frame->count;
     int rc = 0;
 
     if (count > 0 && frame->last_database != database) rc = add_select(frame, database);
-    if (rc == 0) rc = add(frame, arguments, argument_count, lends);
+    if (rc == 0) rc = add(frame, words);
     if (rc < 0) {
         frame->size = size;
         frame->count = count;
@@ -168,13 +182,31 @@ static int add_in(struct log_frame *frame, unsigned database, const struct slice
 int log_frame_add(struct log_frame *frame, unsigned database, const struct slice *arguments,
                   uint32_t argument_count)
 {
-    return add_in(frame, database, arguments, argument_count, false);
+    struct command_words words = { .arguments = arguments, .argument_count = argument_count };
+
+    return add_in(frame, database, &words);
 }
 
 int log_frame_lend(struct log_frame *frame, unsigned database, const struct slice *arguments,
                    uint32_t argument_count)
 {
-    return add_in(frame, database, arguments, argument_count, true);
+    struct command_words words = { .arguments = arguments,
+                                   .argument_count = argument_count,
+                                   .lends = true };
+
+    return add_in(frame, database, &words);
+}
+
+int log_frame_lend_raw(struct log_frame *frame, unsigned database, const struct slice *arguments,
+                       uint32_t argument_count, struct slice raw, uint32_t raw_count)
+{
+    struct command_words words = { .arguments = arguments,
+                                   .argument_count = argument_count,
+                                   .raw_count = raw_count,
+                                   .raw = raw,
+                                   .lends = true };
+
+    return add_in(frame, database, &words);
 }
 
 struct slice *log_frame_parts(struct log_frame *frame, size_t *out_count)

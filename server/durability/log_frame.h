@@ -40,6 +40,10 @@ int log_frame_add(struct log_frame *frame, unsigned database, const struct slice
  * cleared or finished. A transaction of many megabytes would be there twice. */
 int log_frame_lend(struct log_frame *frame, unsigned database, const struct slice *arguments,
                    uint32_t argument_count);
+/* The same of a command whose last arguments, raw_count of them, are bulk strings already, one
+ * behind the other: raw is taken as it is, and lent when it is long. */
+int log_frame_lend_raw(struct log_frame *frame, unsigned database, const struct slice *arguments,
+                       uint32_t argument_count, struct slice raw, uint32_t raw_count);
 /* All that was added, in order; good until the frame changes. The first part is empty: it is the
  * caller's, for the header. */
 struct slice *log_frame_parts(struct log_frame *frame, size_t *out_count);

@@ -129,6 +129,30 @@ START_TEST(what_is_lent_comes_in_its_place)
 }
 END_TEST
 
+START_TEST(arguments_that_are_bulks_already_come_behind_the_others)
+{
+    struct slice words[2] = { SLICE_LITERAL("XADD"), SLICE_LITERAL("key") }, *arguments;
+    static uint8_t raw[LOG_FRAME_LENT_BYTES_MIN];
+    struct slice first = SLICE_LITERAL("$1\r\na\r\n$0\r\n\r\n");
+    size_t part_count;
+    uint32_t count;
+    unsigned database;
+
+    ck_assert_int_eq(log_frame_lend_raw(&fixture.frame, 3, words, 2, first, 2), 0);
+    ck_assert_int_eq(log_frame_reader_begin(fixture.reader, payload()), 0);
+    ck_assert_int_eq(log_frame_reader_next(fixture.reader, &database, &arguments, &count), 1);
+    ck_assert_uint_eq(count, 4);
+    ck_assert(slice_equal(arguments[1], SLICE_LITERAL("key")));
+    ck_assert(slice_equal(arguments[2], SLICE_LITERAL("a")));
+    ck_assert_uint_eq(arguments[3].size, 0);
+    ck_assert_int_eq(next(), 0);
+    ck_assert_int_eq(log_frame_lend_raw(&fixture.frame, 3, words, 2, slice_of(raw, sizeof(raw)), 1),
+                     0);
+    ck_assert_ptr_eq(log_frame_parts(&fixture.frame, &part_count)[2].bytes, raw); /* lent */
+    ck_assert_uint_eq(part_count, 4);
+}
+END_TEST
+
 START_TEST(a_cleared_frame_begins_anew)
 {
     add(1, "INCR", "a");
@@ -229,6 +253,7 @@ int main(void)
     tcase_add_test(cases, commands_come_back_in_order_and_in_their_databases);
     tcase_add_test(cases, a_line_is_a_command_too);
     tcase_add_test(cases, what_is_lent_comes_in_its_place);
+    tcase_add_test(cases, arguments_that_are_bulks_already_come_behind_the_others);
     tcase_add_test(cases, a_cleared_frame_begins_anew);
     tcase_add_test(cases, a_frame_that_is_cut_is_noticed);
     tcase_add_test(cases, a_count_that_is_wrong_is_noticed);
