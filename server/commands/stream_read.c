@@ -216,7 +216,8 @@ static int find_entries(struct call *call, const struct reading *reading, uint32
     struct stream_key key;
     int rc = stream_key_find(call, call->arguments[key_index], &key);
 
-    if (rc <= 0 || !stream_id_increment(&id)) return rc;
+    if (rc <= 0) return rc;
+    if (!stream_id_increment(&id)) return 0; /* nothing is greater */
     rc = stream_range_find(key.stream, id, STREAM_ID_MAX, STREAM_FORWARD,
                            least(count_wanted(call, reading), budget->count), out_range);
     if (rc == 0 && reading->max_bytes > 0) rc = fit(out_range, budget);
