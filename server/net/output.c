@@ -187,6 +187,7 @@ void client_set_producer(struct client *client, struct client_producer producer)
     client->producer = producer;
     client->has_producer = true;
     client->progress_us = loop_now_us(client->net->loop);
+    mark_output(client); /* who has waited before it wrote was marked, and flushed, long ago */
     client_producer_ready(client);
 }
 

@@ -434,6 +434,36 @@ START_TEST(a_producer_makes_an_answer_of_any_size_within_little_memory)
 }
 END_TEST
 
+START_TEST(what_was_written_late_is_sent_when_a_producer_follows_it)
+{
+    enum { LATE_BYTES = 64 * 1024 };
+    char *late = malloc(LATE_BYTES), *piece = malloc(TESTING_PIECE_BYTES);
+    uint64_t id;
+    int fd = testing_connect_id(&id);
+    struct client *client = net_client_by_id(testing.net, id);
+    struct reply *reply;
+
+    ck_assert(late && piece);
+    memset(late, 'x', LATE_BYTES);
+    testing_send(fd, "PARK\r\n");
+    testing_until(testing.requests == 1);
+    reply = client_reply(client); /* as a call keeps it that waits before it answers */
+    testing_turns(3);
+    reply_raw(reply, slice_of(late, LATE_BYTES));
+    testing_session(client)->pieces_left = 1;
+    client_set_producer(client,
+                        (struct client_producer){ testing_produce, testing_producer_destroyed,
+                                                  testing_session(client) });
+    testing_receive(fd, late, LATE_BYTES);
+    testing_receive(fd, piece, TESTING_PIECE_BYTES);
+    ck_assert(late[LATE_BYTES - 1] == 'x' && piece[0] == 'b');
+    ck_assert_uint_eq(testing.producers_destroyed, 1);
+    free(late);
+    free(piece);
+    ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
 START_TEST(a_producer_is_destroyed_once_when_its_client_vanishes)
 {
     int fd = testing_connect();
@@ -521,6 +551,7 @@ static Suite *limits_suite(void)
     tcase_add_test(output, who_holds_the_dry_pool_and_reads_nothing_is_closed);
     tcase_add_loop_test(producers, a_producer_makes_an_answer_of_any_size_within_little_memory, 0,
                         2);
+    tcase_add_test(producers, what_was_written_late_is_sent_when_a_producer_follows_it);
     tcase_add_test(producers, a_producer_is_destroyed_once_when_its_client_vanishes);
     tcase_add_test(producers, a_reader_of_a_produced_answer_without_progress_is_closed);
     tcase_add_test(idle, the_idle_are_closed_unless_exempt_or_busy);
