@@ -4,16 +4,16 @@
  *   more, to a client of its own     the rest by a producer, in pieces, from snapshots
  *   more, inside EXEC                at once, up to an eighth of maxmemory
  *
- * One writer does all of it: it can stop anywhere, within an entry too, and go on. What is on disk
- * is first walked in a fiber, up to VERIFIED_BYTES, so that damage becomes an error reply; beyond
- * that a reply that breaks off closes the connection. */
+ * One writer does all of it: it can stop anywhere, within an entry too, and go on. What cannot be
+ * read becomes an error reply while nothing was sent; a reply that breaks off later closes the
+ * connection. */
 #include "server/commands/stream_answer.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#include "modules/pool/chain.h"
 #include "modules/pool/packet.h"
+#include "server/commands/draft.h"
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
 #include "server/commands/session.h"
@@ -24,7 +24,6 @@
 
 enum {
     INLINE_BYTES = 64 * 1024,
-    VERIFIED_BYTES = 1024 * 1024,
     WHOLE_ENTRY_BYTES = 1024, /* up to here not cut, wherever a piece ends */
     BREATH_ENTRIES = 1024,
     LENT_BYTES_MIN = 4096, /* what is shared and shorter is copied: a loan would not be cheaper */
@@ -83,15 +82,14 @@ static bool write_entry(struct writer *writer, struct reply *reply,
 }
 
 /* 1: the next entry was written, or a part of it. */
-static int write_next(struct writer *writer, struct reply **reply, size_t wanted, size_t *written)
+static int write_next(struct writer *writer, struct reply *reply, size_t wanted, size_t *written)
 {
     struct stream_cursor before = writer->cursor;
     struct stream_entry entry;
     int rc = stream_cursor_next(&writer->cursor, &entry);
 
     if (rc <= 0) return rc < 0 ? rc : -EBADMSG; /* fewer than were counted */
-    /* reply: it is another one when the client went while the entry was waited for. */
-    if (write_entry(writer, *reply, &entry, wanted, written))
+    if (write_entry(writer, reply, &entry, wanted, written))
         writer->left--;
     else
         writer->cursor = before;
@@ -99,12 +97,12 @@ static int write_next(struct writer *writer, struct reply **reply, size_t wanted
 }
 
 /* About so many bytes. 1: that was the last of them; 0: there is more. */
-static int write_some(struct writer *writer, struct reply **reply, size_t wanted)
+static int write_some(struct writer *writer, struct reply *reply, size_t wanted)
 {
     size_t written = 0;
 
     while (writer->part < writer->part_count) {
-        if (!writer->has_begun) begin_part(writer, *reply);
+        if (!writer->has_begun) begin_part(writer, reply);
         while (writer->left > 0) {
             int rc;
 
@@ -131,7 +129,7 @@ static enum produce_result produce(void *context, struct client *client, size_t 
 {
     struct streaming *streaming = context;
     struct reply *reply = client_reply(client);
-    int rc = write_some(&streaming->writer, &reply, size);
+    int rc = write_some(&streaming->writer, reply, size);
 
     if (rc >= 0) return rc == 1 ? PRODUCE_DONE : PRODUCE_MORE;
     if (rc == -EAGAIN) {
@@ -212,14 +210,6 @@ static int begin_streaming(struct call *call, const struct writer *writer)
 /* ---- at once ----------------------------------------------------------------------------------
  */
 
-static int write_answer(struct call *call, struct writer *writer)
-{
-    int rc = write_some(writer, &call->reply, call->in_transaction ? SIZE_MAX : INLINE_BYTES);
-
-    if (rc != 0) return rc;
-    return call->session ? begin_streaming(call, writer) : -ECANCELED;
-}
-
 /* Reads up to so many bytes of it, and tells how many there are. */
 static int measure(struct call *call, const struct writer *writer, uint64_t bytes_max,
                    uint64_t *out_bytes)
@@ -252,27 +242,15 @@ static void begin_map(struct call *call, const struct writer *writer)
         reply_array(call->reply, writer->part_count);
 }
 
-/* Nothing is sent meanwhile, so that what was written can be taken back. */
-static int answer_here(struct call *call, struct writer *writer)
-{
-    struct chain_mark mark = chain_mark(call->reply->chain);
-    int rc;
-
-    if (writer->arguments) begin_map(call, writer);
-    rc = write_answer(call, writer);
-    if (rc < 0) chain_cut(call->reply->chain, mark);
-    return rc == 1 ? 0 : rc;
-}
-
-/* In a fiber others go on while something is read. */
-static int answer_suspended(struct call *call, struct writer *writer)
+/* What is left of a long one comes from snapshots, as soon as the first of it is on its way. */
+static int write_answer(struct call *call, struct writer *writer)
 {
     int rc;
 
     if (writer->arguments) begin_map(call, writer);
-    rc = write_answer(call, writer);
-    if (rc < 0) call_break_off(call);
-    return rc == CALL_STREAMING ? CALL_STREAMING : 0;
+    rc = write_some(writer, call->reply, call->in_transaction ? SIZE_MAX : INLINE_BYTES);
+    if (rc != 0) return rc == 1 ? 0 : rc;
+    return call->session ? begin_streaming(call, writer) : -ECANCELED;
 }
 
 /* One of many who have waited for it. False: it is not shared. */
@@ -292,23 +270,30 @@ static bool answer_shared(struct call *call, const struct writer *writer)
     return true;
 }
 
+/* Inside EXEC nothing can be sent before all is there: it is read first, to see how long it is. */
+static int refuse_long(struct call *call, const struct writer *writer, bool *out_is_refused)
+{
+    uint64_t bytes_max = memory_limit(call->server->memory) / 8, bytes;
+    int rc = measure(call, writer, bytes_max, &bytes);
+
+    *out_is_refused = rc == 0 && bytes > bytes_max;
+    if (*out_is_refused)
+        (void)call_error(call, "OOM a reply inside a transaction may hold at most an eighth of "
+                               "'maxmemory'");
+    return rc;
+}
+
 static int answer(struct call *call, struct writer *writer)
 {
-    bool is_suspended = parking_can_suspend(call->server->parking);
-    uint64_t bytes_max = VERIFIED_BYTES, bytes;
+    bool is_refused = false;
+    struct draft draft;
+    int rc = 0;
 
-    if (call->served_key.bytes && writer->arguments && !is_suspended && answer_shared(call, writer))
-        return 0;
-    if (call->in_transaction) bytes_max = memory_limit(call->server->memory) / 8;
-    if (call->in_transaction || is_suspended) {
-        int rc = measure(call, writer, bytes_max, &bytes);
-
-        if (rc < 0) return rc;
-        if (call->in_transaction && bytes > bytes_max)
-            return call_error(call, "OOM a reply inside a transaction may hold at most an eighth "
-                                    "of 'maxmemory'");
-    }
-    return is_suspended ? answer_suspended(call, writer) : answer_here(call, writer);
+    if (call->in_transaction) rc = refuse_long(call, writer, &is_refused);
+    if (rc < 0 || is_refused) return rc;
+    if (call->served_key.bytes && writer->arguments && answer_shared(call, writer)) return 0;
+    draft_begin(&draft, call);
+    return draft_end(&draft, call, write_answer(call, writer));
 }
 
 int stream_answer_range(struct call *call, const struct stream_range *range)

@@ -1,9 +1,9 @@
 /* stream_info.c - XINFO STREAM, HELP */
 #include <errno.h>
 
-#include "modules/pool/chain.h"
 #include "modules/stream/group.h"
 #include "modules/stream/producers.h"
+#include "server/commands/draft.h"
 #include "server/commands/handlers.h"
 #include "server/commands/server.h"
 #include "server/commands/stream_group_info.h"
@@ -164,7 +164,7 @@ static bool parse_full(struct call *call, bool *out_is_full, int64_t *out_count)
 /* XINFO STREAM key [FULL [COUNT count]] */
 int stream_xinfo_stream(struct call *call)
 {
-    struct chain_mark mark;
+    struct draft draft;
     struct stream_key key;
     bool is_full;
     int64_t count;
@@ -173,10 +173,9 @@ int stream_xinfo_stream(struct call *call)
     if (rc < 0) return rc;
     if (rc == 0) return call_error(call, "ERR no such key");
     if (!parse_full(call, &is_full, &count)) return 0;
-    mark = chain_mark(call->reply->chain);
+    draft_begin(&draft, call);
     rc = is_full ? reply_full(call, &key, (uint64_t)count) : reply_short(call, &key);
-    if (rc < 0) chain_cut(call->reply->chain, mark);
-    return rc;
+    return draft_end(&draft, call, rc);
 }
 
 /* XINFO HELP */
