@@ -36,13 +36,27 @@ struct importing {
 /* ---- beginning ---------------------------------------------------------------------------------
  */
 
+static bool writes(const struct command *command)
+{
+    return (command->flags & COMMAND_WRITE) && !(command->flags & COMMAND_BLOCKING);
+}
+
+/* XGROUP: what stands in a file are those that write. */
+static bool has_writing_child(const struct command *container)
+{
+    for (uint32_t i = 0; i < container->child_count; i++) {
+        if (writes(container->children[i])) return true;
+    }
+    return false;
+}
+
 /* On the import's thread; the table does not change while the server runs. */
 static bool is_run(void *context, struct slice name)
 {
     struct server *server = context;
     const struct command *command = command_find(server->table, name);
 
-    return command && (command->flags & COMMAND_WRITE) && !(command->flags & COMMAND_BLOCKING);
+    return command && (writes(command) || has_writing_child(command));
 }
 
 static bool is_empty(const struct server *server)
