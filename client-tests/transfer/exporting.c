@@ -1,6 +1,7 @@
 /* What SL.EXPORT writes, redis-cli --pipe makes into the same keys in a redis-server: as they were
  * at one moment, whatever goes on meanwhile, lists on disk included. */
 #include "client-tests/lib/contents.h"
+#include "client-tests/lib/entries.h"
 #include "client-tests/lib/expect.h"
 #include "client-tests/lib/observe.h"
 #include "client-tests/lib/random.h"
@@ -117,6 +118,7 @@ START_TEST(all_keys_come_out_as_they_are)
 
     start_ours(allowing);
     fill((uint64_t)_i + 1, suite_scaled(300));
+    entries_fill(wire, (uint64_t)_i + 1, suite_scaled(20));
     contents_add(&contents, wire);
     ck_assert_int_gt(info_number(wire, "spill_evicted_chunks"), 0);
     expect_exported("all.resp");

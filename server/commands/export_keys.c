@@ -4,16 +4,16 @@
  *   SET name value [PXAT at]
  *   DEL name, RPUSH name element …, PEXPIREAT name at
  *
- * A list that is small and in memory is written when the picture comes to it; of the others a
- * snapshot is kept, and they follow one after the other, in slices, reading what is on disk. */
+ * Streams: export_streams.c. A list that is small and in memory is written when the picture comes
+ * to it; of the others a snapshot is kept, and they follow one after the other, in slices, reading
+ * what is on disk. */
 #include <errno.h>
 #include <stdlib.h>
 
-#include "modules/base/number.h"
 #include "modules/spill/deque.h"
+#include "server/commands/export_put.h"
 #include "server/commands/exporting.h"
 #include "server/commands/parking.h"
-#include "server/transfer/command_text.h"
 #include "server/transfer/export_file.h"
 #include "server/types/list.h"
 #include "server/types/string.h"
@@ -35,72 +35,12 @@ struct exported_list {
     uint8_t name[];
 };
 
-/* ---- commands into the file --------------------------------------------------------------------
- */
-
-static void put(struct exporting *exporting, struct slice bytes)
-{
-    uint8_t *room = export_file_room(exporting->file, bytes.size);
-
-    if (!room) return; /* the file has failed, and says so */
-    if (bytes.size > 0) memcpy(room, bytes.bytes, bytes.size);
-    export_file_put(exporting->file, bytes.size);
-}
-
-static void put_count(struct exporting *exporting, uint64_t count)
-{
-    char head[COMMAND_TEXT_HEAD_BYTES];
-
-    put(exporting, slice_of(head, command_text_count(head, count)));
-}
-
-static void put_argument(struct exporting *exporting, struct slice argument)
-{
-    char head[COMMAND_TEXT_HEAD_BYTES];
-
-    put(exporting, slice_of(head, command_text_argument(head, argument.size)));
-    put(exporting, argument);
-    put(exporting, COMMAND_TEXT_END);
-}
-
-static void put_number(struct exporting *exporting, int64_t number)
-{
-    char text[NUMBER_INT64_BYTES_MAX];
-
-    put_argument(exporting, slice_of(text, number_format_int64(text, number)));
-}
-
-static void select_database(struct exporting *exporting, unsigned database)
-{
-    if (exporting->database == (int64_t)database) return;
-    exporting->database = (int64_t)database;
-    put_count(exporting, 2);
-    put_argument(exporting, SLICE_LITERAL("SELECT"));
-    put_number(exporting, (int64_t)database);
-}
-
-static void put_delete(struct exporting *exporting, struct slice name)
-{
-    put_count(exporting, 2);
-    put_argument(exporting, SLICE_LITERAL("DEL"));
-    put_argument(exporting, name);
-}
-
 static void put_push(struct exporting *exporting, struct slice name, uint64_t element_count)
 {
-    put_count(exporting, 2 + element_count);
-    put_argument(exporting, SLICE_LITERAL("RPUSH"));
-    put_argument(exporting, name);
+    export_put_count(exporting, 2 + element_count);
+    export_put_argument(exporting, SLICE_LITERAL("RPUSH"));
+    export_put_argument(exporting, name);
     exporting->elements += element_count;
-}
-
-static void put_expiry(struct exporting *exporting, struct slice name, int64_t at_ms)
-{
-    if (at_ms < 0) return;
-    put_count(exporting, 3);
-    put_argument(exporting, SLICE_LITERAL("PEXPIREAT"));
-    put_argument(exporting, name);
-    put_number(exporting, at_ms);
 }
 
 /* ---- when the picture comes to a key -----------------------------------------------------------
@@ -111,14 +51,14 @@ static void save_string(struct exporting *exporting, const struct pictured_key *
     char digits[STRING_DIGITS_MAX];
     bool expires = key->expires_at_ms >= 0;
 
-    select_database(exporting, key->database);
-    put_count(exporting, expires ? 5 : 3);
-    put_argument(exporting, SLICE_LITERAL("SET"));
-    put_argument(exporting, key->name);
-    put_argument(exporting, string_value_view(key->value, digits));
+    export_select(exporting, key->database);
+    export_put_count(exporting, expires ? 5 : 3);
+    export_put_argument(exporting, SLICE_LITERAL("SET"));
+    export_put_argument(exporting, key->name);
+    export_put_argument(exporting, string_value_view(key->value, digits));
     if (!expires) return;
-    put_argument(exporting, SLICE_LITERAL("PXAT"));
-    put_number(exporting, key->expires_at_ms);
+    export_put_argument(exporting, SLICE_LITERAL("PXAT"));
+    export_put_number(exporting, key->expires_at_ms);
 }
 
 /* False: it is not small, or something of it is not in memory after all; nothing was put. */
@@ -135,12 +75,12 @@ static bool save_list_at_once(struct exporting *exporting, const struct pictured
         if (rc <= 0) return false;
         have += (unsigned)rc;
     }
-    select_database(exporting, key->database);
-    put_delete(exporting, key->name);
+    export_select(exporting, key->database);
+    export_put_delete(exporting, key->name);
     put_push(exporting, key->name, count);
     for (unsigned i = 0; i < have; i++)
-        put_argument(exporting, items[i]);
-    put_expiry(exporting, key->name, key->expires_at_ms);
+        export_put_argument(exporting, items[i]);
+    export_put_expiry(exporting, key->name, key->expires_at_ms);
     return true;
 }
 
@@ -174,12 +114,19 @@ void export_save(void *context, const struct pictured_key *key)
         return;
     }
     exporting->keys++;
-    if (key->value->type->kind == VALUE_STRING)
+    switch (key->value->type->kind) {
+    case VALUE_STRING:
         save_string(exporting, key);
-    else if (key->value->type->kind != VALUE_LIST)
-        exporting->error = -ENOTSUP;
-    else if (!save_list_at_once(exporting, key))
-        exporting->error = keep_list(exporting, key);
+        break;
+    case VALUE_LIST:
+        if (!save_list_at_once(exporting, key)) exporting->error = keep_list(exporting, key);
+        break;
+    case VALUE_STREAM:
+        exporting->error = export_save_stream(exporting, key);
+        break;
+    case VALUE_KIND_COUNT:
+        break;
+    }
 }
 
 /* ---- the lists that were kept ------------------------------------------------------------------
@@ -234,8 +181,8 @@ static void put_gathered(struct exporting *exporting, struct slice name, struct 
     if (gathered->count == 0) return;
     put_push(exporting, name, gathered->count);
     for (uint32_t i = 0; i < gathered->count; i++) {
-        put_argument(exporting,
-                     slice_of(gathered->bytes + begin, gathered->ends[i] - (size_t)begin));
+        export_put_argument(exporting,
+                            slice_of(gathered->bytes + begin, gathered->ends[i] - (size_t)begin));
         begin = gathered->ends[i];
     }
     gathered->count = 0;
@@ -284,11 +231,11 @@ static int export_list(struct exporting *exporting, const struct exported_list *
     int rc = spill_cursor_create(list->snapshot, 0, SPILL_TAIL, &cursor);
 
     if (rc < 0) return rc;
-    select_database(exporting, list->database);
-    put_delete(exporting, name);
+    export_select(exporting, list->database);
+    export_put_delete(exporting, name);
     rc = put_elements(exporting, list, cursor);
     spill_cursor_destroy(cursor);
-    if (rc == 0) put_expiry(exporting, name, list->expires_at_ms);
+    if (rc == 0) export_put_expiry(exporting, name, list->expires_at_ms);
     return rc;
 }
 

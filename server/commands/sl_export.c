@@ -97,10 +97,12 @@ static int export_to(struct call *call, struct exporting *exporting, const char 
     if (rc == 0) rc = take_picture(call, exporting);
     if (rc == 0) {
         rc = export_lists(exporting);
+        if (rc == 0) rc = export_streams(exporting);
         if (rc < 0 && export_file_error(exporting->file) == 0) exporting->list_error = rc;
     }
     if (rc == 0) rc = end_file(exporting);
     export_forget_lists(exporting);
+    export_forget_streams(exporting);
     return rc;
 }
 
@@ -130,11 +132,13 @@ static void answer(struct call *call, const struct exporting *exporting, int rc)
         (void)call_errorf(call, "ERR Export failed: %s", why);
         return;
     }
-    reply_map(call->reply, 3);
+    reply_map(call->reply, 4);
     reply_bulk_string(call->reply, "keys");
     reply_integer(call->reply, (int64_t)exporting->keys);
     reply_bulk_string(call->reply, "elements");
     reply_integer(call->reply, (int64_t)exporting->elements);
+    reply_bulk_string(call->reply, "entries");
+    reply_integer(call->reply, (int64_t)exporting->entries);
     reply_bulk_string(call->reply, "bytes");
     reply_integer(call->reply, (int64_t)export_file_written_bytes(exporting->file));
 }
@@ -146,13 +150,15 @@ static int run(struct call *call, const char *path)
     int rc;
 
     list_init(&exporting.lists);
+    list_init(&exporting.streams);
     server->is_exporting = true;
     log_write(server->log, LOG_NOTICE, "Export to %s begins", path);
     rc = export_to(call, &exporting, path);
     if (rc < 0) discard_file(call, &exporting, rc);
     log_write(server->log, rc < 0 ? LOG_WARNING : LOG_NOTICE,
-              "Export %s: %llu keys, %llu elements of lists%s%s", rc < 0 ? "failed" : "ended",
-              (unsigned long long)exporting.keys, (unsigned long long)exporting.elements,
+              "Export %s: %llu keys, %llu elements of lists, %llu entries of streams%s%s",
+              rc < 0 ? "failed" : "ended", (unsigned long long)exporting.keys,
+              (unsigned long long)exporting.elements, (unsigned long long)exporting.entries,
               rc < 0 ? ": " : "", rc < 0 ? strerror(-rc) : "");
     answer(call, &exporting, rc);
     export_file_destroy(exporting.file);
