@@ -198,6 +198,7 @@ static const char *const every[] = {
     "XADD x 9999999999999-4 f j",
     "XTRIM x MAXLEN 2",
     "XSETID x 9999999999999-9 ENTRIESADDED 100 MAXDELETEDID 9999999999999-8",
+    "SL.STREAM CONFIG SET x retention-length 1000",
     "XGROUP DELCONSUMER x g one",
     "XGROUP DESTROY x h",
     "SWAPDB 2 5",
