@@ -22,6 +22,7 @@ enum pair_compare {
     PAIR_TYPE,   /* the same first byte: times, ids, addresses, random choices */
     PAIR_NEAR,   /* integers at most ten apart: seconds to live */
     PAIR_HEAD,   /* errors byte for byte, arrays of the same size, else the same first byte */
+    PAIR_IDLE,   /* equal but for the third of each four elements: XPENDING's idle times */
     PAIR_CODE,   /* errors with the same first word; other replies as PAIR_BYTES */
     PAIR_NOTHING
 };

@@ -36,11 +36,8 @@ static void parse_marks(struct line *line, const char *text)
     static const struct {
         const char *word;
         enum pair_compare compare;
-    } modes[] = { { "~type", PAIR_TYPE },
-                  { "~near", PAIR_NEAR },
-                  { "~code", PAIR_CODE },
-                  { "~sorted", PAIR_SORTED },
-                  { "~any", PAIR_NOTHING } };
+    } modes[] = { { "~type", PAIR_TYPE }, { "~near", PAIR_NEAR },     { "~idle", PAIR_IDLE },
+                  { "~code", PAIR_CODE }, { "~sorted", PAIR_SORTED }, { "~any", PAIR_NOTHING } };
 
     *line = (struct line){ .compare = PAIR_BYTES };
     text = skip_spaces(text);

@@ -6,13 +6,12 @@
  *   @N?       the command may block, but its timeout ends that soon: only the reply is compared
  *   @N!       both servers close connection N (no command, or one that leads to it)
  *   @N-       closes connection N (no command)
- *   ~type ~near ~code ~sorted ~any   how the replies are compared (see enum pair_compare); the
- *             comment before such a line, or the first of several, says why they may differ
- *   raw "…"   these bytes instead of a command, and one reply;  send "…": the same without a reply
- *   =         no command: one more reply of connection N is compared
- *   %fill key count size   pushes count numbered elements of size bytes
- *   %gone key              waits until the key has expired in both
- * A line that starts with # is a comment. */
+ *   ~type ~near ~idle ~code ~sorted ~any   how the replies are compared (see enum pair_compare);
+ * the comment before such a line, or the first of several, says why they may differ raw "…"   these
+ * bytes instead of a command, and one reply;  send "…": the same without a reply =         no
+ * command: one more reply of connection N is compared %fill key count size   pushes count numbered
+ * elements of size bytes %gone key              waits until the key has expired in both A line that
+ * starts with # is a comment. */
 #ifndef CLIENT_TESTS_LIB_SCRIPT_H
 #define CLIENT_TESTS_LIB_SCRIPT_H
 #include "client-tests/lib/pair.h"

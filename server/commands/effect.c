@@ -152,8 +152,7 @@ void effect_log(struct call *call, int rc, uint64_t changes)
     bool has_said = call->has_said;
 
     call->has_said = false;
-    if (rc < 0 || call->reply->had_error) return;
-    if (rc == CALL_BLOCKED && !has_said) return; /* it may have done something before it waits */
+    if (rc < 0 || rc == CALL_BLOCKED || call->reply->had_error) return;
     if (has_said) {
         if (!call->frame) append_said(call);
     } else if (call->command->effect != EFFECT_REWRITTEN &&

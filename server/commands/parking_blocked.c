@@ -44,8 +44,6 @@ int parking_block(struct call *call, const struct blocking *blocking)
         return rc;
     }
     parked->call.was_counted = true; /* by the run that ends here */
-    if (!call->parked)
-        parked->call.has_said = false; /* what this run said is told by the original */
     client_set_idle_exempt(call->session->client, true);
     /* While it was parked for our sake, the end of its input did not matter yet; it will not be
      * told again. */

@@ -53,7 +53,7 @@ int stream_claim(struct call *call, const struct stream_group_key *key,
                  struct stream_claiming *claiming, struct stream_id id,
                  struct stream_gathered *claimed)
 {
-    struct stream_pending pending = { .id = id };
+    struct stream_pending pending = { .id = id, .delivery_count = 1 /* as Redis has it */ };
     struct stream_entry entry;
     int is_pending = stream_group_find_pending(key->group, id, &pending);
     int rc;

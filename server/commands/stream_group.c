@@ -97,7 +97,10 @@ static int create_in(struct call *call, struct stream_group_key *key, struct str
     }
     stream_group_set_entries_read(key->group, options->entries_read);
     stream_key_recount(call, &key->stream);
-    call_changed_signal(call, call->arguments[2]);
+    if (is_new)
+        call_changed_signal(call, call->arguments[2]);
+    else
+        call_changed(call, call->arguments[2]);
     reply_ok(call->reply);
     say_with_id(call, id);
     return 0;

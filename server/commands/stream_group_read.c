@@ -60,7 +60,10 @@ static bool parse_id(struct call *call, uint32_t index, struct group_served *ser
         return false;
     }
     served->is_new = slice_equal(word, SLICE_LITERAL(">"));
-    return served->is_new || stream_word_id(call, index, &served->after);
+    if (!served->is_new && !stream_word_id(call, index, &served->after)) return false;
+    /* The greatest id is another word for ">" in Redis: nothing can be pending behind it. */
+    if (!served->is_new) served->is_new = stream_id_compare(served->after, STREAM_ID_MAX) == 0;
+    return true;
 }
 
 /* Who is served after it has waited looks at that key alone. The number of them; 0: an error was
@@ -174,20 +177,20 @@ static void say(struct call *call, const struct group_reading *reading,
 /* ---- delivering --------------------------------------------------------------------------------
  */
 
-/* All of them, or none. */
+/* All of them, or none. A consumer is made by the first thing that it is given, as in Redis 7.0. */
 static int deliver_all(struct call *call, const struct group_reading *reading,
                        struct group_served *served, int64_t count, bool *out_has_changed)
 {
     for (int64_t i = 0; i < count; i++) {
-        int rc = group_served_deliver(call, reading, &served[i]);
+        int rc = served[i].is_served ? group_served_deliver(call, reading, &served[i]) : 0;
 
         if (rc == 0) continue;
         while (i-- > 0)
-            group_served_take_back(&served[i]);
+            if (served[i].is_served) group_served_take_back(&served[i]);
         return rc;
     }
     for (int64_t i = 0; i < count; i++)
-        *out_has_changed |= group_served_settle(call, reading, &served[i]);
+        if (served[i].is_served) *out_has_changed |= group_served_settle(call, reading, &served[i]);
     return 0;
 }
 
@@ -207,17 +210,20 @@ static int serve(struct call *call, const struct group_reading *reading,
     int64_t served_count = find_all(call, reading, served, count);
     struct chain_mark mark = chain_mark(call->reply->chain);
     bool has_changed = false;
-    int rc = 0;
+    int rc;
 
     if (served_count < 0) return (int)served_count;
-    if (served_count > 0) rc = write_all(call, reading, served, count, served_count);
+    for (int64_t i = 0; i < count; i++)
+        group_served_see(reading, &served[i]);
+    if (served_count == 0) return reply_nothing(call, reading);
+    rc = write_all(call, reading, served, count, served_count);
     if (rc == 0) rc = deliver_all(call, reading, served, count, &has_changed);
     if (rc < 0) {
         chain_cut(call->reply->chain, mark);
         return rc;
     }
     if (has_changed) say(call, reading, served, count, said);
-    return served_count > 0 ? 0 : reply_nothing(call, reading);
+    return 0;
 }
 
 static int read_groups(struct call *call, const struct group_reading *reading,

@@ -50,6 +50,8 @@ struct group_limits {
 /* What this stream gives: nothing is changed. 0 or a negative errno. */
 int group_served_find(struct call *call, const struct group_reading *reading,
                       struct group_limits *limits, struct group_served *served);
+/* The consumer has asked, if there is one: no change that would have to be logged. */
+void group_served_see(const struct group_reading *reading, const struct group_served *served);
 /* Its part of the answer, after the name. */
 int group_served_write(struct call *call, const struct group_reading *reading,
                        struct group_served *served);

@@ -158,7 +158,8 @@ int group_served_find(struct call *call, const struct group_reading *reading,
 
     served->range.count = 0;
     if (count_max == 0 || (served->is_new && stream_group_is_marked(served->key.group))) return 0;
-    stream_group_mark(served->key.group, true); /* a stream that is named twice is read once */
+    /* Of a stream that is named twice, what is new is given once. */
+    if (served->is_new) stream_group_mark(served->key.group, true);
     if (!served->is_new || reading->min_idle_ms >= 0)
         rc = find_old(served, reading, count_max, limits);
     if (rc == 0 && served->is_new)
@@ -168,6 +169,14 @@ int group_served_find(struct call *call, const struct group_reading *reading,
     served->is_served = !served->is_new || served->old_count + served->range.count > 0;
     if (served->range.count > 0 && !reading->no_ack) return stream_group_may_grow(call);
     return 0;
+}
+
+void group_served_see(const struct group_reading *reading, const struct group_served *served)
+{
+    struct stream_consumer *consumer =
+        stream_group_find_consumer(served->key.group, reading->consumer);
+
+    if (consumer) stream_consumer_set_seen(consumer, reading->now_ms);
 }
 
 /* ---- writing -----------------------------------------------------------------------------------
