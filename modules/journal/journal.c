@@ -485,6 +485,12 @@ static uint64_t reserved_bytes(const struct journal *journal)
     return bytes;
 }
 
+uint64_t journal_mapped_bytes(const struct journal *journal)
+{
+    if (journal->is_in_memory || journal->way != JOURNAL_MAPPED || !journal->active->map) return 0;
+    return journal->offset + reserved_bytes(journal);
+}
+
 void journal_get_info(const struct journal *journal, struct journal_info *out_info)
 {
     static const struct journal_jobs none;

@@ -232,4 +232,7 @@ struct journal_info {
     int write_error;
 };
 void journal_get_info(const struct journal *journal, struct journal_info *out_info);
+/* Of its segments' files, what the writer has mapped and may store to without a fault. 0: it is in
+ * memory, rests, or writes through a buffer. */
+uint64_t journal_mapped_bytes(const struct journal *journal);
 #endif

@@ -246,18 +246,40 @@ static void files_append(struct stream *stream, const struct stream_entry *entry
 
 /* ---- removing ---- */
 
-/* Segments go; the newest stays. */
+/* Ordinals from first on, before end, take so many bytes: the end of those that go so that the rest
+ * takes at most as many as are allowed, by their mean size. They go in pieces of about PIECE_BYTES,
+ * so that not every entry that is added has another one go. */
+static uint64_t end_of_pieces(uint64_t first, uint64_t end, uint64_t bytes, uint64_t allowed)
+{
+    enum { PIECE_BYTES = 4096 };
+    uint64_t count = end - first, pieces = bytes / PIECE_BYTES + 1, gone;
+    uint64_t piece = (count + pieces - 1) / pieces; /* its ordinals */
+    uint64_t kept = allowed / PIECE_BYTES * piece;  /* no more than there are bytes */
+
+    if (count == 0 || kept >= count) return first;
+    gone = (count - kept + piece - 1) / piece * piece;
+    return gone < count ? first + gone : end;
+}
+
+/* Room on the device comes back by whole segments, but these have up to 64 MiB: a smaller limit is
+ * kept by ordinals. Of the newest segment a piece stays. */
 static uint64_t files_end_of_bytes(const struct stream *stream, uint64_t bytes)
 {
     const struct stream_files *files = stream->files;
-    uint32_t first = files->segment_count - 1;
-    uint64_t left = files->segments[first].bytes;
+    uint64_t end = stream->end, left = bytes;
 
-    while (first > 0 && left + files->segments[first - 1].bytes <= bytes)
-        left += files->segments[--first].bytes;
-    return files->segments[first].first_ordinal > stream->start
-               ? files->segments[first].first_ordinal
-               : stream->start;
+    for (uint32_t i = files->segment_count; i-- > 0;) {
+        const struct files_segment *segment = &files->segments[i];
+        uint64_t ordinal = end_of_pieces(segment->first_ordinal, end, segment->bytes, left);
+
+        if (segment->bytes > left) {
+            if (ordinal == stream->end && ordinal > stream->start) ordinal--;
+            return ordinal > stream->start ? ordinal : stream->start;
+        }
+        left -= segment->bytes;
+        end = segment->first_ordinal;
+    }
+    return stream->start;
 }
 
 static void drop_falls(struct files_falls *falls, uint64_t ordinal)
@@ -522,6 +544,7 @@ static void files_get_info(const struct stream *stream, struct stream_info *out_
     out_info->segment_count = files->segment_count;
     for (uint32_t i = 0; i < files->segment_count; i++)
         out_info->disk_bytes += files->segments[i].bytes;
+    if (files->journal) out_info->mapped_bytes = journal_mapped_bytes(files->journal);
 }
 
 static void files_check(const struct stream *stream)

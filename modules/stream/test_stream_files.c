@@ -88,6 +88,31 @@ START_TEST(what_is_trimmed_goes_at_once_when_nobody_refers_to_it)
 }
 END_TEST
 
+/* The limit is kept by segments as well as within the newest one. */
+START_TEST(a_trim_by_bytes_leaves_no_more)
+{
+    static const uint64_t limits[] = { 400000, 150000, 50000, 10000, 0 };
+    enum { PIECES = 3 * 4096 };
+    struct stream_info info;
+    uint64_t bytes;
+
+    create_store();
+    ck_assert_int_eq(stream_create(store, &stream), 0);
+    add_entries(stream, 1, 3000, 200);
+    settle();
+    stream_get_info(stream, &info);
+    bytes = info.disk_bytes / info.count;
+    ck_assert_uint_eq(stream_trim_end_of_bytes(stream, info.disk_bytes), 1);
+    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+        (void)stream_trim(stream, stream_trim_end_of_bytes(stream, limits[i]));
+        ck_assert_uint_gt(stream_count(stream), 0);
+        if (limits[i] > 0) ck_assert_uint_le(stream_count(stream) * bytes, limits[i]);
+        ck_assert_uint_ge(stream_count(stream) * bytes + PIECES, limits[i]);
+    }
+    stream_destroy(stream);
+}
+END_TEST
+
 static void checkpoint(struct stream *of, bool is_complete)
 {
     stream_checkpoint_begin(store);
@@ -398,6 +423,7 @@ int main(void)
     tcase_add_loop_test(cases, a_stream_in_a_journal_agrees_with_an_array, 0,
                         soak_is_full() ? 300 : 24);
     tcase_add_test(cases, what_is_trimmed_goes_at_once_when_nobody_refers_to_it);
+    tcase_add_test(cases, a_trim_by_bytes_leaves_no_more);
     tcase_add_test(cases, what_a_checkpoint_refers_to_stays);
     tcase_add_test(cases, what_a_strayed_checkpoint_refers_to_stays);
     tcase_add_test(cases, what_the_running_checkpoint_refers_to_stays);
