@@ -24,6 +24,8 @@ bool stream_files_tick(struct stream_store *store);
 bool stream_files_must_move(const struct stream *stream, uint64_t fields_bytes);
 /* Moves it, and reserves. 0: it has files now. Waits, -EAGAIN, or an error: it is as before. */
 int stream_files_move(struct stream *stream, uint64_t fields_bytes);
+/* Any stream in memory, whether it must or not. -ENOMEM: the store's streams stay there. */
+int stream_files_leave_memory(struct stream *stream);
 /* The same for any stream in memory, a step of it, without waiting and reserving. -EAGAIN: it is
  * being moved; ask again. */
 int stream_files_try_move(struct stream *stream);

@@ -128,12 +128,31 @@ int stream_files_try_move(struct stream *stream)
     return rc;
 }
 
+/* Waits for what is under way. */
+static int move_and_wait(struct stream *stream)
+{
+    int rc = stream_files_try_move(stream);
+
+    return rc == -EAGAIN ? stream_files_wait(stream->store) : rc;
+}
+
 int stream_files_move(struct stream *stream, uint64_t fields_bytes)
 {
     while (stream_files_must_move(stream, fields_bytes)) {
-        int rc = stream_files_try_move(stream);
-        if (rc == -EAGAIN) rc = stream_files_wait(stream->store);
+        int rc = move_and_wait(stream);
         if (rc < 0) return rc;
     }
     return stream->backend->reserve(stream, fields_bytes);
+}
+
+int stream_files_leave_memory(struct stream *stream)
+{
+    const struct stream_store *store = stream->store;
+
+    if (!store->files || store->options.memory_bytes_max == UINT32_MAX) return -ENOMEM;
+    while (stream->backend == &stream_memory_backend) {
+        int rc = move_and_wait(stream);
+        if (rc < 0) return rc;
+    }
+    return 0;
 }

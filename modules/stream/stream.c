@@ -68,6 +68,15 @@ int stream_reserve(struct stream *stream, uint64_t fields_bytes)
     return stream->backend->reserve(stream, fields_bytes);
 }
 
+int stream_reserve_on_disk(struct stream *stream, uint64_t fields_bytes)
+{
+    if (stream->backend == &stream_memory_backend) {
+        int rc = stream_files_leave_memory(stream);
+        if (rc < 0) return rc;
+    }
+    return stream_reserve(stream, fields_bytes);
+}
+
 int stream_add(struct stream *stream, struct stream_id id, uint32_t field_count,
                struct slice fields)
 {

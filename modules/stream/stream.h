@@ -91,6 +91,9 @@ struct stream_id stream_last_id(const struct stream *stream);
 /* Room for an entry with fields of so many bytes in all. -EAGAIN, -ENOSPC, -ENOMEM, … -EMSGSIZE:
  * above STREAM_FIELDS_BYTES_MAX. Kept until the next stream_add. */
 int stream_reserve(struct stream *stream, uint64_t fields_bytes);
+/* The same when memory is used up: a stream that is in memory moves to a journal first. -ENOMEM:
+ * streams of this store stay in memory. */
+int stream_reserve_on_disk(struct stream *stream, uint64_t fields_bytes);
 /* id is greater than the last (-EINVAL), stream_reserve has returned 0 for fields.size and nothing
  * was done with the stream since. Fails with nothing else. field_count: names and values, so an
  * even number. fields: "$4\r\nname\r\n$5\r\nvalue\r\n"… is copied. */

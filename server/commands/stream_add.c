@@ -195,6 +195,21 @@ static bool is_too_long(const struct call *call, struct slice fields)
                                 fields.size > memory_limit(server->memory) / 8);
 }
 
+/* Files for less than that are not worth making: stream_store_shrink leaves such streams, too. */
+enum { SMALL_BYTES = 4096 };
+
+/* Entries need no memory where they go to disk. What does: a key and a root, and small streams. */
+static int reserve(const struct call *call, const struct stream_key *key, size_t bytes)
+{
+    struct stream_info info;
+
+    if (call->is_replay || !memory_is_exhausted(call->server->memory, 0))
+        return stream_reserve(key->stream, bytes);
+    stream_get_info(key->stream, &info);
+    if (info.is_in_memory && (!key->key || info.memory_bytes < SMALL_BYTES)) return -ENOMEM;
+    return stream_reserve_on_disk(key->stream, bytes);
+}
+
 /* All that can fail. What a producer calls the entry is kept before the stream gets a name: without
  * one it goes, and that with it. */
 static int prepare(struct call *call, const struct adding *adding, struct stream_key *key,
@@ -202,7 +217,7 @@ static int prepare(struct call *call, const struct adding *adding, struct stream
 {
     int rc = prepare_trim(key->stream, adding);
 
-    if (rc == 0) rc = stream_reserve(key->stream, fields.size);
+    if (rc == 0) rc = reserve(call, key, fields.size);
     if (rc == 0) rc = stream_idmp_add(call, key->value, &adding->idmp, adding->id);
     if (rc == 0 && !key->key) return stream_key_add(call, call->arguments[1], key);
     if (rc == 0 && adding->idmp.producer.bytes) stream_key_recount(call, key);
