@@ -181,8 +181,9 @@ static void set_item(struct pending_node *leaf, unsigned place, const struct pen
     pending_consumers(leaf)[place] = item->consumer;
 }
 
-/* Something came into the leaf with that since. */
-static void tell_younger(const struct pending_path *path, uint64_t since)
+/* Something came into the leaf with that since: it may be the oldest. To be called first, while no
+ * node knows of it. */
+static void tell_older(const struct pending_path *path, uint64_t since)
 {
     for (unsigned level = path->leaf; level > 0; level--) {
         uint64_t *oldest = &pending_since(path->nodes[level - 1])[path->at[level - 1]];
@@ -209,7 +210,7 @@ void pending_tree_insert(struct pending_tree *tree, const struct pending_path *p
     leaf->count++;
     set_item(leaf, place, item);
     tree->count++;
-    tell_younger(path, item->since);
+    tell_older(path, item->since);
 }
 
 void pending_tree_replace(struct pending_tree *tree, const struct pending_path *path,
@@ -223,9 +224,9 @@ void pending_tree_replace(struct pending_tree *tree, const struct pending_path *
     assert(path->is_there && stream_id_compare(pending_ids(leaf)[place], item->id) == 0);
     set_item(leaf, place, item);
     if (item->since == old) return;
+    tell_older(path, item->since);
     for (unsigned level = path->leaf; level > 0; level--)
         tell_gone(path, level, old);
-    tell_younger(path, item->since);
 }
 
 /* The child at + 1 of parent comes into the one at. */

@@ -267,6 +267,8 @@ START_TEST(what_is_pending_is_as_arrays_have_it)
 
     random_init(&random, soak_seed() + (uint64_t)_i);
     open_model(size);
+    for (unsigned i = 0; i < size && size >= 1000; i++) /* enough for inner nodes in inner nodes */
+        set(i, (int)(i % CONSUMERS), 500 + i % 7, 1);
     for (unsigned step = 0; step < step_max; step++) {
         act_at_random(&random, step / 4 % size, _i < 4 ? 0 : 3);
         if (step % 16 == 0) ask_at_random(&random);
@@ -298,6 +300,29 @@ START_TEST(a_queue_of_deliveries_stays_small)
     for (unsigned i = 1; i <= COUNT; i++)
         ck_assert_int_eq(stream_group_acknowledge(group, (struct stream_id){ i, 0 }), 1);
     ck_assert_uint_lt(stream_groups_memory_bytes(groups), 1024);
+    close_groups();
+}
+END_TEST
+
+START_TEST(one_that_is_made_old_is_found_among_many)
+{
+    enum { COUNT = 20000 };
+    struct stream_consumer *consumer;
+    struct stream_pending pending;
+
+    open_groups();
+    group = add_group("g");
+    consumer = add_consumer(group, "c");
+    for (unsigned i = 1; i <= COUNT; i++)
+        deliver(group, consumer, i, 1000 + i / 500);
+    for (unsigned i = COUNT - 250; i > 1000; i -= 1000) { /* where all in a leaf are equally old */
+        deliver(group, consumer, i, 500);
+        ck_assert_int_eq(stream_group_next_pending(group, NULL, STREAM_ID_MIN, 500, &pending), 1);
+        ck_assert_uint_eq(pending.id.ms, i);
+        ck_assert_int_eq(stream_group_oldest_pending(group, &pending), 1);
+        ck_assert_uint_eq(pending.id.ms, i);
+    }
+    stream_groups_check(groups);
     close_groups();
 }
 END_TEST
@@ -571,6 +596,7 @@ int main(void)
     tcase_set_timeout(tcase, 120);
     tcase_add_loop_test(tcase, what_is_pending_is_as_arrays_have_it, 0, 8);
     tcase_add_test(tcase, a_queue_of_deliveries_stays_small);
+    tcase_add_test(tcase, one_that_is_made_old_is_found_among_many);
     tcase_add_test(tcase, a_sparse_rest_is_put_together);
     tcase_add_test(tcase, what_was_given_back_first_is_the_oldest);
     tcase_add_test(tcase, names_are_in_order_and_numbers_are_used_again);
