@@ -449,7 +449,7 @@ static struct entry **sort_by_id(size_t *out_count)
                 sorted[count++] = &test.producers[i].entries[k];
         }
     }
-    qsort(sorted, count, sizeof(*sorted), compare_ids);
+    qsort(sorted, count, sizeof(struct entry *), compare_ids);
     *out_count = count;
     return sorted;
 }
@@ -467,7 +467,7 @@ static void look_at_pending(struct wire *wire)
     read_reply(wire, &reply, "XPENDING queue g - + 10000000");
     at = text_string(&reply);
     while (next_bulk(&at, key.id, sizeof(key.id))) {
-        struct entry **found = bsearch(&key_at, sorted, count, sizeof(*sorted), compare_ids);
+        struct entry **found = bsearch(&key_at, sorted, count, sizeof(struct entry *), compare_ids);
 
         ck_assert(next_bulk(&at, consumer, sizeof(consumer)));
         ck_assert_msg(found, "%s: %s is pending, and no entry that ever was", test.place, key.id);

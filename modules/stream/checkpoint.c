@@ -83,3 +83,8 @@ void stream_checkpoint_stray(struct stream_store *store)
 {
     end(store, IS_STRAY);
 }
+
+bool stream_checkpoint_has_journals(const struct stream_store *store)
+{
+    return store->files && !list_is_empty(&store->files->all);
+}

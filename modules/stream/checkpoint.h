@@ -41,6 +41,10 @@ void stream_checkpoint_end(struct stream_store *store, bool is_complete);
  * one before does, until the next one is complete. */
 void stream_checkpoint_stray(struct stream_store *store);
 
+/* Some stream is in a journal, is about to be, or was in one that a checkpoint refers to: then a
+ * checkpoint's file does not hold all of the streams. */
+bool stream_checkpoint_has_journals(const struct stream_store *store);
+
 /* All that a start loads is loaded (or nothing was): directories of journals that no stream refers
  * to are removed by I/O threads. The replay of a log may come before or after. */
 void stream_checkpoint_loaded(struct stream_store *store);

@@ -39,6 +39,8 @@ static int note_entry(void *context, const char *name)
     if (was_looked_at(check, name)) return 0;
     if (begins_with(name, "checkpoint-"))
         what = "a checkpoint that does not count: an older one, or one that was not completed";
+    else if (begins_with(name, "stream-"))
+        what = "entries of a stream";
     else if (begins_with(name, "log"))
         what = "a log that does not count: an older one, or one without a checkpoint of its time";
     check_note(check, "not checked: %s/%s, %s", check->directory, name, what);
