@@ -1,7 +1,7 @@
 /* stream_group_info.c - XINFO GROUPS, XINFO CONSUMERS, and the groups in XINFO STREAM FULL */
+#include "server/commands/draft.h"
 #include "server/commands/stream_group_info.h"
 
-#include "modules/pool/chain.h"
 #include "modules/stream/stream.h"
 #include "server/commands/handlers.h"
 #include "server/commands/stream_group_key.h"
@@ -69,7 +69,7 @@ int stream_xinfo_groups(struct call *call)
 {
     const struct stream_groups *groups;
     struct stream_key key;
-    struct chain_mark mark;
+    struct draft draft;
     uint32_t count;
     int rc = stream_key_find_read(call, call->arguments[2], &key);
 
@@ -77,13 +77,12 @@ int stream_xinfo_groups(struct call *call)
     if (rc == 0) return call_error(call, "ERR no such key");
     groups = stream_value_groups(key.value);
     count = groups ? stream_groups_count(groups) : 0;
-    mark = chain_mark(call->reply->chain);
+    draft_begin(&draft, call);
     reply_array(call->reply, count);
     rc = 0;
     for (uint32_t i = 0; i < count && rc == 0; i++)
         rc = reply_group(call, key.stream, stream_groups_at(groups, i));
-    if (rc < 0) chain_cut(call->reply->chain, mark);
-    return rc;
+    return draft_end(&draft, call, rc);
 }
 
 /* ---- XINFO CONSUMERS ---------------------------------------------------------------------------

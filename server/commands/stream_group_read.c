@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "modules/base/number.h"
-#include "modules/pool/chain.h"
+#include "server/commands/draft.h"
 #include "server/commands/effect.h"
 #include "server/commands/handlers.h"
 #include "server/commands/stream_group_reading.h"
@@ -208,20 +208,18 @@ static int serve(struct call *call, const struct group_reading *reading,
                  struct group_served *served, int64_t count, struct said *said)
 {
     int64_t served_count = find_all(call, reading, served, count);
-    struct chain_mark mark = chain_mark(call->reply->chain);
     bool has_changed = false;
+    struct draft draft;
     int rc;
 
     if (served_count < 0) return (int)served_count;
     for (int64_t i = 0; i < count; i++)
         group_served_see(reading, &served[i]);
     if (served_count == 0) return reply_nothing(call, reading);
+    draft_begin(&draft, call);
     rc = write_all(call, reading, served, count, served_count);
     if (rc == 0) rc = deliver_all(call, reading, served, count, &has_changed);
-    if (rc < 0) {
-        chain_cut(call->reply->chain, mark);
-        return rc;
-    }
+    if (draft_end(&draft, call, rc) < 0) return rc;
     if (has_changed) say(call, reading, served, count, said);
     return 0;
 }
