@@ -153,6 +153,8 @@ static int claim_all(struct call *call, struct autoclaim *autoclaim)
         autoclaim->at = pending.id;
         autoclaim->is_at_end = !stream_id_increment(&autoclaim->at);
     }
+    /* Whatever else there is was passed over: nothing of it is idle for long enough. */
+    if (left > 0 && looks_left == 0) autoclaim->is_at_end = true;
     return 0;
 }
 

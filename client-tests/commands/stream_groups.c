@@ -1,0 +1,543 @@
+/* Consumer groups as redis-server 7.0 cannot be asked about them: options and commands that are
+ * newer, exact lags, long pending lists, memory, restarts. Replies are as Redis documents them. */
+#include "client-tests/lib/clock.h"
+#include "client-tests/lib/expect.h"
+#include "client-tests/lib/observe.h"
+#include "client-tests/lib/suite.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const own[] = { "--enable-debug-command", "yes", "--maxmemory", "64mb", NULL };
+static struct server server;
+static struct wire *wire;
+
+static void start_server(void)
+{
+    struct server_options options = { .own_arguments = own };
+
+    server_start(&server, &options);
+}
+
+static void stop_server(void)
+{
+    server_stop(&server);
+}
+
+static void open_client(void)
+{
+    wire = wire_open(&server);
+    expect_ok(wire, "FLUSHALL");
+}
+
+static void close_client(void)
+{
+    wire_close(wire);
+    server_must_live(&server);
+}
+
+/* s has entries 1-0 … count-0, and group g has given all of them to c. */
+static void deliver(int count)
+{
+    for (int i = 1; i <= count; i++) {
+        wire_command(wire, "XADD s %d-0 f %d", i, i);
+        wire_skip(wire, 1);
+    }
+    expect_ok(wire, "XGROUP CREATE s g 0");
+    wire_command(wire, "XREADGROUP GROUP g c STREAMS s >");
+    wire_skip(wire, 1);
+}
+
+/* ---- removing what groups refer to -----------------------------------------------------------
+ */
+
+START_TEST(xdelex_heeds_what_groups_refer_to)
+{
+    static const char *const lines[] = { "XDELEX s ACKED IDS 3 1-0 2-0 9-0",
+                                         "1) (integer) 2\n2) (integer) 2\n3) (integer) -1",
+                                         "XACK s g 1-0",
+                                         "(integer) 1",
+                                         "XDELEX s ACKED IDS 1 1-0",
+                                         "1) (integer) 1",
+                                         "XDELEX s IDS 1 2-0",
+                                         "1) (integer) 1",
+                                         "XPENDING s g - + 10 c",
+                                         "1) 1) \"2-0\"…",
+                                         "XDELEX s DELREF IDS 2 2-0 3-0",
+                                         "1) (integer) -1\n2) (integer) 1",
+                                         "XPENDING s g",
+                                         "1) (integer) 0\n2) (nil)\n3) (nil)\n4) (nil)",
+                                         "XDELEX none KEEPREF IDS 2 1-0 2-0",
+                                         "1) (integer) -1\n2) (integer) -1",
+                                         "XLEN s",
+                                         "(integer) 0",
+                                         NULL };
+
+    deliver(3);
+    expect_lines(wire, lines);
+}
+END_TEST
+
+START_TEST(xdelex_of_what_is_not_delivered_yet_waits)
+{
+    static const char *const lines[] = {
+        "XADD s 1-0 f v",
+        "\"1-0\"",
+        "XDELEX s ACKED IDS 1 1-0",
+        "1) (integer) 1",
+        "XADD s 2-0 f v",
+        "\"2-0\"",
+        "XGROUP CREATE s g 0",
+        "OK",
+        "XDELEX s ACKED IDS 1 2-0",
+        "1) (integer) 2",
+        "XDELEX s IDS 0 2-0",
+        "(error) ERR Number of IDs must be a positive integer",
+        "XDELEX s IDS 2 2-0",
+        "(error) ERR The `numids` parameter must match the number of arguments",
+        "XDELEX s IDS 1 x",
+        "(error) ERR Invalid stream ID specified as stream command argument",
+        "XDELEX s FOO IDS 1 2-0",
+        "(error) ERR syntax error",
+        "XDELEX s IDS 1 2-0 KEEPREF",
+        "1) (integer) 1",
+        NULL
+    };
+
+    expect_lines(wire, lines);
+}
+END_TEST
+
+START_TEST(xackdel_acknowledges_and_deletes)
+{
+    static const char *const lines[] = { "XGROUP CREATE s other 0",
+                                         "OK",
+                                         "XACKDEL s g ACKED IDS 2 1-0 9-0",
+                                         "1) (integer) 2\n2) (integer) -1",
+                                         "XACKDEL s g ACKED IDS 1 1-0",
+                                         "1) (integer) -1",
+                                         "XACKDEL s g IDS 1 2-0",
+                                         "1) (integer) 1",
+                                         "XLEN s",
+                                         "(integer) 2",
+                                         "XREADGROUP GROUP other x STREAMS s >",
+                                         "1) 1) \"s\"\n   2) 1) 1) \"1-0\"…",
+                                         "XACKDEL s g DELREF IDS 1 3-0",
+                                         "1) (integer) 1",
+                                         "XPENDING s other - + 10 x",
+                                         "1) 1) \"1-0\"…",
+                                         "XACKDEL s other ACKED IDS 1 1-0",
+                                         "1) (integer) 1",
+                                         "XLEN s",
+                                         "(integer) 0",
+                                         "XACKDEL s none IDS 1 1-0",
+                                         "1) (integer) -1",
+                                         "XACKDEL none g IDS 1 1-0",
+                                         "1) (integer) -1",
+                                         NULL };
+
+    deliver(3);
+    expect_lines(wire, lines);
+}
+END_TEST
+
+/* ---- XNACK -----------------------------------------------------------------------------------
+ */
+
+START_TEST(what_is_given_back_is_nobodys_and_comes_first)
+{
+    static const char *const lines[] = {
+        "XNACK s g FAIL IDS 1 3-0",
+        "(integer) 1",
+        "XNACK s g SILENT IDS 2 2-0 9-0",
+        "(integer) 1",
+        "XPENDING s g 2 2 10",
+        "1) 1) \"2-0\"\n   2) \"\"\n   3) (integer) -1\n   4) (integer) 0",
+        "XPENDING s g 3 3 10",
+        "1) 1) \"3-0\"\n   2) \"\"\n   3) (integer) -1\n   4) (integer) 1",
+        "XPENDING s g",
+        "1) (integer) 4\n2) \"1-0\"\n3) \"4-0\"\n4) 1) 1) \"c\"\n      2) \"2\"",
+        "XNACK s g FATAL IDS 1 4-0",
+        "(integer) 1",
+        "XPENDING s g 4 4 10",
+        "1) 1) \"4-0\"\n   2) \"\"\n   3) (integer) -1\n   4) (integer) 9223372036854775807",
+        "XCLAIM s g d 1000000 4-0 JUSTID",
+        "1) \"4-0\"",
+        "XAUTOCLAIM s g e 1000000 0 JUSTID",
+        "1) \"0-0\"\n2) 1) \"2-0\"\n   2) \"3-0\"\n3) (empty array)",
+        "XNACK s g FAIL IDS 1 2-0 RETRYCOUNT 7",
+        "(integer) 1",
+        "XPENDING s g 2 2 10",
+        "1) 1) \"2-0\"\n   2) \"\"\n   3) (integer) -1\n   4) (integer) 7",
+        NULL
+    };
+
+    deliver(4);
+    expect_lines(wire, lines);
+}
+END_TEST
+
+START_TEST(xnack_force_makes_pending_what_has_an_entry)
+{
+    static const char *const lines[] = {
+        "XADD s 1-0 f v",
+        "\"1-0\"",
+        "XGROUP CREATE s g $",
+        "OK",
+        "XNACK s g FAIL IDS 1 1-0",
+        "(integer) 0",
+        "XNACK s g FAIL IDS 2 1-0 5-0 FORCE",
+        "(integer) 1",
+        "XPENDING s g - + 10",
+        "1) 1) \"1-0\"\n   2) \"\"\n   3) (integer) -1\n   4) (integer) 0",
+        "XACK s g 1-0",
+        "(integer) 1",
+        "XNACK s none FAIL IDS 1 1-0",
+        "(error) NOGROUP …",
+        "XNACK s g FAIL 1 1-0 x",
+        "(error) ERR syntax error",
+        NULL
+    };
+
+    expect_lines(wire, lines);
+}
+END_TEST
+
+/* ---- XREADGROUP ------------------------------------------------------------------------------
+ */
+
+START_TEST(claim_gives_what_was_given_back_then_the_idle_then_what_is_new)
+{
+    static const char *const lines[] = { "XCLAIM s g c 0 2-0 IDLE 500000 JUSTID",
+                                         "1) \"2-0\"",
+                                         "XCLAIM s g c 0 1-0 IDLE 400000 JUSTID",
+                                         "1) \"1-0\"",
+                                         "XNACK s g FAIL IDS 1 3-0",
+                                         "(integer) 1",
+                                         "XADD s 9-0 f new",
+                                         "\"9-0\"",
+                                         NULL };
+    struct text reply = { 0 };
+    const char *at;
+
+    deliver(4);
+    expect_lines(wire, lines);
+    wire_command(wire, "XREADGROUP GROUP g d COUNT 4 CLAIM 300000 STREAMS s >");
+    ck_assert_int_eq(wire_read(wire, &reply), 1);
+    /* In that order, with times and counts; 4-0 was delivered just now. */
+    at = strstr(text_string(&reply), "$3\r\n3-0\r\n");
+    ck_assert_ptr_nonnull(at);
+    at = strstr(at, "$3\r\n2-0\r\n");
+    ck_assert_ptr_nonnull(at);
+    at = strstr(at, "$3\r\n1-0\r\n");
+    ck_assert_ptr_nonnull(at);
+    at = strstr(at, "*4\r\n$3\r\n9-0\r\n*2\r\n$1\r\nf\r\n$3\r\nnew\r\n:0\r\n:0\r\n");
+    ck_assert_ptr_nonnull(at);
+    ck_assert_ptr_null(strstr(text_string(&reply), "4-0"));
+    text_finish(&reply);
+    expect_nil(wire, "XREADGROUP GROUP g d COUNT 4 CLAIM 300000 STREAMS s >");
+    expect_text(wire,
+                "1) (integer) 5\n2) \"1-0\"\n3) \"9-0\"\n4) 1) 1) \"c\"\n      2) \"1\"\n"
+                "   2) 1) \"d\"\n      2) \"4\"",
+                "XPENDING s g");
+}
+END_TEST
+
+START_TEST(claim_drops_what_has_no_entry_any_more)
+{
+    static const char *const lines[] = {
+        "XDEL s 1-0",
+        "(integer) 1",
+        "XREADGROUP GROUP g d CLAIM 0 COUNT 1 STREAMS s >",
+        "1) 1) \"s\"\n   2) (empty array)",
+        "XPENDING s g",
+        "1) (integer) 1\n2) \"2-0\"\n3) \"2-0\"\n4) 1) 1) \"c\"\n      2) \"1\"",
+        NULL
+    };
+
+    deliver(2);
+    expect_lines(wire, lines);
+}
+END_TEST
+
+START_TEST(maxcount_and_maxsize_bound_the_whole_answer)
+{
+    static const char *const lines[] = {
+        "XADD s 1-0 f 1",
+        "\"1-0\"",
+        "XADD s 2-0 f 2",
+        "\"2-0\"",
+        "XADD t 1-0 f 1",
+        "\"1-0\"",
+        "XADD t 2-0 f 2",
+        "\"2-0\"",
+        "XGROUP CREATE s g 0",
+        "OK",
+        "XGROUP CREATE t g 0",
+        "OK",
+        "XREADGROUP GROUP g c MAXCOUNT 3 STREAMS s t > >",
+        "1) 1) \"s\"\n   2) 1) 1) \"1-0\"\n         2) 1) \"f\"\n            2) \"1\"\n"
+        "      2) 1) \"2-0\"\n         2) 1) \"f\"\n            2) \"2\"\n"
+        "2) 1) \"t\"\n   2) 1) 1) \"1-0\"\n         2) 1) \"f\"\n            2) \"1\"",
+        "XGROUP SETID s g 0",
+        "OK",
+        "XREADGROUP GROUP g c MAXSIZE 1 STREAMS s t > >",
+        "1) 1) \"s\"\n   2) 1) 1) \"1-0\"\n         2) 1) \"f\"\n            2) \"1\"",
+        "XREADGROUP GROUP g c MAXCOUNT 1 STREAMS s t > >",
+        "1) 1) \"s\"\n   2) 1) 1) \"2-0\"\n         2) 1) \"f\"\n            2) \"2\"",
+        "XREADGROUP GROUP g c MAXCOUNT 0 STREAMS s >",
+        "(error) ERR MAXCOUNT must be a positive integer",
+        "XREADGROUP GROUP g c MAXSIZE x STREAMS s >",
+        "(error) ERR MAXSIZE must be a positive integer",
+        NULL
+    };
+
+    expect_lines(wire, lines);
+}
+END_TEST
+
+/* ---- what XINFO tells ------------------------------------------------------------------------
+ */
+
+static void expect_progress(const char *entries_read, const char *lag)
+{
+    struct text expected = { 0 };
+
+    text_format(&expected,
+                "1)  1) \"name\"\n    2) \"g\"\n    3) \"consumers\"\n    4) (integer) 1\n"
+                "    5) \"pending\"\n    6) (integer) 2\n    7) \"last-delivered-id\"\n"
+                "    8) \"3-0\"\n    9) \"entries-read\"\n   10) %s\n   11) \"lag\"\n   12) %s",
+                entries_read, lag);
+    expect_text(wire, text_string(&expected), "XINFO GROUPS s");
+    text_finish(&expected);
+}
+
+START_TEST(lag_is_exact_whatever_was_deleted)
+{
+    for (int i = 1; i <= 9; i++) {
+        wire_command(wire, "XADD s %d-0 f v", i);
+        wire_skip(wire, 1);
+    }
+    expect_ok(wire, "XGROUP CREATE s g 0");
+    expect_integer(wire, 2, "XDEL s 2-0 5-0");
+    wire_command(wire, "XREADGROUP GROUP g c COUNT 2 STREAMS s >");
+    wire_skip(wire, 1);
+    expect_progress("(integer) 3", "(integer) 5");
+    expect_integer(wire, 1, "XDEL s 9-0");
+    expect_progress("(integer) 3", "(integer) 4");
+    expect_integer(wire, 4, "XTRIM s MAXLEN 2");
+    expect_progress("(integer) 3", "(integer) 2");
+}
+END_TEST
+
+START_TEST(consumers_tell_when_they_asked_and_when_they_got_something)
+{
+    static const char *const lines[] = {
+        "XINFO CONSUMERS s g",
+        "1) 1) \"name\"\n   2) \"c\"\n   3) \"pending\"\n   4) (integer) 0\n   5) \"idle\"\n…", NULL
+    };
+    struct text reply = { 0 };
+
+    expect_ok(wire, "XGROUP CREATE s g 0 MKSTREAM");
+    expect_integer(wire, 1, "XGROUP CREATECONSUMER s g c");
+    expect_lines(wire, lines);
+    wire_command(wire, "XINFO CONSUMERS s g");
+    ck_assert_int_eq(wire_read(wire, &reply), 1);
+    ck_assert_ptr_nonnull(strstr(text_string(&reply), "$8\r\ninactive\r\n:-1\r\n"));
+    text_clear(&reply);
+    expect_string(wire, "1-0", "XADD s 1-0 f v");
+    wire_command(wire, "XREADGROUP GROUP g c STREAMS s >");
+    wire_skip(wire, 1);
+    wire_command(wire, "XINFO CONSUMERS s g");
+    ck_assert_int_eq(wire_read(wire, &reply), 1);
+    ck_assert_ptr_null(strstr(text_string(&reply), "inactive\r\n:-1\r\n"));
+    text_finish(&reply);
+}
+END_TEST
+
+/* ---- many ------------------------------------------------------------------------------------
+ */
+
+enum { MANY = 20000 };
+
+static void deliver_many(void)
+{
+    enum { BATCH = 500 };
+
+    expect_ok(wire, "XGROUP CREATE s g 0 MKSTREAM");
+    for (int i = 0; i < MANY; i += BATCH) {
+        for (int k = 1; k <= BATCH; k++)
+            wire_command(wire, "XADD s %d-0 f v", i + k);
+        wire_skip(wire, BATCH);
+        wire_command(wire, "XREADGROUP GROUP g c STREAMS s >");
+        wire_skip(wire, 1);
+    }
+    expect_text(wire,
+                "1) (integer) 20000\n2) \"1-0\"\n3) \"20000-0\"\n"
+                "4) 1) 1) \"c\"\n      2) \"20000\"",
+                "XPENDING s g");
+}
+
+START_TEST(xautoclaim_passes_over_what_was_delivered_of_late)
+{
+    deliver_many();
+    expect_text(wire, "1) \"19000-0\"", "XCLAIM s g c 0 19000-0 IDLE 500000 JUSTID");
+    expect_text(wire, "1) \"0-0\"\n2) 1) \"19000-0\"\n3) (empty array)",
+                "XAUTOCLAIM s g d 400000 0 COUNT 10 JUSTID");
+    expect_text(wire, "1) \"3-0\"\n2) 1) \"1-0\"\n   2) \"2-0\"\n3) (empty array)",
+                "XAUTOCLAIM s g d 0 0 COUNT 2 JUSTID");
+}
+END_TEST
+
+START_TEST(a_consumer_with_a_long_list_goes_in_steps)
+{
+    deliver_many();
+    expect_integer(wire, MANY, "XGROUP DELCONSUMER s g c");
+    expect_text(wire, "1) (integer) 0\n2) (nil)\n3) (nil)\n4) (nil)", "XPENDING s g");
+}
+END_TEST
+
+/* Strings take the memory that there is. */
+static void fill_memory(void)
+{
+    struct text value = { 0 }, reply = { 0 };
+
+    text_add_filler(&value, 4 << 20);
+    for (int i = 0; i < 64 && text_string(&reply)[0] != '-'; i++) {
+        text_clear(&reply);
+        wire_command(wire, "SET string%d %b", i, text_string(&value), value.size);
+        ck_assert_int_eq(wire_read(wire, &reply), 1);
+    }
+    ck_assert_msg(strncmp(text_string(&reply), "-OOM ", 5) == 0, "%s", text_string(&reply));
+    for (int i = 0; i < 100000; i++) { /* what is left, to the last bytes */
+        text_clear(&reply);
+        wire_command(wire, "SET small%d %b", i, text_string(&value), (size_t)10000);
+        ck_assert_int_eq(wire_read(wire, &reply), 1);
+        if (text_string(&reply)[0] == '-') break;
+    }
+    text_finish(&value);
+    text_finish(&reply);
+}
+
+/* What FLUSHALL drops goes by and by. */
+static void wait_for_memory(void)
+{
+    int64_t deadline_ms = clock_ms() + WAIT_MS;
+    struct text reply = { 0 };
+
+    expect_ok(wire, "FLUSHALL");
+    do {
+        text_clear(&reply);
+        wire_command(wire, "SET probe x");
+        ck_assert_int_eq(wire_read(wire, &reply), 1);
+    } while (strcmp(text_string(&reply), "+OK\r\n") != 0 && clock_probe(deadline_ms));
+    ck_assert_str_eq(text_string(&reply), "+OK\r\n");
+    text_finish(&reply);
+}
+
+START_TEST(deliveries_are_refused_at_the_limit_but_not_without_pending)
+{
+    expect_ok(wire, "XGROUP CREATE s g 0 MKSTREAM");
+    expect_string(wire, "1-0", "XADD s 1-0 f v");
+    expect_string(wire, "2-0", "XADD s 2-0 f v");
+    wire_command(wire, "XREADGROUP GROUP g c COUNT 1 STREAMS s >");
+    wire_skip(wire, 1);
+    fill_memory();
+    expect_error(wire, "OOM ", "XREADGROUP GROUP g c STREAMS s >");
+    expect_text(wire,
+                "1) 1) \"s\"\n   2) 1) 1) \"1-0\"\n         2) 1) \"f\"\n            2) \"v\"",
+                "XREADGROUP GROUP g c STREAMS s 0");
+    expect_integer(wire, 1, "XACK s g 1-0");
+    expect_text(wire,
+                "1) 1) \"s\"\n   2) 1) 1) \"2-0\"\n         2) 1) \"f\"\n            2) \"v\"",
+                "XREADGROUP GROUP g c NOACK STREAMS s >");
+    wait_for_memory();
+}
+END_TEST
+
+/* ---- after a restart -------------------------------------------------------------------------
+ */
+
+static struct text ask(const char *line)
+{
+    struct text reply = { 0 };
+
+    wire_command_line(wire, line);
+    ck_assert_int_eq(wire_read(wire, &reply), 1);
+    return reply;
+}
+
+START_TEST(the_log_brings_back_groups_as_they_were)
+{
+    static const char *const lines[] = {
+        "XGROUP CREATE s h $",
+        "OK",
+        "XCLAIM s g d 0 1-0 2-0 TIME 1000 JUSTID",
+        "1) \"1-0\"\n2) \"2-0\"",
+        "XNACK s g FAIL IDS 2 5-0 3-0",
+        "(integer) 2",
+        "XACK s g 4-0",
+        "(integer) 1",
+        "XDEL s 6-0",
+        "(integer) 1",
+        "XAUTOCLAIM s g e 1000 0 COUNT 3 JUSTID",
+        "1) \"5-0\"\n2) 1) \"1-0\"\n   2) \"2-0\"\n   3) \"3-0\"\n3) (empty array)",
+        "XREADGROUP GROUP g f CLAIM 1000 COUNT 1 STREAMS s >",
+        "1) 1) \"s\"\n…",
+        "XREADGROUP GROUP g c COUNT 2 STREAMS s 7-0",
+        "1) 1) \"s\"\n…",
+        "XADD s 20-0 f v",
+        "\"20-0\"",
+        "XREADGROUP GROUP h z NOACK STREAMS s >",
+        "1) 1) \"s\"\n…",
+        "XCLAIM s h z 0 20-0 FORCE JUSTID LASTID 21-0",
+        "1) \"20-0\"",
+        "XACKDEL s g IDS 1 9-0",
+        "1) (integer) 1",
+        NULL
+    };
+    struct server_options options = { .own_arguments = own };
+    struct server killed;
+    struct text before, after;
+
+    server_start(&killed, &options);
+    wire_close(wire);
+    wire = wire_open(&killed);
+    deliver(10);
+    expect_lines(wire, lines);
+    before = ask("XINFO STREAM s FULL");
+    wire_close(wire);
+    server_kill(&killed);
+    server_restart(&killed);
+    wire = wire_open(&killed);
+    after = ask("XINFO STREAM s FULL");
+    ck_assert_str_eq(text_string(&before), text_string(&after));
+    text_finish(&before);
+    text_finish(&after);
+    server_stop(&killed);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("stream_groups");
+    TCase *tcase = suite_case(suite, "groups");
+
+    tcase_add_unchecked_fixture(tcase, start_server, stop_server);
+    tcase_add_checked_fixture(tcase, open_client, close_client);
+    tcase_add_test(tcase, xdelex_heeds_what_groups_refer_to);
+    tcase_add_test(tcase, xdelex_of_what_is_not_delivered_yet_waits);
+    tcase_add_test(tcase, xackdel_acknowledges_and_deletes);
+    tcase_add_test(tcase, what_is_given_back_is_nobodys_and_comes_first);
+    tcase_add_test(tcase, xnack_force_makes_pending_what_has_an_entry);
+    tcase_add_test(tcase, claim_gives_what_was_given_back_then_the_idle_then_what_is_new);
+    tcase_add_test(tcase, claim_drops_what_has_no_entry_any_more);
+    tcase_add_test(tcase, maxcount_and_maxsize_bound_the_whole_answer);
+    tcase_add_test(tcase, lag_is_exact_whatever_was_deleted);
+    tcase_add_test(tcase, consumers_tell_when_they_asked_and_when_they_got_something);
+    tcase_add_test(tcase, xautoclaim_passes_over_what_was_delivered_of_late);
+    tcase_add_test(tcase, a_consumer_with_a_long_list_goes_in_steps);
+    tcase_add_test(tcase, deliveries_are_refused_at_the_limit_but_not_without_pending);
+    tcase_add_test(tcase, the_log_brings_back_groups_as_they_were);
+    return suite_run(suite);
+}
