@@ -24,14 +24,25 @@ static void mark_trimmed(uint64_t position)
     record_mark(record, MARK_TRIMMED, position);
 }
 
-static void setup(void)
+static void setup_with(uint32_t stream_bytes_max)
 {
     name_parts();
+    fixture.stream_bytes_max = stream_bytes_max;
     fixture.on_trim = mark_trimmed;
     test_directory_make(home, sizeof(home), "/dev/shm", "ckpt-power");
     (void)snprintf(after, sizeof(after), "%s/after", home);
     ck_assert_int_eq(record_create(os_real(), fixture.own.directory, RECORD_BYTES, &record), 0);
     make_parts(record_os(record));
+}
+
+static void setup(void)
+{
+    setup_with(UINT32_MAX);
+}
+
+static void setup_with_journals(void)
+{
+    setup_with(STREAM_BYTES_MAX);
 }
 
 static void teardown(void)
@@ -172,7 +183,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("checkpoints and the loss of power");
-    TCase *tests = tcase_create("all");
+    TCase *tests = tcase_create("all"), *journals = tcase_create("streams in journals");
     SRunner *runner;
     int failed;
 
@@ -181,7 +192,11 @@ int main(void)
     tcase_add_loop_test(tests, the_older_one_stays_until_the_newer_is_certain, NONE, FOR_GOOD + 1);
     tcase_add_loop_test(tests, a_planted_bug_is_found, RECORD_DIRECTORY_SYNCS_LEFT_OUT,
                         RECORD_SYNCS_LATE + 1);
+    tcase_set_timeout(journals, 300);
+    tcase_add_checked_fixture(journals, setup_with_journals, teardown);
+    tcase_add_loop_test(journals, the_older_one_stays_until_the_newer_is_certain, NONE, NONE + 1);
     suite_add_tcase(suite, tests);
+    suite_add_tcase(suite, journals);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
