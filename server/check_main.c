@@ -40,7 +40,7 @@ static const char *judge(void *context, const struct slice *arguments, uint32_t 
 {
     const struct command *command = command_of(context, arguments, count);
 
-    if (!command || !(command->flags & COMMAND_WRITE) || (command->flags & COMMAND_BLOCKING))
+    if (!command || !command_changes_at_once(command))
         return "holds a command that is none that changes anything at once";
     return command_takes(command, count) ? NULL
                                          : "holds a command with a wrong number of arguments";

@@ -130,10 +130,13 @@ START_TEST(what_a_killed_server_leaves_is_whole)
     expect_integer(wire, 1, "XDEL stream 1-3");
     expect_ok(wire, "SAVE");
     expect_ok(wire, "SET after 1");
+    expect_ok(wire, "XGROUP CREATE stream group 0");
+    wire_command(wire, "XREADGROUP GROUP group one COUNT 1 BLOCK 10 STREAMS stream >");
+    wire_skip(wire, 1);
     kill_it();
     expect_check("", 0, "checkpoint-1 is whole: 1 strings, 1 lists, 1 streams\n");
-    expect_check("", 0, "with 3008 commands are whole, up to 0000000001.log offset ");
-    expect_check("", 0, "; 1 with 1 are done again behind the checkpoint\n");
+    expect_check("", 0, "with 3010 commands are whole, up to 0000000001.log offset ");
+    expect_check("", 0, "; 3 with 3 are done again behind the checkpoint\n");
     expect_check("", 0,
                  "note   not checked: whether the commands of the log do today what they did");
     expect_check("", 0, "lists: 1 lists with 3000 elements, ");

@@ -179,13 +179,6 @@ static int settle(struct loading *loading, const struct call *call, char text[RE
     return replay_pops_settle(&loading->pops, call, &pattern, run_kept, &attempt);
 }
 
-/* What waits is there as what it did; XREADGROUP as itself, but without BLOCK. */
-static bool changes_at_once(const struct command *command)
-{
-    if (!(command->flags & COMMAND_WRITE)) return false;
-    return !(command->flags & COMMAND_BLOCKING) || command->handler == stream_xreadgroup;
-}
-
 static int apply(void *context, int64_t time_ms, unsigned database, struct slice *arguments,
                  uint32_t argument_count, char text[REPLAY_TEXT_BYTES])
 {
@@ -203,7 +196,7 @@ static int apply(void *context, int64_t time_ms, unsigned database, struct slice
     if (database >= keyspace_database_count(server->keyspace))
         return refuse(text, arguments[0], "is in a database that there is not (see databases)");
     call.command = command_of(server->table, arguments, argument_count);
-    if (!call.command || !changes_at_once(call.command))
+    if (!call.command || !command_changes_at_once(call.command))
         return refuse(text, arguments[0], "is none that changes anything at once");
     if (!command_takes(call.command, argument_count))
         return refuse(text, arguments[0], "has a wrong number of arguments");

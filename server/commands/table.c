@@ -282,6 +282,12 @@ struct command *command_find_full(struct command_table *table, struct slice full
     return command_child(container, slice_of(bar + 1, full_name.size - head - 1));
 }
 
+bool command_changes_at_once(const struct command *command)
+{
+    if (!(command->flags & COMMAND_WRITE)) return false;
+    return !(command->flags & COMMAND_BLOCKING) || command->handler == stream_xreadgroup;
+}
+
 struct command *command_of(struct command_table *table, const struct slice *arguments,
                            uint32_t argument_count)
 {

@@ -16,6 +16,9 @@ void command_table_destroy(struct command_table *table); /* accepts NULL */
 struct command *command_find(struct command_table *table, struct slice name);
 /* "config|get" too. */
 struct command *command_find_full(struct command_table *table, struct slice full_name);
+/* True: the operation log may hold it. What waits is there as what it did; XREADGROUP as itself,
+ * but without BLOCK. */
+bool command_changes_at_once(const struct command *command);
 /* Which command these arguments, the first one the name, are a call of. NULL: none. */
 struct command *command_of(struct command_table *table, const struct slice *arguments,
                            uint32_t argument_count);
