@@ -82,7 +82,7 @@ static void begin_at(struct journal_run *run, uint64_t target, uint64_t position
 /* 1: a run towards the target has begun. 0: nothing lies before it. */
 static int begin_run(struct journal_reader *reader, uint64_t target)
 {
-    uint64_t number = journal_segment_of(target), before = journal_offset_of(target), point;
+    uint64_t number = journal_segment_of(target), before = journal_offset_of(target), point = 0;
     int rc;
 
     if (before == JOURNAL_SEGMENT_HEADER_BYTES) {

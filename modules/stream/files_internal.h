@@ -96,6 +96,7 @@ struct stream_files {
     uint64_t trimmed; /* what lies before is gone, or going */
 
     struct files_reference saved, running; /* checkpoint.h */
+    struct files_reference pinned;         /* copy.h */
 };
 
 /* A reader, and the search that was begun with it. */

@@ -205,7 +205,7 @@ int stream_files_need_open(struct stream_files *files)
 static bool is_needed(const struct stream_files *files)
 {
     return files->stream || files->saved.is_there || files->running.is_there ||
-           !list_is_empty(&files->snapshots);
+           files->pinned.is_there || !list_is_empty(&files->snapshots);
 }
 
 static void close_done(struct io_job *job)
@@ -316,6 +316,7 @@ static uint64_t first_needed(const struct stream_files *files)
     if (files->stream && files->segment_count > 0) first = files->segments[0].start;
     if (files->saved.is_there && files->saved.start < first) first = files->saved.start;
     if (files->running.is_there && files->running.start < first) first = files->running.start;
+    if (files->pinned.is_there && files->pinned.start < first) first = files->pinned.start;
     list_for_each(link, &files->snapshots)
     {
         const struct stream_files *snapshot = list_container(link, struct stream_files, snapshots);

@@ -185,7 +185,7 @@ static int try_next(struct stream *stream, enum stream_direction direction,
 {
     struct stream_files *files = stream->files;
     uint64_t position = place->words[0];
-    struct journal_entry frame;
+    struct journal_entry frame = { 0 };
     struct files_slot *slot = NULL;
     int rc;
 
@@ -319,7 +319,7 @@ static int try_seek(struct stream_files *files, const struct target *target,
     if (!segment) return 0;
     rc = stream_files_need_open(files->base);
     if (rc == 0) rc = slot_for(files, target, segment, &slot);
-    if (rc < 0) return rc;
+    if (rc < 0 || !slot) return rc;
     rc = journal_reader_search(slot->reader, &slot->search);
     slot->is_awaited = rc == -EAGAIN;
     if (rc == 0) rc = answer_unpublished(files->base);
