@@ -1,6 +1,7 @@
 #include "modules/stream/checkpoint.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 #include "modules/stream/files_internal.h"
 
@@ -84,7 +85,14 @@ void stream_checkpoint_stray(struct stream_store *store)
     end(store, IS_STRAY);
 }
 
-bool stream_checkpoint_has_journals(const struct stream_store *store)
+bool stream_checkpoint_journal(const struct stream *stream, char *path, size_t size,
+                               uint64_t *out_end)
 {
-    return store->files && !list_is_empty(&store->files->all);
+    char whole[STREAM_PATH_BYTES_MAX];
+
+    if (stream->backend != &stream_files_backend) return false;
+    stream_files_path(stream->files->base, whole);
+    (void)snprintf(path, size, "%s", whole);
+    *out_end = stream->files->end;
+    return true;
 }

@@ -23,7 +23,10 @@
 #ifndef MODULES_STREAM_CHECKPOINT_H
 #define MODULES_STREAM_CHECKPOINT_H
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
+struct stream;
 struct stream_store;
 
 /* Images that are written from now on belong to it. One at a time. */
@@ -41,9 +44,10 @@ void stream_checkpoint_end(struct stream_store *store, bool is_complete);
  * one before does, until the next one is complete. */
 void stream_checkpoint_stray(struct stream_store *store);
 
-/* Some stream is in a journal, is about to be, or was in one that a checkpoint refers to: then a
- * checkpoint's file does not hold all of the streams. */
-bool stream_checkpoint_has_journals(const struct stream_store *store);
+/* Where the journal of a stream is, and the position at which it is to end: for who checks it
+ * without opening it. False: it is in memory. */
+bool stream_checkpoint_journal(const struct stream *stream, char *path, size_t size,
+                               uint64_t *out_end);
 
 /* All that a start loads is loaded (or nothing was): directories of journals that no stream refers
  * to are removed by I/O threads. The replay of a log may come before or after. */

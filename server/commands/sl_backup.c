@@ -19,7 +19,6 @@
 #include "modules/base/clock.h"
 #include "modules/base/log.h"
 #include "modules/spill/persist.h"
-#include "modules/stream/checkpoint.h"
 #include "server/commands/checkpointing.h"
 #include "server/commands/command.h"
 #include "server/commands/handlers.h"
@@ -120,9 +119,6 @@ static int begin_copy(struct call *call, struct backup *backup)
     int rc = make_checkpoint(server, &info);
 
     if (rc < 0) return rc;
-    if (stream_checkpoint_has_journals(server->streams))
-        return fail(server, -ENOTSUP, "looking at streams",
-                    "backups of streams that are on disk are not made yet");
     rc = spill_checkpoint_pin(server->store);
     if (rc == 0) rc = backup_copy(backup, info.number);
     return rc < 0 ? fail(server, rc, "beginning", strerror(-rc)) : 0;
@@ -133,6 +129,7 @@ static int back_up(struct call *call, const char *path)
     struct server *server = call->server;
     struct backup_options options = { .io = server->io,
                                       .store = server->store,
+                                      .streams = server->streams,
                                       .directory = server->config->dir,
                                       .target = path,
                                       .on_progress = backup_moved,

@@ -10,6 +10,7 @@
 #include "modules/io/io.h"
 #include "modules/spill/file.h"
 #include "modules/spill/persist.h"
+#include "modules/stream/copy.h"
 #include "server/durability/backup_target.h"
 #include "server/durability/checkpoint_copy.h"
 #include "server/durability/checkpoint_files.h"
@@ -21,7 +22,16 @@ enum {
     RANGES_MAX = 256,       /* of one job */
 };
 
-enum step { STEP_NONE, STEP_PREPARE, STEP_OPEN, STEP_NAME, STEP_COPY, STEP_END, STEP_DISCARD };
+enum step {
+    STEP_NONE,
+    STEP_PREPARE,
+    STEP_OPEN,
+    STEP_NAME,
+    STEP_COPY,
+    STEP_STREAMS,
+    STEP_END,
+    STEP_DISCARD
+};
 
 struct backup {
     struct io_job job; /* first */
@@ -29,6 +39,9 @@ struct backup {
     enum step last;    /* that was begun, but for DISCARD */
     struct io *io;
     struct spill_store *store;
+    struct stream_store *streams;
+    struct stream_copy *stream_copy;
+    bool has_streams; /* all of their journals are copied */
     const char *directory;
     struct backup_target target;
     uint64_t number; /* of the checkpoint; 0: not given yet */
@@ -122,6 +135,12 @@ static int copy_ranges(struct backup *backup, struct os *os)
     return os->fdatasync(os, backup->target.file_fd);
 }
 
+/* 1: there are more. */
+static int copy_streams(struct backup *backup, struct os *os)
+{
+    return stream_copy_step(backup->stream_copy, os, PIECE_BYTES, &backup->job_copied_bytes);
+}
+
 static void close_originals(struct backup *backup, struct os *os)
 {
     if (backup->checkpoint_fd >= 0) (void)os->close(os, backup->checkpoint_fd);
@@ -137,8 +156,13 @@ static int end(struct backup *backup, struct os *os)
 
 static int discard(struct backup *backup, struct os *os)
 {
+    int rc = backup->stream_copy ? stream_copy_discard(backup->stream_copy, os) : 0, discarded;
+
     close_originals(backup, os);
-    return backup_target_discard(&backup->target, os);
+    /* The mark stays with what could not be removed. */
+    if (rc < 0) backup->target.is_marked = backup->target.was_made = false;
+    discarded = backup_target_discard(&backup->target, os);
+    return rc < 0 ? rc : discarded;
 }
 
 static void run(struct io_job *job, struct os *os)
@@ -157,6 +181,9 @@ static void run(struct io_job *job, struct os *os)
         break;
     case STEP_COPY:
         job->rc = copy_ranges(backup, os);
+        break;
+    case STEP_STREAMS:
+        job->rc = copy_streams(backup, os);
         break;
     case STEP_END:
         job->rc = end(backup, os);
@@ -210,8 +237,10 @@ static void go_on(struct backup *backup)
         submit(backup, STEP_OPEN);
     else if (!backup->has_checkpoint)
         submit(backup, STEP_NAME);
+    else if (gather(backup))
+        submit(backup, STEP_COPY);
     else
-        submit(backup, gather(backup) ? STEP_COPY : STEP_END);
+        submit(backup, backup->has_streams ? STEP_END : STEP_STREAMS);
 }
 
 static void opened(struct backup *backup)
@@ -246,6 +275,7 @@ static void done(struct io_job *job)
         backup->has_checkpoint = true;
         backup->copied_bytes += backup->checkpoint_bytes;
     }
+    if (step == STEP_STREAMS) backup->has_streams = job->rc == 0;
     if (step == STEP_END && job->rc == 0) {
         backup->has_ended = backup->is_done = true;
         backup->error = 0; /* it was too late to give it up */
@@ -260,6 +290,7 @@ static void done(struct io_job *job)
 static void free_backup(struct backup *backup)
 {
     checkpoint_copy_end(backup->checkpoint);
+    stream_copy_destroy(backup->stream_copy);
     backup_target_finish(&backup->target);
     free(backup->checkpoint_path);
     free(backup->spill_path);
@@ -291,6 +322,7 @@ int backup_create(const struct backup_options *options, struct backup **out_back
     if (!backup) return -ENOMEM;
     backup->io = options->io;
     backup->store = options->store;
+    backup->streams = options->streams;
     backup->directory = options->directory;
     backup->on_progress = options->on_progress;
     backup->context = options->context;
@@ -318,9 +350,12 @@ int backup_copy(struct backup *backup, uint64_t number)
     backup->checkpoint_path = checkpoint_files_path(backup->directory, number, false);
     if (!backup->checkpoint_path) return -ENOMEM;
     rc = backup_target_number(&backup->target, number);
+    if (rc == 0)
+        rc = stream_copy_create(backup->streams, backup->target.path, &backup->stream_copy);
     if (rc < 0) return rc;
     backup->number = number;
     spill_checkpoint_pinned_size(backup->store, &backup->total_bytes, &backup->end_byte);
+    backup->total_bytes += stream_copy_total_bytes(backup->stream_copy);
     go_on(backup);
     return 0;
 }
@@ -361,7 +396,8 @@ void backup_get_progress(const struct backup *backup, struct backup_progress *ou
     static const char *const words[] = {
         [STEP_NONE] = "beginning",         [STEP_PREPARE] = "making the directory",
         [STEP_OPEN] = "opening the files", [STEP_NAME] = "copying the checkpoint",
-        [STEP_COPY] = "copying the lists", [STEP_END] = "syncing the copy",
+        [STEP_COPY] = "copying the lists", [STEP_STREAMS] = "copying streams",
+        [STEP_END] = "syncing the copy",
     };
     const char *why = backup->target.why;
 

@@ -7,6 +7,7 @@
  *   NAMING  ─▶ the checkpoint file is copied, a few blocks a job
  *   COPYING ─▶ the extents that it refers to, a few megabytes a job: shared blocks where the file
  *              systems have them (reflinks), else read and written
+ *   STREAMS ─▶ and the journals of streams (modules/stream/copy.h)
  *   ENDING  ─▶ all of it is synced, then it is a backup                              DONE
  *      an error, or backup_cancel:  DISCARDING, nothing of it stays                  FAILED
  *
@@ -21,10 +22,12 @@
 struct backup;
 struct io;
 struct spill_store;
+struct stream_store;
 
 struct backup_options {
     struct io *io;
     struct spill_store *store;
+    struct stream_store *streams;
     const char *directory; /* of the server's data; stays good meanwhile */
     const char *target;
     void (*on_progress)(void *context); /* from io_poll, after each job */

@@ -83,6 +83,7 @@ static void begin_backup(void)
 {
     struct backup_options options = { .io = own.io,
                                       .store = fixture.own.store,
+                                      .streams = fixture.own.streams,
                                       .directory = fixture.own.directory,
                                       .target = own.copy.directory,
                                       .on_progress = count_progress };
