@@ -87,6 +87,7 @@ int stream_files_create(struct stream_store *store, struct stream_files **out_fi
 
 static void free_arrays(struct stream_files *files)
 {
+    stream_files_forget_known(files);
     free(files->segments);
     free(files->falls.falls);
     free(files);
@@ -242,6 +243,7 @@ void stream_files_append(struct stream_files *files, const struct stream_entry *
 
 static void files_append(struct stream *stream, const struct stream_entry *entry)
 {
+    if (stream->files->end > 0) stream_files_know(stream, stream->last_id, stream->files->end);
     stream_files_append(stream->files, entry);
 }
 

@@ -40,6 +40,7 @@ enum {
     STREAM_PAYLOAD_HEADER_BYTES = 12,
     STREAM_READERS_MAX = 16, /* each may have a window of 256 KiB and a descriptor */
     STREAM_PATH_BYTES_MAX = 4096,
+    STREAM_KNOWN_BITS = 10, /* of a line's number in the table of known places: 40 KiB in all */
 };
 
 /* Of the segments that count, first to last; the last one is being written. */
@@ -115,6 +116,14 @@ struct files_slot {
     struct files_falls falls; /* a copy, for another thread */
 };
 
+/* The next frame behind an entry with the id `before` begins at position: files_places.c. */
+struct files_known {
+    const struct stream_files *files; /* NULL: a line that holds nothing */
+    uint64_t version;
+    struct stream_id before;
+    uint64_t position;
+};
+
 struct stream_files_store {
     struct stream_store *store;
     struct list_link all, due;
@@ -129,6 +138,7 @@ struct stream_files_store {
     size_t found_count;
 
     struct files_slot slots[STREAM_READERS_MAX];
+    struct files_known known[1 << STREAM_KNOWN_BITS];
 
     bool is_checkpointing;
 };
@@ -180,6 +190,15 @@ int stream_files_seek_ordinal(struct stream *stream, uint64_t ordinal,
                               enum stream_direction direction, struct stream_place *out_place);
 int stream_files_next(struct stream *stream, enum stream_direction direction,
                       struct stream_place *place, struct stream_entry *out_entry);
+
+/* ---- files_places.c ---- */
+/* Behind the entry with that id, which is or was there, the next frame begins at position. */
+void stream_files_know(const struct stream *stream, struct stream_id before, uint64_t position);
+/* True: that is known of the entry with exactly this id. */
+bool stream_files_recall(const struct stream *stream, struct stream_id before,
+                         uint64_t *out_position);
+/* It is about to be freed. */
+void stream_files_forget_known(const struct stream_files *files);
 
 /* ---- files_store.c ---- */
 /* 1: it was there at the start, and has an owner now. 0: it was not, or has one already. */

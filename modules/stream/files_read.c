@@ -209,6 +209,8 @@ int stream_files_next(struct stream *stream, enum stream_direction direction,
 
     for (;;) {
         int rc = try_next(stream, direction, place, out_entry);
+        if (rc == 1 && direction == STREAM_FORWARD)
+            stream_files_know(stream, out_entry->id, place->words[0]);
         if (rc != -EAGAIN) return rc;
         rc = stream_files_wait(stream->store);
         if (rc < 0) return rc;
@@ -339,6 +341,14 @@ static int seek(struct stream *stream, const struct target *target, struct strea
     }
 }
 
+/* Whoever reads on asks for what is not less than the id behind the last one. */
+static bool is_known(const struct stream *stream, struct stream_id id,
+                     struct stream_place *out_place)
+{
+    *out_place = (struct stream_place){ { 0 } };
+    return stream_id_decrement(&id) && stream_files_recall(stream, id, &out_place->words[0]);
+}
+
 int stream_files_seek_id(struct stream *stream, struct stream_id id,
                          enum stream_direction direction, struct stream_place *out_place)
 {
@@ -349,6 +359,7 @@ int stream_files_seek_id(struct stream *stream, struct stream_id id,
         *out_place = (struct stream_place){ { stream->files->end } };
         return 0;
     }
+    if (direction == STREAM_FORWARD && is_known(stream, id, out_place)) return 0;
     return seek(stream, &target, out_place);
 }
 

@@ -242,6 +242,49 @@ START_TEST(what_nothing_refers_to_goes_with_the_next_start)
 }
 END_TEST
 
+/* Of entries [from, end), each is asked for by whoever has got the one before. */
+static void read_on(uint64_t from, uint64_t end)
+{
+    for (uint64_t number = from; number < end; number++) {
+        struct stream_id id = { number - 1, 0 };
+        struct stream_cursor cursor;
+        struct stream_entry entry;
+
+        (void)stream_id_increment(&id);
+        stream_cursor_begin(&cursor, stream, id, STREAM_FORWARD);
+        ck_assert_int_eq(stream_cursor_next(&cursor, &entry), 1);
+        ck_assert_uint_eq(entry.id.ms, number);
+    }
+}
+
+START_TEST(who_reads_on_gets_what_follows_whatever_has_gone)
+{
+    struct stream_entry entry;
+
+    create_store();
+    ck_assert_int_eq(stream_create(store, &stream), 0);
+    add_entries(stream, 1, 1500, 200);
+    read_on(1, 1500);
+    read_on(1, 1500);
+    ck_assert_int_eq(stream_find(stream, (struct stream_id){ 1000, 0 }, &entry), 1);
+    ck_assert_int_eq(stream_delete(stream, entry.ordinal, entry.id), 1);
+    read_on(1, 1000);
+    read_on(1001, 1500);
+    trim_to(stream, 400);
+    add_entries(stream, 1500, 1600, 200);
+    read_on(1110, 1600);
+    for (uint64_t number = 1550; number < 1600; number++) { /* and the same ids come again */
+        ck_assert_int_eq(stream_find(stream, (struct stream_id){ number, 0 }, &entry), 1);
+        ck_assert_int_eq(stream_delete(stream, entry.ordinal, entry.id), 1);
+    }
+    stream_set_last_id(stream, (struct stream_id){ 1549, 0 });
+    add_entries(stream, 1550, 1700, 200);
+    read_on(1110, 1700);
+    stream_destroy(stream);
+    settle();
+}
+END_TEST
+
 START_TEST(a_snapshot_keeps_what_the_stream_lets_go)
 {
     struct stream *snapshot;
@@ -519,6 +562,7 @@ int main(void)
     tcase_add_test(cases, a_snapshot_keeps_what_the_stream_lets_go);
     tcase_add_test(cases, a_copy_is_as_the_checkpoint_saw_it);
     tcase_add_test(cases, a_copy_that_fails_is_discarded);
+    tcase_add_test(cases, who_reads_on_gets_what_follows_whatever_has_gone);
     tcase_add_test(cases, an_image_that_does_not_fit_is_refused);
     tcase_add_test(cases, a_journal_that_lacks_what_was_saved_is_found_out);
     tcase_add_test(cases, of_many_streams_few_are_open);
