@@ -11,10 +11,13 @@ enum {
     LENGTH_MAX = COMMANDS + 1,
 };
 
-/* What a client's keys hold: two lists and a string; values are told by their numbers. */
+/* The lists "a" and "b", and the stream "c". */
+enum { FIRST_LIST, SECOND_LIST, STREAM, ROWS };
+
+/* What a client's keys hold: rows of values, and a string; values are told by their numbers. */
 struct model {
-    uint32_t lists[2][LENGTH_MAX];
-    unsigned lengths[2];
+    uint32_t lists[ROWS][LENGTH_MAX];
+    unsigned lengths[ROWS];
     uint32_t string; /* 0: there is none */
 };
 
@@ -48,7 +51,7 @@ static inline void add_value(struct text *text, unsigned client, uint32_t number
     text->size += 2;
 }
 
-/* Words, apart by one space: "@" is the client's number, a last word "=" the value. */
+/* Words, apart by one space: "@" is the client's number, a word "=" the value, "#" an id of it. */
 static inline void add_command(struct text *text, unsigned client, const char *words,
                                uint32_t value)
 {
@@ -63,6 +66,9 @@ static inline void add_command(struct text *text, unsigned client, const char *w
         (void)snprintf(word, sizeof(word), "%.*s", (int)size, c);
         if (strcmp(word, "=") == 0) {
             add_value(text, client, value);
+        } else if (strcmp(word, "#") == 0) {
+            int id_size = snprintf(word, sizeof(word), "%u-%u", value, value % 3);
+            text->size += (size_t)sprintf(text->bytes + text->size, "$%d\r\n%s\r\n", id_size, word);
         } else {
             char *at = strchr(word, '@');
             if (at) *at = (char)('0' + client);
@@ -151,6 +157,16 @@ static inline unsigned do_command(uint64_t seed, unsigned client, unsigned index
         add_command(text, client, "SET s@ = EX 1000000000", value);
         model->string = value;
         return 1;
+    case 10:
+    case 11:
+        add_command(text, client, "XADD c@ # f =", value);
+        push(model, STREAM, false, value);
+        return 1;
+    case 12:
+        add_command(text, client, "XTRIM c@ MAXLEN 3", 0);
+        while (model->lengths[STREAM] > 3)
+            (void)pop(model, STREAM, true);
+        return 1;
     default:
         break;
     }
@@ -200,13 +216,43 @@ static inline bool read_list(struct connection *connection, unsigned client, uns
     return true;
 }
 
+/* Entries of one field each, with the id that the value was given. */
+static inline bool read_stream(struct connection *connection, unsigned client, struct model *out)
+{
+    char command[32];
+    const char *reply;
+    long count;
+
+    (void)snprintf(command, sizeof(command), "XRANGE c%u - +", client);
+    reply = connection_ask(connection, command);
+    if (*reply != '*') return false;
+    count = strtol(reply + 1, NULL, 10);
+    if (count > LENGTH_MAX) return false;
+    out->lengths[STREAM] = (unsigned)count;
+    for (long i = 0; i < count; i++) {
+        unsigned ms = 0, seq = 0;
+        uint32_t value;
+
+        reply = strstr(reply, "*2\r\n$");
+        if (!reply || sscanf(reply, "*2\r\n$%*u\r\n%u-%u\r\n", &ms, &seq) != 2) return false;
+        reply = strstr(reply, "f\r\n$");
+        if (!reply) return false;
+        reply += 3;
+        value = take_value(&reply, client);
+        if (value == 0 || ms != value || seq != value % 3) return false;
+        out->lists[STREAM][i] = value;
+    }
+    return true;
+}
+
 static inline bool read_model(struct connection *connection, unsigned client, struct model *out)
 {
     char command[32];
     const char *reply;
 
     memset(out, 0, sizeof(*out));
-    if (!read_list(connection, client, 0, out) || !read_list(connection, client, 1, out))
+    if (!read_list(connection, client, FIRST_LIST, out) ||
+        !read_list(connection, client, SECOND_LIST, out) || !read_stream(connection, client, out))
         return false;
     (void)snprintf(command, sizeof(command), "GET s%u", client);
     reply = connection_ask(connection, command);
@@ -219,7 +265,7 @@ static inline bool read_model(struct connection *connection, unsigned client, st
 static inline bool models_are_equal(const struct model *a, const struct model *b)
 {
     if (a->string != b->string) return false;
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < ROWS; i++) {
         size_t bytes = a->lengths[i] * sizeof(a->lists[i][0]);
         if (a->lengths[i] != b->lengths[i]) return false;
         if (memcmp(a->lists[i], b->lists[i], bytes) != 0) return false;
