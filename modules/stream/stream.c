@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "modules/base/alloc_size.h"
+#include "modules/stream/block.h"
 #include "modules/stream/deleted.h"
 #include "modules/stream/files.h"
 
@@ -75,6 +76,16 @@ int stream_reserve_on_disk(struct stream *stream, uint64_t fields_bytes)
         if (rc < 0) return rc;
     }
     return stream_reserve(stream, fields_bytes);
+}
+
+/* Blocks have room for more than what is in them. */
+bool stream_may_wait(const struct stream_store *store, const struct stream *stream, uint64_t bytes)
+{
+    uint64_t most = store->options.memory_bytes_max, there = stream ? stream->memory_bytes : 0;
+
+    if (stream && stream->backend != &stream_memory_backend) return true;
+    if (!store->files || most == UINT32_MAX || bytes == 0) return false;
+    return bytes > most || there + 2 * bytes + 2 * ENTRY_BLOCK_BYTES > most;
 }
 
 int stream_add(struct stream *stream, struct stream_id id, uint32_t field_count,

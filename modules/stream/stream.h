@@ -94,6 +94,9 @@ int stream_reserve(struct stream *stream, uint64_t fields_bytes);
 /* The same when memory is used up: a stream that is in memory moves to a journal first. -ENOMEM:
  * streams of this store stay in memory. */
 int stream_reserve_on_disk(struct stream *stream, uint64_t fields_bytes);
+/* Whether what reads stream, and adds entries that take so many bytes, may have to wait for the
+ * disk or return -EAGAIN. stream may be NULL: one that is not there yet. */
+bool stream_may_wait(const struct stream_store *store, const struct stream *stream, uint64_t bytes);
 /* id is greater than the last (-EINVAL), stream_reserve has returned 0 for fields.size and nothing
  * was done with the stream since. Fails with nothing else. field_count: names and values, so an
  * even number. fields: "$4\r\nname\r\n$5\r\nvalue\r\n"… is copied. */

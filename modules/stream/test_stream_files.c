@@ -285,6 +285,25 @@ START_TEST(who_reads_on_gets_what_follows_whatever_has_gone)
 }
 END_TEST
 
+START_TEST(who_may_wait_is_told_beforehand)
+{
+    files.options.memory_bytes_max = 32 << 10;
+    create_store();
+    ck_assert_int_eq(stream_create(store, &stream), 0);
+    ck_assert(!stream_may_wait(store, NULL, 1000));
+    ck_assert(!stream_may_wait(store, stream, 0));
+    ck_assert(!stream_may_wait(store, stream, 1000));
+    ck_assert(stream_may_wait(store, NULL, 20000));
+    ck_assert(stream_may_wait(store, stream, UINT64_MAX));
+    add_entries(stream, 1, 100, 200);
+    ck_assert(!stream_may_wait(store, stream, 0));
+    ck_assert(stream_may_wait(store, stream, 5000));
+    add_entries(stream, 100, 300, 200);
+    ck_assert(stream_may_wait(store, stream, 0));
+    stream_destroy(stream);
+}
+END_TEST
+
 START_TEST(a_snapshot_keeps_what_the_stream_lets_go)
 {
     struct stream *snapshot;
@@ -559,6 +578,7 @@ int main(void)
     tcase_add_test(cases, what_a_strayed_checkpoint_refers_to_stays);
     tcase_add_test(cases, what_the_running_checkpoint_refers_to_stays);
     tcase_add_test(cases, what_nothing_refers_to_goes_with_the_next_start);
+    tcase_add_test(cases, who_may_wait_is_told_beforehand);
     tcase_add_test(cases, a_snapshot_keeps_what_the_stream_lets_go);
     tcase_add_test(cases, a_copy_is_as_the_checkpoint_saw_it);
     tcase_add_test(cases, a_copy_that_fails_is_discarded);

@@ -24,6 +24,7 @@
 #include "server/commands/transaction.h"
 #include "server/keyspace/keyspace.h"
 #include "server/keyspace/watch.h"
+#include "server/observe/memory.h"
 #include "server/types/list.h"
 #include "server/types/stream.h"
 #include "server/types/string.h"
@@ -69,20 +70,34 @@ static bool is_long_string(const struct value *value)
            string_value_size(value) > STRING_COPY_INLINE_BYTES;
 }
 
-/* False: it may have to be read from the disk. */
-static bool add_stream_bytes(const struct value *value, uint64_t *bytes)
+/* False: it may have to be read from the disk, or goes there with what is added. */
+static bool add_stream_bytes(const struct call *exec, const struct value *value, uint64_t *bytes)
 {
+    const struct stream *stream = stream_value_stream(value);
     struct stream_info info;
 
-    stream_get_info(stream_value_stream(value), &info);
+    stream_get_info(stream, &info);
     *bytes += info.memory_bytes;
-    return info.is_in_memory;
+    return !stream_may_wait(exec->server->streams, stream, exec->session->transaction->bytes);
+}
+
+/* What it brings may make a stream that is not there yet so long that it goes to disk; when memory
+ * is used up, any stream does. */
+static bool may_make_long_stream(const struct call *exec, const struct queued_command *queued)
+{
+    const struct transaction *transaction = exec->session->transaction;
+    const struct server *server = exec->server;
+
+    return queued->command->handler == stream_xadd &&
+           (memory_is_exhausted(server->memory, 0) ||
+            stream_may_wait(server->streams, NULL, transaction->bytes));
 }
 
 /* Of the lists and streams that the names lead to: their bytes; UINT64_MAX: some of it may be on
  * disk, or there is a string so long that it is copied in slices. */
-static uint64_t list_bytes(struct keyspace *keyspace, const struct call_names *names)
+static uint64_t list_bytes(const struct call *exec, const struct call_names *names)
 {
+    struct keyspace *keyspace = exec->server->keyspace;
     uint64_t bytes = 0;
 
     for (uint32_t i = 0; i < names->count; i++) {
@@ -93,7 +108,7 @@ static uint64_t list_bytes(struct keyspace *keyspace, const struct call_names *n
         if (!key) continue;
         if (is_long_string(key_value(key))) return UINT64_MAX;
         if (key_value(key)->type->kind == VALUE_STREAM) {
-            if (!add_stream_bytes(key_value(key), &bytes)) return UINT64_MAX;
+            if (!add_stream_bytes(exec, key_value(key), &bytes)) return UINT64_MAX;
         }
         if (key_value(key)->type->kind != VALUE_LIST) continue;
         deque = list_deque(key_value(key));
@@ -114,7 +129,7 @@ static bool needs_fiber(const struct call *exec)
     /* While it runs at once nothing is evicted. */
     if (transaction->has_spilling && transaction->bytes > INLINE_BYTES) return true;
     if (call_names_collect(exec, &names) < 0) return true;
-    bytes = list_bytes(exec->server->keyspace, &names);
+    bytes = list_bytes(exec, &names);
     call_names_finish(&names);
     if (bytes == UINT64_MAX) return true;
     if (transaction->has_spilling) bytes += transaction->bytes; /* which lists may grow by */
@@ -123,6 +138,7 @@ static bool needs_fiber(const struct call *exec)
 
         /* Some of these wait: CONFIG REWRITE until its file is written. */
         if (queued->command->flags & COMMAND_ADMIN) return true;
+        if (may_make_long_stream(exec, queued)) return true;
         if (may_walk(queued)) walks++;
     }
     return bytes > 0 && walks > LIST_INLINE_WALK_BYTES / bytes;
