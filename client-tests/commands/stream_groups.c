@@ -141,6 +141,38 @@ START_TEST(xackdel_acknowledges_and_deletes)
 }
 END_TEST
 
+START_TEST(trims_heed_what_groups_refer_to)
+{
+    static const char *const lines[] = {
+        "XACK s g 2-0 4-0",
+        "(integer) 2",
+        "XTRIM s MAXLEN 1 ACKED",
+        "(integer) 2",
+        "XRANGE s - + COUNT 2",
+        "1) 1) \"1-0\"\n   2) 1) \"f\"\n      2) \"1\"\n2) 1) \"3-0\"\n   2) 1) \"f\"\n"
+        "      2) \"3\"",
+        "XADD s ACKED MAXLEN 1 6-0 f v",
+        "\"6-0\"",
+        "XLEN s",
+        "(integer) 4",
+        "XTRIM s MINID 3 DELREF",
+        "(integer) 1",
+        "XPENDING s g",
+        "1) (integer) 2\n2) \"3-0\"\n3) \"5-0\"\n4) 1) 1) \"c\"\n      2) \"2\"",
+        "XADD s DELREF MAXLEN 2 7-0 f v",
+        "\"7-0\"",
+        "XPENDING s g",
+        "1) (integer) 0\n2) (nil)\n3) (nil)\n4) (nil)",
+        "XLEN s",
+        "(integer) 2",
+        NULL
+    };
+
+    deliver(5);
+    expect_lines(wire, lines);
+}
+END_TEST
+
 /* ---- XNACK -----------------------------------------------------------------------------------
  */
 
@@ -528,6 +560,7 @@ int main(void)
     tcase_add_test(tcase, xdelex_heeds_what_groups_refer_to);
     tcase_add_test(tcase, xdelex_of_what_is_not_delivered_yet_waits);
     tcase_add_test(tcase, xackdel_acknowledges_and_deletes);
+    tcase_add_test(tcase, trims_heed_what_groups_refer_to);
     tcase_add_test(tcase, what_is_given_back_is_nobodys_and_comes_first);
     tcase_add_test(tcase, xnack_force_makes_pending_what_has_an_entry);
     tcase_add_test(tcase, claim_gives_what_was_given_back_then_the_idle_then_what_is_new);

@@ -10,6 +10,7 @@
 #include "server/commands/stream_idmp.h"
 #include "server/commands/stream_key.h"
 #include "server/commands/stream_retention.h"
+#include "server/commands/stream_trimmed.h"
 #include "server/commands/stream_trimming.h"
 #include "server/commands/stream_words.h"
 #include "server/config/config.h"
@@ -17,7 +18,7 @@
 #include "server/observe/memory.h"
 
 /* Of what is said before the fields: name, key, MAXLEN and IDMP with theirs, id. */
-enum { WORDS_MAX = 8 };
+enum { WORDS_MAX = 9 };
 
 struct adding {
     struct stream_trimming trimming;
@@ -117,21 +118,19 @@ static bool resolve_id(struct call *call, struct adding *adding, struct stream_i
 /* ---- trimming ---- */
 
 /* What would have to be read for it is fetched before anything is added. */
-static int prepare_trim(struct stream *stream, const struct adding *adding)
+static int prepare_trim(struct call *call, const struct stream_key *key,
+                        const struct adding *adding)
 {
-    uint64_t end;
-
-    return adding->trimming.is_asked ? stream_trim_end(stream, &adding->trimming.trim, &end) : 0;
+    return adding->trimming.is_asked ? stream_trimmed_prepare(call, key, &adding->trimming) : 0;
 }
 
 /* The entry is there whatever happens here: what cannot be read now is trimmed the next time. */
-static uint64_t trim(struct stream *stream, const struct adding *adding)
+static void trim(struct call *call, const struct stream_key *key, const struct adding *adding,
+                 struct stream_trimmed *out_trimmed)
 {
-    uint64_t end;
-
-    if (!adding->trimming.is_asked) return 0;
-    if (stream_trim_end(stream, &adding->trimming.trim, &end) < 0) return 0;
-    return stream_trim(stream, end);
+    out_trimmed->word_count = 0;
+    if (adding->trimming.is_asked)
+        (void)stream_trimmed_do(call, key, &adding->trimming, out_trimmed);
 }
 
 /* ---- what the log gets ---- */
@@ -159,19 +158,16 @@ static void say_with_fields(struct call *call, const struct slice *words, uint32
 }
 
 static void say(struct call *call, const struct adding *adding, const struct stream_fields *fields,
-                struct slice id, uint64_t trimmed, uint64_t left)
+                struct slice id, const struct stream_trimmed *trimmed)
 {
     const struct stream_idmp *idmp = &adding->idmp;
-    char length[NUMBER_INT64_BYTES_MAX];
     struct slice words[WORDS_MAX];
     uint32_t count = 0;
 
     words[count++] = call->arguments[0];
     words[count++] = call->arguments[1];
-    if (trimmed > 0) {
-        words[count++] = SLICE_LITERAL("MAXLEN");
-        words[count++] = slice_of(length, number_format_uint64(length, left));
-    }
+    for (uint32_t i = 0; i < trimmed->word_count; i++)
+        words[count++] = trimmed->words[i];
     for (uint32_t i = 0; i < idmp->word_count; i++)
         words[count++] = call->arguments[idmp->word_index + i];
     words[count++] = id;
@@ -215,7 +211,7 @@ static int reserve(const struct call *call, const struct stream_key *key, size_t
 static int prepare(struct call *call, const struct adding *adding, struct stream_key *key,
                    struct slice fields)
 {
-    int rc = prepare_trim(key->stream, adding);
+    int rc = prepare_trim(call, key, adding);
 
     if (rc == 0) rc = reserve(call, key, fields.size);
     if (rc == 0) rc = stream_idmp_add(call, key->value, &adding->idmp, adding->id);
@@ -230,16 +226,16 @@ static int add(struct call *call, const struct adding *adding, struct stream_key
     uint32_t field_count = call->argument_count - adding->id_index - 1;
     char text[STREAM_ID_TEXT_BYTES];
     struct slice id = slice_of(text, stream_id_format(text, adding->id));
-    uint64_t trimmed;
+    struct stream_trimmed trimmed;
     int rc = prepare(call, adding, key, fields->bytes);
 
     if (rc < 0) return rc;
     rc = stream_add(key->stream, adding->id, field_count, fields->bytes);
     assert(rc == 0); /* it was looked at, and there is room */
-    trimmed = trim(key->stream, adding);
+    trim(call, key, adding, &trimmed);
     call_changed_signal(call, call->arguments[1]);
     reply_bulk(call->reply, id);
-    if (!is_said_as_sent(adding)) say(call, adding, fields, id, trimmed, stream_count(key->stream));
+    if (!is_said_as_sent(adding)) say(call, adding, fields, id, &trimmed);
     stream_retention_grown(call, call->arguments[1], key);
     return 0;
 }

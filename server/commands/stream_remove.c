@@ -6,6 +6,7 @@
 #include "server/commands/effect.h"
 #include "server/commands/handlers.h"
 #include "server/commands/stream_key.h"
+#include "server/commands/stream_trimmed.h"
 #include "server/commands/stream_trimming.h"
 #include "server/commands/stream_words.h"
 
@@ -23,14 +24,13 @@ static bool parse_trim(struct call *call, struct stream_trimming *trimming)
     return stream_trimming_settle(call, trimming, true);
 }
 
-/* How many were left: done again it leaves as many. */
-static void say_trimmed(struct call *call, uint64_t length)
+/* Done again it trims the same. */
+static void say_trimmed(struct call *call, const struct stream_trimmed *trimmed)
 {
-    char digits[NUMBER_INT64_BYTES_MAX];
-    struct slice words[4] = { call->arguments[0], call->arguments[1], SLICE_LITERAL("MAXLEN") };
+    struct slice words[5] = { call->arguments[0], call->arguments[1] };
 
-    words[3] = slice_of(digits, number_format_uint64(digits, length));
-    effect_say(call, words, 4);
+    memcpy(words + 2, trimmed->words, trimmed->word_count * sizeof(*words));
+    effect_say(call, words, 2 + trimmed->word_count);
 }
 
 /* XTRIM key <MAXLEN | MINID> [= | ~] threshold [LIMIT count] [KEEPREF | DELREF | ACKED] */
@@ -38,7 +38,7 @@ int stream_xtrim(struct call *call)
 {
     struct stream_trimming trimming = { .is_asked = false };
     struct stream_key key;
-    uint64_t end, trimmed;
+    struct stream_trimmed trimmed;
     int rc;
 
     if (!parse_trim(call, &trimming)) return 0;
@@ -48,13 +48,13 @@ int stream_xtrim(struct call *call)
         reply_integer(call->reply, 0);
         return 0;
     }
-    rc = stream_trim_end(key.stream, &trimming.trim, &end);
+    rc = stream_trimmed_prepare(call, &key, &trimming);
+    if (rc == 0) rc = stream_trimmed_do(call, &key, &trimming, &trimmed);
     if (rc < 0) return rc;
-    trimmed = stream_trim(key.stream, end);
-    reply_integer(call->reply, (int64_t)trimmed);
-    if (trimmed == 0) return 0;
+    reply_integer(call->reply, (int64_t)trimmed.count);
+    if (trimmed.count == 0) return 0;
     call_changed(call, call->arguments[1]);
-    say_trimmed(call, stream_count(key.stream));
+    say_trimmed(call, &trimmed);
     return 0;
 }
 
