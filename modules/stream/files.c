@@ -212,6 +212,7 @@ static void begin_segment(struct stream_files *files, uint64_t position, uint64_
     if (last && last->start == start && last->first_ordinal < ordinal) return;
     /* One that has no frames is not kept. */
     if (!last || last->first_ordinal < ordinal) files->segment_count++;
+    assert(files->segments); /* its slot was reserved */
     files->segments[files->segment_count - 1] =
         (struct files_segment){ .start = start, .first_ordinal = ordinal, .first_id = id };
 }
