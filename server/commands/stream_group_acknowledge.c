@@ -1,4 +1,5 @@
 /* stream_group_acknowledge.c - XACK XACKDEL XNACK */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -247,6 +248,7 @@ static int nack(struct call *call, const struct nacking *nacking)
     int rc = stream_group_need(call, call->arguments[1], call->arguments[2], &key);
 
     if (rc <= 0) return rc;
+    assert(ids->count > 0); /* numids is positive */
     ordinals = calloc(ids->count, sizeof(*ordinals));
     if (!ordinals) return -ENOMEM;
     rc = 0;

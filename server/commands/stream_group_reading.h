@@ -25,17 +25,17 @@ struct group_old {
 };
 
 struct group_served {
-    uint32_t key_index;
     struct stream_group_key key;
-    bool is_new;            /* ">" */
-    struct stream_id after; /* else entries with greater ids are wanted */
+    struct stream_id after; /* unless is_new: entries with greater ids are wanted */
     struct group_old *old;
     uint64_t old_count;
     struct stream_range range;        /* of what is new; its count may be 0 */
     struct stream_id *ids;            /* of these, once they were read */
     uint64_t last_ordinal;            /* of the last one */
-    bool is_served;                   /* it has a part in the answer */
     struct stream_consumer *consumer; /* once it was delivered */
+    uint32_t key_index;
+    bool is_new;    /* ">" */
+    bool is_served; /* it has a part in the answer */
     bool has_new_consumer;
 };
 
