@@ -117,7 +117,7 @@ int boot_config_streams(struct server *server, struct os *os, const struct spill
                                          .context = hooks->context };
     struct stream_options options = {
         .directory = server->config->dir,
-        .memory_bytes_max = UINT32_MAX, /* they stay in memory */
+        .memory_bytes_max = 0, /* 32 KiB; a longer one is a journal */
         .node_entries = node_entries(server->config),
     };
 

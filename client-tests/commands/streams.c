@@ -316,6 +316,18 @@ START_TEST(memory_is_counted_and_comes_back)
 }
 END_TEST
 
+START_TEST(a_long_stream_takes_little_memory)
+{
+    int64_t before = info_number(wire, "mem_streams");
+
+    fill("s", MANY);
+    ck_assert_int_lt(info_number(wire, "mem_streams"), before + 32 * 1024);
+    ck_assert_int_lt(ask_integer(wire, "MEMORY USAGE s"), 32 * 1024);
+    expect_ok(wire, "FLUSHALL");
+    info_wait(wire, "mem_streams", before);
+}
+END_TEST
+
 START_TEST(a_long_stream_is_copied_entry_by_entry)
 {
     fill("s", MANY);
@@ -351,6 +363,7 @@ int main(void)
     tcase_add_test(large, an_entry_longer_than_a_piece_arrives_whole);
     tcase_add_test(large, a_transaction_refuses_a_reply_above_its_part_of_memory);
     tcase_add_test(large, memory_is_counted_and_comes_back);
+    tcase_add_test(large, a_long_stream_takes_little_memory);
     tcase_add_test(large, a_long_stream_is_copied_entry_by_entry);
     return suite_run(suite);
 }
