@@ -12,7 +12,7 @@
 #include "modules/base/record.h"
 #include "modules/journal/format.h"
 
-enum { SEGMENTS_MAX = 1000 };
+enum { SEGMENTS_MAX = 1000, LOGS_MAX = 100 };
 
 struct segment {
     uint32_t file;
@@ -24,6 +24,8 @@ struct segment {
 struct segments {
     struct segment items[SEGMENTS_MAX];
     unsigned count, removed_count;
+    uint32_t logs[LOGS_MAX]; /* directories, which streams have, too */
+    unsigned log_count;
 };
 
 static inline bool parse_segment(const char *name, unsigned *out_number)
@@ -31,6 +33,23 @@ static inline bool parse_segment(const char *name, unsigned *out_number)
     int end = 0;
 
     return sscanf(name, "%u.log%n", out_number, &end) == 1 && end > 0 && name[end] == '\0';
+}
+
+static inline bool is_of_a_log(const struct segments *segments, const struct record_event *event)
+{
+    for (unsigned i = 0; i < segments->log_count; i++) {
+        if (segments->logs[i] == event->directory) return true;
+    }
+    return false;
+}
+
+static inline void add_log(struct segments *segments, const struct record_event *event)
+{
+    bool is_log = strcmp(event->name, "log") == 0 || strncmp(event->name, "log-", 4) == 0;
+
+    if (!is_log || !event->value) return;
+    ck_assert_uint_lt(segments->log_count, LOGS_MAX);
+    segments->logs[segments->log_count++] = event->file;
 }
 
 static inline struct segment *segment_of(struct segments *segments, uint32_t file)
@@ -46,7 +65,7 @@ static inline void add_segment(struct segments *segments, const struct record_ev
 {
     unsigned number;
 
-    if (!parse_segment(event->name, &number)) return;
+    if (!is_of_a_log(segments, event) || !parse_segment(event->name, &number)) return;
     ck_assert_uint_lt(segments->count, SEGMENTS_MAX);
     segments->items[segments->count++] = (struct segment){ event->file, number, index, false };
 }
@@ -84,10 +103,12 @@ static inline void note_event(struct segments *segments, const struct record_eve
 
     switch (event->kind) {
     case RECORD_NAME:
+        add_log(segments, event);
         add_segment(segments, event, index);
         break;
     case RECORD_UNNAME:
-        segments->removed_count += parse_segment(event->name, &number);
+        segments->removed_count +=
+            is_of_a_log(segments, event) && parse_segment(event->name, &number);
         break;
     case RECORD_WRITE:
         segment = segment_of(segments, event->file);
@@ -109,7 +130,7 @@ static inline void learn_syncs(const struct record *record, struct segments *seg
 {
     size_t synced_at = 0, last_end = 0;
 
-    segments->count = segments->removed_count = 0;
+    segments->count = segments->removed_count = segments->log_count = 0;
     out_synced_at[0] = 0;
     for (size_t i = 0; i < record_count(record); i++) {
         const struct record_event *event = record_event(record, i);
