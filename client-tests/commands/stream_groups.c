@@ -9,6 +9,7 @@
 #include <string.h>
 
 static const char *const own[] = { "--enable-debug-command", "yes", "--maxmemory", "64mb", NULL };
+static const char *const logged[] = { "--appendonly", "yes", NULL };
 static struct server server;
 static struct wire *wire;
 
@@ -528,7 +529,7 @@ START_TEST(the_log_brings_back_groups_as_they_were)
         "1) (integer) 1",
         NULL
     };
-    struct server_options options = { .own_arguments = own };
+    struct server_options options = { .own_arguments = logged };
     struct server killed;
     struct text before, after;
 

@@ -226,6 +226,15 @@ static void close_done(struct io_job *job)
     tell_ready(store);
 }
 
+/* The store's end must come without memory, too, and may wait for the disk. */
+static void close_here(struct stream_files *files)
+{
+    (void)journal_close(files->journal); /* what it has is on the device, or in the log */
+    files->journal = NULL;
+    files->store->files->open_count--;
+    files->state = FILES_CLOSED;
+}
+
 /* There is nobody to wait for, so what cannot be done for want of memory is tried with the next
  * step. */
 static void start_close(struct stream_files *files)
@@ -233,7 +242,10 @@ static void start_close(struct stream_files *files)
     bool is_removing = !is_needed(files) && !files->store->files->is_closing;
     struct files_job *job = create_job(files);
 
-    if (!job) return;
+    if (!job) {
+        if (files->store->files->is_closing && files->journal) close_here(files);
+        return;
+    }
     job->journal = files->journal;
     job->is_removing = is_removing;
     if (files->journal) journal_detach(files->journal);
