@@ -81,6 +81,7 @@ int stream_files_create(struct stream_store *store, struct stream_files **out_fi
     files->number = ++store->files->last_number;
     list_push_back(&store->files->all, &files->link);
     list_init(&files->due_link);
+    list_init(&files->moving_link);
     *out_files = files;
     return 0;
 }
@@ -523,6 +524,7 @@ static int files_snapshot(struct stream *stream, struct stream *snapshot)
     copy->end = files->end;
     list_init(&copy->link);
     list_init(&copy->due_link);
+    list_init(&copy->moving_link);
     list_push_back(&copy->base->snapshots, &copy->snapshots);
     stream_files_own(copy, snapshot);
     return 0;

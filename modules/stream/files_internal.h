@@ -79,9 +79,11 @@ struct stream_files {
     /* Whose journal it is: itself, or of a snapshot's that of the stream it was taken of; a
      * snapshot has nothing of what follows but segments, falls, last_id and end. */
     struct stream_files *base;
-    struct list_link snapshots; /* of it; of a snapshot: in its base's */
-    bool is_moving;             /* the stream is in memory yet */
-    uint64_t number;            /* of the directory */
+    struct list_link snapshots;   /* of it; of a snapshot: in its base's */
+    bool is_moving;               /* the stream is in memory yet */
+    struct list_link moving_link; /* in the store's, moving, as long as that is so */
+    uint64_t asked_ms;            /* likewise: when somebody asked for it, or it got on */
+    uint64_t number;              /* of the directory */
 
     enum files_state state;
     struct journal *journal; /* NULL unless OPEN or SYNCING */
@@ -126,9 +128,8 @@ struct files_known {
 
 struct stream_files_store {
     struct stream_store *store;
-    struct list_link all, due;
-    unsigned open_count; /* journals that have files open, or are about to */
-    unsigned moving_count;
+    struct list_link all, due, moving;
+    unsigned open_count;    /* journals that have files open, or are about to */
     struct list_link *hand; /* in all: looks round for one to close; NULL: from the beginning */
     uint64_t last_number;
     uint64_t turn;
@@ -178,6 +179,10 @@ void stream_files_touch(struct stream_files *files);
 void stream_files_trim_journal(struct stream_files *files);
 /* What a call waits for: the hook, or -EAGAIN. */
 int stream_files_wait(struct stream_store *store);
+
+/* ---- files_move.c ---- */
+/* Gives up moves that nobody goes on with. */
+void stream_files_tend_moves(struct stream_files_store *all);
 
 /* ---- files_read.c ---- */
 /* Closes readers of it. False: one is busy. */

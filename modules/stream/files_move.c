@@ -3,12 +3,14 @@
  *   must move ─▶ its journal is being made, by a job ─▶ room for all frames ─▶ all are copied, at
  *     ╰─ the stream may change all the while              is being made        once: it has moved
  *
- * What could not be made is removed, and the stream is as before. */
+ * What could not be made, or nobody comes back for, is removed, and the stream is as before. */
 #include <assert.h>
 #include <errno.h>
 
 #include "modules/stream/deleted.h"
 #include "modules/stream/files_internal.h"
+
+enum { ABANDONED_MS = 1000 };
 
 bool stream_files_must_move(const struct stream *stream, uint64_t fields_bytes)
 {
@@ -19,18 +21,23 @@ bool stream_files_must_move(const struct stream *stream, uint64_t fields_bytes)
     return stream->memory_bytes + fields_bytes > most;
 }
 
+static struct stream_files *moving_at(struct list_link *link)
+{
+    return list_container(link, struct stream_files, moving_link);
+}
+
 static struct stream_files *find_moving(const struct stream *stream)
 {
-    list_for_each(link, &stream->store->files->all)
+    list_for_each(link, &stream->store->files->moving)
     {
-        struct stream_files *files = list_container(link, struct stream_files, link);
-        if (files->stream == stream && files->is_moving) return files;
+        if (moving_at(link)->stream == stream) return moving_at(link);
     }
     return NULL;
 }
 
 static void give_up(struct stream_files *files)
 {
+    list_remove(&files->moving_link);
     files->is_moving = false;
     files->stream = NULL;
     stream_files_step(files);
@@ -41,11 +48,26 @@ void stream_files_forget(struct stream *stream)
     struct stream_files *files;
 
     if (!stream->store->files || stream->backend != &stream_memory_backend) return;
-    if (stream->store->files->moving_count == 0) return;
     files = find_moving(stream);
-    if (!files) return;
-    stream->store->files->moving_count--;
-    give_up(files);
+    if (files) give_up(files);
+}
+
+/* Who asked for it may have gone, or may do without: a client that was killed, an entry that was
+ * refused. Its journal would stay open for ever, as what is moving is not closed for others. */
+static bool is_abandoned(const struct stream_files *files)
+{
+    if (files->state != FILES_OPEN && files->state != FILES_CLOSED) return false;
+    if (files->stream->is_leaving || (files->journal && journal_is_busy(files->journal)))
+        return false;
+    return files->store->now_ms - files->asked_ms >= ABANDONED_MS;
+}
+
+void stream_files_tend_moves(struct stream_files_store *all)
+{
+    list_for_each(link, &all->moving)
+    {
+        if (is_abandoned(moving_at(link))) give_up(moving_at(link));
+    }
 }
 
 static int need_files(struct stream *stream, struct stream_files **out_files)
@@ -57,8 +79,9 @@ static int need_files(struct stream *stream, struct stream_files **out_files)
     if (!files->is_moving) {
         files->is_moving = true;
         files->stream = stream;
-        stream->store->files->moving_count++;
+        list_push_back(&stream->store->files->moving, &files->moving_link);
     }
+    files->asked_ms = stream->store->now_ms;
     *out_files = files;
     return 0;
 }
@@ -96,8 +119,8 @@ static void take_over(struct stream *stream, struct stream_files *files)
     for_each_entry(stream, append, files);
     stream->backend->destroy(stream);
     stream->backend = &stream_files_backend;
+    list_remove(&files->moving_link);
     stream_files_own(files, stream);
-    stream->store->files->moving_count--;
     stream->version++;
 }
 
@@ -122,7 +145,6 @@ int stream_files_try_move(struct stream *stream)
     if (rc == 0) {
         take_over(stream, files);
     } else if (rc != -EAGAIN) {
-        stream->store->files->moving_count--;
         give_up(files);
     }
     return rc;

@@ -80,6 +80,7 @@ static void on_progress(void *context)
 {
     struct stream_files *files = context;
 
+    files->asked_ms = files->store->now_ms;
     stream_files_touch(files);
     tell_ready(files->store);
 }
@@ -102,6 +103,7 @@ static void open_done(struct io_job *job)
         store->files->open_count--;
     }
     free(open);
+    files->asked_ms = store->now_ms;
     stream_files_touch(files);
     tell_ready(store);
 }

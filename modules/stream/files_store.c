@@ -57,6 +57,7 @@ int stream_files_store_create(struct stream_store *store)
     all->store = store;
     list_init(&all->all);
     list_init(&all->due);
+    list_init(&all->moving);
     rc = store->os->list(store->os, store->options.directory, note_directory, all);
     if (rc < 0) {
         free(all->found);
@@ -104,7 +105,9 @@ void stream_checkpoint_loaded(struct stream_store *store)
 
 bool stream_files_tick(struct stream_store *store)
 {
-    if (store->files) stream_files_step_due(store->files);
+    if (!store->files) return false;
+    stream_files_step_due(store->files);
+    stream_files_tend_moves(store->files);
     return false;
 }
 

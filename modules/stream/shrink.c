@@ -52,9 +52,8 @@ static void stay(struct stream *stream, struct list_link *link)
     list_push_back(&stream->store->movable, link);
 }
 
-void stream_shrink_tick(struct stream_store *store, uint64_t now_ms)
+void stream_shrink_tick(struct stream_store *store)
 {
-    store->now_ms = now_ms;
     list_for_each(link, &store->leaving)
     {
         struct stream *stream = stream_blocks_stream(link);

@@ -70,9 +70,11 @@ void stream_store_destroy(struct stream_store *store)
 bool stream_store_tick(struct stream_store *store, uint64_t now_ms, uint64_t slice_us)
 {
     uint64_t end_us;
-    bool has_more = stream_files_tick(store);
+    bool has_more;
 
-    stream_shrink_tick(store, now_ms);
+    store->now_ms = now_ms;
+    has_more = stream_files_tick(store);
+    stream_shrink_tick(store);
     if (!stream_graves_tick(store, GRAVES_STEP)) return has_more;
     end_us = clock_monotonic_us() + slice_us;
     while (clock_monotonic_us() < end_us)

@@ -229,10 +229,42 @@ START_TEST(a_store_whose_streams_stay_in_memory_moves_none)
 }
 END_TEST
 
+/* ---- those that grow too large for it, for a client that goes meanwhile ------------------------
+ */
+
+enum { LONG_BYTES = 30000 };
+
+START_TEST(a_move_that_nobody_goes_on_with_is_given_up)
+{
+    struct stream *alone = NULL;
+    int rc;
+
+    files.hooks.wait = NULL;
+    files.options.memory_bytes_max = 32 << 10;
+    create_store();
+    settle_at(1000);
+    ck_assert_int_eq(stream_create(store, &alone), 0);
+    add_entries(alone, 1, ENTRIES + 1, VALUE_BYTES);
+    ck_assert_int_eq(stream_reserve(alone, LONG_BYTES), -EAGAIN);
+    settle_at(1500);
+    ck_assert_uint_eq(count_directories(), 1); /* who has asked may still come back */
+    settle_at(3000);
+    settle_at(3000);
+    ck_assert_uint_eq(count_directories(), 0);
+    ck_assert(is_in_memory(alone));
+    expect_entries(alone, 1, ENTRIES + 1, VALUE_BYTES);
+    while ((rc = stream_reserve(alone, LONG_BYTES)) == -EAGAIN)
+        settle_at(4000);
+    ck_assert_int_eq(rc, 0);
+    ck_assert(!is_in_memory(alone));
+    stream_destroy(alone);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("streams that leave memory");
-    TCase *tcase = tcase_create("all");
+    TCase *tcase = tcase_create("all"), *grown = tcase_create("grown");
     SRunner *runner;
     int failed;
 
@@ -251,6 +283,9 @@ int main(void)
     tcase_add_test(tcase, what_cannot_be_moved_stays_and_is_tried_again);
     tcase_add_test(tcase, a_store_whose_streams_stay_in_memory_moves_none);
     suite_add_tcase(suite, tcase);
+    tcase_add_checked_fixture(grown, setup_threads, teardown_files);
+    tcase_add_test(grown, a_move_that_nobody_goes_on_with_is_given_up);
+    suite_add_tcase(suite, grown);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
