@@ -106,7 +106,7 @@ static void add_raw(struct text *out, const char *quoted)
     sdsfreesplitres(items, count);
 }
 
-static void run_line(struct pair *pair, const char *text)
+void script_line(struct pair *pair, const char *text)
 {
     struct line line;
     struct text command = { 0 };
@@ -172,7 +172,7 @@ int script_run(struct pair *pair, const char *path, int protocol)
         text = skip_spaces(start);
         number++;
         (void)snprintf(pair->place, sizeof(pair->place), "%s:%d", path, number);
-        if (*text && *text != '#') run_line(pair, text);
+        if (*text && *text != '#') script_line(pair, text);
     }
     text_finish(&script);
     return 0;

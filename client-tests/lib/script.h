@@ -19,4 +19,6 @@
 /* Runs the file on fresh connections; differences are in pair->report. 0, or -errno when the file
  * cannot be read. A line that is no script fails the test. */
 int script_run(struct pair *pair, const char *path, int protocol);
+/* One line of that language. The caller says where it is in pair->place. */
+void script_line(struct pair *pair, const char *text);
 #endif
