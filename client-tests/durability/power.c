@@ -6,6 +6,7 @@
  * Wants root and loop devices, and is left out where they are not to be had; mounts are in a
  * namespace of their own, so that they go with the process. `make soak` cuts a hundred times.
  * SLUICE_SEED=N runs that seed. */
+#include "client-tests/durability/power_state.h"
 #include "client-tests/lib/clock.h"
 #include "client-tests/lib/expect.h"
 #include "client-tests/lib/random.h"
@@ -27,8 +28,7 @@ enum {
     CLIENTS = 4,
     COMMANDS_MAX = 1 << 16, /* of a client, between two cuts */
     DUE_MAX = 16,           /* of a client, not yet answered */
-    ELEMENT_BYTES_MAX = 3000,
-    IMAGE_MIB = 320, /* XFS wants 300 */
+    IMAGE_MIB = 320,        /* XFS wants 300 */
 };
 
 enum { SHUTDOWN_WITHOUT_LOG = 2 };
@@ -42,12 +42,10 @@ enum { MODE_ARGUMENT = 3 };
 
 static const char *const file_systems[] = { "ext4", "xfs" };
 
-/* A client's list holds the numbers [head, tail), in order. */
 struct client {
     struct wire *wire;
-    uint32_t head, tail;                /* when this server began */
-    uint32_t sent_head, sent_tail;      /* after all that were sent */
-    char commands[COMMANDS_MAX];        /* '+' a push, '-' a pop, 'w' WAITAOF */
+    struct state began, sent_all;       /* when this server began; after all that were sent */
+    char commands[COMMANDS_MAX];        /* their kinds: see apply() */
     uint32_t sent, answered, is_stored; /* is_stored: so many are on the device, it was said */
 };
 
@@ -128,41 +126,56 @@ static void cut(void)
 /* ---- clients ----------------------------------------------------------------------------------
  */
 
-static size_t element_bytes(uint32_t number)
+static char choose_kind(const struct state *state)
 {
-    return 12 + number * 2654435761u % (number % 7 == 0 ? ELEMENT_BYTES_MAX - 12 : 90);
+    static const char kinds[] = "---------+++++++++aaaaaaaaarrrrrrkkkkkt";
+    char kind = below(100) < 3 ? 'w' : kinds[below(sizeof(kinds) - 1)];
+
+    if (kind == '-' && state->head == state->tail) return '+';
+    if (kind == 'k' && state->acknowledged == state->delivered) return 'a';
+    return kind;
 }
 
-static size_t fill_element(char *bytes, unsigned client, uint32_t number)
+static void send_kind(struct client *client, unsigned index, char kind)
 {
-    size_t size = element_bytes(number);
-    int head;
+    const struct state *state = &client->sent_all;
+    uint32_t number = kind == 'a' ? state->end : state->tail;
+    char element[ELEMENT_BYTES_MAX];
+    size_t size = fill_element(element, index, number);
 
-    memset(bytes, 'a' + (int)(number % 26), size);
-    head = snprintf(bytes, 12, "%u:%u", client, number);
-    bytes[head] = ':';
-    return size;
+    switch (kind) {
+    case 'w':
+        wire_command(client->wire, "WAITAOF 1 0 0");
+        break;
+    case '-':
+        wire_command(client->wire, "LPOP list%u", index);
+        break;
+    case '+':
+        wire_command(client->wire, "RPUSH list%u %b", index, element, size);
+        break;
+    case 'a':
+        wire_command(client->wire, "XADD stream%u %u-0 f %b", index, number, element, size);
+        break;
+    case 'r':
+        wire_command(client->wire, "XREADGROUP GROUP g c COUNT 1 STREAMS stream%u >", index);
+        break;
+    case 'k':
+        wire_command(client->wire, "XACK stream%u g %u-0", index, state->acknowledged + 1);
+        break;
+    default:
+        wire_command(client->wire, "XTRIM stream%u MINID = %u-0", index, state->delivered + 1);
+        break;
+    }
 }
 
 static void send_one(struct client *client, unsigned index)
 {
-    char element[ELEMENT_BYTES_MAX];
-    uint32_t kind = below(100);
-    size_t size;
+    char kind = choose_kind(&client->sent_all);
 
     ck_assert_uint_lt(client->sent, COMMANDS_MAX);
-    if (kind < 3) {
-        wire_command(client->wire, "WAITAOF 1 0 0");
-        client->commands[client->sent++] = 'w';
-    } else if (kind < 40 && client->sent_head < client->sent_tail) {
-        wire_command(client->wire, "LPOP list%u", index);
-        client->commands[client->sent++] = '-';
-        client->sent_head++;
-    } else {
-        size = fill_element(element, index, client->sent_tail++);
-        wire_command(client->wire, "RPUSH list%u %b", index, element, size);
-        client->commands[client->sent++] = '+';
-    }
+    send_kind(client, index, kind);
+    apply(&client->sent_all, kind);
+    client->commands[client->sent++] = kind;
 }
 
 static void feed(struct client *client, unsigned index)
@@ -218,8 +231,7 @@ static void open_clients(void)
     for (unsigned i = 0; i < CLIENTS; i++) {
         struct client *client = &test.clients[i];
         client->wire = wire_open(&test.server);
-        client->sent_head = client->head;
-        client->sent_tail = client->tail;
+        client->sent_all = client->began;
         client->sent = client->answered = client->is_stored = 0;
     }
 }
@@ -253,67 +265,36 @@ static void work_until_the_cut(void)
 /* ---- what is there afterwards -----------------------------------------------------------------
  */
 
-/* The list holds the elements [head, tail): whether that is so, and which these are. */
-static bool read_range(struct wire *wire, unsigned index, uint32_t *head, uint32_t *tail)
+/* How many commands make what was found; -1: none of those from least on. */
+static long commands_for(const struct client *client, uint32_t least, const struct state *found)
 {
-    char expected[ELEMENT_BYTES_MAX];
-    struct text reply = { 0 };
-    const char *at;
-    unsigned long count;
-    bool is_right = true;
-
-    wire_command(wire, "LRANGE list%u 0 -1", index);
-    ck_assert_int_eq(wire_read(wire, &reply), 1);
-    count = strtoul(reply.bytes + 1, NULL, 10);
-    at = strchr(reply.bytes, '\n') + 1;
-    for (unsigned long i = 0; is_right && i < count; i++) {
-        size_t size = strtoul(at + 1, NULL, 10);
-        unsigned owner, number;
-        at = strchr(at, '\n') + 1;
-        is_right = sscanf(at, "%u:%u:", &owner, &number) == 2 && owner == index;
-        if (is_right && i == 0) *head = *tail = number;
-        is_right = is_right && number == *tail && size == element_bytes(number) &&
-                   memcmp(at, expected, fill_element(expected, index, number)) == 0;
-        *tail = number + 1;
-        at += size + 2;
-    }
-    if (count == 0) *head = *tail = UINT32_MAX;
-    text_finish(&reply);
-    return is_right;
-}
-
-/* How many commands make these ends of the list; -1: none of those from least on. */
-static long commands_for(const struct client *client, uint32_t least, uint32_t head, uint32_t tail)
-{
-    uint32_t at_head = client->head, at_tail = client->tail;
+    struct state state = client->began;
 
     for (uint32_t i = 0;; i++) {
-        bool is_empty = at_head == at_tail && head == UINT32_MAX;
-        if (i >= least && (is_empty || (at_head == head && at_tail == tail))) return (long)i;
+        if (i >= least && is_as_found(&state, found)) return (long)i;
         if (i == client->sent) return -1;
-        if (client->commands[i] == '+') at_tail++;
-        if (client->commands[i] == '-') at_head++;
+        apply(&state, client->commands[i]);
     }
 }
 
 static void check_client(struct wire *wire, struct client *client, unsigned index)
 {
     bool is_always = strcmp(arguments[MODE_ARGUMENT], "always") == 0;
-    uint32_t least = is_always ? client->answered : client->is_stored, head, tail;
+    uint32_t least = is_always ? client->answered : client->is_stored;
+    char text[160], began[160];
+    struct state found;
     long reached;
 
-    ck_assert_msg(read_range(wire, index, &head, &tail), "%s: list%u holds what nobody sent",
-                  test.place, index);
-    reached = commands_for(client, least, head, tail);
+    ck_assert_msg(read_list(wire, index, &found) && read_entries(wire, index, &found) &&
+                      read_group(wire, index, &found),
+                  "%s: the keys of %u hold what nobody sent", test.place, index);
+    reached = commands_for(client, least, &found);
     ck_assert_msg(reached >= 0,
-                  "%s: list%u holds [%u, %u); it began with [%u, %u), %u commands were sent, %u "
-                  "answered, %u stored",
-                  test.place, index, head, tail, client->head, client->tail, client->sent,
-                  client->answered, client->is_stored);
-    for (long i = 0; i < reached; i++) {
-        if (client->commands[i] == '+') client->tail++;
-        if (client->commands[i] == '-') client->head++;
-    }
+                  "%s: %u has %s; it began with %s, %u commands were sent, %u answered, %u stored",
+                  test.place, index, text_of(&found, text), text_of(&client->began, began),
+                  client->sent, client->answered, client->is_stored);
+    for (long i = 0; i < reached; i++)
+        apply(&client->began, client->commands[i]);
 }
 
 static void check_all(void)
@@ -328,12 +309,24 @@ static void check_all(void)
 /* ---- rounds -----------------------------------------------------------------------------------
  */
 
+static void make_groups(void)
+{
+    struct wire *wire = wire_open(&test.server);
+
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        test.clients[i].began = (struct state){ .first = 1, .end = 1 };
+        expect_ok(wire, "XGROUP CREATE stream%u g 0 MKSTREAM", i);
+    }
+    wire_close(wire);
+}
+
 static void cut_many_times(const char *kind, unsigned long seed)
 {
     struct server_options options = { .own_arguments = arguments, .data_directory = test.data };
     unsigned cuts = suite_scaled(CUTS), answered = 0;
 
     server_start(&test.server, &options);
+    make_groups();
     for (unsigned i = 0; i < cuts; i++) {
         (void)snprintf(test.place, sizeof(test.place), "seed %lu, %s, cut %u, %s", seed, kind, i,
                        arguments[MODE_ARGUMENT]);
