@@ -206,13 +206,23 @@ static int reserve(const struct call *call, const struct stream_key *key, size_t
     return stream_reserve_on_disk(key->stream, bytes);
 }
 
+/* What a producer has added is known in memory, wherever the entry goes. */
+static int may_remember(const struct call *call, const struct stream_idmp *idmp)
+{
+    uint64_t bytes = (uint64_t)idmp->producer.size + idmp->iid.size;
+
+    if (!idmp->producer.bytes || call->is_replay) return 0;
+    return memory_is_exhausted(call->server->memory, bytes) ? -ENOMEM : 0;
+}
+
 /* All that can fail. What a producer calls the entry is kept before the stream gets a name: without
  * one it goes, and that with it. */
 static int prepare(struct call *call, const struct adding *adding, struct stream_key *key,
                    struct slice fields)
 {
-    int rc = prepare_trim(call, key, adding);
+    int rc = may_remember(call, &adding->idmp);
 
+    if (rc == 0) rc = prepare_trim(call, key, adding);
     if (rc == 0) rc = reserve(call, key, fields.size);
     if (rc == 0) rc = stream_idmp_add(call, key->value, &adding->idmp, adding->id);
     if (rc == 0 && !key->key) return stream_key_add(call, call->arguments[1], key);
