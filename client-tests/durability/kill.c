@@ -10,10 +10,9 @@
  * Checkpoints are made now and then. The directory stays from round to round, the mode changes:
  * always, everysec, no. A killed process loses nothing in any of them. SLUICE_SEED=N runs that
  * seed. */
-#include "client-tests/lib/clock.h"
+#include "client-tests/durability/lives.h"
 #include "client-tests/lib/expect.h"
 #include "client-tests/lib/observe.h"
-#include "client-tests/lib/random.h"
 #include "client-tests/lib/suite.h"
 #include <errno.h>
 #include <stdio.h>
@@ -26,7 +25,6 @@ enum {
     PRODUCERS = 3,
     CONSUMERS = 3,
     UNITS_DUE_MAX = 24, /* of a client, not yet answered */
-    LIFE_MS_MAX = 120,  /* of a server */
     ELEMENTS_MAX = 1 << 20,
     PADDING = 60,
 };
@@ -38,7 +36,6 @@ static const char *arguments[] = {
     "--auto-aof-rewrite-min-size", "1", "--auto-aof-rewrite-percentage", "1", NULL
 };
 enum { MODE_ARGUMENT = 3 };
-static const char *const modes[] = { "always", "everysec", "no" };
 
 /* What an owner's keys hold after so many of its units. */
 struct state {
@@ -48,7 +45,7 @@ struct state {
 };
 
 struct owner {
-    struct wire *wire;
+    struct life_client client;
     struct state *states; /* [0]: when this server began */
     uint32_t sent, answered;
     uint32_t *moved;                     /* numbers, in the order of moving */
@@ -56,27 +53,18 @@ struct owner {
 };
 
 struct worker {
-    struct wire *wire;
-    uint32_t first, sent, answered; /* producers: its elements' numbers */
+    struct life_client client;
+    uint32_t sent, answered; /* producers: elements */
     unsigned due;
 };
 
 enum fate { UNSENT, SENT, THERE, TAKEN };
 
 static struct {
-    struct server server;
-    struct random random;
     struct owner owners[OWNERS];
     struct worker producers[PRODUCERS], consumers[CONSUMERS];
-    struct wire *saver; /* begins checkpoints, whatever becomes of them */
-    uint8_t *fates;     /* of elements, number * PRODUCERS + producer */
-    char place[128];
+    uint8_t *fates; /* of elements, number * PRODUCERS + producer */
 } test;
-
-static uint32_t below(uint32_t bound)
-{
-    return random_below(&test.random, bound);
-}
 
 /* ---- owners -----------------------------------------------------------------------------------
  */
@@ -97,10 +85,11 @@ static void push(struct wire *wire, unsigned owner, uint32_t number)
 }
 
 /* One unit more: its effect in the model, its commands on the wire. The number of replies. */
-static unsigned send_unit(struct owner *owner, unsigned index)
+static unsigned send_unit(struct owner *owner)
 {
     struct state *state = &owner->states[owner->sent + 1];
-    struct wire *wire = owner->wire;
+    struct wire *wire = owner->client.wire;
+    unsigned index = owner->client.index;
     bool has_some;
 
     *state = owner->states[owner->sent];
@@ -143,33 +132,26 @@ static unsigned send_unit(struct owner *owner, unsigned index)
     }
 }
 
-static void feed_owner(struct owner *owner, unsigned index)
+static void feed_owner(struct life_client *client)
 {
+    struct owner *owner = (struct owner *)client;
     unsigned count = 1 + below(8);
 
     while (count-- > 0 && owner->sent - owner->answered < UNITS_DUE_MAX) {
-        unsigned replies = send_unit(owner, index);
+        unsigned replies = send_unit(owner);
         owner->replies_due[owner->sent % UNITS_DUE_MAX] = replies;
         owner->sent++;
     }
 }
 
-/* False: the server has closed the connection. */
-static bool drain_owner(struct owner *owner)
+static void take_owners_reply(struct life_client *client, const struct text *reply)
 {
-    struct text reply = { 0 };
-    int rc;
+    struct owner *owner = (struct owner *)client;
+    unsigned *due = &owner->replies_due[owner->answered % UNITS_DUE_MAX];
 
-    while ((rc = wire_read_now(owner->wire, &reply)) == 1) {
-        unsigned *due = &owner->replies_due[owner->answered % UNITS_DUE_MAX];
-
-        ck_assert_msg(reply.bytes[0] != '-' && !strstr(reply.bytes, "\r\n-"), "%s: %s", test.place,
-                      reply.bytes);
-        if (--*due == 0) owner->answered++;
-        text_clear(&reply);
-    }
-    text_finish(&reply);
-    return rc != 0;
+    ck_assert_msg(reply->bytes[0] != '-' && !strstr(reply->bytes, "\r\n-"), "%s: %s", life.place,
+                  reply->bytes);
+    if (--*due == 0) owner->answered++;
 }
 
 /* ---- producers and consumers ------------------------------------------------------------------
@@ -181,33 +163,27 @@ static uint8_t *fate_of(unsigned producer, uint32_t number)
     return &test.fates[number * PRODUCERS + producer];
 }
 
-static void feed_producer(struct worker *producer, unsigned index)
+static void feed_producer(struct life_client *client)
 {
+    struct worker *producer = (struct worker *)client;
     char name[24], text[2 * PADDING];
     unsigned count = 1 + below(6);
 
     while (count-- > 0 && producer->sent - producer->answered < UNITS_DUE_MAX) {
-        *fate_of(index, producer->sent) = SENT;
-        (void)snprintf(name, sizeof(name), "%u:%u", index, producer->sent);
-        wire_command(producer->wire, "RPUSH queue %s", element_of(text, name, below(PADDING)));
+        *fate_of(client->index, producer->sent) = SENT;
+        (void)snprintf(name, sizeof(name), "%u:%u", client->index, producer->sent);
+        wire_command(client->wire, "RPUSH queue %s", element_of(text, name, below(PADDING)));
         producer->sent++;
     }
 }
 
-static bool drain_producer(struct worker *producer, unsigned index)
+static void take_length(struct life_client *client, const struct text *reply)
 {
-    struct text reply = { 0 };
-    int rc;
+    struct worker *producer = (struct worker *)client;
+    uint8_t *fate = fate_of(client->index, producer->answered++);
 
-    while ((rc = wire_read_now(producer->wire, &reply)) == 1) {
-        uint8_t *fate = fate_of(index, producer->answered++);
-
-        ck_assert_msg(reply.bytes[0] == ':', "%s: %s", test.place, reply.bytes);
-        if (*fate == SENT) *fate = THERE; /* a consumer may have been quicker */
-        text_clear(&reply);
-    }
-    text_finish(&reply);
-    return rc != 0;
+    ck_assert_msg(reply->bytes[0] == ':', "%s: %s", life.place, reply->bytes);
+    if (*fate == SENT) *fate = THERE; /* a consumer may have been quicker */
 }
 
 static void take(const char *element, const char *how)
@@ -217,121 +193,36 @@ static void take(const char *element, const char *how)
     ck_assert_int_eq(sscanf(element, "%u:%u:", &producer, &number), 2);
     ck_assert_uint_lt(producer, PRODUCERS);
     ck_assert_msg(*fate_of(producer, number) == SENT || *fate_of(producer, number) == THERE,
-                  "%s: element %u:%u comes %s", test.place, producer, number, how);
+                  "%s: element %u:%u comes %s", life.place, producer, number, how);
     *fate_of(producer, number) = TAKEN;
 }
 
-static void feed_consumer(struct worker *consumer)
+static void feed_consumer(struct life_client *client)
 {
+    struct worker *consumer = (struct worker *)client;
+
     while (consumer->due < 4) {
-        wire_command(consumer->wire, "BLPOP nothing queue 0");
+        wire_command(client->wire, "BLPOP nothing queue 0");
         consumer->due++;
     }
 }
 
-static bool drain_consumer(struct worker *consumer)
+static void take_popped(struct life_client *client, const struct text *reply)
 {
-    struct text reply = { 0 };
-    int rc;
+    const char *element = strstr(reply->bytes, "queue\r\n$");
 
-    while ((rc = wire_read_now(consumer->wire, &reply)) == 1) {
-        const char *element = strstr(reply.bytes, "queue\r\n$");
-
-        ck_assert_msg(element != NULL, "%s: %s", test.place, reply.bytes);
-        take(strchr(element + 7, '\n') + 1, "twice");
-        consumer->due--;
-        text_clear(&reply);
-    }
-    text_finish(&reply);
-    return rc != 0;
+    ck_assert_msg(element != NULL, "%s: %s", life.place, reply->bytes);
+    take(strchr(element + 7, '\n') + 1, "twice");
+    ((struct worker *)client)->due--;
 }
 
-/* ---- a server's life --------------------------------------------------------------------------
- */
-
-static void open_clients(void)
+/* Nobody knows what became of what was under way when the last server died. */
+static void forget_what_is_due(void)
 {
-    test.saver = wire_open(&test.server);
-    for (unsigned i = 0; i < OWNERS; i++) {
-        test.owners[i].wire = wire_open(&test.server);
-        test.owners[i].states[0] = test.owners[i].states[test.owners[i].sent];
-        test.owners[i].sent = test.owners[i].answered = 0;
-    }
-    for (unsigned i = 0; i < PRODUCERS; i++) {
-        test.producers[i].wire = wire_open(&test.server);
-        test.producers[i].answered = test.producers[i].sent;
-    }
-    for (unsigned i = 0; i < CONSUMERS; i++) {
-        test.consumers[i].wire = wire_open(&test.server);
-        test.consumers[i].due = 0;
-    }
-}
-
-static void close_clients(void)
-{
-    wire_close(test.saver);
-    for (unsigned i = 0; i < OWNERS; i++)
-        wire_close(test.owners[i].wire);
     for (unsigned i = 0; i < PRODUCERS; i++)
-        wire_close(test.producers[i].wire);
+        test.producers[i].answered = test.producers[i].sent;
     for (unsigned i = 0; i < CONSUMERS; i++)
-        wire_close(test.consumers[i].wire);
-}
-
-static void save_now_and_then(void)
-{
-    struct text reply = { 0 };
-
-    if (below(40) == 0) wire_command(test.saver, "BGSAVE");
-    while (wire_read_now(test.saver, &reply) == 1)
-        text_clear(&reply); /* begun, or one is under way */
-    text_finish(&reply);
-}
-
-static void feed_and_drain(void)
-{
-    save_now_and_then();
-    for (unsigned i = 0; i < OWNERS; i++) {
-        feed_owner(&test.owners[i], i);
-        (void)drain_owner(&test.owners[i]);
-    }
-    for (unsigned i = 0; i < PRODUCERS; i++) {
-        feed_producer(&test.producers[i], i);
-        (void)drain_producer(&test.producers[i], i);
-    }
-    for (unsigned i = 0; i < CONSUMERS; i++) {
-        feed_consumer(&test.consumers[i]);
-        (void)drain_consumer(&test.consumers[i]);
-    }
-}
-
-/* What the killed server had sent still comes. */
-static void drain_rest(void)
-{
-    for (unsigned i = 0; i < OWNERS; i++) {
-        while (drain_owner(&test.owners[i]))
-            (void)wire_wait(test.owners[i].wire, WAIT_MS);
-    }
-    for (unsigned i = 0; i < PRODUCERS; i++) {
-        while (drain_producer(&test.producers[i], i))
-            (void)wire_wait(test.producers[i].wire, WAIT_MS);
-    }
-    for (unsigned i = 0; i < CONSUMERS; i++) {
-        while (drain_consumer(&test.consumers[i]))
-            (void)wire_wait(test.consumers[i].wire, WAIT_MS);
-    }
-}
-
-static void live_and_die(void)
-{
-    int64_t end_ms = clock_ms() + 2 + below(LIFE_MS_MAX);
-
-    open_clients();
-    while (clock_ms() < end_ms || test.owners[0].answered == 0)
-        feed_and_drain();
-    server_kill(&test.server);
-    drain_rest();
-    close_clients();
+        test.consumers[i].due = 0;
 }
 
 /* ---- what is there afterwards -----------------------------------------------------------------
@@ -410,7 +301,7 @@ static void check_owner(struct wire *wire, struct owner *owner, unsigned index)
                   "%s: owner %u: %u units were answered, %u sent; its keys hold %u and %u elements "
                   "and the count %u, which is none of these states (the last answered one: %u, "
                   "%u, %u)",
-                  test.place, index, owner->answered, owner->sent, own.count, moved.count, counter,
+                  life.place, index, owner->answered, owner->sent, own.count, moved.count, counter,
                   owner->states[owner->answered].tail - owner->states[owner->answered].head,
                   owner->states[owner->answered].moved, owner->states[owner->answered].counter);
     owner->states[at].counter = counter;
@@ -431,8 +322,8 @@ static void check_order(const struct found *queue, uint8_t *seen)
 
         ck_assert_int_eq(sscanf(queue->elements[i], "%u:%u:", &producer, &number), 2);
         ck_assert_msg(*fate_of(producer, number) == SENT || *fate_of(producer, number) == THERE,
-                      "%s: element %u:%u was taken, and is there", test.place, producer, number);
-        ck_assert_msg(number + 1 > last[producer], "%s: element %u:%u comes behind %u", test.place,
+                      "%s: element %u:%u was taken, and is there", life.place, producer, number);
+        ck_assert_msg(number + 1 > last[producer], "%s: element %u:%u comes behind %u", life.place,
                       producer, number, last[producer] - 1);
         last[producer] = number + 1;
         seen[number * PRODUCERS + producer] = 1;
@@ -467,14 +358,14 @@ static void check_queue(struct wire *wire)
     ck_assert_msg(missing <= on_their_way,
                   "%s: %u elements that were pushed and answered are missing, and %u BLPOP were "
                   "under way",
-                  test.place, missing, on_their_way);
+                  life.place, missing, on_their_way);
     forget(&queue);
     free(seen);
 }
 
 static void check_all(void)
 {
-    struct wire *wire = wire_open(&test.server);
+    struct wire *wire = wire_open(&life.server);
 
     for (unsigned i = 0; i < OWNERS; i++)
         check_owner(wire, &test.owners[i], i);
@@ -485,7 +376,7 @@ static void check_all(void)
 /* Nothing that was to expire stays. */
 static void check_expiry(void)
 {
-    struct wire *wire = wire_open(&test.server);
+    struct wire *wire = wire_open(&life.server);
     int64_t deadline_ms = clock_ms() + WAIT_MS;
 
     for (unsigned i = 0; i < OWNERS; i++) {
@@ -498,7 +389,7 @@ static void check_expiry(void)
 /* ---- rounds -----------------------------------------------------------------------------------
  */
 
-static void make_owners(void)
+static void set_up(void)
 {
     test.fates = calloc(ELEMENTS_MAX, 1);
     ck_assert_ptr_nonnull(test.fates);
@@ -506,10 +397,15 @@ static void make_owners(void)
         test.owners[i].states = calloc(ELEMENTS_MAX, sizeof(struct state));
         test.owners[i].moved = calloc(ELEMENTS_MAX, sizeof(uint32_t));
         ck_assert(test.owners[i].states && test.owners[i].moved);
+        life_add_client(&test.owners[i].client, i, feed_owner, take_owners_reply);
     }
+    for (unsigned i = 0; i < PRODUCERS; i++)
+        life_add_client(&test.producers[i].client, i, feed_producer, take_length);
+    for (unsigned i = 0; i < CONSUMERS; i++)
+        life_add_client(&test.consumers[i].client, i, feed_consumer, take_popped);
 }
 
-static void free_owners(void)
+static void tear_down(void)
 {
     for (unsigned i = 0; i < OWNERS; i++) {
         free(test.owners[i].states);
@@ -521,7 +417,7 @@ static void free_owners(void)
 /* Both grow with every round: begin anew now and then. */
 static void start_over(void)
 {
-    struct wire *wire = wire_open(&test.server);
+    struct wire *wire = wire_open(&life.server);
 
     expect_ok(wire, "FLUSHALL");
     wire_close(wire);
@@ -539,23 +435,24 @@ START_TEST(what_was_answered_survives_a_kill)
     unsigned long seed = seed_text ? strtoul(seed_text, NULL, 10) : 1;
     unsigned rounds = suite_scaled(ROUNDS);
 
-    test.random.state = seed;
-    make_owners();
-    server_start(&test.server, &options);
+    life.random.state = seed;
+    set_up();
+    server_start(&life.server, &options);
     for (unsigned round = 0; round < rounds; round++) {
-        (void)snprintf(test.place, sizeof(test.place), "seed %lu, round %u, %s", seed, round,
+        (void)snprintf(life.place, sizeof(life.place), "seed %lu, round %u, %s", seed, round,
                        arguments[MODE_ARGUMENT]);
-        live_and_die();
-        arguments[MODE_ARGUMENT] = modes[below(3)];
-        server_restart(&test.server);
+        forget_what_is_due();
+        life_live_and_die(&test.owners[0].answered);
+        arguments[MODE_ARGUMENT] = life_modes[below(3)];
+        server_restart(&life.server);
         check_all();
         if (round % 10 == 9) {
             check_expiry();
             start_over();
         }
     }
-    server_stop(&test.server);
-    free_owners();
+    server_stop(&life.server);
+    tear_down();
 }
 END_TEST
 

@@ -9,9 +9,8 @@
  *
  * Checkpoints are made now and then, the directory stays, the mode changes from round to round.
  * SLUICE_SEED=N runs that seed. */
-#include "client-tests/lib/clock.h"
+#include "client-tests/durability/lives.h"
 #include "client-tests/lib/expect.h"
-#include "client-tests/lib/random.h"
 #include "client-tests/lib/suite.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,8 +21,7 @@ enum {
     PRODUCERS = 3,
     CONSUMERS = 3,
     KEEPERS = 3,
-    DUE_MAX = 24, /* commands of a client, not yet answered */
-    LIFE_MS_MAX = 120,
+    DUE_MAX = 24,         /* commands of a client, not yet answered */
     NUMBERS_MAX = 200000, /* of a producer */
     ID_BYTES = 44,
     NOBODY = CONSUMERS,
@@ -41,7 +39,6 @@ static const char *arguments[] = { "--appendonly",
                                    "1",
                                    NULL };
 enum { MODE_ARGUMENT = 3 };
-static const char *const modes[] = { "always", "everysec", "no" };
 
 struct entry {
     char id[ID_BYTES]; /* "": not known yet */
@@ -53,7 +50,7 @@ struct entry {
 };
 
 struct producer {
-    struct wire *wire;
+    struct life_client client;
     uint32_t sent, answered;
     struct entry *entries; /* NUMBERS_MAX */
 };
@@ -61,7 +58,7 @@ struct producer {
 enum ask { ASK_READ, ASK_ACK, ASK_DELETE };
 
 struct consumer {
-    struct wire *wire;
+    struct life_client client;
     unsigned due; /* in the order in which they were sent */
     enum ask asks[DUE_MAX];
     struct entry *entries[DUE_MAX]; /* of ASK_ACK and ASK_DELETE */
@@ -73,26 +70,16 @@ struct range {
 };
 
 struct keeper {
-    struct wire *wire;
+    struct life_client client;
     struct range *ranges; /* [0]: when this server began */
     uint32_t sent, answered;
 };
 
 static struct {
-    struct server server;
-    struct random random;
     struct producer producers[PRODUCERS];
     struct consumer consumers[CONSUMERS];
     struct keeper keepers[KEEPERS];
-    struct wire *saver;
-    bool is_dead; /* the server: nothing more is sent */
-    char place[128];
 } test;
-
-static uint32_t below(uint32_t bound)
-{
-    return random_below(&test.random, bound);
-}
 
 /* ---- replies ----------------------------------------------------------------------------------
  */
@@ -115,14 +102,14 @@ static bool next_bulk(const char **at, char *out, size_t size)
 
 static void expect_no_error(const struct text *reply)
 {
-    ck_assert_msg(reply->bytes[0] != '-', "%s: %s", test.place, reply->bytes);
+    ck_assert_msg(reply->bytes[0] != '-', "%s: %s", life.place, reply->bytes);
 }
 
 static struct entry *entry_of(const char *value)
 {
     unsigned producer, number;
 
-    ck_assert_msg(sscanf(value, "%u:%u:", &producer, &number) == 2, "%s: %s", test.place, value);
+    ck_assert_msg(sscanf(value, "%u:%u:", &producer, &number) == 2, "%s: %s", life.place, value);
     ck_assert_uint_lt(producer, PRODUCERS);
     ck_assert_uint_lt(number, test.producers[producer].sent);
     return &test.producers[producer].entries[number];
@@ -131,45 +118,39 @@ static struct entry *entry_of(const char *value)
 static void learn_id(struct entry *entry, const char *id)
 {
     if (entry->id[0] == '\0') strcpy(entry->id, id);
-    ck_assert_msg(strcmp(entry->id, id) == 0, "%s: one entry is both %s and %s", test.place,
+    ck_assert_msg(strcmp(entry->id, id) == 0, "%s: one entry is both %s and %s", life.place,
                   entry->id, id);
 }
 
 /* ---- producers --------------------------------------------------------------------------------
  */
 
-static void feed_producer(struct producer *producer, unsigned index)
+static void feed_producer(struct life_client *client)
 {
+    struct producer *producer = (struct producer *)client;
     unsigned count = 1 + below(6);
     char value[100];
 
     while (count-- > 0 && producer->sent - producer->answered < DUE_MAX) {
         ck_assert_uint_lt(producer->sent, NUMBERS_MAX);
-        (void)snprintf(value, sizeof(value), "%u:%u:%0*d", index, producer->sent,
+        (void)snprintf(value, sizeof(value), "%u:%u:%0*d", client->index, producer->sent,
                        1 + (int)below(60), 0);
-        wire_command(producer->wire, "XADD queue * e %s", value);
+        wire_command(client->wire, "XADD queue * e %s", value);
         producer->sent++;
     }
 }
 
-static bool drain_producer(struct producer *producer)
+static void take_id(struct life_client *client, const struct text *reply)
 {
-    struct text reply = { 0 };
+    struct producer *producer = (struct producer *)client;
+    struct entry *entry = &producer->entries[producer->answered++];
+    const char *at = text_string(reply);
     char id[ID_BYTES];
-    int rc;
 
-    while ((rc = wire_read_now(producer->wire, &reply)) == 1) {
-        struct entry *entry = &producer->entries[producer->answered++];
-        const char *at = text_string(&reply);
-
-        expect_no_error(&reply);
-        ck_assert(next_bulk(&at, id, sizeof(id)));
-        learn_id(entry, id);
-        entry->was_added = true;
-        text_clear(&reply);
-    }
-    text_finish(&reply);
-    return rc != 0;
+    expect_no_error(reply);
+    ck_assert(next_bulk(&at, id, sizeof(id)));
+    learn_id(entry, id);
+    entry->was_added = true;
 }
 
 /* ---- consumers --------------------------------------------------------------------------------
@@ -185,27 +166,28 @@ static void ask(struct consumer *consumer, enum ask what, struct entry *entry)
 }
 
 /* An entry that was delivered: it may be acknowledged, and deleted. */
-static void take(struct consumer *consumer, unsigned index, const char *id, const char *value)
+static void take(struct consumer *consumer, const char *id, const char *value)
 {
     struct entry *entry = entry_of(value);
+    unsigned index = consumer->client.index;
 
     learn_id(entry, id);
     ck_assert_msg(!entry->ack_answered, "%s: %s was acknowledged, and is delivered to %u again",
-                  test.place, id, index);
-    ck_assert_msg(!entry->delete_answered, "%s: %s was deleted, and is delivered", test.place, id);
+                  life.place, id, index);
+    ck_assert_msg(!entry->delete_answered, "%s: %s was deleted, and is delivered", life.place, id);
     entry->was_taken = true;
     entry->owner = index;
-    if (test.is_dead || below(10) < 3 || consumer->due + 2 > DUE_MAX || entry->ack_sent) return;
+    if (life.is_over || below(10) < 3 || consumer->due + 2 > DUE_MAX || entry->ack_sent) return;
     entry->ack_sent = true;
-    wire_command(consumer->wire, "XACK queue g %s", id);
+    wire_command(consumer->client.wire, "XACK queue g %s", id);
     ask(consumer, ASK_ACK, entry);
     if (below(4) > 0) return;
     entry->delete_sent = true;
-    wire_command(consumer->wire, "XDEL queue %s", id);
+    wire_command(consumer->client.wire, "XDEL queue %s", id);
     ask(consumer, ASK_DELETE, entry);
 }
 
-static void take_all(struct consumer *consumer, unsigned index, const struct text *reply)
+static void take_all(struct consumer *consumer, const struct text *reply)
 {
     const char *at = text_string(reply);
     char id[ID_BYTES], word[ID_BYTES], value[ID_BYTES];
@@ -215,12 +197,13 @@ static void take_all(struct consumer *consumer, unsigned index, const struct tex
     while (next_bulk(&at, id, sizeof(id))) {
         ck_assert(next_bulk(&at, word, sizeof(word)) && strcmp(word, "e") == 0);
         ck_assert(next_bulk(&at, value, sizeof(value)));
-        take(consumer, index, id, value);
+        take(consumer, id, value);
     }
 }
 
-static void take_answer(struct consumer *consumer, unsigned index, const struct text *reply)
+static void take_answer(struct life_client *client, const struct text *reply)
 {
+    struct consumer *consumer = (struct consumer *)client;
     struct entry *entry = consumer->entries[consumer->first];
     enum ask what = consumer->asks[consumer->first];
 
@@ -228,39 +211,30 @@ static void take_answer(struct consumer *consumer, unsigned index, const struct 
     consumer->first = (consumer->first + 1) % DUE_MAX;
     consumer->due--;
     if (what == ASK_READ)
-        take_all(consumer, index, reply);
+        take_all(consumer, reply);
     else if (what == ASK_ACK)
         entry->ack_answered = true;
     else
         entry->delete_answered = true;
 }
 
-static void feed_consumer(struct consumer *consumer, unsigned index)
+static void feed_consumer(struct life_client *client)
 {
+    struct consumer *consumer = (struct consumer *)client;
+
     if (consumer->due > DUE_MAX / 3) return;
-    wire_command(consumer->wire, "XREADGROUP GROUP g c%u COUNT %u STREAMS queue >", index,
+    wire_command(client->wire, "XREADGROUP GROUP g c%u COUNT %u STREAMS queue >", client->index,
                  1 + below(8));
     ask(consumer, ASK_READ, NULL);
-}
-
-static bool drain_consumer(struct consumer *consumer, unsigned index)
-{
-    struct text reply = { 0 };
-    int rc;
-
-    while ((rc = wire_read_now(consumer->wire, &reply)) == 1) {
-        take_answer(consumer, index, &reply);
-        text_clear(&reply);
-    }
-    text_finish(&reply);
-    return rc != 0;
 }
 
 /* ---- keepers ----------------------------------------------------------------------------------
  */
 
-static void feed_keeper(struct keeper *keeper, unsigned index)
+static void feed_keeper(struct life_client *client)
 {
+    struct keeper *keeper = (struct keeper *)client;
+    unsigned index = client->index;
     unsigned count = 1 + below(6);
 
     while (count-- > 0 && keeper->sent - keeper->answered < DUE_MAX) {
@@ -268,119 +242,24 @@ static void feed_keeper(struct keeper *keeper, unsigned index)
 
         *range = keeper->ranges[keeper->sent];
         if (below(3) > 0 || range->head == range->tail) {
-            wire_command(keeper->wire, "XADD kept%u %u-%u number %u", index, range->tail,
+            wire_command(client->wire, "XADD kept%u %u-%u number %u", index, range->tail,
                          range->tail % 7, range->tail);
             range->tail++;
         } else if (below(2) == 0) {
             range->head += below(range->tail - range->head + 1);
-            wire_command(keeper->wire, "XTRIM kept%u MINID = %u", index, range->head);
+            wire_command(client->wire, "XTRIM kept%u MINID = %u", index, range->head);
         } else {
             range->head = range->tail - below(range->tail - range->head + 1);
-            wire_command(keeper->wire, "XTRIM kept%u MAXLEN %u", index, range->tail - range->head);
+            wire_command(client->wire, "XTRIM kept%u MAXLEN %u", index, range->tail - range->head);
         }
         keeper->sent++;
     }
 }
 
-static bool drain_keeper(struct keeper *keeper)
+static void take_keepers_reply(struct life_client *client, const struct text *reply)
 {
-    struct text reply = { 0 };
-    int rc;
-
-    while ((rc = wire_read_now(keeper->wire, &reply)) == 1) {
-        expect_no_error(&reply);
-        keeper->answered++;
-        text_clear(&reply);
-    }
-    text_finish(&reply);
-    return rc != 0;
-}
-
-/* ---- a server's life --------------------------------------------------------------------------
- */
-
-static void open_clients(void)
-{
-    test.saver = wire_open(&test.server);
-    for (unsigned i = 0; i < PRODUCERS; i++)
-        test.producers[i].wire = wire_open(&test.server);
-    for (unsigned i = 0; i < CONSUMERS; i++)
-        test.consumers[i].wire = wire_open(&test.server);
-    for (unsigned i = 0; i < KEEPERS; i++)
-        test.keepers[i].wire = wire_open(&test.server);
-}
-
-static void close_clients(void)
-{
-    wire_close(test.saver);
-    for (unsigned i = 0; i < PRODUCERS; i++) {
-        wire_close(test.producers[i].wire);
-        test.producers[i].answered = test.producers[i].sent;
-    }
-    for (unsigned i = 0; i < CONSUMERS; i++) {
-        wire_close(test.consumers[i].wire);
-        test.consumers[i].due = 0;
-    }
-    for (unsigned i = 0; i < KEEPERS; i++)
-        wire_close(test.keepers[i].wire);
-}
-
-static void save_now_and_then(void)
-{
-    struct text reply = { 0 };
-
-    if (below(40) == 0) wire_command(test.saver, "BGSAVE");
-    while (wire_read_now(test.saver, &reply) == 1)
-        text_clear(&reply); /* begun, or one is under way */
-    text_finish(&reply);
-}
-
-static void feed_and_drain(void)
-{
-    save_now_and_then();
-    for (unsigned i = 0; i < PRODUCERS; i++) {
-        feed_producer(&test.producers[i], i);
-        (void)drain_producer(&test.producers[i]);
-    }
-    for (unsigned i = 0; i < CONSUMERS; i++) {
-        feed_consumer(&test.consumers[i], i);
-        (void)drain_consumer(&test.consumers[i], i);
-    }
-    for (unsigned i = 0; i < KEEPERS; i++) {
-        feed_keeper(&test.keepers[i], i);
-        (void)drain_keeper(&test.keepers[i]);
-    }
-}
-
-/* What the killed server had sent still comes. */
-static void drain_rest(void)
-{
-    for (unsigned i = 0; i < PRODUCERS; i++) {
-        while (drain_producer(&test.producers[i]))
-            (void)wire_wait(test.producers[i].wire, WAIT_MS);
-    }
-    for (unsigned i = 0; i < CONSUMERS; i++) {
-        while (drain_consumer(&test.consumers[i], i))
-            (void)wire_wait(test.consumers[i].wire, WAIT_MS);
-    }
-    for (unsigned i = 0; i < KEEPERS; i++) {
-        while (drain_keeper(&test.keepers[i]))
-            (void)wire_wait(test.keepers[i].wire, WAIT_MS);
-    }
-}
-
-static void live_and_die(void)
-{
-    int64_t end_ms = clock_ms() + 2 + below(LIFE_MS_MAX);
-
-    open_clients();
-    while (clock_ms() < end_ms || test.keepers[0].answered == 0)
-        feed_and_drain();
-    server_kill(&test.server);
-    test.is_dead = true;
-    drain_rest();
-    close_clients();
-    test.is_dead = false;
+    expect_no_error(reply);
+    ((struct keeper *)client)->answered++;
 }
 
 /* ---- what is there afterwards -----------------------------------------------------------------
@@ -421,10 +300,10 @@ static void look_at_entries(struct wire *wire)
         entry = entry_of(value);
         producer = (unsigned)strtoul(value, NULL, 10);
         learn_id(entry, id);
-        ck_assert_msg(is_less(before, id), "%s: %s comes behind %s", test.place, id, before);
+        ck_assert_msg(is_less(before, id), "%s: %s comes behind %s", life.place, id, before);
         ck_assert_msg(!last[producer] || last[producer] < entry, "%s: %s is out of order",
-                      test.place, value);
-        ck_assert_msg(!entry->delete_answered, "%s: %s was deleted, and is there", test.place, id);
+                      life.place, value);
+        ck_assert_msg(!entry->delete_answered, "%s: %s was deleted, and is there", life.place, id);
         entry->is_there = true;
         last[producer] = entry;
         strcpy(before, id);
@@ -470,11 +349,11 @@ static void look_at_pending(struct wire *wire)
         struct entry **found = bsearch(&key_at, sorted, count, sizeof(struct entry *), compare_ids);
 
         ck_assert(next_bulk(&at, consumer, sizeof(consumer)));
-        ck_assert_msg(found, "%s: %s is pending, and no entry that ever was", test.place, key.id);
+        ck_assert_msg(found, "%s: %s is pending, and no entry that ever was", life.place, key.id);
         ck_assert_msg(!(*found)->ack_answered, "%s: %s was acknowledged, and is pending of %s",
-                      test.place, key.id, consumer);
+                      life.place, key.id, consumer);
         ck_assert_msg(!(*found)->was_taken || consumer[1] == (char)('0' + (*found)->owner),
-                      "%s: %s was delivered to c%u, and is pending of %s", test.place, key.id,
+                      "%s: %s was delivered to c%u, and is pending of %s", life.place, key.id,
                       (*found)->owner, consumer);
         (*found)->is_pending = true;
     }
@@ -486,18 +365,27 @@ static void check_entry(unsigned producer, uint32_t number, struct entry *entry)
 {
     if (entry->was_added && !entry->delete_sent)
         ck_assert_msg(entry->is_there, "%s: entry %u:%u (%s) was added and answered, and is lost",
-                      test.place, producer, number, entry->id);
+                      life.place, producer, number, entry->id);
     if (entry->was_taken && !entry->ack_sent)
         ck_assert_msg(entry->is_pending,
                       "%s: entry %u:%u (%s) was delivered to c%u, not acknowledged, and is not "
                       "pending",
-                      test.place, producer, number, entry->id, entry->owner);
+                      life.place, producer, number, entry->id, entry->owner);
     /* What was sent and never answered has happened or not; from here on it is known. */
     if (entry->ack_sent && !entry->is_pending) entry->ack_answered = true;
     if (entry->delete_sent && !entry->is_there) entry->delete_answered = true;
     entry->ack_sent = entry->ack_answered;
     entry->delete_sent = entry->delete_answered;
     if (entry->is_there) entry->was_added = true;
+}
+
+/* Nobody knows what became of what was under way when the server died: it is looked at now. */
+static void forget_what_is_due(void)
+{
+    for (unsigned i = 0; i < PRODUCERS; i++)
+        test.producers[i].answered = test.producers[i].sent;
+    for (unsigned i = 0; i < CONSUMERS; i++)
+        test.consumers[i].due = 0;
 }
 
 static void check_queue(struct wire *wire)
@@ -526,12 +414,12 @@ static void take_pending(struct wire *wire)
         (void)snprintf(command, sizeof(command), "XREADGROUP GROUP g c%u COUNT 8 STREAMS queue 0",
                        i);
         read_reply(wire, &reply, command);
-        consumer->wire = wire;
-        take_all(consumer, i, &reply);
+        consumer->client.wire = wire;
+        take_all(consumer, &reply);
         while (consumer->due > 0) {
             text_clear(&reply);
             ck_assert_int_eq(wire_read(wire, &reply), 1);
-            take_answer(consumer, i, &reply);
+            take_answer(&consumer->client, &reply);
         }
     }
     text_finish(&reply);
@@ -550,7 +438,7 @@ static void check_keeper(struct wire *wire, struct keeper *keeper, unsigned inde
     for (; next_bulk(&text, id, sizeof(id)); count++) {
         ck_assert(next_bulk(&text, word, sizeof(word)) && next_bulk(&text, value, sizeof(value)));
         if (count == 0) first = next = (uint32_t)strtoul(value, NULL, 10);
-        ck_assert_msg(strtoul(value, NULL, 10) == next, "%s: kept%u misses %u", test.place, index,
+        ck_assert_msg(strtoul(value, NULL, 10) == next, "%s: kept%u misses %u", life.place, index,
                       next);
         next++;
     }
@@ -561,7 +449,7 @@ static void check_keeper(struct wire *wire, struct keeper *keeper, unsigned inde
     }
     ck_assert_msg(at <= keeper->sent,
                   "%s: keeper %u: %u were answered, %u sent; its stream holds %u from %u on",
-                  test.place, index, keeper->answered, keeper->sent, count, first);
+                  life.place, index, keeper->answered, keeper->sent, count, first);
     text_finish(&reply);
     keeper->ranges[0] = keeper->ranges[at];
     keeper->sent = keeper->answered = 0;
@@ -577,6 +465,7 @@ static void go_on(struct keeper *keeper, uint32_t tail)
 
 static void check_all(struct wire *wire)
 {
+    forget_what_is_due();
     for (unsigned i = 0; i < KEEPERS; i++) {
         uint32_t tail = test.keepers[i].ranges[test.keepers[i].sent].tail;
 
@@ -592,11 +481,15 @@ static void set_up(void)
     for (unsigned i = 0; i < PRODUCERS; i++) {
         test.producers[i].entries = calloc(NUMBERS_MAX, sizeof(struct entry));
         ck_assert_ptr_nonnull(test.producers[i].entries);
+        life_add_client(&test.producers[i].client, i, feed_producer, take_id);
     }
+    for (unsigned i = 0; i < CONSUMERS; i++)
+        life_add_client(&test.consumers[i].client, i, feed_consumer, take_answer);
     for (unsigned i = 0; i < KEEPERS; i++) {
         test.keepers[i].ranges = calloc(NUMBERS_MAX, sizeof(struct range));
         ck_assert_ptr_nonnull(test.keepers[i].ranges);
         test.keepers[i].ranges[0] = (struct range){ 1, 1 };
+        life_add_client(&test.keepers[i].client, i, feed_keeper, take_keepers_reply);
     }
 }
 
@@ -633,30 +526,30 @@ START_TEST(what_was_answered_is_there_and_nothing_is_delivered_behind_its_acknow
     unsigned long seed = seed_text ? strtoul(seed_text, NULL, 10) : 1;
     struct wire *wire;
 
-    test.random.state = seed;
+    life.random.state = seed;
     set_up();
     for (unsigned round = 0; round < suite_scaled(ROUNDS); round++) {
-        (void)snprintf(test.place, sizeof(test.place), "seed %lu, round %u, %s", seed, round,
+        (void)snprintf(life.place, sizeof(life.place), "seed %lu, round %u, %s", seed, round,
                        arguments[MODE_ARGUMENT]);
-        arguments[MODE_ARGUMENT] = modes[round % 3];
+        arguments[MODE_ARGUMENT] = life_modes[round % 3];
         if (round == 0) {
-            server_start(&test.server, &options);
-            wire = wire_open(&test.server);
+            server_start(&life.server, &options);
+            wire = wire_open(&life.server);
             expect_ok(wire, "XGROUP CREATE queue g $ MKSTREAM");
         } else {
-            server_restart(&test.server);
-            wire = wire_open(&test.server);
+            server_restart(&life.server);
+            wire = wire_open(&life.server);
             check_all(wire);
         }
         wire_close(wire);
-        live_and_die();
+        life_live_and_die(&test.keepers[0].answered);
     }
-    server_restart(&test.server);
-    wire = wire_open(&test.server);
+    server_restart(&life.server);
+    wire = wire_open(&life.server);
     check_all(wire);
     expect_much_was_done();
     wire_close(wire);
-    server_stop(&test.server);
+    server_stop(&life.server);
     tear_down();
 }
 END_TEST
