@@ -56,6 +56,8 @@ struct pair {
 void pair_start(struct pair *pair, const char *const *own_arguments);
 /* Ends both and frees what the pair holds. */
 void pair_finish(struct pair *pair);
+/* The same; when there was a difference the report is printed, and the test fails. */
+void pair_finish_equal(struct pair *pair);
 /* Closes all numbered connections, waits until both servers have noticed, empties both (FLUSHALL),
  * and sets the protocol of connections to come. */
 void pair_reset(struct pair *pair, int protocol);

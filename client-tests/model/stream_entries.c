@@ -1,72 +1,13 @@
-/* Random commands on the entries of streams, some of them wrong, are answered by ours and by
- * redis-server byte for byte, readers that wait included. Ids are small, so that they meet; nodes
- * of the reference have no limit, so that approximate trims take all or nothing in both.
- *
- * SLUICE_SEED=N runs that seed only. */
-#include "client-tests/lib/command.h"
-#include "client-tests/lib/pair.h"
-#include "client-tests/lib/random.h"
-#include "client-tests/lib/suite.h"
-#include <check.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+/* Random commands on the entries of streams, compared byte for byte. Ids are small, so that they
+ * meet; nodes of the reference have no limit, so that approximate trims take all or nothing in
+ * both. */
+#include "client-tests/model/random_streams.h"
 
 enum {
-    SEEDS = 6,
-    STEPS = 1500, /* of a seed, before scaling */
     KEYS = 3,
     MS_RANGE = 60,
     SEQ_RANGE = 4,
-    BLOCKING_FIRST = 2, /* connections that wait */
-    WORDS_MAX = 40,
-    WORD_BYTES = 48,
 };
-
-/* A command under construction: how many words it has is known last. */
-struct line {
-    char words[WORDS_MAX][WORD_BYTES];
-    size_t filler; /* bytes of a long value behind them; 0: none */
-    int count;
-};
-
-static struct random drawn;
-static struct pair pair;
-/* About where each stream ends: ids are drawn around it. */
-static unsigned last_ms[KEYS];
-
-static unsigned below(unsigned bound)
-{
-    return random_below(&drawn, bound);
-}
-
-static bool percent(unsigned part)
-{
-    return random_percent(&drawn, part);
-}
-
-__attribute__((format(printf, 2, 3))) static void add(struct line *line, const char *format, ...)
-{
-    va_list list;
-
-    ck_assert_int_lt(line->count, WORDS_MAX);
-    va_start(list, format);
-    (void)vsnprintf(line->words[line->count++], WORD_BYTES, format, list);
-    va_end(list);
-}
-
-static unsigned add_key(struct line *line)
-{
-    unsigned key = below(KEYS);
-
-    if (percent(2))
-        add(line, "string");
-    else if (percent(2))
-        add(line, "none");
-    else
-        add(line, "s%u", key);
-    return key;
-}
 
 static void add_wrong_id(struct line *line)
 {
@@ -129,7 +70,7 @@ static void make_xadd(struct line *line)
     unsigned key, pairs = 1 + below(3);
 
     add(line, "XADD");
-    key = add_key(line);
+    key = add_key(line, KEYS);
     move_on(key);
     if (percent(5)) add(line, "NOMKSTREAM");
     if (percent(20)) add_trim(line, last_ms[key], 1);
@@ -158,7 +99,7 @@ static void make_xrange(struct line *line)
     const char *ends[2] = { is_reverse ? "+" : "-", is_reverse ? "-" : "+" };
 
     add(line, is_reverse ? "XREVRANGE" : "XRANGE");
-    (void)add_key(line);
+    (void)add_key(line, KEYS);
     for (int i = 0; i < 2; i++) {
         if (percent(30))
             add(line, "%s", ends[i]);
@@ -191,12 +132,17 @@ static void make_xread(struct line *line, bool blocks)
     if (percent(3)) line->count--;
 }
 
+static void make_waiting_xread(struct line *line)
+{
+    make_xread(line, true);
+}
+
 static void make_xdel(struct line *line)
 {
     unsigned count = 1 + below(8);
 
     add(line, "XDEL");
-    (void)add_key(line);
+    (void)add_key(line, KEYS);
     for (unsigned i = 0; i < count; i++)
         add_id(line, "");
 }
@@ -204,7 +150,7 @@ static void make_xdel(struct line *line)
 static void make_xtrim(struct line *line)
 {
     add(line, "XTRIM");
-    (void)add_key(line);
+    (void)add_key(line, KEYS);
     add_trim(line, MS_RANGE, 0);
 }
 
@@ -214,7 +160,7 @@ static void make_xsetid(struct line *line)
     unsigned key;
 
     add(line, "XSETID");
-    key = add_key(line);
+    key = add_key(line, KEYS);
     last_ms[key] = MS_RANGE + below(4);
     add(line, "%u-%u", last_ms[key], SEQ_RANGE + below(4));
     if (percent(40)) add(line, "ENTRIESADDED");
@@ -231,17 +177,9 @@ static void make_look(struct line *line)
     if (choice == 1) add(line, "TYPE");
     if (choice >= 2) add(line, "XINFO");
     if (choice >= 2) add(line, "STREAM");
-    (void)add_key(line);
+    (void)add_key(line, KEYS);
     if (choice == 3) add(line, "FULL");
     if (choice == 3) add_count(line);
-}
-
-static bool somebody_waits(void)
-{
-    for (int i = BLOCKING_FIRST; i < PAIR_CONNECTIONS_MAX; i++) {
-        if (pair.connections[i].is_blocked) return true;
-    }
-    return false;
 }
 
 /* An empty stream that comes to stand under a name wakes readers in 7.0, which has nothing for
@@ -282,85 +220,25 @@ static void make_command(struct line *line)
 
 /* ---- asking ---------------------------------------------------------------------------------- */
 
-static bool ask(int connection, const struct line *line)
-{
-    struct text command = { 0 }, filler = { 0 };
-    bool equal;
-
-    command_begin(&command, line->count + (line->filler > 0));
-    for (int i = 0; i < line->count; i++)
-        command_add_string(&command, line->words[i]);
-    if (line->filler > 0) text_add_filler(&filler, line->filler);
-    if (line->filler > 0) command_add(&command, filler.bytes, filler.size);
-    equal = pair_ask(&pair, connection, &command, PAIR_BYTES, NULL);
-    text_finish(&command);
-    text_finish(&filler);
-    return equal;
-}
-
-static bool ask_text(int connection, const char *text)
-{
-    struct text command = { 0 };
-    bool equal;
-
-    ck_assert(command_from_line(&command, text));
-    equal = pair_ask(&pair, connection, &command, PAIR_BYTES, NULL);
-    text_finish(&command);
-    return equal;
-}
-
 /* Whether a node without entries is counted among the tree's depends on the order in which they
  * were deleted there; so nothing is asked of an empty stream. False: they differ. */
 static bool look(const struct line *line)
 {
     struct line length = { .count = 0 };
-    struct text command = { 0 }, reply = { 0 };
+    struct text reply = { 0 };
     bool equal, is_empty;
 
-    add(&length, "XLEN");
-    add(&length, "%s", line->words[2]);
-    command_begin(&command, length.count);
-    for (int i = 0; i < length.count; i++)
-        command_add_string(&command, length.words[i]);
-    equal = pair_ask(&pair, 0, &command, PAIR_BYTES, &reply);
+    add(&length, "XLEN %s", line->words[2]);
+    equal = ask_for(0, &length, &reply);
     is_empty = strcmp(text_string(&reply), ":0\r\n") == 0;
-    text_finish(&command);
     text_finish(&reply);
     return equal && (is_empty || ask(0, line));
 }
 
-static bool run_transaction(void)
-{
-    unsigned count = 1 + below(6);
-    bool equal = ask_text(0, "MULTI");
-
-    for (unsigned i = 0; i < count && equal; i++) {
-        struct line line = { .count = 0 };
-
-        if (percent(50))
-            make_xadd(&line);
-        else
-            make_xrange(&line);
-        equal = ask(0, &line);
-    }
-    return equal && ask_text(0, "EXEC");
-}
-
-static bool run_step(void)
+static bool run_command(void)
 {
     struct line line = { .count = 0 };
-    unsigned choice = below(100);
-    int connection = BLOCKING_FIRST + (int)below(PAIR_CONNECTIONS_MAX - BLOCKING_FIRST);
 
-    if (choice < 4) return run_transaction();
-    if (choice < 10 && pair.connections[connection].is_blocked && percent(30)) {
-        pair_drop(&pair, connection);
-        return true;
-    }
-    if (choice < 10 && !pair.connections[connection].is_blocked) {
-        make_xread(&line, true);
-        return ask(connection, &line);
-    }
     make_command(&line);
     return strcmp(line.words[0], "XINFO") == 0 ? look(&line) : ask(0, &line);
 }
@@ -370,49 +248,24 @@ static void compare_contents(void)
     for (unsigned i = 0; i < KEYS; i++) {
         struct line line = { .count = 0 };
 
-        add(&line, "XINFO");
-        add(&line, "STREAM");
-        add(&line, "s%u", i);
-        add(&line, "FULL");
+        add(&line, "XINFO STREAM s%u FULL", i);
         (void)look(&line);
     }
 }
 
-static void run_seed(uint64_t seed)
-{
-    unsigned steps = suite_scaled(STEPS);
-    bool equal;
-
-    drawn.state = seed;
-    pair_reset(&pair, seed % 2 == 0 ? 3 : 2);
-    for (unsigned i = 0; i < KEYS; i++)
-        last_ms[i] = 1;
-    equal = ask_text(0, "SET string value");
-    for (unsigned step = 0; step < steps && equal; step++) {
-        (void)snprintf(pair.place, sizeof(pair.place), "seed %llu, step %u",
-                       (unsigned long long)seed, step);
-        equal = run_step();
-    }
-    if (equal) compare_contents();
-}
-
 START_TEST(random_commands_on_streams_are_answered_as_redis_answers_them)
 {
-
-    const char *chosen = getenv("SLUICE_SEED");
-    uint64_t first = chosen ? strtoull(chosen, NULL, 10) : 1, count = chosen ? 1 : SEEDS;
-    unsigned differences;
+    static const struct random_test test = { .transaction_percent = 4,
+                                             .make_addition = make_xadd,
+                                             .make_reading = make_xrange,
+                                             .make_waiting = make_waiting_xread,
+                                             .run_command = run_command,
+                                             .compare_contents = compare_contents };
 
     pair_start(&pair, NULL);
     pair_reset(&pair, 2);
     (void)ask_text(0, "CONFIG SET stream-node-max-entries 0 stream-node-max-bytes 0");
-    for (uint64_t seed = first; seed < first + count && pair.difference_count == 0; seed++)
-        run_seed(seed);
-    differences = pair.difference_count;
-    if (differences > 0) printf("%s\n", text_string(&pair.report));
-    (void)fflush(stdout);
-    pair_finish(&pair);
-    ck_assert_msg(differences == 0, "%u differences, printed above", differences);
+    run_seeds(&test);
 }
 END_TEST
 

@@ -1,86 +1,30 @@
-/* Random commands on consumer groups, some of them wrong, are answered by ours and by redis-server
- * alike, readers that wait included. Ids are small, so that they meet. Idle times are not compared,
- * and how long something must have been idle is either no time or far longer than a test; nor is
- * how far a group is behind, which is known here in more cases.
- *
- * SLUICE_SEED=N runs that seed only. */
-#include "client-tests/lib/command.h"
-#include "client-tests/lib/pair.h"
-#include "client-tests/lib/random.h"
-#include "client-tests/lib/suite.h"
-#include <check.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+/* Random commands on consumer groups. Ids are small, so that they meet. Idle times are not
+ * compared, and how long something must have been idle is either no time or far longer than a test;
+ * nor is how far a group is behind, which is known here in more cases. */
+#include "client-tests/model/random_streams.h"
 
 enum {
-    SEEDS = 6,
-    STEPS = 1500, /* of a seed, before scaling */
     KEYS = 2,
     GROUPS = 3,
     CONSUMERS = 4,
     MS_RANGE = 40,
-    BLOCKING_FIRST = 2, /* connections that wait */
-    LINE_BYTES = 400,
 };
-
-static struct random drawn;
-static struct pair pair;
-static unsigned last_ms[KEYS];
-static enum pair_compare compare; /* of the command that was made */
-
-static unsigned below(unsigned bound)
-{
-    return random_below(&drawn, bound);
-}
-
-static bool percent(unsigned part)
-{
-    return random_percent(&drawn, part);
-}
-
-/* A command under construction. */
-struct line {
-    char text[LINE_BYTES];
-    size_t size;
-};
-
-__attribute__((format(printf, 2, 3))) static void add(struct line *line, const char *format, ...)
-{
-    va_list list;
-
-    va_start(list, format);
-    line->size +=
-        (size_t)vsnprintf(line->text + line->size, sizeof(line->text) - line->size, format, list);
-    va_end(list);
-    ck_assert_uint_lt(line->size, sizeof(line->text));
-}
-
-static void add_key(struct line *line)
-{
-    if (percent(2))
-        add(line, " string");
-    else if (percent(2))
-        add(line, " none");
-    else
-        add(line, " s%u", below(KEYS));
-}
 
 static void add_group(struct line *line)
 {
-    add(line, " g%u", below(percent(4) ? GROUPS + 1 : GROUPS));
+    add(line, "g%u", below(percent(4) ? GROUPS + 1 : GROUPS));
 }
 
 static void add_consumer(struct line *line)
 {
-    add(line, " c%u", below(CONSUMERS));
+    add(line, "c%u", below(CONSUMERS));
 }
 
 static void add_wrong_id(struct line *line)
 {
-    static const char *const wrong[] = { "\"\"", "a", "1-", "1-1-1", "(1", "*", "+", "-" };
+    static const char *const wrong[] = { "", "a", "1-", "1-1-1", "(1", "*", "+", "-" };
 
-    add(line, " %s", wrong[below(sizeof(wrong) / sizeof(wrong[0]))]);
+    add(line, "%s", wrong[below(sizeof(wrong) / sizeof(wrong[0]))]);
 }
 
 static void add_id(struct line *line)
@@ -88,7 +32,7 @@ static void add_id(struct line *line)
     if (percent(1))
         add_wrong_id(line);
     else
-        add(line, " %u-%u", 1 + below(MS_RANGE), below(3));
+        add(line, "%u-%u", 1 + below(MS_RANGE), below(3));
 }
 
 static void add_ids(struct line *line)
@@ -101,7 +45,7 @@ static void add_ids(struct line *line)
 
 static void add_word(struct line *line, unsigned part, const char *word)
 {
-    if (percent(part)) add(line, " %s", word);
+    if (percent(part)) add(line, "%s", word);
 }
 
 /* ---- commands -------------------------------------------------------------------------------- */
@@ -114,13 +58,6 @@ static void make_xadd(struct line *line)
     add(line, "XADD s%u %u-%u field %u", key, last_ms[key], below(3), below(1000));
 }
 
-static bool somebody_waits(void)
-{
-    for (int i = BLOCKING_FIRST; i < PAIR_CONNECTIONS_MAX; i++)
-        if (pair.connections[i].is_blocked) return true;
-    return false;
-}
-
 /* A group that goes, or a stream that comes to stand under a name, wakes all that wait there in
  * 7.0, which may have nothing for them and says so. */
 static void make_xgroup(struct line *line)
@@ -131,11 +68,11 @@ static void make_xgroup(struct line *line)
 
     if (strcmp(word, "DESTROY") == 0 && (somebody_waits() || percent(60))) word = "CREATE";
     add(line, "XGROUP %s", word);
-    add_key(line);
+    (void)add_key(line, KEYS);
     add_group(line);
     if (strcmp(word, "CREATE") == 0 || strcmp(word, "SETID") == 0) {
         if (percent(40))
-            add(line, percent(50) ? " $" : " 0");
+            add(line, percent(50) ? "$" : "0");
         else
             add_id(line);
         add_word(line, strcmp(word, "CREATE") == 0 ? 60 : 2, "MKSTREAM");
@@ -147,7 +84,7 @@ static void make_xgroup(struct line *line)
 
 static void add_count(struct line *line, int least)
 {
-    if (percent(50)) add(line, " COUNT %d", least + (int)below(8));
+    if (percent(50)) add(line, "COUNT %d", least + (int)below(8));
 }
 
 /* What waits reads from one group of one stream: which of several is served first is another
@@ -160,25 +97,35 @@ static void make_xreadgroup(struct line *line, bool blocks)
     add_group(line);
     add_consumer(line);
     add_count(line, -1);
-    if (blocks) add(line, " BLOCK 0");
+    if (blocks) add(line, "BLOCK 0");
     add_word(line, 15, "NOACK");
-    add(line, " STREAMS");
+    add(line, "STREAMS");
     for (unsigned i = 0; i < count; i++) /* each of them once */
-        add(line, " s%u", (first + i) % KEYS);
+        add(line, "s%u", (first + i) % KEYS);
     for (unsigned i = 0; i < count; i++) {
         if (blocks || percent(60))
-            add(line, " >");
+            add(line, ">");
         else if (percent(50))
-            add(line, " 0");
+            add(line, "0");
         else
             add_id(line);
     }
 }
 
+static void make_present_xreadgroup(struct line *line)
+{
+    make_xreadgroup(line, false);
+}
+
+static void make_waiting_xreadgroup(struct line *line)
+{
+    make_xreadgroup(line, true);
+}
+
 static void make_xack(struct line *line)
 {
     add(line, "XACK");
-    add_key(line);
+    (void)add_key(line, KEYS);
     add_group(line);
     add_ids(line);
 }
@@ -186,18 +133,18 @@ static void make_xack(struct line *line)
 static void make_xpending(struct line *line)
 {
     add(line, "XPENDING");
-    add_key(line);
+    (void)add_key(line, KEYS);
     add_group(line);
     if (percent(40)) return;
-    compare = PAIR_IDLE;
-    if (percent(30)) add(line, " IDLE %s", percent(50) ? "0" : "1000000");
+    line->compare = PAIR_IDLE;
+    if (percent(30)) add(line, "IDLE %s", percent(50) ? "0" : "1000000");
     if (percent(60)) {
-        add(line, " - +");
+        add(line, "- +");
     } else {
         add_id(line);
         add_id(line);
     }
-    add(line, " %u", below(30));
+    add(line, "%u", below(30));
     if (percent(40)) add_consumer(line);
 }
 
@@ -210,18 +157,18 @@ static const char *least_idle(void)
 static void make_xclaim(struct line *line)
 {
     add(line, "XCLAIM");
-    add_key(line);
+    (void)add_key(line, KEYS);
     add_group(line);
     add_consumer(line);
-    add(line, " %s", least_idle());
+    add(line, "%s", least_idle());
     add_ids(line);
-    if (percent(25)) add(line, " IDLE %s", percent(50) ? "0" : "2000000");
-    if (percent(10)) add(line, " TIME 1000");
-    if (percent(25)) add(line, " RETRYCOUNT %u", below(9));
+    if (percent(25)) add(line, "IDLE %s", percent(50) ? "0" : "2000000");
+    if (percent(10)) add(line, "TIME 1000");
+    if (percent(25)) add(line, "RETRYCOUNT %u", below(9));
     add_word(line, 30, "FORCE");
     add_word(line, 40, "JUSTID");
     if (percent(5)) {
-        add(line, " LASTID");
+        add(line, "LASTID");
         add_id(line);
     }
     add_word(line, 2, "FOO");
@@ -230,12 +177,12 @@ static void make_xclaim(struct line *line)
 static void make_xautoclaim(struct line *line)
 {
     add(line, "XAUTOCLAIM");
-    add_key(line);
+    (void)add_key(line, KEYS);
     add_group(line);
     add_consumer(line);
-    add(line, " %s", least_idle());
+    add(line, "%s", least_idle());
     if (percent(50))
-        add(line, " 0");
+        add(line, "0");
     else
         add_id(line);
     add_count(line, percent(5) ? 0 : 6); /* so that all that there is, is looked at */
@@ -246,12 +193,12 @@ static void make_removal(struct line *line)
 {
     if (percent(70)) {
         add(line, "XDEL");
-        add_key(line);
+        (void)add_key(line, KEYS);
         add_ids(line);
     } else {
         add(line, "XTRIM");
-        add_key(line);
-        add(line, " MAXLEN %u", 5 + below(20));
+        (void)add_key(line, KEYS);
+        add(line, "MAXLEN %u", 5 + below(20));
     }
 }
 
@@ -261,7 +208,7 @@ static void make_key_command(struct line *line)
     unsigned choice = somebody_waits() ? 2 * below(2) : below(3);
 
     add(line, "%s s%u", words[choice], below(KEYS));
-    if (choice == 1) add(line, " s%u", below(KEYS));
+    if (choice == 1) add(line, "s%u", below(KEYS));
     for (unsigned i = 0; i < KEYS; i++)
         last_ms[i] = 1;
 }
@@ -270,7 +217,6 @@ static void make_command(struct line *line)
 {
     unsigned choice = below(100);
 
-    compare = PAIR_BYTES;
     if (choice < 28)
         make_xadd(line);
     else if (choice < 38)
@@ -293,108 +239,37 @@ static void make_command(struct line *line)
 
 /* ---- asking ---------------------------------------------------------------------------------- */
 
-static bool ask_text(int connection, const char *text)
+static bool run_command(void)
 {
-    struct text command = { 0 };
-    bool equal;
+    struct line line = { .count = 0 };
 
-    ck_assert(command_from_line(&command, text));
-    equal = pair_ask(&pair, connection, &command, compare, NULL);
-    text_finish(&command);
-    return equal;
-}
-
-static bool ask(int connection, const struct line *line)
-{
-    return ask_text(connection, line->text);
-}
-
-static bool run_transaction(void)
-{
-    unsigned count = 1 + below(6);
-    bool equal;
-
-    compare = PAIR_BYTES;
-    equal = ask_text(0, "MULTI");
-    for (unsigned i = 0; i < count && equal; i++) {
-        struct line line = { .size = 0 };
-
-        if (percent(50))
-            make_xadd(&line);
-        else
-            make_xreadgroup(&line, false);
-        equal = ask(0, &line);
-    }
-    return equal && ask_text(0, "EXEC");
-}
-
-static bool run_step(void)
-{
-    struct line line = { .size = 0 };
-    unsigned choice = below(100);
-    int connection = BLOCKING_FIRST + (int)below(PAIR_CONNECTIONS_MAX - BLOCKING_FIRST);
-
-    if (choice < 3) return run_transaction();
-    if (choice < 9 && pair.connections[connection].is_blocked && percent(30)) {
-        pair_drop(&pair, connection);
-        return true;
-    }
-    if (choice < 9 && !pair.connections[connection].is_blocked) {
-        compare = PAIR_BYTES;
-        make_xreadgroup(&line, true);
-        return ask(connection, &line);
-    }
     make_command(&line);
     return ask(0, &line);
 }
 
 static void compare_contents(void)
 {
-    char text[LINE_BYTES];
-
     for (unsigned i = 0; i < KEYS * GROUPS; i++) {
-        compare = PAIR_BYTES;
-        (void)snprintf(text, sizeof(text), "XPENDING s%u g%u", i / GROUPS, i % GROUPS);
-        (void)ask_text(0, text);
-        compare = PAIR_IDLE;
-        (void)snprintf(text, sizeof(text), "XPENDING s%u g%u - + 1000", i / GROUPS, i % GROUPS);
-        (void)ask_text(0, text);
-    }
-}
+        struct line summary = { .count = 0 }, all = { .compare = PAIR_IDLE };
 
-static void run_seed(uint64_t seed)
-{
-    unsigned steps = suite_scaled(STEPS);
-    bool equal;
-
-    drawn.state = seed;
-    pair_reset(&pair, seed % 2 == 0 ? 3 : 2);
-    for (unsigned i = 0; i < KEYS; i++)
-        last_ms[i] = 1;
-    compare = PAIR_BYTES;
-    equal = ask_text(0, "SET string value");
-    for (unsigned step = 0; step < steps && equal; step++) {
-        (void)snprintf(pair.place, sizeof(pair.place), "seed %llu, step %u",
-                       (unsigned long long)seed, step);
-        equal = run_step();
+        add(&summary, "XPENDING s%u g%u", i / GROUPS, i % GROUPS);
+        (void)ask(0, &summary);
+        add(&all, "XPENDING s%u g%u - + 1000", i / GROUPS, i % GROUPS);
+        (void)ask(0, &all);
     }
-    if (equal) compare_contents();
 }
 
 START_TEST(random_commands_on_groups_are_answered_as_redis_answers_them)
 {
-    const char *chosen = getenv("SLUICE_SEED");
-    uint64_t first = chosen ? strtoull(chosen, NULL, 10) : 1, count = chosen ? 1 : SEEDS;
-    unsigned differences;
+    static const struct random_test test = { .transaction_percent = 3,
+                                             .make_addition = make_xadd,
+                                             .make_reading = make_present_xreadgroup,
+                                             .make_waiting = make_waiting_xreadgroup,
+                                             .run_command = run_command,
+                                             .compare_contents = compare_contents };
 
     pair_start(&pair, NULL);
-    for (uint64_t seed = first; seed < first + count && pair.difference_count == 0; seed++)
-        run_seed(seed);
-    differences = pair.difference_count;
-    if (differences > 0) printf("%s\n", text_string(&pair.report));
-    (void)fflush(stdout);
-    pair_finish(&pair);
-    ck_assert_msg(differences == 0, "%u differences, printed above", differences);
+    run_seeds(&test);
 }
 END_TEST
 
