@@ -1,52 +1,13 @@
 /* Readers that wait for entries of a stream: nobody takes anything away from another, so all that
  * wait are served, however many they are and whatever the entries' size. */
-#include "client-tests/lib/command.h"
-#include "client-tests/lib/expect.h"
-#include "client-tests/lib/observe.h"
-#include "client-tests/lib/suite.h"
+#include "client-tests/blocking/one_waiter.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { READERS = 100, LONG_BYTES = 20000 };
 
-static struct server server;          /* of the case; started before its tests fork */
-static struct wire *control, *waiter; /* of the test */
 static struct wire *readers[READERS];
-
-static void start_server(void)
-{
-    server_start(&server, NULL);
-}
-
-static void stop_server(void)
-{
-    server_stop(&server);
-}
-
-static void open_clients(void)
-{
-    control = wire_open(&server);
-    waiter = wire_open(&server);
-    expect_ok(control, "FLUSHALL");
-    info_wait(control, "blocked_clients", 0);
-}
-
-static void close_clients(void)
-{
-    wire_close(control);
-    wire_close(waiter);
-    server_must_live(&server);
-}
-
-/* Sends a blocking command and waits until it blocks. */
-static void block(struct wire *wire, const char *line)
-{
-    int64_t before = info_number(control, "blocked_clients");
-
-    wire_command_line(wire, line);
-    info_wait(control, "blocked_clients", before + 1);
-}
 
 static void open_readers(const char *line)
 {
@@ -247,10 +208,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("stream_readers");
-    TCase *readers_case = suite_case(suite, "readers");
+    TCase *readers_case = one_waiter_case(suite, "readers");
 
-    tcase_add_unchecked_fixture(readers_case, start_server, stop_server);
-    tcase_add_checked_fixture(readers_case, open_clients, close_clients);
     tcase_add_test(readers_case, all_that_wait_get_the_entry);
     tcase_add_test(readers_case, all_that_wait_get_all_entries_of_a_transaction);
     tcase_add_test(readers_case, a_long_entry_is_whole_for_each_though_it_has_gone);

@@ -1,50 +1,11 @@
 /* Clients that wait for elements: how a wait ends, and that nobody who has gone takes one along. */
+#include "client-tests/blocking/one_waiter.h"
 #include "client-tests/lib/command.h"
-#include "client-tests/lib/expect.h"
-#include "client-tests/lib/observe.h"
-#include "client-tests/lib/suite.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { VANISHING_ROUNDS = 40 };
-
-static struct server server;          /* of the case; started before its tests fork */
-static struct wire *control, *waiter; /* of the test */
-
-static void start_server(void)
-{
-    server_start(&server, NULL);
-}
-
-static void stop_server(void)
-{
-    server_stop(&server);
-}
-
-static void open_clients(void)
-{
-    control = wire_open(&server);
-    waiter = wire_open(&server);
-    expect_ok(control, "FLUSHALL");
-    info_wait(control, "blocked_clients", 0);
-}
-
-static void close_clients(void)
-{
-    wire_close(control);
-    wire_close(waiter);
-    server_must_live(&server);
-}
-
-/* Sends a blocking command and waits until it blocks. */
-static void block(struct wire *wire, const char *line)
-{
-    int64_t before = info_number(control, "blocked_clients");
-
-    wire_command_line(wire, line);
-    info_wait(control, "blocked_clients", before + 1);
-}
 
 /* ---- timeouts ----------------------------------------------------------------------------------
  */
@@ -345,10 +306,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("waiting");
-    TCase *tcase = suite_case(suite, "waiting");
+    TCase *tcase = one_waiter_case(suite, "waiting");
 
-    tcase_add_unchecked_fixture(tcase, start_server, stop_server);
-    tcase_add_checked_fixture(tcase, open_clients, close_clients);
     tcase_add_test(tcase, a_wait_with_a_timeout_ends_with_nothing);
     tcase_add_test(tcase, a_wait_without_timeout_outlasts_one_with);
     tcase_add_test(tcase, whoever_timed_out_is_not_served_later);
