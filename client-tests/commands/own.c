@@ -1,42 +1,13 @@
 /* Commands that redis-server 7.0 cannot be asked about: LMOVEM and BLMOVEM (Redis 8.10), SL.LIST.
  */
-#include "client-tests/lib/expect.h"
+#include "client-tests/commands/two_clients.h"
 #include "client-tests/lib/observe.h"
-#include "client-tests/lib/suite.h"
 #include <stdio.h>
 #include <string.h>
 
 static const char *const tiny[] = {
     "--list-chunk-bytes", "512", "--list-memory-max", "256kb", "--enable-debug-command", "yes", NULL
 };
-static struct server server;
-static struct wire *wire, *other;
-
-static void start_server(void)
-{
-    struct server_options options = { .own_arguments = tiny };
-
-    server_start(&server, &options);
-}
-
-static void stop_server(void)
-{
-    server_stop(&server);
-}
-
-static void open_clients(void)
-{
-    wire = wire_open(&server);
-    other = wire_open(&server);
-    expect_ok(wire, "FLUSHALL");
-}
-
-static void close_clients(void)
-{
-    wire_close(wire);
-    wire_close(other);
-    server_must_live(&server);
-}
 
 /* A list far above the budget: "0:…" to "4999:…". */
 static void fill(const char *key)
@@ -319,10 +290,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("own commands");
-    TCase *tcase = suite_case(suite, "own");
+    TCase *tcase = two_clients_case(suite, "own", tiny);
 
-    tcase_add_unchecked_fixture(tcase, start_server, stop_server);
-    tcase_add_checked_fixture(tcase, open_clients, close_clients);
     tcase_add_test(tcase, lmovem_moves_several_at_once);
     tcase_add_test(tcase, lmovem_exactly_moves_all_or_nothing);
     tcase_add_test(tcase, lmovem_refuses_what_makes_no_sense);

@@ -1,9 +1,8 @@
 /* What redis-server 7.0 cannot be asked about of streams: options that are newer, memory, and
  * replies that are larger than the buffers. */
+#include "client-tests/commands/two_clients.h"
 #include "client-tests/lib/clock.h"
-#include "client-tests/lib/expect.h"
 #include "client-tests/lib/observe.h"
-#include "client-tests/lib/suite.h"
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,34 +11,6 @@
 enum { MANY = 20000, PAD_BYTES = 200 };
 
 static const char *const own[] = { "--enable-debug-command", "yes", "--maxmemory", "64mb", NULL };
-static struct server server;
-static struct wire *wire, *other;
-
-static void start_server(void)
-{
-    struct server_options options = { .own_arguments = own };
-
-    server_start(&server, &options);
-}
-
-static void stop_server(void)
-{
-    server_stop(&server);
-}
-
-static void open_clients(void)
-{
-    wire = wire_open(&server);
-    other = wire_open(&server);
-    expect_ok(wire, "FLUSHALL");
-}
-
-static void close_clients(void)
-{
-    wire_close(wire);
-    wire_close(other);
-    server_must_live(&server);
-}
 
 static void expect_reply(const char *text, const char *line)
 {
@@ -346,18 +317,15 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("streams");
-    TCase *newer = suite_case(suite, "newer"), *large = suite_case(suite, "large");
+    TCase *newer = two_clients_case(suite, "newer", own);
+    TCase *large = two_clients_case(suite, "large", own);
 
-    tcase_add_unchecked_fixture(newer, start_server, stop_server);
-    tcase_add_checked_fixture(newer, open_clients, close_clients);
     tcase_add_test(newer, what_a_producer_sends_twice_is_added_once);
     tcase_add_test(newer, producers_are_known_after_a_reload);
     tcase_add_test(newer, bad_idmp_options_are_refused);
     tcase_add_test(newer, bounds_of_what_producers_are_known_for);
     tcase_add_test(newer, the_last_entry_can_be_read);
     tcase_add_test(newer, a_read_of_several_streams_can_be_bounded_as_a_whole);
-    tcase_add_unchecked_fixture(large, start_server, stop_server);
-    tcase_add_checked_fixture(large, open_clients, close_clients);
     tcase_add_test(large, a_long_range_is_what_there_was_however_slowly_it_is_read);
     tcase_add_test(large, both_directions_and_several_streams_have_long_replies);
     tcase_add_test(large, an_entry_longer_than_a_piece_arrives_whole);
