@@ -13,6 +13,7 @@
 
 #include "bench/lib/disk.h"
 #include "bench/lib/element.h"
+#include "bench/lib/entry.h"
 #include "bench/lib/guard.h"
 #include "bench/lib/limited.h"
 #include "bench/lib/pinger.h"
@@ -133,16 +134,8 @@ static size_t encode_id(uint8_t *out, uint64_t number)
 
 static size_t encode_add(struct pump *pump, uint64_t index, uint8_t *out)
 {
-    uint8_t value[VALUE_BYTES];
-    size_t at = encode_header(out, 5);
-
     if ((index & LOOKS_MASK) == 0) look_at_mapped(pump->context);
-    element_write(index + 1, value, VALUE_BYTES);
-    at += encode_text(out + at, "XADD");
-    at += encode_text(out + at, "stream");
-    at += encode_id(out + at, index + 1);
-    at += encode_text(out + at, "value");
-    return at + encode_bulk(out + at, value, VALUE_BYTES);
+    return entry_encode(out, index + 1, "value", VALUE_BYTES);
 }
 
 static void add_all(struct run *run)
@@ -151,7 +144,7 @@ static void add_all(struct run *run)
                          .encode = encode_add,
                          .context = run,
                          .request_count = run->count,
-                         .request_bytes_max = VALUE_BYTES + WORDS_BYTES,
+                         .request_bytes_max = VALUE_BYTES + ENTRY_REQUEST_EXTRA_BYTES,
                          .window = ADD_WINDOW };
 
     phase_begin(run);

@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "bench/lib/element.h"
 #include "bench/lib/fifo.h"
@@ -23,6 +22,7 @@
 #include "bench/lib/options.h"
 #include "bench/lib/process.h"
 #include "bench/lib/pump.h"
+#include "bench/lib/schedule.h"
 #include "bench/lib/summary.h"
 
 enum {
@@ -63,14 +63,6 @@ struct work {
     struct worker workers[WORKERS];
 };
 
-static void sleep_until(uint64_t time_ns)
-{
-    struct timespec until = { .tv_sec = (time_t)(time_ns / 1000000000u),
-                              .tv_nsec = (long)(time_ns % 1000000000u) };
-
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {}
-}
-
 static void work_once(struct connection *connection, unsigned worker, uint64_t turn)
 {
     static const char *const requests[] = { "LPUSH work:%u element", "LINDEX work:%u 0",
@@ -86,20 +78,18 @@ static void *work_in_thread(void *context)
 {
     struct worker *worker = context;
     struct work *work = worker->work;
-    uint64_t due_ns = now_ns();
     struct connection connection;
+    struct schedule schedule;
 
+    schedule_begin(&schedule, work->interval_ns);
     connection_open(&connection, work->port);
     for (uint64_t turn = 0; !atomic_load(&work->is_stopping); turn++) {
         int phase = atomic_load(&work->phase);
-        uint64_t sent_ns = now_ns();
-        /* On time: our own late waking is not the server's. Late: the server made us so. */
-        uint64_t from_ns = sent_ns > due_ns + work->interval_ns ? due_ns : sent_ns;
 
+        schedule_send(&schedule);
         work_once(&connection, worker->number, turn);
-        histogram_add(&worker->times_us[phase], (now_ns() - from_ns) / 1000);
-        due_ns = from_ns + work->interval_ns;
-        if (now_ns() < due_ns) sleep_until(due_ns);
+        histogram_add(&worker->times_us[phase], schedule_taken_us(&schedule));
+        schedule_wait(&schedule);
     }
     connection_close(&connection);
     return NULL;

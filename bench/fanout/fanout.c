@@ -18,6 +18,7 @@
 #include "bench/lib/argument.h"
 #include "bench/lib/connection.h"
 #include "bench/lib/element.h"
+#include "bench/lib/entry.h"
 #include "bench/lib/guard.h"
 #include "bench/lib/peer.h"
 #include "bench/lib/process.h"
@@ -34,7 +35,6 @@ static const char usage[] =
 enum {
     VALUE_BYTES = 64,
     WORDS_BYTES = 80,
-    REQUEST_BYTES = 400,
     CLIENTS_MAX = 10000,
     FILES_BESIDE = 100,
     EVENTS_AT_ONCE = 256,
@@ -146,18 +146,10 @@ static void crowd_close(struct crowd *crowd)
 
 static void add_entry(struct connection *connection, uint64_t entry)
 {
-    uint8_t request[REQUEST_BYTES], value[VALUE_BYTES];
+    uint8_t request[VALUE_BYTES + ENTRY_REQUEST_EXTRA_BYTES];
     struct token token;
-    char id[32];
-    size_t size = encode_header(request, 5);
+    size_t size = entry_encode(request, entry, "field", VALUE_BYTES);
 
-    element_write(entry, value, VALUE_BYTES);
-    snprintf(id, sizeof(id), "%" PRIu64 "-0", entry);
-    size += encode_bulk(request + size, "XADD", 4);
-    size += encode_bulk(request + size, "stream", 6);
-    size += encode_bulk(request + size, id, strlen(id));
-    size += encode_bulk(request + size, "field", 5);
-    size += encode_bulk(request + size, value, VALUE_BYTES);
     connection_call_encoded(connection, request, size, &token);
 }
 

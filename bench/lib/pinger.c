@@ -5,11 +5,10 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "bench/lib/connection.h"
 #include "bench/lib/guard.h"
-#include "bench/lib/process.h"
+#include "bench/lib/schedule.h"
 
 struct pinger {
     pthread_t thread;
@@ -19,31 +18,22 @@ struct pinger {
     struct histogram times_us[PINGER_PHASES_MAX];
 };
 
-static void sleep_until(uint64_t time_ns)
-{
-    struct timespec until = { .tv_sec = (time_t)(time_ns / 1000000000u),
-                              .tv_nsec = (long)(time_ns % 1000000000u) };
-
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {}
-}
-
 static void *ping_in_thread(void *context)
 {
     struct pinger *pinger = context;
-    uint64_t due_ns = now_ns();
     struct connection connection;
+    struct schedule schedule;
     struct token token;
 
+    schedule_begin(&schedule, PINGER_INTERVAL_NS);
     connection_open(&connection, pinger->port);
     while (!atomic_load(&pinger->is_stopping)) {
         int phase = atomic_load(&pinger->phase);
-        uint64_t sent_ns = now_ns();
-        /* On time: our own late waking is not the server's. Late: the server made us so. */
-        uint64_t from_ns = sent_ns > due_ns + PINGER_INTERVAL_NS ? due_ns : sent_ns;
+
+        schedule_send(&schedule);
         connection_call(&connection, &token, "PING");
-        histogram_add(&pinger->times_us[phase], (now_ns() - from_ns) / 1000);
-        due_ns = from_ns + PINGER_INTERVAL_NS;
-        if (now_ns() < due_ns) sleep_until(due_ns);
+        histogram_add(&pinger->times_us[phase], schedule_taken_us(&schedule));
+        schedule_wait(&schedule);
     }
     connection_close(&connection);
     return NULL;

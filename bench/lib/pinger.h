@@ -1,8 +1,7 @@
 /* pinger.h - another client, which sends a PING every half millisecond and measures its round trip.
  *
- * When one took longer than that, the next counts from when it should have been sent: a server that
- * stands still for a second has delayed two thousand PINGs, not one. It runs on a thread of its
- * own. What it measured is kept by phases, which are numbers of the caller's. Everything fails the
+ * A server that stands still for a second has delayed two thousand of them (schedule.h). It runs on
+ * a thread of its own. What it measured is kept by phases, which are numbers of the caller's. Everything fails the
  * benchmark (bench_fail) instead of returning an error. */
 #ifndef BENCH_LIB_PINGER_H
 #define BENCH_LIB_PINGER_H

@@ -16,6 +16,7 @@
 #include "bench/lib/argument.h"
 #include "bench/lib/connection.h"
 #include "bench/lib/element.h"
+#include "bench/lib/entry.h"
 #include "bench/lib/guard.h"
 #include "bench/lib/peer.h"
 #include "bench/lib/process.h"
@@ -31,7 +32,6 @@ static const char usage[] =
 enum {
     PER_READ = 1000,
     VALUE_BYTES = 16,
-    REQUEST_BYTES = 200,
     WINDOW = 64,
     WORDS_BYTES = 160,
     SLOW_SHARE = 50,
@@ -75,18 +75,8 @@ struct answer {
 
 static size_t encode_add(struct pump *pump, uint64_t index, uint8_t *out)
 {
-    uint8_t value[VALUE_BYTES];
-    char id[32];
-    size_t at = encode_header(out, 5);
-
     (void)pump;
-    element_write(index + 1, value, VALUE_BYTES);
-    snprintf(id, sizeof(id), "%" PRIu64 "-0", index + 1);
-    at += encode_bulk(out + at, "XADD", 4);
-    at += encode_bulk(out + at, "stream", 6);
-    at += encode_bulk(out + at, id, strlen(id));
-    at += encode_bulk(out + at, "n", 1);
-    return at + encode_bulk(out + at, value, VALUE_BYTES);
+    return entry_encode(out, index + 1, "n", VALUE_BYTES);
 }
 
 static void add_entries(struct connection *connection, uint64_t count)
@@ -94,7 +84,7 @@ static void add_entries(struct connection *connection, uint64_t count)
     struct pump pump = { .connection = *connection,
                          .encode = encode_add,
                          .request_count = count,
-                         .request_bytes_max = REQUEST_BYTES,
+                         .request_bytes_max = VALUE_BYTES + ENTRY_REQUEST_EXTRA_BYTES,
                          .window = WINDOW };
 
     pump_run(&pump, 1);

@@ -11,6 +11,7 @@
 
 #include "bench/lib/connection.h"
 #include "bench/lib/element.h"
+#include "bench/lib/entry.h"
 #include "bench/lib/guard.h"
 #include "bench/lib/options.h"
 #include "bench/lib/peer.h"
@@ -21,7 +22,6 @@
 enum {
     VALUE_BYTES = 1024,
     WINDOW = 256,
-    WORDS_BYTES = 200,
     PENDING = 10000, /* that each filling reads; there are more entries */
     MEMORY_SHARE = 4 /* of what is available: what Redis may hold */
 };
@@ -38,22 +38,11 @@ struct filling {
 /* ---- filling ----------------------------------------------------------------------------------
  */
 
-/* Entry number n, from 1 on, has the id n-0. */
 static size_t encode_add(struct pump *pump, uint64_t index, uint8_t *out)
 {
     const struct filling *filling = pump->context;
-    uint64_t number = filling->added + index + 1;
-    uint8_t value[VALUE_BYTES];
-    char id[32];
-    size_t at = encode_header(out, 5);
 
-    snprintf(id, sizeof(id), "%" PRIu64 "-0", number);
-    element_write(number, value, VALUE_BYTES);
-    at += encode_bulk(out + at, "XADD", 4);
-    at += encode_bulk(out + at, "stream", 6);
-    at += encode_bulk(out + at, id, strlen(id));
-    at += encode_bulk(out + at, "value", 5);
-    return at + encode_bulk(out + at, value, VALUE_BYTES);
+    return entry_encode(out, filling->added + index + 1, "value", VALUE_BYTES);
 }
 
 static void add(struct filling *filling, uint64_t count)
@@ -61,7 +50,7 @@ static void add(struct filling *filling, uint64_t count)
     struct pump pump = { .encode = encode_add,
                          .context = filling,
                          .request_count = count,
-                         .request_bytes_max = VALUE_BYTES + WORDS_BYTES,
+                         .request_bytes_max = VALUE_BYTES + ENTRY_REQUEST_EXTRA_BYTES,
                          .window = WINDOW };
     struct token token;
 
