@@ -4,13 +4,10 @@
  * each under the same redis-benchmark. Printed are medians of the rounds: CPU time of all threads
  * of the server a request, how much of it lies above the floor, the ratio to Redis, and throughput.
  */
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "bench/lib/argument.h"
 #include "bench/lib/guard.h"
@@ -239,51 +236,24 @@ static void parse_pipelines(struct options *options, const char *text)
 
 static void parse_options(struct options *options, int argc, char **argv)
 {
-    static const struct option names[] = {
-        { "rounds", required_argument, NULL, 'r' },    { "requests", required_argument, NULL, 'n' },
-        { "pipelines", required_argument, NULL, 'P' }, { "commands", required_argument, NULL, 'c' },
-        { "peers", required_argument, NULL, 'p' },     { "log", required_argument, NULL, 'w' },
-        { "dir", required_argument, NULL, 'd' },       { 0 }
-    };
-    const char *commands = NULL, *peers = "floor,redis,sluice";
-    int option;
+    const char *pipelines = "1,16,64", *commands = NULL, *peers = "floor,redis,sluice";
+    const struct argument arguments[] = { { "rounds", .rounds = &options->rounds },
+                                          { "requests", .requests = &options->requests },
+                                          { "pipelines", .text = &pipelines },
+                                          { "commands", .text = &commands },
+                                          { "peers", .text = &peers },
+                                          { "log", .text = &options->log_mode },
+                                          { "dir", .text = &options->base },
+                                          { 0 } };
 
     *options = (struct options){ .rounds = 5, .requests = 1000000 };
-    parse_pipelines(options, "1,16,64");
     options->base = argument_base();
-    while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
-        switch (option) {
-        case 'r':
-            options->rounds = argument_rounds(optarg);
-            break;
-        case 'n':
-            options->requests = argument_requests(optarg);
-            break;
-        case 'P':
-            parse_pipelines(options, optarg);
-            break;
-        case 'c':
-            commands = optarg;
-            break;
-        case 'p':
-            peers = optarg;
-            break;
-        case 'w':
-            options->log_mode = optarg;
-            break;
-        case 'd':
-            options->base = optarg;
-            break;
-        default:
-            fputs(usage, stderr);
-            exit(2);
-        }
-    }
+    options->own_arguments = argument_parse(argc, argv, arguments, usage);
+    parse_pipelines(options, pipelines);
     for (int w = 0; w < WORKLOADS; w++)
         options->is_wanted[w] = !commands || list_has(commands, workloads[w].name);
     for (int kind = 0; kind < PEER_KIND_COUNT; kind++)
         options->has_peer[kind] = list_has(peers, peer_name((enum peer_kind)kind));
-    options->own_arguments = (const char *const *)argv + optind;
 }
 
 /* The floor keeps nothing; a log that is rewritten meanwhile would be another measurement. */

@@ -7,7 +7,6 @@
  * the floor, and acknowledged requests a second; where answers wait for a sync, how many a sync of
  * ours lets go. "mixed": every other request is a read of what was pushed last (LINDEX), whose
  * answer waits just so. */
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -204,30 +203,14 @@ static void measure_row(struct table *table, const struct row *row, const struct
 
 static void parse_options(struct options *options, int argc, char **argv)
 {
-    static const struct option names[] = { { "rounds", required_argument, NULL, 'r' },
-                                           { "requests", required_argument, NULL, 'n' },
-                                           { "dir", required_argument, NULL, 'd' },
-                                           { 0 } };
-    int option;
+    const struct argument arguments[] = { { "rounds", .rounds = &options->rounds },
+                                          { "requests", .requests = &options->requests },
+                                          { "dir", .text = &options->base },
+                                          { 0 } };
 
     *options = (struct options){ .rounds = 5, .requests = 1000000 };
     options->base = argument_base();
-    while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
-        switch (option) {
-        case 'r':
-            options->rounds = argument_rounds(optarg);
-            break;
-        case 'n':
-            options->requests = argument_requests(optarg);
-            break;
-        case 'd':
-            options->base = optarg;
-            break;
-        default:
-            fputs(usage, stderr);
-            exit(2);
-        }
-    }
+    (void)argument_parse(argc, argv, arguments, usage);
 }
 
 static int body(int argc, char **argv)

@@ -6,11 +6,9 @@
  * after round: Redis and ours. CPU of an entry is that of all threads of the server, for the XADD,
  * a thousand answers and a thousand requests. */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -215,36 +213,16 @@ static void print_results(const struct options *options, struct series *series)
 
 static void parse_options(struct options *options, int argc, char **argv)
 {
-    static const struct option names[] = { { "clients", required_argument, NULL, 'c' },
-                                           { "entries", required_argument, NULL, 'n' },
-                                           { "rounds", required_argument, NULL, 'r' },
-                                           { "dir", required_argument, NULL, 'd' },
-                                           { 0 } };
-    int option;
+    const struct argument arguments[] = { { "clients", .requests = &options->clients },
+                                          { "entries", .requests = &options->entries },
+                                          { "rounds", .rounds = &options->rounds },
+                                          { "dir", .text = &options->base },
+                                          { 0 } };
 
     *options = (struct options){ .rounds = 3, .clients = 1000, .entries = 500 };
     options->base = argument_base();
-    while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            options->clients = argument_requests(optarg);
-            break;
-        case 'n':
-            options->entries = argument_requests(optarg);
-            break;
-        case 'r':
-            options->rounds = argument_rounds(optarg);
-            break;
-        case 'd':
-            options->base = optarg;
-            break;
-        default:
-            fputs(usage, stderr);
-            exit(2);
-        }
-    }
+    options->own_arguments = argument_parse(argc, argv, arguments, usage);
     if (options->clients > CLIENTS_MAX) bench_fail("at most %d clients", CLIENTS_MAX);
-    options->own_arguments = (const char *const *)argv + optind;
 }
 
 static void allow_files(const struct options *options)

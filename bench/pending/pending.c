@@ -7,11 +7,9 @@
  * (there is much) and for longer than anything has (there is nothing: all that is not returned has
  * to be passed over). The time of each call, round trip included, and the CPU of the server for it.
  * What is replied is counted. */
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "bench/lib/argument.h"
 #include "bench/lib/connection.h"
@@ -174,32 +172,15 @@ static void measure(enum peer_kind kind, const struct options *options, struct a
 
 static void parse_options(struct options *options, int argc, char **argv)
 {
-    static const struct option names[] = { { "entries", required_argument, NULL, 'n' },
-                                           { "calls", required_argument, NULL, 'c' },
-                                           { "dir", required_argument, NULL, 'd' },
-                                           { 0 } };
-    int option;
+    const struct argument arguments[] = { { "entries", .requests = &options->entries },
+                                          { "calls", .requests = &options->calls },
+                                          { "dir", .text = &options->base },
+                                          { 0 } };
 
     *options = (struct options){ .entries = 1000000, .calls = 2000 };
     options->base = argument_base();
-    while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
-        switch (option) {
-        case 'n':
-            options->entries = argument_requests(optarg);
-            break;
-        case 'c':
-            options->calls = argument_requests(optarg);
-            break;
-        case 'd':
-            options->base = optarg;
-            break;
-        default:
-            fputs(usage, stderr);
-            exit(2);
-        }
-    }
+    options->own_arguments = argument_parse(argc, argv, arguments, usage);
     if (options->entries < 10 * PER_READ) bench_fail("at least %d entries", 10 * PER_READ);
-    options->own_arguments = (const char *const *)argv + optind;
 }
 
 static int body(int argc, char **argv)
