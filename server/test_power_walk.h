@@ -7,7 +7,7 @@
  * to end in a walk, which may take long, on a machine that may sleep. */
 #ifndef SERVER_TEST_POWER_WALK_H
 #define SERVER_TEST_POWER_WALK_H
-#include "modules/base/power.h"
+#include "modules/base/test_states.h"
 #include "modules/base/test_soak.h"
 #include "server/test_power_work.h"
 #include "server/test_wrapped_clock.h"
@@ -103,7 +103,6 @@ static inline int check_state(void *context, const struct power_state *state)
 static inline int walk(unsigned points, unsigned states, struct power_figures *figures)
 {
     size_t events = record_count(fixture.record);
-    const char *only = getenv("SLUICE_TEST_STATE");
     struct power_walk all = { .record = fixture.record,
                               .directory = fixture.after,
                               .seed = fixture.seed,
@@ -112,8 +111,7 @@ static inline int walk(unsigned points, unsigned states, struct power_figures *f
                               .promise = promised_to_all,
                               .check = check_state };
 
-    if (only) all.only = strtoull(only, NULL, 10);
     learn_syncs(fixture.record, &fixture.segments, fixture.synced_at);
-    return power_walk(&all, figures);
+    return states_walk(&all, figures);
 }
 #endif

@@ -2,7 +2,7 @@
  * directory as it may be after a loss of power: for test_power_loss.c and test_writers_power.c. */
 #ifndef MODULES_JOURNAL_TEST_POWER_FIXTURE_H
 #define MODULES_JOURNAL_TEST_POWER_FIXTURE_H
-#include "modules/base/power.h"
+#include "modules/base/test_states.h"
 #include "modules/base/random.h"
 #include "modules/base/record.h"
 #include "modules/base/test_soak.h"
@@ -119,13 +119,6 @@ static inline bool read_all(const char *path, struct found *found)
 /* ---- the oracle -------------------------------------------------------------------------------
  */
 
-static inline int wrong(const struct power_state *state, const char *why)
-{
-    (void)fprintf(stderr, "state %llu behind event %zu (%s): %s\n",
-                  (unsigned long long)state->number, state->event_count, state->text, why);
-    return -1;
-}
-
 /* Everything that was synced, and no more than a prefix behind it. */
 static inline const char *judge(const struct found *found, const uint64_t *marks)
 {
@@ -156,10 +149,8 @@ static inline int walk(uint64_t seed, int (*check)(void *context, const struct p
                               .states_per_event = soak_is_full() ? 40 : 5,
                               .event_step = soak_is_full() ? 1 : 3,
                               .check = check };
-    const char *only = getenv("SLUICE_TEST_STATE");
 
-    if (only) all.only = strtoull(only, NULL, 10);
-    return power_walk(&all, figures);
+    return states_walk(&all, figures);
 }
 
 #endif

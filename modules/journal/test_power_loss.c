@@ -126,7 +126,7 @@ static int check_again(void *context, const struct power_state *state)
 
     forget_boot_of(state->directory);
     why = check_directory(state->directory, marks);
-    return why ? wrong(state, why) : 0;
+    return why ? states_wrong(state, why) : 0;
 }
 
 /* The power goes again while it recovers. */
@@ -160,13 +160,13 @@ static int recover_and_lose(const struct power_state *state)
     io_destroy(io);
     if (rc < 0) {
         record_destroy(record);
-        return wrong(state, "recovery fails while it is recorded");
+        return states_wrong(state, "recovery fails while it is recorded");
     }
     walk.record = record;
     rc = power_walk(&walk, &figures);
     power.looked_again += figures.checked_count;
     record_destroy(record);
-    return rc < 0 ? wrong(state, "and then the power went again") : 0;
+    return rc < 0 ? states_wrong(state, "and then the power went again") : 0;
 }
 
 static int check_state(void *context, const struct power_state *state)
@@ -177,7 +177,7 @@ static int check_state(void *context, const struct power_state *state)
     forget_boot_of(state->directory);
     if (state->number % 61 == 0) return recover_and_lose(state);
     why = check_directory(state->directory, state->marks);
-    return why ? wrong(state, why) : 0;
+    return why ? states_wrong(state, why) : 0;
 }
 
 /* ---- what is done -----------------------------------------------------------------------------

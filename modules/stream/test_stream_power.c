@@ -1,6 +1,6 @@
 /* Streams in journals after the power went at any moment: whatever the disk holds then (power.h),
  * the streams of the last checkpoint are as they were when it was made, and go on. */
-#include "modules/base/power.h"
+#include "modules/base/test_states.h"
 #include "modules/base/record.h"
 #include "modules/stream/test_stream_files.h"
 
@@ -138,10 +138,7 @@ static int check_state(void *context, const struct power_state *state)
     ck_assert_int_eq(stream_store_create(os_real(), after_io, &options, &hooks, &found), 0);
     why = load_and_judge(found, number > 0 ? &saved[number - 1] : &nothing);
     stream_store_destroy(found);
-    if (!why) return 0;
-    (void)fprintf(stderr, "state %llu behind event %zu (%s): %s\n",
-                  (unsigned long long)state->number, state->event_count, state->text, why);
-    return -1;
+    return why ? states_wrong(state, why) : 0;
 }
 
 /* ---- what is done -----------------------------------------------------------------------------
@@ -252,10 +249,8 @@ static int walk_all(uint64_t seed, struct power_figures *figures)
                               .states_per_event = soak_is_full() ? 20 : 2,
                               .event_step = soak_is_full() ? 3 : 41,
                               .check = check_state };
-    const char *only = getenv("SLUICE_TEST_STATE");
 
-    if (only) all.only = strtoull(only, NULL, 10);
-    return power_walk(&all, figures);
+    return states_walk(&all, figures);
 }
 
 START_TEST(whatever_the_disk_holds_the_checkpoint_is_there)
@@ -266,9 +261,7 @@ START_TEST(whatever_the_disk_holds_the_checkpoint_is_there)
     run_script(seed);
     ck_assert_msg(walk_all(seed, &figures) == 0, "script %d, seed %llu", _i,
                   (unsigned long long)soak_seed());
-    (void)printf("%llu states of %llu events\n", (unsigned long long)figures.checked_count,
-                 (unsigned long long)figures.event_count);
-    ck_assert_uint_gt(figures.checked_count, 20);
+    states_expect_more_than(&figures, 20);
 }
 END_TEST
 
