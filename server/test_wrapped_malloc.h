@@ -7,6 +7,8 @@
  * allocates. */
 #ifndef SERVER_TEST_WRAPPED_MALLOC_H
 #define SERVER_TEST_WRAPPED_MALLOC_H
+#include "modules/base/test_wrapped_memory.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -25,7 +27,7 @@ static struct memory_rule own_memory_rule = { .first = UINT64_MAX, .end = UINT64
 /* The one that holds; a test may put one into memory that it shares with the server. */
 static struct memory_rule *memory_rule = &own_memory_rule;
 
-static inline bool is_refused(void)
+bool memory_is_refused(void)
 {
     uint64_t number = atomic_fetch_add(&memory_rule->count, 1) + 1;
 
@@ -36,51 +38,30 @@ static inline bool is_refused(void)
     return true;
 }
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *block, size_t size);
 void *__real_aligned_alloc(size_t alignment, size_t size);
 char *__real_strdup(const char *text);
 char *__real_strndup(const char *text, size_t size);
 void *__real_mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset);
 
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *block, size_t size);
 void *__wrap_aligned_alloc(size_t alignment, size_t size);
 char *__wrap_strdup(const char *text);
 char *__wrap_strndup(const char *text, size_t size);
 int __wrap_asprintf(char **out_text, const char *format, ...);
 void *__wrap_mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset);
 
-void *__wrap_malloc(size_t size)
-{
-    return is_refused() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return is_refused() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *block, size_t size)
-{
-    return is_refused() ? NULL : __real_realloc(block, size);
-}
-
 void *__wrap_aligned_alloc(size_t alignment, size_t size)
 {
-    return is_refused() ? NULL : __real_aligned_alloc(alignment, size);
+    return memory_is_refused() ? NULL : __real_aligned_alloc(alignment, size);
 }
 
 char *__wrap_strdup(const char *text)
 {
-    return is_refused() ? NULL : __real_strdup(text);
+    return memory_is_refused() ? NULL : __real_strdup(text);
 }
 
 char *__wrap_strndup(const char *text, size_t size)
 {
-    return is_refused() ? NULL : __real_strndup(text, size);
+    return memory_is_refused() ? NULL : __real_strndup(text, size);
 }
 
 int __wrap_asprintf(char **out_text, const char *format, ...)
@@ -88,7 +69,7 @@ int __wrap_asprintf(char **out_text, const char *format, ...)
     va_list values;
     int size;
 
-    if (is_refused()) return -1; /* *out_text is undefined then, and stays as it was */
+    if (memory_is_refused()) return -1; /* *out_text is undefined then, and stays as it was */
     va_start(values, format);
     size = vasprintf(out_text, format, values);
     va_end(values);
@@ -97,6 +78,6 @@ int __wrap_asprintf(char **out_text, const char *format, ...)
 
 void *__wrap_mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset)
 {
-    return is_refused() ? MAP_FAILED : __real_mmap(at, size, protection, flags, fd, offset);
+    return memory_is_refused() ? MAP_FAILED : __real_mmap(at, size, protection, flags, fd, offset);
 }
 #endif

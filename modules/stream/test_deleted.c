@@ -6,6 +6,7 @@
 
 #include "modules/base/random.h"
 #include "modules/base/test_soak.h"
+#include "modules/stream/test_image.h"
 #include "modules/stream/test_refused_memory.h"
 
 enum { END = 5 * DELETED_LEAF_BITS + 77, STEPS = 3000 };
@@ -24,6 +25,7 @@ static void setup(void)
 
 static void teardown(void)
 {
+    drop_image();
     deleted_destroy(deleted);
 }
 
@@ -238,24 +240,11 @@ END_TEST
 
 /* ---- images ---- */
 
-static struct {
-    uint8_t bytes[8 * 600 + 200];
-    size_t size;
-} image;
-
-static void put_image(void *context, struct slice piece)
+static void write_bits(const struct deleted *from)
 {
-    (void)context;
-    ck_assert_uint_le(image.size + piece.size, sizeof(image.bytes));
-    memcpy(image.bytes + image.size, piece.bytes, piece.size);
-    image.size += piece.size;
-}
-
-static void write_image(const struct deleted *from)
-{
-    image.size = 0;
+    begin_image(deleted_image_size(from));
     deleted_image_write(from, put_image, NULL);
-    ck_assert_uint_eq(image.size, deleted_image_size(from));
+    ck_assert_uint_eq(image.size, image.capacity);
 }
 
 static void make_some(void)
@@ -272,7 +261,7 @@ START_TEST(an_image_becomes_the_same_bits)
 
     random_init(&dice, 1);
     make_some();
-    write_image(deleted);
+    write_bits(deleted);
     ck_assert_int_eq(deleted_image_load(slice_of(image.bytes, image.size), start, END, &loaded), 0);
     for (unsigned i = 0; i < 100; i++)
         expect_bits(loaded, is_deleted, start);
@@ -296,7 +285,7 @@ START_TEST(bits_outside_of_the_ordinals_are_refused)
     uint64_t end = 3 * DELETED_LEAF_BITS + 70;
 
     make_some();
-    write_image(deleted);
+    write_bits(deleted);
     bytes = slice_of(image.bytes, image.size);
     ck_assert_int_eq(deleted_image_load(bytes, 12, end - 1, &loaded), -EBADMSG);
     ck_assert_int_eq(deleted_image_load(bytes, 13, end, &loaded), -EBADMSG);
@@ -316,7 +305,7 @@ static void load_damaged(struct slice bytes)
     ck_assert(rc == 0 || rc == -EBADMSG);
     if (rc < 0) return;
     deleted_check(loaded);
-    write_image(loaded);
+    write_bits(loaded);
     ck_assert_uint_eq(image.size, bytes.size);
     ck_assert_int_eq(memcmp(image.bytes, bytes.bytes, bytes.size), 0);
     deleted_destroy(loaded);
@@ -324,12 +313,14 @@ static void load_damaged(struct slice bytes)
 
 START_TEST(damaged_images_are_refused_or_are_others)
 {
-    static uint8_t bytes[sizeof(image.bytes)];
+    uint8_t *bytes;
     size_t size;
 
     make_some();
-    write_image(deleted);
+    write_bits(deleted);
     size = image.size;
+    bytes = malloc(size);
+    ck_assert_ptr_nonnull(bytes);
     for (size_t i = 0; i < size; i++) {
         memcpy(bytes, image.bytes, size);
         load_damaged(slice_of(bytes, i));
@@ -338,8 +329,9 @@ START_TEST(damaged_images_are_refused_or_are_others)
             load_damaged(slice_of(bytes, size));
             bytes[i] ^= (uint8_t)(1 << bit);
         }
-        write_image(deleted);
+        write_bits(deleted);
     }
+    free(bytes);
 }
 END_TEST
 
@@ -349,7 +341,7 @@ START_TEST(an_image_whose_memory_is_refused_leaves_nothing)
     int rc = -ENOMEM;
 
     make_some();
-    write_image(deleted);
+    write_bits(deleted);
     for (unsigned every = 1; rc == -ENOMEM; every++) {
         allocation_count = 0;
         refuse_every = every;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "modules/base/os.h"
+#include "modules/stream/test_image.h"
 #include "modules/stream/test_refused_memory.h"
 
 enum { NODE_ENTRIES = 10, GRAVE_ENTRIES = 200000 };
@@ -27,6 +28,7 @@ static void setup(void)
 
 static void teardown(void)
 {
+    drop_image();
     stream_destroy(stream);
     stream_store_destroy(store);
 }
@@ -456,26 +458,6 @@ START_TEST(a_snapshot_stays_as_it_was)
 END_TEST
 
 /* ---- images ---- */
-
-static struct {
-    uint8_t bytes[1 << 16];
-    size_t size;
-} image;
-
-static void put_image(void *context, struct slice piece)
-{
-    (void)context;
-    ck_assert_uint_le(image.size + piece.size, sizeof(image.bytes));
-    memcpy(image.bytes + image.size, piece.bytes, piece.size);
-    image.size += piece.size;
-}
-
-static void write_image(const struct stream *from)
-{
-    image.size = 0;
-    stream_image_write(from, put_image, NULL);
-    ck_assert_uint_eq(image.size, stream_image_size(from));
-}
 
 START_TEST(an_image_of_an_empty_stream_keeps_its_ids)
 {

@@ -12,6 +12,7 @@
 #include "modules/base/random.h"
 #include "modules/base/test_soak.h"
 #include "modules/stream/stream.h"
+#include "modules/stream/test_image.h"
 #include "modules/stream/test_refused_memory.h"
 
 enum { MODEL_MAX = 40000, VALUE_BYTES_MAX = 20000, NODE_ENTRIES = 7, WALKS = 4, KEPT = 3 };
@@ -440,30 +441,6 @@ static void step_keep(void)
 
 /* ---- images ---- */
 
-static struct {
-    uint8_t *bytes;
-    size_t size, capacity;
-} image;
-
-static void put_image(void *context, struct slice piece)
-{
-    (void)context;
-    ck_assert_uint_le(image.size + piece.size, image.capacity);
-    memcpy(image.bytes + image.size, piece.bytes, piece.size);
-    image.size += piece.size;
-}
-
-static void write_image(struct stream *from)
-{
-    free(image.bytes);
-    image.capacity = stream_image_size(from);
-    image.size = 0;
-    image.bytes = malloc(image.capacity);
-    ck_assert_ptr_nonnull(image.bytes);
-    stream_image_write(from, put_image, NULL);
-    ck_assert_uint_eq(image.size, image.capacity);
-}
-
 /* The stream is replaced by what its image becomes. */
 static inline void step_save(void)
 {
@@ -535,7 +512,6 @@ static inline void steps_end(void)
         let_go(&kept[i]);
     stream_destroy(stream);
     free(model.entries);
-    free(image.bytes);
-    image.bytes = NULL;
+    drop_image();
 }
 #endif
