@@ -1,6 +1,7 @@
 /* files_internal.h - a stream in a journal: its parts.
  *
- *   files.c         the backend: appending, trimming, images
+ *   files.c         the backend: appending, trimming, snapshots
+ *   files_image.c   what an image says of it
  *   files_open.c    journals opened and closed by jobs, no more than so many at a time
  *   files_move.c    from memory to a journal
  *   files_read.c    places and frames, by readers that streams share
@@ -156,6 +157,11 @@ int stream_files_create(struct stream_store *store, struct stream_files **out_fi
 /* The stream's from now on, which is charged; nobody's. */
 void stream_files_own(struct stream_files *files, struct stream *stream);
 void stream_files_disown(struct stream_files *files);
+/* Its arrays take one more segment and one more fall. -ENOMEM. */
+int stream_files_need_slots(struct stream_files *files);
+/* Whether what the stream says of its ordinals and what is known of its segments agree. There is a
+ * segment. */
+bool stream_files_fit(const struct stream *stream, const struct stream_files *files);
 /* There is no frame yet, and the next ordinal is this one. Room for it is reserved. */
 void stream_files_begin_empty(struct stream_files *files, uint64_t ordinal);
 /* Nothing is open any more, and it is nobody's. */
@@ -165,6 +171,13 @@ int stream_files_try_reserve(struct stream_files *files, uint64_t frame_bytes);
 uint64_t stream_files_frame_bytes(uint64_t fields_bytes);
 /* stream_files_try_reserve has returned 0. */
 void stream_files_append(struct stream_files *files, const struct stream_entry *entry);
+
+/* ---- files_image.c ---- */
+/* As in struct stream_backend. */
+uint64_t stream_files_image_size(const struct stream *stream);
+void stream_files_image_write(const struct stream *stream,
+                              void (*put)(void *context, struct slice piece), void *context);
+int stream_files_image_load(struct stream *stream, struct slice image);
 
 /* ---- files_open.c ---- */
 /* 0: it is OPEN. -EAGAIN: it is going to be. Else why it cannot be. */
