@@ -3,8 +3,8 @@
 
 #include "server/commands/effect.h"
 #include "server/commands/handlers.h"
+#include "server/commands/lookup.h"
 #include "server/commands/server.h"
-#include "server/commands/statistics.h"
 #include "server/commands/string_common.h"
 #include "server/keyspace/keyspace.h"
 
@@ -122,12 +122,11 @@ static int tell(struct call *call, int64_t base_ms, int64_t unit_ms)
     struct key *key = keyspace_find(keyspace, call->database, call->arguments[1]);
     int64_t at_ms, left_ms;
 
+    key_count_look(call, key != NULL);
     if (!key) {
-        call->server->statistics->keyspace_misses++;
         reply_integer(call->reply, -2);
         return 0;
     }
-    call->server->statistics->keyspace_hits++;
     at_ms = key_expires_at(keyspace, key);
     if (at_ms == -1) {
         reply_integer(call->reply, -1);

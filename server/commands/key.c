@@ -3,9 +3,8 @@
 
 #include "server/commands/command.h"
 #include "server/commands/handlers.h"
+#include "server/commands/lookup.h"
 #include "server/commands/server.h"
-#include "server/commands/session.h"
-#include "server/commands/statistics.h"
 #include "server/keyspace/keyspace.h"
 #include "server/types/string.h"
 
@@ -20,10 +19,7 @@ static struct key *find_read(struct call *call, uint32_t index)
 {
     struct key *key = find(call, index);
 
-    if (key)
-        call->server->statistics->keyspace_hits++;
-    else
-        call->server->statistics->keyspace_misses++;
+    key_count_look(call, key != NULL);
     return key;
 }
 

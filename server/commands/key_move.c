@@ -5,6 +5,7 @@
 #include "modules/spill/deque.h"
 #include "server/commands/handlers.h"
 #include "server/commands/list_common.h"
+#include "server/commands/lookup.h"
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
 #include "server/commands/stream_copy.h"

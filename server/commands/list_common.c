@@ -2,34 +2,25 @@
 
 #include <errno.h>
 
+#include "server/commands/lookup.h"
 #include "server/commands/server.h"
-#include "server/commands/session.h"
-#include "server/commands/statistics.h"
 #include "server/keyspace/keyspace.h"
 #include "server/observe/memory.h"
 #include "server/types/list.h"
 
 int list_find(struct call *call, struct slice name, struct list_at *out_list)
 {
-    struct keyspace *keyspace = call->server->keyspace;
-    struct key *key = keyspace_find(keyspace, call->database, name);
+    int rc = key_access_kind(call, name, VALUE_LIST, &out_list->key);
 
-    if (!key) return 0;
-    if (key_value(key)->type->kind != VALUE_LIST) return -EPROTOTYPE;
-    if (!call->session || !call->session->no_touch) key_touch_access(keyspace, key);
-    out_list->key = key;
-    out_list->deque = list_deque(key_value(key));
-    return 1;
+    if (rc == 1) out_list->deque = list_deque(key_value(out_list->key));
+    return rc;
 }
 
 int list_find_read(struct call *call, struct slice name, struct list_at *out_list)
 {
     int rc = list_find(call, name, out_list);
 
-    if (rc == 0)
-        call->server->statistics->keyspace_misses++;
-    else
-        call->server->statistics->keyspace_hits++;
+    key_count_look(call, rc != 0);
     return rc;
 }
 

@@ -2,8 +2,8 @@
 
 #include <errno.h>
 
+#include "server/commands/lookup.h"
 #include "server/commands/server.h"
-#include "server/commands/statistics.h"
 #include "server/keyspace/keyspace.h"
 #include "server/observe/memory.h"
 #include "server/types/stream.h"
@@ -33,12 +33,7 @@ int stream_group_need(struct call *call, struct slice name, struct slice group,
 
 void stream_group_count_look(struct call *call, const struct stream_group_key *key)
 {
-    struct statistics *statistics = call->server->statistics;
-
-    if (key->stream.key)
-        statistics->keyspace_hits++;
-    else
-        statistics->keyspace_misses++;
+    key_count_look(call, key->stream.key != NULL);
 }
 
 int stream_group_missing(struct call *call, struct slice name, struct slice group)

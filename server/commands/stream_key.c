@@ -1,23 +1,16 @@
 #include "server/commands/stream_key.h"
 
-#include <errno.h>
-
+#include "server/commands/lookup.h"
 #include "server/commands/server.h"
-#include "server/commands/session.h"
-#include "server/commands/statistics.h"
 #include "server/keyspace/keyspace.h"
 #include "server/types/stream.h"
 
 int stream_key_find(struct call *call, struct slice name, struct stream_key *out_key)
 {
-    struct keyspace *keyspace = call->server->keyspace;
-    struct key *key = keyspace_find(keyspace, call->database, name);
+    int rc = key_access_kind(call, name, VALUE_STREAM, &out_key->key);
 
-    if (!key) return 0;
-    if (key_value(key)->type->kind != VALUE_STREAM) return -EPROTOTYPE;
-    if (!call->session || !call->session->no_touch) key_touch_access(keyspace, key);
-    out_key->key = key;
-    out_key->value = key_value(key);
+    if (rc != 1) return rc;
+    out_key->value = key_value(out_key->key);
     out_key->stream = stream_value_stream(out_key->value);
     return 1;
 }
@@ -26,10 +19,7 @@ int stream_key_find_read(struct call *call, struct slice name, struct stream_key
 {
     int rc = stream_key_find(call, name, out_key);
 
-    if (rc == 0)
-        call->server->statistics->keyspace_misses++;
-    else
-        call->server->statistics->keyspace_hits++;
+    key_count_look(call, rc != 0);
     return rc;
 }
 

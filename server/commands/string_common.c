@@ -6,9 +6,8 @@
 #include "modules/pool/chain.h"
 #include "modules/pool/packet.h"
 #include "server/commands/effect.h"
+#include "server/commands/lookup.h"
 #include "server/commands/server.h"
-#include "server/commands/session.h"
-#include "server/commands/statistics.h"
 #include "server/config/config.h"
 #include "server/keyspace/keyspace.h"
 #include "server/observe/memory.h"
@@ -16,33 +15,16 @@
 
 enum { MEMORY_SHARE = 8 }; /* a value has at most this part of maxmemory, as an element of a list */
 
-struct key *key_access(struct call *call, struct slice name)
-{
-    struct keyspace *keyspace = call->server->keyspace;
-    struct key *key = keyspace_find(keyspace, call->database, name);
-
-    if (key && (!call->session || !call->session->no_touch)) key_touch_access(keyspace, key);
-    return key;
-}
-
 int string_find(struct call *call, struct slice name, struct key **out_key)
 {
-    struct key *key = key_access(call, name);
-
-    if (!key) return 0;
-    if (key_value(key)->type->kind != VALUE_STRING) return -EPROTOTYPE;
-    *out_key = key;
-    return 1;
+    return key_access_kind(call, name, VALUE_STRING, out_key);
 }
 
 int string_find_read(struct call *call, struct slice name, struct key **out_key)
 {
     int rc = string_find(call, name, out_key);
 
-    if (rc == 0)
-        call->server->statistics->keyspace_misses++;
-    else
-        call->server->statistics->keyspace_hits++;
+    key_count_look(call, rc != 0);
     return rc;
 }
 

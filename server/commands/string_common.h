@@ -10,9 +10,6 @@ struct value;
 /* A copy of more bytes of a string that somebody else still has is made in a fiber, in slices. */
 enum { STRING_COPY_INLINE_BYTES = 1024 * 1024 };
 
-/* Looks a key up and, unless CLIENT NO-TOUCH is on, marks it as accessed. NULL: no such key. */
-struct key *key_access(struct call *call, struct slice name);
-
 /* 1: *out_key holds a string. 0: no such key. -EPROTOTYPE: it holds something else. */
 int string_find(struct call *call, struct slice name, struct key **out_key);
 /* As string_find, and counts keyspace hits and misses: for commands that only read. */
