@@ -113,14 +113,16 @@ END_TEST
 
 START_TEST(trims_heed_what_groups_refer_to)
 {
+    static const char first_and_third[] =
+        "1) 1) \"1-0\"\n   2) 1) \"f\"\n      2) \"1\"\n2) 1) \"3-0\"\n   2) 1) \"f\"\n"
+        "      2) \"3\"";
     static const char *const lines[] = {
         "XACK s g 2-0 4-0",
         "(integer) 2",
         "XTRIM s MAXLEN 1 ACKED",
         "(integer) 2",
         "XRANGE s - + COUNT 2",
-        "1) 1) \"1-0\"\n   2) 1) \"f\"\n      2) \"1\"\n2) 1) \"3-0\"\n   2) 1) \"f\"\n"
-        "      2) \"3\"",
+        first_and_third,
         "XADD s ACKED MAXLEN 1 6-0 f v",
         "\"6-0\"",
         "XLEN s",
@@ -264,6 +266,10 @@ END_TEST
 
 START_TEST(maxcount_and_maxsize_bound_the_whole_answer)
 {
+    static const char three[] =
+        "1) 1) \"s\"\n   2) 1) 1) \"1-0\"\n         2) 1) \"f\"\n            2) \"1\"\n"
+        "      2) 1) \"2-0\"\n         2) 1) \"f\"\n            2) \"2\"\n"
+        "2) 1) \"t\"\n   2) 1) 1) \"1-0\"\n         2) 1) \"f\"\n            2) \"1\"";
     static const char *const lines[] = {
         "XADD s 1-0 f 1",
         "\"1-0\"",
@@ -278,9 +284,7 @@ START_TEST(maxcount_and_maxsize_bound_the_whole_answer)
         "XGROUP CREATE t g 0",
         "OK",
         "XREADGROUP GROUP g c MAXCOUNT 3 STREAMS s t > >",
-        "1) 1) \"s\"\n   2) 1) 1) \"1-0\"\n         2) 1) \"f\"\n            2) \"1\"\n"
-        "      2) 1) \"2-0\"\n         2) 1) \"f\"\n            2) \"2\"\n"
-        "2) 1) \"t\"\n   2) 1) 1) \"1-0\"\n         2) 1) \"f\"\n            2) \"1\"",
+        three,
         "XGROUP SETID s g 0",
         "OK",
         "XREADGROUP GROUP g c MAXSIZE 1 STREAMS s t > >",
