@@ -36,7 +36,7 @@ static uint64_t node_count(const struct call *call, const struct stream_info *in
     return (info->end - info->start + entries - 1) / entries;
 }
 
-/* What both forms begin with. */
+/* Its length, ids and counts: HEAD_FIELDS. */
 static int reply_head(struct call *call, struct stream *stream)
 {
     struct stream_id first = STREAM_ID_MIN;
@@ -92,7 +92,7 @@ static uint64_t group_count(const struct stream_key *key)
     return groups ? stream_groups_count(groups) : 0;
 }
 
-enum { IDMP_FIELDS = 6 };
+enum { HEAD_FIELDS = 7, IDMP_FIELDS = 6 };
 
 /* Of a stream whose producers name what they add. */
 static void reply_idmp(struct call *call, const struct stream_producers *producers)
@@ -109,34 +109,36 @@ static void reply_idmp(struct call *call, const struct stream_producers *produce
     reply_field(call->reply, "iids-duplicates", info.duplicate_count);
 }
 
-static int reply_short(struct call *call, const struct stream_key *key)
+/* What both forms begin with, in a map of more fields behind that. */
+static int reply_begin(struct call *call, const struct stream_key *key, uint32_t more)
 {
     const struct stream_producers *producers = stream_value_producers(key->value);
-    struct stream *stream = key->stream;
     int rc;
 
-    reply_map(call->reply, producers ? 10 + IDMP_FIELDS : 10);
-    rc = reply_head(call, stream);
+    reply_map(call->reply, HEAD_FIELDS + more + (producers ? IDMP_FIELDS : 0u));
+    rc = reply_head(call, key->stream);
+    if (rc == 0) reply_idmp(call, producers);
+    return rc;
+}
+
+static int reply_short(struct call *call, const struct stream_key *key)
+{
+    int rc = reply_begin(call, key, 3);
+
     if (rc < 0) return rc;
-    reply_idmp(call, producers);
     reply_field(call->reply, "groups", group_count(key));
-    rc = reply_end(call, "first-entry", stream, STREAM_FORWARD);
-    return rc < 0 ? rc : reply_end(call, "last-entry", stream, STREAM_BACKWARD);
+    rc = reply_end(call, "first-entry", key->stream, STREAM_FORWARD);
+    return rc < 0 ? rc : reply_end(call, "last-entry", key->stream, STREAM_BACKWARD);
 }
 
 static int reply_full(struct call *call, const struct stream_key *key, uint64_t count_max)
 {
     uint64_t count = count_max == 0 ? UINT64_MAX : count_max;
-    const struct stream_producers *producers = stream_value_producers(key->value);
-    struct stream *stream = key->stream;
-    int rc;
+    int rc = reply_begin(call, key, 2);
 
-    reply_map(call->reply, producers ? 9 + IDMP_FIELDS : 9);
-    rc = reply_head(call, stream);
     if (rc < 0) return rc;
-    reply_idmp(call, producers);
     reply_bulk_string(call->reply, "entries");
-    rc = reply_entries(call, stream, count);
+    rc = reply_entries(call, key->stream, count);
     if (rc < 0) return rc;
     reply_bulk_string(call->reply, "groups");
     return stream_groups_reply_full(call, key, count);
