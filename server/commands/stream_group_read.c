@@ -66,25 +66,24 @@ static bool parse_id(struct call *call, uint32_t index, struct group_served *ser
     return true;
 }
 
-/* Who is served after it has waited looks at that key alone. The number of them; 0: an error was
- * answered; negative: as a handler. */
+/* The number of them; 0: an error was answered; negative: as a handler. */
 static int64_t find_groups(struct call *call, const struct group_reading *reading,
                            struct group_served *served)
 {
+    const struct reading *asked = &reading->asked;
     int64_t count = 0;
+    uint32_t first, end;
 
-    for (uint32_t i = 0; i < reading->key_count; i++) {
-        uint32_t key_index = reading->key_first + i;
-        struct slice name = call->arguments[key_index];
+    reading_keys(call, asked, &first, &end);
+    for (uint32_t i = first; i < end; i++) {
+        uint32_t key_index = asked->key_first + i;
         int rc;
 
-        if (call->served_key.bytes && !slice_equal(call->served_key, name)) continue;
         served[count] = (struct group_served){ .key_index = key_index };
         rc = find_group(call, reading, &served[count]);
         if (rc <= 0) return rc;
-        if (!parse_id(call, key_index + reading->key_count, &served[count])) return 0;
+        if (!parse_id(call, key_index + asked->key_count, &served[count])) return 0;
         count++;
-        if (call->served_key.bytes) break;
     }
     return count;
 }
@@ -100,8 +99,8 @@ static int64_t find_all(struct call *call, const struct group_reading *reading,
                                    .is_first = true };
     int64_t served_count = 0;
 
-    if (reading->max_count > 0) limits.count_left = (uint64_t)reading->max_count;
-    if (reading->max_bytes > 0) limits.bytes_left = (uint64_t)reading->max_bytes;
+    if (reading->asked.max_count > 0) limits.count_left = (uint64_t)reading->asked.max_count;
+    if (reading->asked.max_bytes > 0) limits.bytes_left = (uint64_t)reading->asked.max_bytes;
     for (int64_t i = 0; i < count; i++) {
         int rc = group_served_find(call, reading, &limits, &served[i]);
 
@@ -157,12 +156,14 @@ static void say(struct call *call, const struct group_reading *reading,
     said->words[said->count++] = SLICE_LITERAL("GROUP");
     said->words[said->count++] = reading->group;
     said->words[said->count++] = reading->consumer;
-    if (reading->count > 0)
-        say_number(said, "COUNT", (uint64_t)reading->count);
+    if (reading->asked.count > 0)
+        say_number(said, "COUNT", (uint64_t)reading->asked.count);
     else if (call->served_key.bytes)
-        say_number(said, "COUNT", STREAM_GROUP_BLOCKED_COUNT);
-    if (reading->max_count > 0) say_number(said, "MAXCOUNT", (uint64_t)reading->max_count);
-    if (reading->max_bytes > 0) say_number(said, "MAXSIZE", (uint64_t)reading->max_bytes);
+        say_number(said, "COUNT", READING_BLOCKED_COUNT);
+    if (reading->asked.max_count > 0)
+        say_number(said, "MAXCOUNT", (uint64_t)reading->asked.max_count);
+    if (reading->asked.max_bytes > 0)
+        say_number(said, "MAXSIZE", (uint64_t)reading->asked.max_bytes);
     if (reading->min_idle_ms >= 0) say_number(said, "CLAIM", (uint64_t)reading->min_idle_ms);
     if (reading->no_ack) said->words[said->count++] = SLICE_LITERAL("NOACK");
     say_number(said, "TIME", reading->now_ms);
@@ -170,7 +171,8 @@ static void say(struct call *call, const struct group_reading *reading,
     for (int64_t i = 0; i < served_count; i++)
         said->words[said->count++] = call->arguments[served[i].key_index];
     for (int64_t i = 0; i < served_count; i++)
-        said->words[said->count++] = call->arguments[served[i].key_index + reading->key_count];
+        said->words[said->count++] =
+            call->arguments[served[i].key_index + reading->asked.key_count];
     effect_say(call, said->words, said->count);
 }
 
@@ -196,12 +198,12 @@ static int deliver_all(struct call *call, const struct group_reading *reading,
 
 static int reply_nothing(struct call *call, const struct group_reading *reading)
 {
-    if (!reading->may_block || call->in_transaction) {
+    if (!reading->asked.may_block || call->in_transaction) {
         reply_null_array(call->reply);
         return 0;
     }
-    return call_block_while_there(call, VALUE_STREAM, call->arguments + reading->key_first,
-                                  reading->key_count, reading->deadline_us);
+    return call_block_while_there(call, VALUE_STREAM, call->arguments + reading->asked.key_first,
+                                  reading->asked.key_count, reading->asked.deadline_us);
 }
 
 static int serve(struct call *call, const struct group_reading *reading,
@@ -246,9 +248,9 @@ int stream_xreadgroup(struct call *call)
     int rc = -ENOMEM;
 
     if (!group_reading_parse(call, &reading)) return 0;
-    if (reading.key_count > INLINE_STREAMS) {
-        served = malloc(reading.key_count * sizeof(*served));
-        words = malloc((SAID_OPTIONS_MAX + 2 * (size_t)reading.key_count) * sizeof(*words));
+    if (reading.asked.key_count > INLINE_STREAMS) {
+        served = malloc(reading.asked.key_count * sizeof(*served));
+        words = malloc((SAID_OPTIONS_MAX + 2 * (size_t)reading.asked.key_count) * sizeof(*words));
     }
     if (served && words) rc = read_groups(call, &reading, served, words);
     if (served != few) free(served);

@@ -2,19 +2,14 @@
 #ifndef SERVER_COMMANDS_STREAM_GROUP_READING_H
 #define SERVER_COMMANDS_STREAM_GROUP_READING_H
 #include "server/commands/stream_group_key.h"
+#include "server/commands/stream_reading.h"
 #include "server/commands/stream_reply.h"
 
-/* For one who has waited and did not say how many. */
-enum { STREAM_GROUP_BLOCKED_COUNT = 1000 };
-
 struct group_reading {
-    uint32_t key_first, key_count; /* arguments; the ids stand behind them */
+    struct reading asked;
     struct slice group, consumer;
-    int64_t count;                /* of each stream; 0: all */
-    int64_t max_count, max_bytes; /* of the answer; 0: any */
-    int64_t min_idle_ms;          /* of CLAIM; -1: not given */
-    bool no_ack, may_block;
-    int64_t deadline_us;
+    int64_t min_idle_ms; /* of CLAIM; -1: not given */
+    bool no_ack;
     uint64_t now_ms;
 };
 

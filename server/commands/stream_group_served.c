@@ -26,9 +26,8 @@ void group_served_finish(struct group_served *served)
 static uint64_t count_wanted(const struct call *call, const struct group_reading *reading,
                              const struct group_limits *limits)
 {
-    uint64_t count = (uint64_t)reading->count;
+    uint64_t count = reading_count_wanted(call, &reading->asked);
 
-    if (count == 0) count = call->served_key.bytes ? STREAM_GROUP_BLOCKED_COUNT : UINT64_MAX;
     return count < limits->count_left ? count : limits->count_left;
 }
 
@@ -146,7 +145,7 @@ static int find_new(struct group_served *served, const struct group_reading *rea
     if (count_max == 0 || !stream_id_increment(&from)) return 0;
     rc = stream_range_find(served->key.stream.stream, from, STREAM_ID_MAX, STREAM_FORWARD,
                            count_max, &served->range);
-    if (rc == 0 && reading->max_bytes > 0) rc = cut_range(&served->range, limits);
+    if (rc == 0 && reading->asked.max_bytes > 0) rc = cut_range(&served->range, limits);
     return rc;
 }
 

@@ -7,58 +7,15 @@
 #include <stdlib.h>
 
 #include "server/commands/handlers.h"
-#include "server/commands/server.h"
 #include "server/commands/stream_answer.h"
 #include "server/commands/stream_key.h"
+#include "server/commands/stream_reading.h"
 #include "server/commands/stream_reply.h"
 #include "server/commands/stream_words.h"
-#include "server/net/loop.h"
 
-enum {
-    INLINE_STREAMS = 8,
-    BLOCKED_COUNT = 1000, /* of entries for one who has waited and did not say how many */
-};
-
-struct reading {
-    uint32_t key_first, key_count; /* arguments; the ids stand behind them */
-    int64_t count;                 /* of each stream; 0: all */
-    int64_t max_count, max_bytes;  /* of all streams together; 0: no limit */
-    bool may_block;
-    int64_t deadline_us;
-};
+enum { INLINE_STREAMS = 8 };
 
 /* ---- what is asked --------------------------------------------------------------------------- */
-
-/* BLOCK milliseconds. False: an error was answered. */
-static bool parse_block(struct call *call, uint32_t index, struct reading *reading)
-{
-    int64_t now_us = (int64_t)loop_now_us(call->server->loop), ms;
-
-    if (!call_integer_between(call, index, INT64_MIN, INT64_MAX,
-                              "ERR timeout is not an integer or out of range", &ms))
-        return false;
-    if (ms < 0 || ms > (INT64_MAX - now_us) / 1000) {
-        (void)call_error(call, ms < 0 ? "ERR timeout is negative" : "ERR timeout is out of range");
-        return false;
-    }
-    reading->may_block = true;
-    reading->deadline_us = ms == 0 ? -1 : now_us + ms * 1000;
-    return true;
-}
-
-static bool parse_streams(struct call *call, uint32_t index, struct reading *reading)
-{
-    uint32_t count = call->argument_count - index;
-
-    if (count % 2 != 0) {
-        (void)call_error(call, "ERR Unbalanced XREAD list of streams: for each stream key an ID "
-                               "or '$' must be specified.");
-        return false;
-    }
-    reading->key_first = index;
-    reading->key_count = count / 2;
-    return true;
-}
 
 static bool refuse_group_option(struct call *call, const char *name)
 {
@@ -72,31 +29,23 @@ static bool refuse_group_option(struct call *call, const char *name)
 /* The option at *index; STREAMS is the last one. False: an error was answered. */
 static bool parse_option(struct call *call, uint32_t *index, struct reading *reading)
 {
-    struct slice word = call->arguments[*index];
     uint32_t more = call->argument_count - *index - 1;
+    int rc = reading_parse_option(call, index,
+                                  "ERR Unbalanced XREAD list of streams: for each stream key an ID "
+                                  "or '$' must be specified.",
+                                  reading);
 
-    if (more > 0 && slice_is(word, "BLOCK")) return parse_block(call, ++*index, reading);
-    if (more > 0 && slice_is(word, "COUNT")) {
-        if (!call_integer(call, ++*index, &reading->count)) return false;
-        if (reading->count < 0) reading->count = 0;
-        return true;
-    }
-    if (more > 0 && slice_is(word, "MAXCOUNT"))
-        return call_integer_between(call, ++*index, 1, INT64_MAX,
-                                    "ERR MAXCOUNT must be a positive integer", &reading->max_count);
-    if (more > 0 && slice_is(word, "MAXSIZE"))
-        return call_integer_between(call, ++*index, 1, INT64_MAX,
-                                    "ERR MAXSIZE must be a positive integer", &reading->max_bytes);
-    if (more > 0 && slice_is(word, "STREAMS")) return parse_streams(call, *index + 1, reading);
-    if (more > 1 && slice_is(word, "GROUP")) return refuse_group_option(call, "GROUP");
-    if (slice_is(word, "NOACK")) return refuse_group_option(call, "NOACK");
+    if (rc != 0) return rc == 1;
+    if (more > 1 && slice_is(call->arguments[*index], "GROUP"))
+        return refuse_group_option(call, "GROUP");
+    if (slice_is(call->arguments[*index], "NOACK")) return refuse_group_option(call, "NOACK");
     (void)call_syntax_error(call);
     return false;
 }
 
 static bool parse(struct call *call, struct reading *reading)
 {
-    *reading = (struct reading){ .deadline_us = -1 };
+    reading_begin(reading);
     for (uint32_t i = 1; i < call->argument_count && reading->key_first == 0; i++) {
         if (!parse_option(call, &i, reading)) return false;
     }
@@ -104,11 +53,7 @@ static bool parse(struct call *call, struct reading *reading)
         (void)call_syntax_error(call);
         return false;
     }
-    if (reading->max_count > 0 && reading->count > reading->max_count) {
-        (void)call_error(call, "ERR MAXCOUNT must be greater than or equal to COUNT");
-        return false;
-    }
-    return true;
+    return reading_is_whole(call, reading);
 }
 
 /* ---- from where ------------------------------------------------------------------------------ */
@@ -173,12 +118,6 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-static uint64_t count_wanted(const struct call *call, const struct reading *reading)
-{
-    if (reading->count > 0) return (uint64_t)reading->count;
-    return call->served_key.bytes ? BLOCKED_COUNT : UINT64_MAX;
-}
-
 /* What the reply may still hold: MAXCOUNT, MAXSIZE. */
 struct budget {
     uint64_t count, bytes;
@@ -219,15 +158,14 @@ static int find_entries(struct call *call, const struct reading *reading, uint32
     if (rc <= 0) return rc;
     if (!stream_id_increment(&id)) return 0; /* nothing is greater */
     rc = stream_range_find(key.stream, id, STREAM_ID_MAX, STREAM_FORWARD,
-                           least(count_wanted(call, reading), budget->count), out_range);
+                           least(reading_count_wanted(call, reading), budget->count), out_range);
     if (rc == 0 && reading->max_bytes > 0) rc = fit(out_range, budget);
     if (rc < 0) return rc;
     budget->count -= out_range->count;
     return out_range->count > 0;
 }
 
-/* How many streams have something. One who is served looks at that key only: the others had nothing
- * when it began to wait. */
+/* How many streams have something. */
 static int64_t find_all(struct call *call, const struct reading *reading,
                         const struct stream_id *ids, struct stream_part *found)
 {
@@ -237,18 +175,16 @@ static int64_t find_all(struct call *call, const struct reading *reading,
         .is_untouched = true,
     };
     int64_t count = 0;
+    uint32_t first, end;
 
-    for (uint32_t i = 0; i < reading->key_count; i++) {
+    reading_keys(call, reading, &first, &end);
+    for (uint32_t i = first; i < end; i++) {
         uint32_t key_index = reading->key_first + i;
-        struct slice name = call->arguments[key_index];
-        int rc;
+        int rc = find_entries(call, reading, key_index, ids[i], &budget, &found[count].range);
 
-        if (call->served_key.bytes && !slice_equal(call->served_key, name)) continue;
-        rc = find_entries(call, reading, key_index, ids[i], &budget, &found[count].range);
         if (rc < 0) return rc;
         found[count].name_index = key_index;
         count += rc;
-        if (call->served_key.bytes) break; /* where it is named first */
     }
     return count;
 }
