@@ -467,125 +467,6 @@ START_TEST(a_large_group_is_freed_in_slices)
 }
 END_TEST
 
-/* ---- pictures ---- */
-
-static void add_examples(void)
-{
-    struct stream_consumer *consumer;
-
-    group = add_group("");
-    stream_group_set_last_id(group, (struct stream_id){ 3, 4 });
-    stream_group_set_entries_read(group, 17);
-    consumer = add_consumer(group, "");
-    stream_consumer_set_active(consumer, 33);
-    consumer = add_consumer(group, "zoe");
-    for (unsigned i = 1; i <= 100; i++)
-        deliver(group, i % 10 == 0 ? NULL : consumer, i, i % 10 == 0 ? 0 : 1000 - i);
-    deliver(group, consumer, UINT64_MAX, 4);
-    group = add_group("other");
-    deliver(group, NULL, 5, 0);
-    add_group("third");
-}
-
-START_TEST(a_picture_outlives_its_groups)
-{
-    struct stream_groups *loaded;
-    size_t size, again_size;
-    uint8_t *bytes, *again;
-
-    open_groups();
-    add_examples();
-    picture = take_picture();
-    stream_groups_destroy(groups);
-    bytes = read_picture(picture, 1, &size);
-    forget_picture();
-    ck_assert_int_eq(load_groups(slice_of(bytes, size), 1, &loaded), 0);
-    groups = loaded;
-    stream_groups_check(groups);
-    group = stream_groups_at(groups, 0);
-    ck_assert_int_eq(stream_group_entries_read(group), 17);
-    ck_assert_uint_eq(stream_group_last_id(group).seq, 4);
-    ck_assert_uint_eq(stream_consumer_active_ms(stream_group_consumer_at(group, 0)), 33);
-    ck_assert_uint_eq(stream_consumer_active_ms(stream_group_consumer_at(group, 1)),
-                      STREAM_NEVER_ACTIVE);
-    picture = take_picture();
-    again = read_picture(picture, 777, &again_size);
-    ck_assert_uint_eq(size, again_size);
-    ck_assert_mem_eq(bytes, again, size);
-    free(bytes);
-    free(again);
-    forget_picture();
-    close_groups();
-}
-END_TEST
-
-/* Whatever bytes come: an error, or groups that hold together. */
-static void load_anything(struct slice bytes)
-{
-    struct stream_groups *loaded;
-    int rc = load_groups(bytes, 64, &loaded);
-
-    if (rc < 0) {
-        ck_assert_int_eq(rc, -EBADMSG);
-        return;
-    }
-    stream_groups_check(loaded);
-    stream_groups_destroy(loaded);
-}
-
-START_TEST(damaged_pictures_are_refused_or_hold_together)
-{
-    struct stream_groups *loaded;
-    size_t size;
-    uint8_t *bytes;
-
-    open_groups();
-    add_examples();
-    picture = take_picture();
-    bytes = read_picture(picture, 100, &size);
-    forget_picture();
-    for (size_t at = 0; at < size; at++) {
-        ck_assert_int_eq(load_groups(slice_of(bytes, at), 99, &loaded), -EBADMSG);
-        for (int bit = 0; bit < 8; bit++) {
-            bytes[at] ^= (uint8_t)(1 << bit);
-            load_anything(slice_of(bytes, size));
-            bytes[at] ^= (uint8_t)(1 << bit);
-        }
-        (void)stream_group_store_tick(store, 100);
-    }
-    bytes[size] = 0; /* read_picture leaves room */
-    ck_assert_int_eq(load_groups(slice_of(bytes, size + 1), 99, &loaded), -EBADMSG);
-    free(bytes);
-    close_groups();
-}
-END_TEST
-
-START_TEST(without_memory_nothing_is_loaded_and_nothing_leaks)
-{
-    struct stream_groups *loaded = NULL;
-    size_t size;
-    uint8_t *bytes;
-    unsigned number = 1;
-    int rc;
-
-    open_groups();
-    add_examples();
-    picture = take_picture();
-    bytes = read_picture(picture, 100, &size);
-    forget_picture();
-    do {
-        allocation_count = 0;
-        refuse_every = number++;
-        rc = load_groups(slice_of(bytes, size), 99, &loaded);
-        refuse_every = 0;
-        ck_assert(rc == 0 || rc == -ENOMEM);
-    } while (rc < 0);
-    stream_groups_destroy(loaded);
-    free(bytes);
-    close_groups();
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("group");
@@ -603,9 +484,6 @@ int main(void)
     tcase_add_test(tcase, a_consumer_goes_in_steps);
     tcase_add_test(tcase, groups_refer_to_what_is_pending_or_not_yet_delivered);
     tcase_add_test(tcase, a_large_group_is_freed_in_slices);
-    tcase_add_test(tcase, a_picture_outlives_its_groups);
-    tcase_add_test(tcase, damaged_pictures_are_refused_or_hold_together);
-    tcase_add_test(tcase, without_memory_nothing_is_loaded_and_nothing_leaks);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -199,4 +199,14 @@ static inline unsigned count_segments(unsigned number)
     (void)snprintf(path, sizeof(path), "%s/stream-%u", files.directory, number);
     return count_names(path, ".log");
 }
+
+/* of: the only stream that it refers to; may be NULL. */
+static inline void checkpoint(struct stream *of, bool is_complete)
+{
+    stream_checkpoint_begin(store);
+    if (of) write_image(of);
+    ck_assert_int_eq(sync_checkpoint(), 1);
+    stream_checkpoint_end(store, is_complete);
+    settle();
+}
 #endif
