@@ -61,6 +61,7 @@ static bool is_change(enum fault_call call)
     case FAULT_CLOSE:
     case FAULT_PREAD:
     case FAULT_PREAD_NOW:
+    case FAULT_ADVISE:
     case FAULT_SIZE:
     case FAULT_FREE_BYTES:
     case FAULT_LOCK:
@@ -259,6 +260,15 @@ static ssize_t faulty_pread_now(struct os *os, int fd, void *bytes, size_t size,
 
     if (rc < 0) return rc;
     return fault->below->pread_now(fault->below, fd, bytes, limited(fault, size), offset);
+}
+
+static int faulty_advise(struct os *os, int fd, uint64_t offset, uint64_t size_bytes,
+                         enum os_advice advice)
+{
+    struct fault *fault = fault_of(os);
+    int rc = admit(fault, FAULT_ADVISE);
+
+    return rc < 0 ? rc : fault->below->advise(fault->below, fd, offset, size_bytes, advice);
 }
 
 static ssize_t faulty_pwrite(struct os *os, int fd, const void *bytes, size_t size, uint64_t offset)
@@ -468,6 +478,7 @@ int fault_create(struct os *below, struct fault **out_fault)
         .close = faulty_close,
         .pread = faulty_pread,
         .pread_now = faulty_pread_now,
+        .advise = faulty_advise,
         .pwrite = faulty_pwrite,
         .fdatasync = faulty_fdatasync,
         .fsync = faulty_fsync,

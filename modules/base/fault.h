@@ -28,6 +28,7 @@ enum fault_call {
     FAULT_CLOSE, /* a failed close has closed all the same, as in the kernel */
     FAULT_PREAD,
     FAULT_PREAD_NOW,
+    FAULT_ADVISE,
     FAULT_PWRITE,
     FAULT_FDATASYNC,
     FAULT_FSYNC,

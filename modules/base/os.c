@@ -67,6 +67,29 @@ static ssize_t real_pread_now(struct os *os, int fd, void *bytes, size_t size, u
     return got == -EOPNOTSUPP || got == -ENOSYS ? -EAGAIN : got;
 }
 
+static int advise(int fd, uint64_t offset, uint64_t size_bytes, int advice)
+{
+    return -posix_fadvise(fd, (off_t)offset, (off_t)size_bytes, advice);
+}
+
+/* The kernel takes no more at once than it would read ahead itself, and forgets the rest. */
+static int real_advise(struct os *os, int fd, uint64_t offset, uint64_t size_bytes,
+                       enum os_advice advice)
+{
+    enum { PIECE_BYTES = 128 << 10 };
+    int rc = 0;
+
+    (void)os;
+    if (advice == OS_ADVICE_RANDOM) return advise(fd, 0, 0, POSIX_FADV_RANDOM);
+    if (!offset_fits(offset, size_bytes)) return -EINVAL;
+    for (uint64_t done = 0; rc == 0 && done < size_bytes; done += PIECE_BYTES) {
+        uint64_t left = size_bytes - done;
+        rc =
+            advise(fd, offset + done, left < PIECE_BYTES ? left : PIECE_BYTES, POSIX_FADV_WILLNEED);
+    }
+    return rc;
+}
+
 static ssize_t real_pwrite(struct os *os, int fd, const void *bytes, size_t size, uint64_t offset)
 {
     ssize_t put;
@@ -296,6 +319,7 @@ struct os *os_real(void)
         .close = real_close,
         .pread = real_pread,
         .pread_now = real_pread_now,
+        .advise = real_advise,
         .pwrite = real_pwrite,
         .fdatasync = real_fdatasync,
         .fsync = real_fsync,

@@ -14,6 +14,10 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+/* How what is in a file will be read. RANDOM: here and there, so that the kernel reads no more than
+ * what is asked for; of all that is read through the descriptor. SOON: soon, so that it begins now.
+ */
+enum os_advice { OS_ADVICE_RANDOM, OS_ADVICE_SOON };
 enum os_lock { OS_LOCK_NONE, OS_LOCK_SHARED, OS_LOCK_EXCLUSIVE };
 
 struct os {
@@ -24,6 +28,10 @@ struct os {
     /* The same, of what is in memory: fewer bytes or -EAGAIN rather than waiting for a device.
      * -EAGAIN also where the file system cannot tell. */
     ssize_t (*pread_now)(struct os *os, int fd, void *bytes, size_t size, uint64_t offset);
+    /* A hint, which changes nothing but how long reading takes; waits for no more than its turn at
+     * the device. Of RANDOM offset and size_bytes mean nothing. */
+    int (*advise)(struct os *os, int fd, uint64_t offset, uint64_t size_bytes,
+                  enum os_advice advice);
     ssize_t (*pwrite)(struct os *os, int fd, const void *bytes, size_t size, uint64_t offset);
     int (*fdatasync)(struct os *os, int fd);
     int (*fsync)(struct os *os, int fd);

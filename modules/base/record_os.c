@@ -90,6 +90,14 @@ static ssize_t recorded_pread_now(struct os *os, int fd, void *bytes, size_t siz
     return record->below->pread_now(record->below, fd, bytes, size, offset);
 }
 
+static int recorded_advise(struct os *os, int fd, uint64_t offset, uint64_t size_bytes,
+                           enum os_advice advice)
+{
+    struct record *record = (struct record *)(void *)os;
+
+    return record->below->advise(record->below, fd, offset, size_bytes, advice);
+}
+
 static ssize_t recorded_pwrite(struct os *os, int fd, const void *bytes, size_t size,
                                uint64_t offset)
 {
@@ -427,6 +435,7 @@ void record_fill_table(struct os *table)
         .close = recorded_close,
         .pread = recorded_pread,
         .pread_now = recorded_pread_now,
+        .advise = recorded_advise,
         .pwrite = recorded_pwrite,
         .fdatasync = recorded_fdatasync,
         .fsync = recorded_fsync,

@@ -70,6 +70,8 @@ static int call_of_file(struct os *os, enum fault_call call)
     case FAULT_PREAD_NOW:
         rc = (int)os->pread_now(os, fixture.fd, bytes, sizeof(bytes), 0);
         return rc == -EAGAIN ? 0 : rc; /* as this file system likes */
+    case FAULT_ADVISE:
+        return os->advise(os, fixture.fd, 0, 4096, OS_ADVICE_SOON);
     case FAULT_PWRITE:
         return (int)os->pwrite(os, fixture.fd, bytes, sizeof(bytes), 0);
     case FAULT_FDATASYNC:
@@ -161,6 +163,7 @@ static int call_each(enum fault_call call)
     case FAULT_CLOSE:
     case FAULT_PREAD:
     case FAULT_PREAD_NOW:
+    case FAULT_ADVISE:
     case FAULT_PWRITE:
     case FAULT_FDATASYNC:
     case FAULT_FSYNC:
