@@ -48,6 +48,10 @@ void journal_reader_close(struct journal_reader *reader);
 /* True: an I/O thread works for it, and closing it would wait. */
 bool journal_reader_is_busy(const struct journal_reader *reader);
 
+/* True: the frame that begins at that position will be there at once for who goes there, as far as
+ * is known without a system call. Of a reader that never waits; false of others. */
+bool journal_reader_has(const struct journal_reader *reader, uint64_t position);
+
 /* The next frame. 1: *out_entry, and the reader stands behind it. 0: there is none yet. -EBADMSG:
  * the frame here is damaged; the reader stays. -ESTALE: it has been trimmed away; seek. -ENOKEY,
  * -EKEYREJECTED: its segment is encrypted, and the journal's key file cannot be read or is wrong.
@@ -81,6 +85,9 @@ struct journal_search {
      * and of the last one that may hold it. 0: not known. */
     uint64_t from, last;
     uint64_t key; /* tells it from other searches of the same reader */
+    /* If the place is before or behind a certain id, and ids grow: so the index is asked for it. */
+    bool has_id;
+    uint64_t time_ms, seq;
 };
 /* Goes there: behind the last frame, if all lie before it. It looks at about as many frames as the
  * number of 64 KiB has digits in binary, and through one such piece. */

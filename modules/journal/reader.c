@@ -34,6 +34,7 @@ uint64_t journal_reader_end(const struct journal_reader *reader)
 {
     if (reader->async) return journal_async_end(reader->async);
     if (reader->home) return journal_published(reader->home);
+    if (reader->searching) return reader->found_end;
     if (!is_live(reader)) return reader->found_end;
     return atomic_load_explicit(&reader->meta.live->published, memory_order_acquire);
 }
@@ -41,6 +42,12 @@ uint64_t journal_reader_end(const struct journal_reader *reader)
 bool journal_reader_is_busy(const struct journal_reader *reader)
 {
     return reader->async && journal_async_is_busy(reader->async);
+}
+
+bool journal_reader_has(const struct journal_reader *reader, uint64_t position)
+{
+    return reader->async && journal_async_has(reader->async, journal_segment_of(position),
+                                              journal_offset_of(position));
 }
 
 uint64_t journal_reader_position(const struct journal_reader *reader)
@@ -56,7 +63,7 @@ int journal_reader_need_source(struct journal_reader *reader)
     uint64_t number = journal_segment_of(reader->position);
     int rc;
 
-    if (reader->async) return 0; /* it sees to that itself */
+    if (reader->async || reader->searching) return 0; /* they see to that themselves */
     if (reader->home) {
         rc = journal_reader_look_home(reader);
         if (rc < 0 || reader->home) return rc;
@@ -74,25 +81,32 @@ static uint64_t limit_of(const struct journal_reader *reader, uint64_t end)
     if (reader->home || journal_segment_of(end) == journal_segment_of(reader->position)) {
         return journal_offset_of(end);
     }
-    if (reader->async) return JOURNAL_SEGMENT_BYTES_MAX; /* it knows what the file has */
+    if (reader->async || reader->searching) {
+        return JOURNAL_SEGMENT_BYTES_MAX; /* they know what the file has */
+    }
     return reader->source->limit;
 }
 
-static uint32_t seed_of(const struct journal_reader *reader)
+uint32_t journal_reader_seed(const struct journal_reader *reader)
 {
-    if (reader->async) {
-        return journal_async_seed(reader->async, journal_segment_of(reader->position));
-    }
+    const struct journal_async *async = reader->async ? reader->async : reader->searching;
+
+    if (async) return journal_async_seed(async, journal_segment_of(reader->position));
     return reader->home ? journal_reader_home_segment(reader)->seed : reader->source->seed;
 }
 
 static int view(struct journal_reader *reader, uint64_t offset, uint64_t size, uint64_t limit,
                 const uint8_t **out_bytes)
 {
+    uint64_t number = journal_segment_of(reader->position);
+    int rc;
+
     if (offset > limit || size > limit - offset) return -EBADMSG;
-    if (reader->async) {
-        int rc = journal_async_view(reader->async, journal_segment_of(reader->position), offset,
-                                    size, limit, out_bytes);
+    if (reader->async || reader->searching) {
+        rc = reader->async
+                 ? journal_async_view(reader->async, number, offset, size, limit, out_bytes)
+                 : journal_async_view_here(reader->searching, reader->os, number, offset, size,
+                                           limit, out_bytes);
         return rc == -ENOENT ? -ESTALE : rc;
     }
     if (!reader->home) return journal_source_view(reader->source, offset, size, out_bytes);
@@ -117,7 +131,8 @@ int journal_reader_frame(struct journal_reader *reader, uint64_t end,
     rc = view(reader, offset, JOURNAL_FRAME_HEADER_BYTES + (uint64_t)out_frame->payload_bytes,
               limit, out_bytes);
     if (rc < 0) return rc;
-    rc = journal_frame_verify(seed_of(reader), offset, *out_bytes, limit - offset, out_frame);
+    rc = journal_frame_verify(journal_reader_seed(reader), offset, *out_bytes, limit - offset,
+                              out_frame);
     return rc == 1 ? 1 : -EBADMSG;
 }
 
@@ -206,6 +221,11 @@ int journal_reader_segments(struct journal_reader *reader, uint64_t *out_first, 
 
     *out_first = *out_last = 1;
     if (reader->async) return 0; /* in memory, else it seeks by a job */
+    if (reader->searching) {
+        *out_first = journal_segment_of(journal_async_search_start(reader->searching));
+        *out_last = journal_segment_of(reader->found_end);
+        return 0;
+    }
     if (reader->home) {
         rc = journal_reader_look_home(reader);
         if (rc < 0 || reader->home) return rc;

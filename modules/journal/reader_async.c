@@ -6,7 +6,15 @@
  *   the page cache  pread_now() into the window
  *   a job           reads, or unpacks, into the window; the call returns -EAGAIN, on_ready follows
  *
- * While a job runs, what it works with is its own. */
+ * While a job runs, what it works with is its own.
+ *
+ * **Who reads on** from window to window has the kernel read ahead for it, so that the next windows
+ * are in the page cache when it gets there: the more the longer it has read on, by jobs of their
+ * own beside which views go on. The kernel's own reading ahead is turned off: it would be done by
+ * whoever comes to its edge, which is the thread that must not wait.
+ *
+ *      window             ahead_end                         asked for when less than half of it is
+ *   …  |######|───────────|                                 left:  window end .. + ahead_bytes */
 #include "modules/journal/reader_async.h"
 
 #include <assert.h>
@@ -15,145 +23,11 @@
 
 #include "modules/base/os.h"
 #include "modules/journal/journal_internal.h"
+#include "modules/journal/reader_fetch.h"
 #include "modules/journal/reader_internal.h"
-#include "modules/journal/stored.h"
 
-enum { WINDOW_BYTES = 256 << 10, COPY_BYTES = 64 << 10 };
-
-struct journal_async {
-    struct io_job job; /* first */
-    struct journal *journal;
-    void (*on_ready)(void *context);
-    void *context;
-    bool is_running;
-
-    struct journal_stored stored;
-    uint64_t number; /* of the segment that stored has open; 0: none */
-    uint8_t *window;
-    size_t window_capacity, window_size;
-    uint64_t window_number, window_offset;
-    /* What the job is to fetch, and what came of it: told once. */
-    uint64_t want_number, want_offset, want_size, want_limit;
-    int rc;
-
-    bool has_seek; /* position is the answer for that id */
-    uint64_t time_ms, seq, position;
-    bool has_search; /* position is the answer for that one */
-    struct journal_search search;
-
-    bool fetches_whole;
-    struct journal_index index; /* of an ended segment: */
-    uint64_t index_number;      /* 0: of none */
-};
-
-/* ---- on an I/O thread -------------------------------------------------------------------------
- */
-
-static int open_segment(struct journal_async *async, struct os *os)
-{
-    int rc;
-
-    if (async->number == async->want_number) return 0;
-    journal_stored_close(&async->stored);
-    async->number = 0;
-    rc = journal_stored_open(os, &async->journal->meta.places, async->want_number, &async->stored);
-    if (rc == 0) async->number = async->want_number;
-    if (rc < 0) journal_stored_close(&async->stored);
-    return rc;
-}
-
-/* The writer may have made the file longer since it was opened. */
-static int refresh_size(struct journal_stored *stored)
-{
-    if (stored->packed) return 0;
-    return stored->os->size(stored->os, stored->fd, &stored->size_bytes);
-}
-
-static int need_window(struct journal_async *async, size_t size)
-{
-    uint8_t *window;
-
-    if (size < WINDOW_BYTES) size = WINDOW_BYTES;
-    if (async->window_capacity == size) return 0;
-    window = malloc(size);
-    if (!window) return -ENOMEM;
-    free(async->window);
-    async->window = window;
-    async->window_capacity = size;
-    async->window_size = 0;
-    return 0;
-}
-
-static int fetch(struct journal_async *async, struct os *os)
-{
-    uint64_t end = async->want_limit, size;
-    int rc = open_segment(async, os);
-
-    if (rc == 0) rc = refresh_size(&async->stored);
-    if (rc < 0) return rc;
-    if (end > async->stored.size_bytes) end = async->stored.size_bytes;
-    if (async->want_offset > end || async->want_size > end - async->want_offset) return -EBADMSG;
-    size = end - async->want_offset;
-    if (size > WINDOW_BYTES) size = WINDOW_BYTES;
-    if (size < async->want_size) size = async->want_size;
-    rc = need_window(async, size);
-    if (rc < 0) return rc;
-    async->window_size = 0;
-    rc = journal_stored_read(&async->stored, async->window, size, async->want_offset);
-    if (rc < 0 && size > async->want_size) {
-        /* What is damaged there must not hide what is good here. Nor is the file as long any more
-         * as it was just now, when the segment has ended meanwhile and was cut. */
-        size = async->want_size;
-        rc = journal_stored_read(&async->stored, async->window, size, async->want_offset);
-    }
-    if (rc < 0) return rc;
-    async->window_number = async->want_number;
-    async->window_offset = async->want_offset;
-    async->window_size = size;
-    return 0;
-}
-
-static void run_fetch(struct io_job *job, struct os *os)
-{
-    job->rc = fetch((struct journal_async *)job, os);
-}
-
-/* An ordinary reader may wait here, and knows the way. */
-static void run_seek(struct io_job *job, struct os *os)
-{
-    struct journal_async *async = (struct journal_async *)job;
-    struct journal_reader *reader;
-
-    job->rc = journal_reader_open(os, async->journal->path, &reader);
-    if (job->rc < 0) return;
-    job->rc = journal_reader_seek_id(reader, async->time_ms, async->seq);
-    async->position = journal_reader_position(reader);
-    journal_reader_close(reader);
-}
-
-static void run_search(struct io_job *job, struct os *os)
-{
-    struct journal_async *async = (struct journal_async *)job;
-    struct journal_reader *reader;
-
-    job->rc = journal_reader_open(os, async->journal->path, &reader);
-    if (job->rc < 0) return;
-    job->rc = journal_reader_search(reader, &async->search);
-    async->position = journal_reader_position(reader);
-    journal_reader_close(reader);
-}
-
-static void run_index(struct io_job *job, struct os *os)
-{
-    struct journal_async *async = (struct journal_async *)job;
-
-    journal_index_clear(&async->index);
-    job->rc = journal_index_load(os, async->journal->path, async->want_number,
-                                 journal_async_seed(async, async->want_number), &async->index);
-}
-
-/* ---- on the owner's thread --------------------------------------------------------------------
- */
+/* How far is read ahead for a reader, the longer it reads on. */
+enum { READ_AHEAD_BYTES_MIN = 256 << 10, READ_AHEAD_BYTES_MAX = 2 << 20 };
 
 static void fetch_done(struct io_job *job)
 {
@@ -188,6 +62,21 @@ static void index_done(struct io_job *job)
     fetch_done(job);
 }
 
+/* What was to be done about the reader meanwhile can be done now: who waits for that looks. */
+static void ahead_done(struct io_job *job)
+{
+    struct journal_ahead_job *ahead = (struct journal_ahead_job *)job;
+    struct journal_async *async = ahead->async;
+
+    ahead->is_running = false;
+    if (async->is_held)
+        io_submit(async->journal->io, &async->job);
+    else if (async->on_ready)
+        async->on_ready(async->context);
+    async->is_held = false;
+}
+
+/* Which may change the file that the other one has. */
 static int submit(struct journal_async *async, void (*run)(struct io_job *job, struct os *os),
                   void (*done)(struct io_job *job))
 {
@@ -195,8 +84,23 @@ static int submit(struct journal_async *async, void (*run)(struct io_job *job, s
     async->job.run = run;
     async->job.done = done;
     async->job.is_urgent = true;
-    io_submit(async->journal->io, &async->job);
+    async->is_held = async->ahead.is_running;
+    if (!async->is_held) io_submit(async->journal->io, &async->job);
     return -EAGAIN;
+}
+
+static void submit_ahead(struct journal_async *async)
+{
+    if (async->due_size == 0) return;
+    async->ahead =
+        (struct journal_ahead_job){ .job = { .run = journal_async_run_ahead, .done = ahead_done },
+                                    .async = async,
+                                    .is_running = true,
+                                    .fd = async->stored.fd,
+                                    .offset = async->due_offset,
+                                    .size = async->due_size };
+    async->ahead.job.is_urgent = true;
+    io_submit(async->journal->io, &async->ahead.job);
 }
 
 static int take_error(struct journal_async *async)
@@ -215,12 +119,40 @@ static bool is_warm(const struct journal *journal, uint64_t number, uint64_t off
     return journal->way == JOURNAL_MAPPED && offset + JOURNAL_WARM_BYTES >= journal->offset;
 }
 
-static bool has_window(const struct journal_async *async, uint64_t number, uint64_t offset,
-                       uint64_t size)
+/* Whether a window that begins there goes on where the one before ends. */
+static bool reads_on(const struct journal_async *async, uint64_t number, uint64_t offset)
 {
-    return async->window_size > 0 && async->window_number == number &&
-           offset >= async->window_offset &&
-           offset + size <= async->window_offset + async->window_size;
+    uint64_t end = async->window_offset + async->window_size;
+
+    if (async->fetches_whole || async->window_size == 0) return false;
+    if (number == async->window_number) return offset >= async->window_offset && offset <= end;
+    return number == async->window_number + 1 && offset == JOURNAL_SEGMENT_HEADER_BYTES &&
+           async->number == async->window_number && end >= async->stored.size_bytes;
+}
+
+/* What is to be asked for as the window moves to where it reads on. */
+static void plan_ahead(struct journal_async *async, uint64_t number, uint64_t offset,
+                       uint64_t limit)
+{
+    uint64_t window_end = offset + JOURNAL_WINDOW_BYTES, end, left;
+
+    async->due_size = 0;
+    if (!reads_on(async, number, offset)) {
+        async->ahead_bytes = async->ahead_end = 0;
+        return;
+    }
+    if (async->ahead.is_running) return;
+    if (number != async->window_number || async->ahead_end < offset) async->ahead_end = offset;
+    left = async->ahead_end > window_end ? async->ahead_end - window_end : 0;
+    if (left > async->ahead_bytes / 2) return;
+    async->ahead_bytes = journal_async_least(2 * async->ahead_bytes, READ_AHEAD_BYTES_MAX);
+    if (async->ahead_bytes == 0) async->ahead_bytes = READ_AHEAD_BYTES_MIN;
+    if (async->number == number) limit = journal_async_least(limit, async->stored.size_bytes);
+    end = journal_async_least(window_end + async->ahead_bytes, limit);
+    if (end <= async->ahead_end) return;
+    async->due_offset = async->ahead_end;
+    async->due_size = end - async->ahead_end;
+    async->ahead_end = end;
 }
 
 /* Fills the window with what is in the page cache. False: not all of it is. */
@@ -228,14 +160,14 @@ static bool fill_now(struct journal_async *async, uint64_t number, uint64_t offs
                      uint64_t limit)
 {
     struct os *os = async->journal->os;
-    uint64_t want = limit - offset, most = async->fetches_whole ? WINDOW_BYTES : COPY_BYTES;
+    size_t most = journal_async_usual_window(async, async->fetches_whole);
     ssize_t got;
 
-    if (async->number != number || async->stored.packed || size > WINDOW_BYTES) return false;
-    if (need_window(async, 0) < 0) return false;
-    if (want > most) want = size > most ? size : most;
     async->window_size = 0;
-    got = os->pread_now(os, async->stored.fd, async->window, want, offset);
+    if (async->number != number || async->stored.packed || size > most) return false;
+    if (journal_async_need_window(async, 0, most) < 0) return false;
+    got = os->pread_now(os, async->stored.fd, async->window,
+                        journal_async_least(limit - offset, most), offset);
     if (got < (ssize_t)size) return false; /* an error too: the job will meet it and tell */
     async->window_number = number;
     async->window_offset = offset;
@@ -256,15 +188,24 @@ int journal_async_view(struct journal_async *async, uint64_t number, uint64_t of
     if (async->is_running) return -EAGAIN;
     rc = take_error(async);
     if (rc < 0) return rc;
-    if (!has_window(async, number, offset, size) && !fill_now(async, number, offset, size, limit)) {
-        async->want_number = number;
-        async->want_offset = offset;
-        async->want_size = size;
-        async->want_limit = limit;
-        return submit(async, run_fetch, fetch_done);
+    if (!journal_async_has_window(async, number, offset, size)) {
+        plan_ahead(async, number, offset, limit);
+        if (!fill_now(async, number, offset, size, limit)) {
+            journal_async_want(async, number, offset, size, limit);
+            async->wants_whole = async->fetches_whole;
+            return submit(async, journal_async_run_fetch, fetch_done);
+        }
+        submit_ahead(async);
     }
     *out_bytes = async->window + (offset - async->window_offset);
     return 0;
+}
+
+bool journal_async_has(const struct journal_async *async, uint64_t number, uint64_t offset)
+{
+    if (is_warm(async->journal, number, offset)) return true;
+    return !async->is_running &&
+           journal_async_has_window(async, number, offset, JOURNAL_FRAME_HEADER_BYTES);
 }
 
 int journal_async_seek_id(struct journal_async *async, uint64_t time_ms, uint64_t seq,
@@ -283,25 +224,7 @@ int journal_async_seek_id(struct journal_async *async, uint64_t time_ms, uint64_
     async->has_seek = false;
     async->time_ms = time_ms;
     async->seq = seq;
-    return submit(async, run_seek, seek_done);
-}
-
-int journal_async_search(struct journal_async *async, const struct journal_search *search,
-                         uint64_t *out_position)
-{
-    int rc;
-
-    if (async->is_running) return -EAGAIN;
-    rc = take_error(async);
-    if (rc < 0) return rc;
-    if (async->has_search && async->search.key == search->key) {
-        async->has_search = false; /* the next may find more frames */
-        *out_position = async->position;
-        return 0;
-    }
-    async->has_search = false;
-    async->search = *search;
-    return submit(async, run_search, search_done);
+    return submit(async, journal_async_run_seek, seek_done);
 }
 
 void journal_async_forget_search(struct journal_async *async)
@@ -318,6 +241,46 @@ static const struct journal_index *index_of(const struct journal *journal, uint6
     return NULL;
 }
 
+static void begin_search(struct journal_async *async, const struct journal_search *search)
+{
+    uint64_t number = journal_segment_of(search->last);
+    const struct journal_index *index = search->last > 0 ? index_of(async->journal, number) : NULL;
+
+    async->search = *search;
+    async->search_start = journal_async_start(async);
+    async->search_end = journal_published(async->journal);
+    async->search_hint = 0;
+    if (index && search->has_id)
+        async->search_hint = journal_index_find_id(index, search->time_ms, search->seq);
+    if (async->search_hint > 0) async->search_hint = journal_position(number, async->search_hint);
+}
+
+/* What was published since may lie before the place, too. */
+static bool is_answer(const struct journal_async *async)
+{
+    return async->position < async->search_end ||
+           journal_published(async->journal) == async->search_end;
+}
+
+int journal_async_search(struct journal_async *async, const struct journal_search *search,
+                         uint64_t *out_position)
+{
+    bool is_done;
+    int rc;
+
+    if (async->is_running) return -EAGAIN;
+    rc = take_error(async);
+    if (rc < 0) return rc;
+    is_done = async->has_search && async->search.key == search->key && is_answer(async);
+    async->has_search = false; /* the next may find more frames */
+    if (is_done) {
+        *out_position = async->position;
+        return 0;
+    }
+    begin_search(async, search);
+    return submit(async, journal_async_run_search, search_done);
+}
+
 int journal_async_point_before(struct journal_async *async, uint64_t number, uint64_t offset,
                                uint64_t *out_offset)
 {
@@ -331,7 +294,7 @@ int journal_async_point_before(struct journal_async *async, uint64_t number, uin
         if (async->index_number != number) {
             async->index_number = 0;
             async->want_number = number;
-            return submit(async, run_index, index_done);
+            return submit(async, journal_async_run_index, index_done);
         }
         index = &async->index;
     }
@@ -366,7 +329,7 @@ uint32_t journal_async_seed(const struct journal_async *async, uint64_t number)
 
 bool journal_async_is_busy(const struct journal_async *async)
 {
-    return async->is_running;
+    return async->is_running || async->ahead.is_running;
 }
 
 bool journal_async_is_in_memory(const struct journal_async *async)
@@ -405,7 +368,7 @@ void journal_async_destroy(struct journal_async *async)
 {
     if (!async) return;
     async->on_ready = NULL;
-    while (async->is_running)
+    while (journal_async_is_busy(async))
         (void)io_wait(async->journal->io);
     journal_stored_close(&async->stored);
     journal_index_finish(&async->index);

@@ -17,8 +17,7 @@ uint32_t journal_async_seed(const struct journal_async *async, uint64_t number);
  * until the next call. -EAGAIN: a job fetches it. -ENOENT: there is no such segment any more. */
 int journal_async_view(struct journal_async *async, uint64_t number, uint64_t offset, uint64_t size,
                        uint64_t limit, const uint8_t **out_bytes);
-/* What is fetched from the page cache is as much as a job fetches: all of it will be looked at
- * again. */
+/* A run is gone through, and then again backward: the window is to hold all of it. */
 void journal_async_fetch_whole(struct journal_async *async, bool is_whole);
 /* The last index point of a segment that lies before offset, 0 if there is none. -EAGAIN: a job
  * reads the index. */
@@ -26,9 +25,19 @@ int journal_async_point_before(struct journal_async *async, uint64_t number, uin
                                uint64_t *out_offset);
 /* Whether the writer's own mapping has it, in pages that are certainly there. */
 bool journal_async_is_warm(const struct journal_async *async, uint64_t number, uint64_t offset);
+/* Whether the frame that begins there can be looked at at once, or its header at least. */
+bool journal_async_has(const struct journal_async *async, uint64_t number, uint64_t offset);
 /* Where a search ends. -EAGAIN: a job searches. Its answer is for the next call with that key. */
 int journal_async_search(struct journal_async *async, const struct journal_search *search,
                          uint64_t *out_position);
+/* For the reader that a job searches with: the first segment's start, and the index point to begin
+ * at, as the owner saw them when the search began; 0: none is known. */
+uint64_t journal_async_search_start(const struct journal_async *async);
+uint64_t journal_async_search_hint(const struct journal_async *async);
+/* As journal_async_view, in the job: waits for the disk. */
+int journal_async_view_here(struct journal_async *async, struct os *os, uint64_t number,
+                            uint64_t offset, uint64_t size, uint64_t limit,
+                            const uint8_t **out_bytes);
 void journal_async_forget_search(struct journal_async *async);
 /* Where the first frame is whose id is not less. -EAGAIN: a job looks for it. */
 int journal_async_seek_id(struct journal_async *async, uint64_t time_ms, uint64_t seq,

@@ -10,6 +10,8 @@
 struct journal_reader {
     struct os *os;
     struct journal_async *async; /* never waits, and has nothing below but a position; or NULL */
+    /* Of a reader that a job searches with: whose file and window it uses; or NULL. */
+    struct journal_async *searching;
     /* In memory when it was last seen, so there is no meta and no source; else NULL. */
     const struct journal *home;
     char *path;
@@ -32,6 +34,8 @@ int journal_reader_frame(struct journal_reader *reader, uint64_t end,
 void journal_reader_step_over(struct journal_reader *reader, const struct journal_frame *frame);
 /* Opens the segment of reader->position unless it is. -ESTALE: it has been trimmed away. */
 int journal_reader_need_source(struct journal_reader *reader);
+/* Of the segment that it stands in. need_source has been called. */
+uint32_t journal_reader_seed(const struct journal_reader *reader);
 /* The numbers of the first and the last segment there are. Not of a reader that never waits, unless
  * the journal is in memory. */
 int journal_reader_segments(struct journal_reader *reader, uint64_t *out_first, uint64_t *out_last);

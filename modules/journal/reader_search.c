@@ -86,6 +86,25 @@ static int point_is_before(struct journal_reader *reader, const struct journal_s
     return rc == 1 && entry.position == position && is_before(search, &entry);
 }
 
+/* By the id alone: 1, and the reader stands there, if the last point that is not greater lies
+ * before the place, or all are greater. */
+static int try_point_of_id(struct journal_reader *reader, const struct journal_search *search,
+                           uint64_t number, const struct journal_index *index)
+{
+    uint64_t position = reader->searching ? journal_async_search_hint(reader->searching) : 0;
+    uint64_t offset;
+    int rc = 1;
+
+    if (!search->has_id) return 0;
+    if (journal_segment_of(position) != number) {
+        offset = journal_index_find_id(index, search->time_ms, search->seq);
+        position = offset > 0 ? journal_position(number, offset) : journal_segment_start(number);
+    }
+    if (position != journal_segment_start(number)) rc = point_is_before(reader, search, position);
+    if (rc == 1) reader->position = position;
+    return rc;
+}
+
 /* Goes to the last index point of a segment that lies before the place, or to the segment's start.
  */
 static int go_to_point(struct journal_reader *reader, const struct journal_search *search,
@@ -93,8 +112,9 @@ static int go_to_point(struct journal_reader *reader, const struct journal_searc
 {
     uint64_t best = journal_segment_start(number);
     size_t low = 0, high = index->count; /* points below low lie before it, from high on not */
-    int rc = 0;
+    int rc = try_point_of_id(reader, search, number, index);
 
+    if (rc != 0) return rc < 0 ? rc : 0;
     while (rc >= 0 && low < high) {
         size_t middle = low + (high - low) / 2;
         uint64_t position = journal_position(number, index->entries[middle].offset);
@@ -120,8 +140,9 @@ static int search_files(struct journal_reader *reader, const struct journal_sear
     reader->position = journal_segment_start(number);
     if (reader->position >= journal_reader_end(reader)) return 0;
     rc = journal_reader_need_source(reader);
-    if (rc == 0 && reader->source) {
-        rc = journal_index_load(reader->os, reader->path, number, reader->source->seed, &index);
+    if (rc == 0 && (reader->source || reader->searching)) {
+        rc = journal_index_load(reader->os, reader->path, number, journal_reader_seed(reader),
+                                &index);
     }
     if (rc == 0) rc = go_to_point(reader, search, number, &index);
     journal_index_finish(&index);

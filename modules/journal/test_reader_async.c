@@ -116,6 +116,184 @@ START_TEST(what_is_in_the_page_cache_needs_one_job_a_segment)
 }
 END_TEST
 
+/* ---- reading ahead ----------------------------------------------------------------------------
+ */
+
+/* A page cache that has what was asked for, of the file that was opened last. */
+static struct {
+    uint64_t asked_end, read_end; /* up to there it was asked for, and read */
+    uint64_t ahead_bytes_max;     /* between them */
+} cache;
+
+static int ask_cache(struct os *os, int fd, uint64_t offset, uint64_t size, enum os_advice advice)
+{
+    (void)os;
+    (void)fd;
+    if (advice == OS_ADVICE_RANDOM) cache.asked_end = cache.read_end = 0;
+    if (advice == OS_ADVICE_SOON && offset + size > cache.asked_end)
+        cache.asked_end = offset + size;
+    if (cache.asked_end > cache.read_end + cache.ahead_bytes_max && cache.read_end > 0)
+        cache.ahead_bytes_max = cache.asked_end - cache.read_end;
+    return 0;
+}
+
+static ssize_t read_cache(struct os *os, int fd, void *bytes, size_t size, uint64_t offset)
+{
+    (void)os;
+    if (offset >= cache.asked_end) return -EAGAIN;
+    if (size > cache.asked_end - offset) size = cache.asked_end - offset;
+    cache.read_end = offset + size;
+    return os_real()->pread(os_real(), fd, bytes, size, offset);
+}
+
+/* Frames that take some MiB, in segments of 4 MiB. */
+static void open_large_journal(void)
+{
+    memset(&cache, 0, sizeof(cache));
+    fixture.options.settings.roll_bytes = 4 << 20;
+    open_journal();
+    append_many(50000);
+    publish();
+    ck_assert_uint_gt(active_number(), 2);
+    fault_os(fixture.fault)->advise = ask_cache;
+    fault_os(fixture.fault)->pread_now = read_cache;
+    open_async();
+}
+
+START_TEST(who_reads_on_waits_once_a_segment)
+{
+    uint64_t segments;
+    unsigned waits = 0;
+
+    open_large_journal();
+    segments = active_number();
+    for (uint64_t number = 1; number <= 50000; waits++) {
+        struct journal_entry entry;
+        int rc = journal_reader_next(fixture.reader, &entry);
+        for (; rc == 1; rc = journal_reader_next(fixture.reader, &entry)) {
+            expect_frame(&entry, number++);
+            (void)io_poll(fixture.io); /* what reads ahead runs beside */
+        }
+        if (rc == 0) break;
+        ck_assert_int_eq(rc, -EAGAIN);
+        while (journal_reader_is_busy(fixture.reader))
+            ck_assert_uint_gt(io_wait(fixture.io), 0);
+    }
+    expect_async_end();
+    ck_assert_uint_le(waits, segments);
+    ck_assert_uint_gt(cache.ahead_bytes_max, 1 << 20);
+    ck_assert_uint_le(cache.ahead_bytes_max, (2 << 20) + (128 << 10));
+}
+END_TEST
+
+/* Who looks here and there has no more read than he may look at. */
+START_TEST(who_does_not_read_on_has_little_read)
+{
+    struct journal_entry entry;
+
+    open_large_journal();
+    for (uint64_t offset = 0; offset < 3; offset++) {
+        uint64_t position = journal_segment_start(1 + offset % 2);
+        int rc;
+        while ((rc = journal_reader_seek_position(fixture.reader, position)) == -EAGAIN)
+            ck_assert_uint_gt(io_wait(fixture.io), 0);
+        ck_assert_int_eq(rc, 0);
+        ck_assert_int_eq(next_async(&entry), 1);
+        ck_assert_uint_le(cache.asked_end, (128 << 10) + JOURNAL_SEGMENT_HEADER_BYTES);
+    }
+}
+END_TEST
+
+/* ---- searching --------------------------------------------------------------------------------
+ */
+
+static bool is_before_number(const void *context, const struct journal_entry *entry)
+{
+    return entry->time_ms < *(const uint64_t *)context;
+}
+
+static void search_number(uint64_t number, bool has_id)
+{
+    struct journal_search search = { .is_before = is_before_number,
+                                     .context = &number,
+                                     .from = journal_segment_start(1),
+                                     .last = journal_segment_start(1),
+                                     .key = number + 1,
+                                     .has_id = has_id,
+                                     .time_ms = number };
+    int rc;
+
+    while ((rc = journal_reader_search(fixture.reader, &search)) == -EAGAIN)
+        ck_assert_uint_gt(io_wait(fixture.io), 0);
+    ck_assert_int_eq(rc, 0);
+}
+
+/* _i: by the id, or by what frames hold. */
+START_TEST(a_search_leaves_what_it_found_at_hand)
+{
+    open_large_journal();
+    for (uint64_t number = 50; number < 12000; number += 797) {
+        uint64_t maps = fault_count(fixture.fault, FAULT_MAP);
+        uint64_t reads = fault_count(fixture.fault, FAULT_PREAD);
+        struct journal_entry entry;
+
+        search_number(number, _i);
+        ck_assert_uint_eq(fault_count(fixture.fault, FAULT_MAP), maps);
+        if (_i) ck_assert_uint_le(fault_count(fixture.fault, FAULT_PREAD), reads + 4);
+        ck_assert_int_eq(journal_reader_next(fixture.reader, &entry), 1);
+        expect_frame(&entry, number);
+    }
+}
+END_TEST
+
+START_TEST(a_search_with_a_wrong_id_finds_its_place)
+{
+    open_large_journal();
+    for (uint64_t number = 50; number < 40000; number += 3797) {
+        uint64_t wanted = number;
+        struct journal_search search = { .is_before = is_before_number,
+                                         .context = &wanted,
+                                         .key = number,
+                                         .has_id = true,
+                                         .time_ms = 40000 - number };
+        struct journal_entry entry;
+        int rc;
+
+        while ((rc = journal_reader_search(fixture.reader, &search)) == -EAGAIN)
+            ck_assert_uint_gt(io_wait(fixture.io), 0);
+        ck_assert_int_eq(rc, 0);
+        ck_assert_int_eq(journal_reader_next(fixture.reader, &entry), 1);
+        expect_frame(&entry, number);
+    }
+}
+END_TEST
+
+/* What is published while a job searches is searched, too. */
+START_TEST(a_search_sees_what_was_published_meanwhile)
+{
+    uint64_t number = 3500;
+    struct journal_search search = {
+        .is_before = is_before_number, .context = &number, .key = 1, .has_id = true, .time_ms = 3500
+    };
+    struct journal_entry entry;
+    int rc;
+
+    fixture.options.way = JOURNAL_BUFFERED; /* or the writer's pages would be looked at */
+    open_journal();
+    append_many(3000);
+    publish();
+    open_async();
+    ck_assert_int_eq(journal_reader_search(fixture.reader, &search), -EAGAIN);
+    append_many(1000);
+    journal_publish(fixture.journal);
+    while ((rc = journal_reader_search(fixture.reader, &search)) == -EAGAIN)
+        ck_assert_uint_gt(io_wait(fixture.io), 0);
+    ck_assert_int_eq(rc, 0);
+    ck_assert_int_eq(next_async(&entry), 1);
+    expect_frame(&entry, number);
+}
+END_TEST
+
 START_TEST(seeking_is_done_by_a_job)
 {
     fixture.options.settings.codec = JOURNAL_CODEC_LZ4;
@@ -279,6 +457,11 @@ int main(void)
     tcase_add_loop_test(cases, all_is_read_and_no_call_waits, 0, 12);
     tcase_add_test(cases, what_was_just_appended_is_read_without_a_job);
     tcase_add_test(cases, what_is_in_the_page_cache_needs_one_job_a_segment);
+    tcase_add_test(cases, who_reads_on_waits_once_a_segment);
+    tcase_add_test(cases, who_does_not_read_on_has_little_read);
+    tcase_add_loop_test(cases, a_search_leaves_what_it_found_at_hand, 0, 2);
+    tcase_add_test(cases, a_search_with_a_wrong_id_finds_its_place);
+    tcase_add_test(cases, a_search_sees_what_was_published_meanwhile);
     tcase_add_test(cases, seeking_is_done_by_a_job);
     tcase_add_test(cases, it_follows_from_memory_to_files);
     tcase_add_test(cases, what_was_trimmed_away_is_told);
