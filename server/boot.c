@@ -396,7 +396,8 @@ static void take_apart(struct house *house)
  */
 static void raise_descriptor_limit(struct server *server)
 {
-    enum { OWN_DESCRIPTORS = 64 };
+    /* 64 streams' journals with up to four each, 128 readers of them, and all else. */
+    enum { OWN_DESCRIPTORS = 512 };
     struct rlimit limit;
     rlim_t wanted = (rlim_t)server->config->maxclients + OWN_DESCRIPTORS;
 

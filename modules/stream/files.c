@@ -70,7 +70,6 @@ int stream_files_create(struct stream_store *store, struct stream_files **out_fi
 
 static void free_arrays(struct stream_files *files)
 {
-    stream_files_forget_known(files);
     free(files->segments);
     free(files->falls.falls);
     free(files);
@@ -83,6 +82,7 @@ void stream_files_free(struct stream_files *files)
     assert(!files->stream);
     list_remove(&files->link);
     list_remove(&files->due_link);
+    stream_files_forget_known(files);
     free_arrays(files);
 }
 
@@ -227,7 +227,13 @@ void stream_files_append(struct stream_files *files, const struct stream_entry *
 
 static void files_append(struct stream *stream, const struct stream_entry *entry)
 {
-    if (stream->files->end > 0) stream_files_know(stream, stream->last_id, stream->files->end);
+    const struct stream_files *files = stream->files;
+
+    if (files->end > 0 && files->falls.count == 0)
+        stream_files_know(&(struct files_known){ .files = files,
+                                                 .version = stream->version,
+                                                 .before = stream->last_id,
+                                                 .position = files->end });
     stream_files_append(stream->files, entry);
 }
 
@@ -343,6 +349,7 @@ static int files_snapshot(struct stream *stream, struct stream *snapshot)
     }
     copy->store = files->store;
     copy->base = files->base;
+    copy->base_version = stream_files_version(stream);
     copy->last_id = files->last_id;
     copy->end = files->end;
     list_init(&copy->link);

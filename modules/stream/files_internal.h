@@ -39,7 +39,10 @@
 
 enum {
     STREAM_PAYLOAD_HEADER_BYTES = 12,
-    STREAM_READERS_MAX = 16, /* each may have a window of 256 KiB and a descriptor */
+    /* As many may read at a time without being in each other's way. Each may have a descriptor, a
+     * window of 64 KiB, or 128 where it reads backward or what is packed, and some MiB of the page
+     * cache. */
+    STREAM_READERS_MAX = 128,
     STREAM_PATH_BYTES_MAX = 4096,
     STREAM_KNOWN_BITS = 10, /* of a line's number in the table of known places: 40 KiB in all */
 };
@@ -80,6 +83,7 @@ struct stream_files {
     /* Whose journal it is: itself, or of a snapshot's that of the stream it was taken of; a
      * snapshot has nothing of what follows but segments, falls, last_id and end. */
     struct stream_files *base;
+    uint64_t base_version;        /* of a snapshot: its stream's when it was taken */
     struct list_link snapshots;   /* of it; of a snapshot: in its base's */
     bool is_moving;               /* the stream is in memory yet */
     struct list_link moving_link; /* in the store's, moving, as long as that is so */
@@ -103,6 +107,14 @@ struct stream_files {
     struct files_reference pinned;         /* copy.h */
 };
 
+/* The next frame behind an entry with the id `before` begins at position: files_places.c. */
+struct files_known {
+    const struct stream_files *files; /* NULL: nothing is known */
+    uint64_t version;
+    struct stream_id before;
+    uint64_t position;
+};
+
 /* A reader, and the search that was begun with it. */
 struct files_slot {
     struct stream_files *files; /* NULL: it has none */
@@ -110,21 +122,14 @@ struct files_slot {
     bool is_awaited; /* somebody was told -EAGAIN and will come back */
     uint64_t goal;   /* the place that it is asked to go on from; 0: the last one is answered */
     bool has_arrived;
-    uint64_t used; /* when: of the store's turns */
+    uint64_t used;             /* when: of the store's turns */
+    struct files_known behind; /* where it stands, if that is behind an entry */
 
     struct journal_search search;
     bool by_ordinal, is_behind; /* what is sought; is_behind: the place behind what is equal */
     struct stream_id id;
     uint64_t ordinal;
     struct files_falls falls; /* a copy, for another thread */
-};
-
-/* The next frame behind an entry with the id `before` begins at position: files_places.c. */
-struct files_known {
-    const struct stream_files *files; /* NULL: a line that holds nothing */
-    uint64_t version;
-    struct stream_id before;
-    uint64_t position;
 };
 
 struct stream_files_store {
@@ -140,6 +145,7 @@ struct stream_files_store {
     size_t found_count;
 
     struct files_slot slots[STREAM_READERS_MAX];
+    struct files_slot *last_slot; /* that a frame was read with; or NULL */
     struct files_known known[1 << STREAM_KNOWN_BITS];
 
     bool is_checkpointing;
@@ -210,12 +216,14 @@ int stream_files_next(struct stream *stream, enum stream_direction direction,
                       struct stream_place *place, struct stream_entry *out_entry);
 
 /* ---- files_places.c ---- */
-/* Behind the entry with that id, which is or was there, the next frame begins at position. */
-void stream_files_know(const struct stream *stream, struct stream_id before, uint64_t position);
-/* True: that is known of the entry with exactly this id. */
+/* The version that places count for which this stream, or snapshot, finds now. */
+uint64_t stream_files_version(const struct stream *stream);
+/* Of a stream without falls. */
+void stream_files_know(const struct files_known *known);
+/* True: the place behind the entry with exactly this id is known. */
 bool stream_files_recall(const struct stream *stream, struct stream_id before,
                          uint64_t *out_position);
-/* It is about to be freed. */
+/* It is about to be freed; not of a snapshot, of which nothing is known. */
 void stream_files_forget_known(const struct stream_files *files);
 
 /* ---- files_store.c ---- */

@@ -84,6 +84,13 @@ static struct files_slot *idle_slot(struct files_slot *slots)
     return best;
 }
 
+/* Who has read with it so far may come back. */
+static void send_away(struct files_slot *slot)
+{
+    if (slot->behind.files) stream_files_know(&slot->behind);
+    slot->behind.files = NULL;
+}
+
 /* One that is nobody's and belongs to that journal then. -EAGAIN: all are busy. */
 static int take_slot(struct stream_files *files, struct files_slot **out_slot)
 {
@@ -93,6 +100,7 @@ static int take_slot(struct stream_files *files, struct files_slot **out_slot)
     int rc = 0;
 
     if (!slot) return -EAGAIN;
+    send_away(slot);
     before = slot->files;
     if (before != files) {
         close_slot(slot);
@@ -109,23 +117,42 @@ static int take_slot(struct stream_files *files, struct files_slot **out_slot)
     return 0;
 }
 
+static bool stands_at(const struct files_slot *slot, uint64_t position)
+{
+    return (slot->goal > 0 ? slot->goal : journal_reader_position(slot->reader)) == position;
+}
+
+/* A reader that stands at the position, or one that nobody waits for and that has the frame there,
+ * or NULL. */
+static struct files_slot *find_slot(struct stream_files *files, uint64_t position)
+{
+    struct files_slot *slots = files->store->files->slots, *near = NULL;
+
+    for (unsigned i = 0; i < STREAM_READERS_MAX; i++) {
+        struct files_slot *slot = &slots[i];
+        if (slot->files != files || slot->search.key != 0) continue;
+        if (stands_at(slot, position)) return slot;
+        if (!near && slot->goal == 0 && journal_reader_has(slot->reader, position)) near = slot;
+    }
+    if (near) send_away(near);
+    return near;
+}
+
 /* A reader that stands at the position, or one that can be sent there. */
 static int slot_at(struct stream_files *files, uint64_t position, struct files_slot **out_slot)
 {
     struct stream_files_store *all = files->store->files;
+    struct files_slot *slot = all->last_slot;
+    int rc = 0;
 
-    for (unsigned i = 0; i < STREAM_READERS_MAX; i++) {
-        struct files_slot *slot = &all->slots[i];
-        if (slot->files != files || slot->search.key != 0) continue;
-        if (slot->goal > 0 ? slot->goal != position
-                           : journal_reader_position(slot->reader) != position) {
-            continue;
-        }
-        slot->used = ++all->turn;
-        *out_slot = slot;
-        return 0;
-    }
-    return take_slot(files, out_slot);
+    /* Who reads on finds the reader that he had. */
+    if (!slot || slot->files != files || slot->search.key != 0 || !stands_at(slot, position))
+        slot = find_slot(files, position);
+    if (!slot) rc = take_slot(files, &slot);
+    if (rc < 0) return rc;
+    slot->used = ++all->turn;
+    all->last_slot = *out_slot = slot;
+    return 0;
 }
 
 /* ---- frames ---- */
@@ -199,6 +226,11 @@ static int try_next(struct stream *stream, enum stream_direction direction,
     rc = decode(stream, &frame, out_entry);
     if (rc < 0) return rc;
     place->words[0] = journal_reader_position(slot->reader);
+    if (direction == STREAM_FORWARD && files->falls.count == 0)
+        slot->behind = (struct files_known){ .files = files->base,
+                                             .version = stream_files_version(stream),
+                                             .before = out_entry->id,
+                                             .position = place->words[0] };
     return 1;
 }
 
@@ -209,8 +241,6 @@ int stream_files_next(struct stream *stream, enum stream_direction direction,
 
     for (;;) {
         int rc = try_next(stream, direction, place, out_entry);
-        if (rc == 1 && direction == STREAM_FORWARD)
-            stream_files_know(stream, out_entry->id, place->words[0]);
         if (rc != -EAGAIN) return rc;
         rc = stream_files_wait(stream->store);
         if (rc < 0) return rc;
@@ -290,7 +320,10 @@ static int begin_search(struct files_slot *slot, const struct target *target,
                                             .context = slot,
                                             .from = segment->start,
                                             .last = segment->start,
-                                            .key = slot->used };
+                                            .key = slot->used,
+                                            .has_id = !target->by_ordinal && falls->count == 0,
+                                            .time_ms = target->id.ms,
+                                            .seq = target->id.seq };
     return 0;
 }
 

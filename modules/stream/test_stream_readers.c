@@ -1,0 +1,143 @@
+/* Many who read one stream in a journal, each from his own place on: what they cost. The page cache
+ * has all, so that what is counted does not depend on the machine. */
+#include "modules/stream/test_stream_files.h"
+
+enum { READERS = 100, ROUNDS = 20, PER_READ = 10, ENTRIES = READERS * ROUNDS * PER_READ };
+
+static ssize_t read_now(struct os *os, int fd, void *bytes, size_t size, uint64_t offset)
+{
+    (void)os;
+    return os_real()->pread(os_real(), fd, bytes, size, offset);
+}
+
+static void setup_readers(void)
+{
+    setup_files();
+    files.options.roll_bytes = 64 << 20;
+    fault_os(files.fault)->pread_now = read_now;
+    create_store();
+    ck_assert_int_eq(stream_create(store, &stream), 0);
+    add_entries(stream, 1, ENTRIES + 1, 300);
+}
+
+static void teardown_readers(void)
+{
+    stream_destroy(stream);
+    settle();
+    teardown_files();
+}
+
+/* What is greater than the entry before: so those who read on ask. */
+static struct stream_id behind(uint64_t number)
+{
+    return (struct stream_id){ number, 1 };
+}
+
+/* As XREAD does it: how many there are is looked up; the first half is answered at once, the rest
+ * from a snapshot. */
+static void read_half(struct stream *from, uint64_t number, uint64_t end)
+{
+    struct stream_cursor cursor;
+    struct stream_entry entry;
+
+    stream_cursor_begin(&cursor, from, behind(number - 1), STREAM_FORWARD);
+    for (; number < end; number++) {
+        ck_assert_int_eq(stream_cursor_next(&cursor, &entry), 1);
+        ck_assert_uint_eq(entry.id.ms, number);
+        ck_assert(slice_equal(entry.fields, value_of(number, 300)));
+        (void)io_poll(files.io);
+    }
+}
+
+static void read_page(uint64_t number)
+{
+    uint64_t ordinal, half = number + PER_READ / 2;
+    struct stream *snapshot;
+
+    ck_assert_int_eq(stream_ordinal_of(stream, behind(number - 1), &ordinal), 0);
+    ck_assert_uint_eq(ordinal, number);
+    read_half(stream, number, half);
+    ck_assert_int_eq(stream_snapshot(stream, &snapshot), 0);
+    read_half(snapshot, half, number + PER_READ);
+    stream_destroy(snapshot);
+}
+
+/* System calls that may wait, of jobs: each means that somebody has waited, but of what reads
+ * ahead. */
+static uint64_t waits(void)
+{
+    return fault_count(files.fault, FAULT_OPEN) + fault_count(files.fault, FAULT_PREAD) +
+           fault_count(files.fault, FAULT_MAP);
+}
+
+/* All pages but a few: two places may fall on the same line of the table (files_places.c), and then
+ * one of them is searched for, which takes up to eight calls. */
+static void expect_few_waits(uint64_t before, uint64_t pages)
+{
+    ck_assert_uint_le(waits() - before, pages / 100 * 8);
+}
+
+START_TEST(each_of_many_readers_reads_on_without_waiting)
+{
+    uint64_t before = 0;
+
+    for (uint64_t round = 0; round < ROUNDS; round++) {
+        for (uint64_t reader = 0; reader < READERS; reader++)
+            read_page(reader * ROUNDS * PER_READ + round * PER_READ + 1);
+        if (round == 0) before = waits();
+    }
+    expect_few_waits(before, (ROUNDS - 1) * READERS);
+}
+END_TEST
+
+/* Each knows where he was, although others have used his reader since. */
+START_TEST(readers_of_the_same_entries_share_what_was_fetched)
+{
+    uint64_t before;
+
+    read_page(1);
+    before = waits();
+    for (uint64_t number = 1; number < ENTRIES / 10; number += PER_READ) {
+        for (int reader = 0; reader < 10; reader++)
+            read_page(number);
+    }
+    expect_few_waits(before, ENTRIES / 10 / PER_READ * 10);
+}
+END_TEST
+
+/* Deleting moves places on: they are searched for again, and found. */
+START_TEST(readers_find_their_places_again_behind_what_was_deleted)
+{
+    for (uint64_t number = 1; number < ENTRIES / 10; number += 2 * PER_READ) {
+        struct stream_id id = { number + PER_READ, 0 };
+        struct stream_cursor cursor;
+        struct stream_entry entry;
+
+        read_page(number);
+        ck_assert_int_eq(stream_delete(stream, id.ms, id), 1);
+        stream_cursor_begin(&cursor, stream, id, STREAM_FORWARD);
+        ck_assert_int_eq(stream_cursor_next(&cursor, &entry), 1);
+        ck_assert_uint_eq(entry.id.ms, id.ms + 1);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("readers of streams in journals");
+    TCase *cases = tcase_create("all");
+    SRunner *runner;
+    int failed;
+
+    tcase_set_timeout(cases, 120);
+    tcase_add_checked_fixture(cases, setup_readers, teardown_readers);
+    tcase_add_test(cases, each_of_many_readers_reads_on_without_waiting);
+    tcase_add_test(cases, readers_of_the_same_entries_share_what_was_fetched);
+    tcase_add_test(cases, readers_find_their_places_again_behind_what_was_deleted);
+    suite_add_tcase(suite, cases);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
