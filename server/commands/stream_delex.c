@@ -8,25 +8,24 @@
 #include "server/commands/stream_references.h"
 #include "server/types/stream.h"
 
-/* Without memory the rest stays as it is: what was done is answered, and said. */
+/* Without memory the rest stays as it is: what was done is answered, and said. A replay does all or
+ * is refused. ordinals are overwritten. */
 static int delete_all(struct call *call, const struct stream_key *key,
-                      const struct stream_id_options *options, const uint64_t *ordinals)
+                      const struct stream_id_options *options, uint64_t *ordinals)
 {
     struct stream_groups *groups = stream_value_groups(key->value);
     const struct stream_ids *ids = &options->ids;
     uint32_t done = 0;
-    int rc;
+    int rc = 0;
 
-    reply_array(call->reply, ids->count);
     for (; done < ids->count; done++) {
         rc = stream_remove_entry(key->stream, groups, options->references, ids->ids[done],
                                  ordinals[done]);
         if (rc < 0) break;
-        stream_reply_removal(call->reply, (enum stream_removal)rc);
+        ordinals[done] = (uint64_t)rc;
     }
-    for (uint32_t i = done; i < ids->count; i++)
-        stream_reply_removal(call->reply, STREAM_NO_ENTRY);
-    if (done == 0) return 0;
+    if (rc < 0 && (done == 0 || call->is_replay)) return rc;
+    stream_reply_removals(call->reply, ordinals, done, ids->count);
     stream_key_recount(call, key);
     call_changed(call, call->arguments[1]);
     if (done < ids->count) stream_ids_say_first(call, options->numids_index, ids->count, done);
@@ -42,9 +41,7 @@ static int delete_from(struct call *call, const struct stream_id_options *option
 
     if (rc < 0) return rc;
     if (rc == 0) {
-        reply_array(call->reply, ids->count);
-        for (uint32_t i = 0; i < ids->count; i++)
-            stream_reply_removal(call->reply, STREAM_NO_ENTRY);
+        stream_reply_removals(call->reply, NULL, 0, ids->count);
         return 0;
     }
     ordinals = malloc(ids->count * sizeof(*ordinals));

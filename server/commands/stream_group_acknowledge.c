@@ -14,7 +14,8 @@
 /* ---- XACK --------------------------------------------------------------------------------------
  */
 
-/* Without memory it stops half-way: what was done is answered, and said. */
+/* Without memory it stops half-way: what was done is answered, and said. So do those below; but a
+ * replay does all that was done, or is refused. */
 static int acknowledge_all(struct call *call, const struct stream_group_key *key,
                            const struct stream_id *ids, uint32_t first, uint32_t count)
 {
@@ -26,7 +27,7 @@ static int acknowledge_all(struct call *call, const struct stream_group_key *key
         rc = stream_group_acknowledge(key->group, ids[i]);
         acknowledged += rc == 1;
     }
-    if (rc < 0 && acknowledged == 0) return rc;
+    if (rc < 0 && (acknowledged == 0 || call->is_replay)) return rc;
     if (acknowledged > 0) stream_group_changed(call, key);
     reply_integer(call->reply, acknowledged);
     if (rc < 0) effect_say(call, call->arguments, first + i - 1);
@@ -55,46 +56,65 @@ int stream_xack(struct call *call)
 /* ---- XACKDEL -----------------------------------------------------------------------------------
  */
 
+/* Another group has it pending, or any has yet to deliver it. */
+static bool is_needed_besides(const struct stream_group_key *key, struct stream_id id)
+{
+    for (uint32_t i = 0; i < stream_groups_count(key->groups); i++) {
+        const struct stream_group *group = stream_groups_at(key->groups, i);
+
+        if (stream_id_compare(id, stream_group_last_id(group)) > 0) return true;
+        if (group != key->group && stream_group_find_pending(group, id, NULL)) return true;
+    }
+    return false;
+}
+
+/* One of enum stream_removal. Negative: nothing was done. What is written where it is can be
+ * acknowledged without memory, so that comes last. */
 static int acknowledge_and_delete(struct stream_group_key *key, enum stream_references references,
                                   struct stream_id id, uint64_t ordinal)
 {
-    int rc = stream_group_acknowledge(key->group, id);
+    struct stream_pending pending;
+    int rc;
 
-    if (rc <= 0) return rc < 0 ? rc : STREAM_NO_ENTRY;
-    rc = stream_remove_entry(key->stream.stream, key->groups, references, id, ordinal);
+    if (!stream_group_find_pending(key->group, id, &pending)) return STREAM_NO_ENTRY;
+    if (references == STREAM_ONLY_ACKNOWLEDGED && ordinal && is_needed_besides(key, id)) {
+        rc = stream_group_acknowledge(key->group, id);
+        return rc < 0 ? rc : STREAM_STILL_NEEDED;
+    }
+    if (references == STREAM_ONLY_ACKNOWLEDGED) references = STREAM_KEEP_REFERENCES;
+    rc = stream_group_set_pending(key->group, &pending);
+    if (rc == 0) rc = stream_remove_entry(key->stream.stream, key->groups, references, id, ordinal);
+    if (rc < 0) return rc;
+    (void)stream_group_acknowledge(key->group, id); /* DELREF has done that, too */
     /* It was pending: whether its entry has gone before does not matter. */
     return rc == STREAM_NO_ENTRY ? STREAM_REMOVED : rc;
 }
 
-/* Without memory the rest stays as it is. */
+/* ordinals are overwritten. */
 static int ackdel_all(struct call *call, struct stream_group_key *key,
-                      const struct stream_id_options *options, const uint64_t *ordinals)
+                      const struct stream_id_options *options, uint64_t *ordinals)
 {
     const struct stream_ids *ids = &options->ids;
     bool has_changed = false;
     uint32_t done = 0;
     int rc = 0;
 
-    reply_array(call->reply, ids->count);
     for (; done < ids->count; done++) {
         rc = acknowledge_and_delete(key, options->references, ids->ids[done], ordinals[done]);
         if (rc < 0) break;
         has_changed |= rc != STREAM_NO_ENTRY;
-        stream_reply_removal(call->reply, (enum stream_removal)rc);
+        ordinals[done] = (uint64_t)rc;
     }
-    for (uint32_t i = done; i < ids->count; i++)
-        stream_reply_removal(call->reply, STREAM_NO_ENTRY);
+    if (rc < 0 && (done == 0 || call->is_replay)) return rc;
+    stream_reply_removals(call->reply, ordinals, done, ids->count);
     if (has_changed) stream_group_changed(call, key);
-    if (done > 0 && done < ids->count)
-        stream_ids_say_first(call, options->numids_index, ids->count, done);
+    if (done < ids->count) stream_ids_say_first(call, options->numids_index, ids->count, done);
     return 0;
 }
 
 static int reply_none_removed(struct call *call, uint32_t count)
 {
-    reply_array(call->reply, count);
-    for (uint32_t i = 0; i < count; i++)
-        stream_reply_removal(call->reply, STREAM_NO_ENTRY);
+    stream_reply_removals(call->reply, NULL, 0, count);
     return 0;
 }
 
@@ -233,7 +253,7 @@ static int give_all_back(struct call *call, const struct stream_group_key *key,
         if (rc < 0) break;
         count += rc;
     }
-    if (rc < 0 && count == 0) return rc;
+    if (rc < 0 && (count == 0 || call->is_replay)) return rc;
     if (count > 0) stream_group_changed(call, key);
     reply_integer(call->reply, count);
     if (rc < 0) stream_ids_say_first(call, NACK_NUMIDS, nacking->ids.count, done);

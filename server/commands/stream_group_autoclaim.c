@@ -195,7 +195,7 @@ static int claim_and_reply(struct call *call, struct autoclaim *autoclaim)
     int rc = claim_all(call, autoclaim);
     uint64_t done = autoclaim->claimed.count + autoclaim->gone.count;
 
-    if (rc < 0 && done == 0) return rc;
+    if (rc < 0 && (done == 0 || call->is_replay)) return rc;
     reply_array(call->reply, 3);
     reply_cursor(call, autoclaim);
     stream_gathered_reply(call, &autoclaim->claimed);

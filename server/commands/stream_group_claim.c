@@ -163,7 +163,7 @@ static int claim_ids(struct call *call, struct claim *claim, struct stream_gathe
 
         (void)stream_id_parse(call->arguments[IDS + i], 0, NULL, &id);
         rc = stream_claim(call, &claim->key, &claim->claiming, id, claimed);
-        if (rc < 0 && claim->said_count == IDS) return rc;
+        if (rc < 0 && (claim->said_count == IDS || call->is_replay)) return rc;
         if (rc < 0) break;
         if (rc != STREAM_CLAIM_NOTHING) claim->said[claim->said_count++] = call->arguments[IDS + i];
     }

@@ -31,7 +31,13 @@ int stream_find_ordinals(struct stream *stream, const struct stream_id *ids, uin
     return 0;
 }
 
-void stream_reply_removal(struct reply *reply, enum stream_removal removal)
+void stream_reply_removals(struct reply *reply, const uint64_t *removals, uint32_t done_count,
+                           uint32_t count)
 {
-    reply_integer(reply, removal == STREAM_NO_ENTRY ? -1 : (int64_t)removal);
+    reply_array(reply, count);
+    for (uint32_t i = 0; i < count; i++) {
+        bool has_entry = i < done_count && removals[i] != STREAM_NO_ENTRY;
+
+        reply_integer(reply, has_entry ? (int64_t)removals[i] : -1);
+    }
 }

@@ -17,6 +17,8 @@ int stream_remove_entry(struct stream *stream, struct stream_groups *groups,
  * or a negative errno. */
 int stream_find_ordinals(struct stream *stream, const struct stream_id *ids, uint32_t count,
                          uint64_t *ordinals);
-/* One element of what XDELEX and XACKDEL answer. */
-void stream_reply_removal(struct reply *reply, enum stream_removal removal);
+/* What XDELEX and XACKDEL answer: of count ids what became of the first done_count, each one of
+ * enum stream_removal; with the others nothing was done, as if they had no entry. */
+void stream_reply_removals(struct reply *reply, const uint64_t *removals, uint32_t done_count,
+                           uint32_t count);
 #endif

@@ -85,7 +85,8 @@ static int find_targets(struct call *call, struct stream *stream, uint32_t first
     return 0;
 }
 
-/* The ids that were deleted are said when not all were: memory was short. */
+/* The ids that were deleted are said when not all were: memory was short. A replay does all or is
+ * refused. */
 static int delete_targets(struct call *call, struct stream *stream, uint32_t first, uint32_t count,
                           const struct target *targets)
 {
@@ -97,7 +98,7 @@ static int delete_targets(struct call *call, struct stream *stream, uint32_t fir
         rc = targets[i].ordinal ? stream_delete(stream, targets[i].ordinal, targets[i].id) : 0;
         deleted += rc == 1;
     }
-    if (rc < 0 && deleted == 0) return rc;
+    if (rc < 0 && (deleted == 0 || call->is_replay)) return rc;
     if (deleted > 0) call_changed(call, call->arguments[1]);
     reply_integer(call->reply, deleted);
     if (rc < 0) effect_say(call, call->arguments, first + i - 1);
