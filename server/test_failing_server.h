@@ -9,7 +9,7 @@
 #define SERVER_TEST_FAILING_SERVER_H
 #include "modules/base/test_directory.h"
 #include "server/test_power_client.h"
-#include "server/test_power_model.h"
+#include "server/test_power_found.h"
 
 #include "modules/base/test_soak.h"
 
@@ -17,8 +17,8 @@
 #include <sys/stat.h>
 
 enum {
-    BEFORE = 60,  /* commands that are in the directory already */
-    SAVE_AT = 85, /* a checkpoint begins there; another at the end */
+    BEFORE = 90,   /* commands that are in the directory already */
+    SAVE_AT = 115, /* a checkpoint begins there; another at the end */
     SEED = 4,
     CONNECTIONS_MAX = 100, /* one after the other, of a server that closes them */
     CODE_OF_THE_TEST = 98, /* what the server's process ends with when the test itself could not */
@@ -201,9 +201,11 @@ static inline bool list_is(const struct model *a, const struct model *b, unsigne
 /* The three commands of a transaction change a part each. */
 static inline bool is_mix(const struct model *found, const struct model *a, const struct model *b)
 {
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < ROWS; i++) {
         if (!list_is(found, a, i) && !list_is(found, b, i)) return false;
     }
+    if (!groups_are_equal(&found->group, &a->group) && !groups_are_equal(&found->group, &b->group))
+        return false;
     return found->string == a->string || found->string == b->string;
 }
 

@@ -1,24 +1,28 @@
-/* test_power_model.h - for test_power_work.h: the commands of its clients, what they make of a
- * client's keys, and what a server holds of these. */
+/* test_power_model.h - for test_power_work.h: the commands of its clients, and what they make of a
+ * client's keys. */
 #ifndef SERVER_TEST_POWER_MODEL_H
 #define SERVER_TEST_POWER_MODEL_H
 #include "modules/base/random.h"
 #include "server/test_power_client.h"
+#include "server/test_power_group.h"
 
 enum {
     CLIENTS = 3,
-    COMMANDS = 120, /* of each client */
+    COMMANDS = 150, /* of each client */
     LENGTH_MAX = COMMANDS + 1,
 };
 
 /* The lists "a" and "b", and the stream "c". */
 enum { FIRST_LIST, SECOND_LIST, STREAM, ROWS };
 
-/* What a client's keys hold: rows of values, and a string; values are told by their numbers. */
+/* What a client's keys hold: rows of values, a string, and the stream's group; values are told by
+ * their numbers. */
 struct model {
     uint32_t lists[ROWS][LENGTH_MAX];
     unsigned lengths[ROWS];
-    uint32_t string; /* 0: there is none */
+    uint32_t string;     /* 0: there is none */
+    uint32_t last_entry; /* that the stream ever had; 0: none */
+    struct group group;
 };
 
 /* ---- commands and what they do ----------------------------------------------------------------
@@ -100,6 +104,195 @@ static inline uint32_t pop(struct model *model, unsigned list, bool is_head)
     return value;
 }
 
+static inline struct group_entries entries_of(const struct model *model)
+{
+    return (struct group_entries){ model->lists[STREAM], model->lengths[STREAM] };
+}
+
+/* ---- commands on the group ----
+ * value: of one that is pending, 0 if there is none. */
+
+static inline void group_read(struct model *model, uint32_t consumer, uint32_t value)
+{
+    (void)value;
+    group_deliver(&model->group, entries_of(model), consumer, 3, false);
+}
+
+static inline void group_read_noack(struct model *model, uint32_t consumer, uint32_t value)
+{
+    (void)value;
+    group_deliver(&model->group, entries_of(model), consumer, 1, true);
+}
+
+static inline void group_ack(struct model *model, uint32_t consumer, uint32_t value)
+{
+    (void)consumer;
+    group_drop(&model->group, value);
+}
+
+static inline void group_ackdel(struct model *model, uint32_t consumer, uint32_t value)
+{
+    uint32_t *values = model->lists[STREAM];
+    unsigned kept = 0;
+
+    group_ack(model, consumer, value);
+    for (unsigned i = 0; i < model->lengths[STREAM]; i++)
+        if (values[i] != value) values[kept++] = values[i];
+    model->lengths[STREAM] = kept;
+}
+
+static inline void group_xclaim(struct model *model, uint32_t consumer, uint32_t value)
+{
+    group_claim(&model->group, entries_of(model), value, consumer, 1);
+}
+
+static inline void group_xclaim_justid(struct model *model, uint32_t consumer, uint32_t value)
+{
+    group_claim(&model->group, entries_of(model), value, consumer, 0);
+}
+
+static inline void group_autoclaim(struct model *model, uint32_t consumer, uint32_t value)
+{
+    (void)value;
+    if (model->group.pending_count > 0)
+        group_xclaim(model, consumer, model->group.pending[0].value);
+}
+
+static inline void group_nack(struct model *model, uint32_t consumer, uint32_t value)
+{
+    (void)consumer;
+    group_find(&model->group, value)->consumer = GROUP_NOBODY;
+}
+
+static inline void group_nack_silent(struct model *model, uint32_t consumer, uint32_t value)
+{
+    struct group_pending *pending = group_find(&model->group, value);
+
+    group_nack(model, consumer, value);
+    if (pending->delivery_count > 0) pending->delivery_count--;
+}
+
+static inline void group_setid(struct model *model, uint32_t consumer, uint32_t value)
+{
+    (void)consumer;
+    model->group.last = value;
+}
+
+static inline void group_createconsumer(struct model *model, uint32_t consumer, uint32_t value)
+{
+    (void)value;
+    model->group.consumers |= 1u << consumer;
+}
+
+static inline void group_delconsumer(struct model *model, uint32_t consumer, uint32_t value)
+{
+    (void)value;
+    group_remove_consumer(&model->group, consumer);
+}
+
+static inline void group_destroy(struct model *model, uint32_t consumer, uint32_t value)
+{
+    (void)consumer;
+    (void)value;
+    model->group = (struct group){ .is_there = false };
+}
+
+/* "?" is a consumer, "#" the id of what is pending. */
+static const struct group_command {
+    unsigned weight;
+    const char *words;
+    void (*act)(struct model *model, uint32_t consumer, uint32_t value);
+} group_commands[] = {
+    { 28, "XREADGROUP GROUP g ? COUNT 3 STREAMS c@ >", group_read },
+    { 4, "XREADGROUP GROUP g ? COUNT 1 NOACK STREAMS c@ >", group_read_noack },
+    { 22, "XACK c@ g #", group_ack },
+    { 8, "XACKDEL c@ g IDS 1 #", group_ackdel },
+    { 8, "XCLAIM c@ g ? 0 #", group_xclaim },
+    { 4, "XCLAIM c@ g ? 0 # JUSTID", group_xclaim_justid },
+    { 8, "XAUTOCLAIM c@ g ? 0 0 COUNT 1", group_autoclaim },
+    { 5, "XNACK c@ g FAIL IDS 1 #", group_nack },
+    { 4, "XNACK c@ g SILENT IDS 1 #", group_nack_silent },
+    { 3, "XGROUP SETID c@ g #", group_setid },
+    { 2, "XGROUP CREATECONSUMER c@ g ?", group_createconsumer },
+    { 3, "XGROUP DELCONSUMER c@ g ?", group_delconsumer },
+    { 1, "XGROUP DESTROY c@ g", group_destroy },
+};
+
+static inline void add_group_command(struct text *text, unsigned client, const char *words,
+                                     uint32_t consumer, uint32_t value)
+{
+    char line[80];
+    char *at;
+
+    (void)snprintf(line, sizeof(line), "%s", words);
+    at = strchr(line, '?');
+    if (at) *at = (char)('x' + consumer);
+    add_command(text, client, line, value);
+}
+
+/* One that is pending; 0: nothing is. */
+static inline uint32_t some_pending(struct random *random, const struct group *group)
+{
+    if (group->pending_count == 0) return 0;
+    return group->pending[random_below(random, group->pending_count)].value;
+}
+
+static inline void create_group(struct random *random, unsigned client, struct model *model,
+                                struct text *text)
+{
+    bool is_from_first = random_below(random, 2);
+
+    add_command(text, client,
+                is_from_first ? "XGROUP CREATE c@ g 0 MKSTREAM" : "XGROUP CREATE c@ g $ MKSTREAM",
+                0);
+    model->group.is_there = true;
+    model->group.last = is_from_first ? 0 : model->last_entry;
+}
+
+/* False: none, as there is nothing pending that it could be done with. */
+static inline bool do_group_command(struct random *random, unsigned client, struct model *model,
+                                    struct text *text)
+{
+    uint32_t value = some_pending(random, &model->group);
+    uint32_t consumer = (uint32_t)random_below(random, GROUP_CONSUMERS);
+    const struct group_command *command = group_commands;
+    uint64_t choice = random_below(random, 100); /* the weights add up to that */
+
+    if (!model->group.is_there) {
+        create_group(random, client, model, text);
+        return true;
+    }
+    for (; choice >= command->weight; command++)
+        choice -= command->weight;
+    if (strchr(command->words, '#') && value == 0) return false;
+    add_group_command(text, client, command->words, consumer, value);
+    command->act(model, consumer, value);
+    return true;
+}
+
+/* ---- all commands ---- */
+
+/* Five replies. What was taken from the stream goes into a list; or from one list to another. */
+static inline void do_transaction(struct random *random, unsigned client, uint32_t value,
+                                  struct model *model, struct text *text)
+{
+    uint32_t pending = some_pending(random, &model->group);
+
+    add_command(text, client, "MULTI", 0);
+    add_command(text, client, "RPUSH a@ =", value);
+    push(model, 0, false, value);
+    if (pending > 0) {
+        add_command(text, client, "XACK c@ g #", pending);
+        group_drop(&model->group, pending);
+    } else {
+        add_command(text, client, "LPOP b@", 0);
+        (void)pop(model, 1, true);
+    }
+    add_command(text, client, "SET s@ =", value);
+    model->string = value;
+    add_command(text, client, "EXEC", 0);
+}
+
 /* Command `index` of a client: what it does to the model, its bytes, how many replies it has. */
 static inline unsigned do_command(uint64_t seed, unsigned client, unsigned index,
                                   struct model *model, struct text *text)
@@ -109,7 +302,7 @@ static inline unsigned do_command(uint64_t seed, unsigned client, unsigned index
 
     random_init(&random, seed * 1000003 + client * 1009 + index);
     text->size = 0;
-    switch (random_below(&random, 14)) {
+    switch (random_below(&random, 24)) {
     case 0:
         add_command(text, client, "LPUSH a@ =", value);
         push(model, 0, true, value);
@@ -133,14 +326,7 @@ static inline unsigned do_command(uint64_t seed, unsigned client, unsigned index
         model->string = value;
         return 1;
     case 6:
-        add_command(text, client, "MULTI", 0);
-        add_command(text, client, "RPUSH a@ =", value);
-        add_command(text, client, "LPOP b@", 0);
-        add_command(text, client, "SET s@ =", value);
-        add_command(text, client, "EXEC", 0);
-        push(model, 0, false, value);
-        (void)pop(model, 1, true);
-        model->string = value;
+        do_transaction(&random, client, value, model, text);
         return 5;
     case 7:
         add_command(text, client, "LTRIM b@ 2 -1", 0);
@@ -161,130 +347,21 @@ static inline unsigned do_command(uint64_t seed, unsigned client, unsigned index
     case 11:
         add_command(text, client, "XADD c@ # f =", value);
         push(model, STREAM, false, value);
+        model->last_entry = value;
         return 1;
     case 12:
-        add_command(text, client, "XTRIM c@ MAXLEN 3", 0);
-        while (model->lengths[STREAM] > 3)
+        add_command(text, client, "XTRIM c@ MAXLEN 5", 0);
+        while (model->lengths[STREAM] > 5)
             (void)pop(model, STREAM, true);
         return 1;
+    case 13:
+        break;
     default:
+        if (do_group_command(&random, client, model, text)) return 1;
         break;
     }
     add_command(text, client, "RPUSH a@ =", value);
     push(model, 0, false, value);
     return 1;
-}
-
-/* ---- what a server holds ----------------------------------------------------------------------
- */
-
-/* The number of the bulk string at *at, which moves behind it. 0: none, or not as it was sent. */
-static inline uint32_t take_value(const char **at, unsigned client)
-{
-    const char *bytes = strchr(*at, '\n') + 1;
-    long size = strtol(*at + 1, NULL, 10);
-    static struct text expected;
-    unsigned owner = 0, number = 0;
-
-    if (**at != '$' || size < 0) return 0;
-    *at = bytes + size + 2;
-    if (sscanf(bytes, "%u:%u:", &owner, &number) != 2 || owner != client) return 0;
-    expected.size = 0;
-    add_value(&expected, client, number);
-    if (value_bytes(number) != (size_t)size) return 0;
-    return memcmp(bytes, strchr(expected.bytes, '\n') + 1, (size_t)size) == 0 ? number : 0;
-}
-
-static inline bool read_list(struct connection *connection, unsigned client, unsigned list,
-                             struct model *out)
-{
-    char command[32];
-    const char *reply;
-    long count;
-
-    (void)snprintf(command, sizeof(command), "LRANGE %c%u 0 -1", 'a' + (int)list, client);
-    reply = connection_ask(connection, command);
-    if (*reply != '*') return false;
-    count = strtol(reply + 1, NULL, 10);
-    if (count > LENGTH_MAX) return false;
-    reply = strchr(reply, '\n') + 1;
-    out->lengths[list] = (unsigned)count;
-    for (long i = 0; i < count; i++) {
-        out->lists[list][i] = take_value(&reply, client);
-        if (out->lists[list][i] == 0) return false;
-    }
-    return true;
-}
-
-/* Entries of one field each, with the id that the value was given. */
-static inline bool read_stream(struct connection *connection, unsigned client, struct model *out)
-{
-    char command[32];
-    const char *reply;
-    long count;
-
-    (void)snprintf(command, sizeof(command), "XRANGE c%u - +", client);
-    reply = connection_ask(connection, command);
-    if (*reply != '*') return false;
-    count = strtol(reply + 1, NULL, 10);
-    if (count > LENGTH_MAX) return false;
-    out->lengths[STREAM] = (unsigned)count;
-    for (long i = 0; i < count; i++) {
-        unsigned ms = 0, seq = 0;
-        uint32_t value;
-
-        reply = strstr(reply, "*2\r\n$");
-        if (!reply || sscanf(reply, "*2\r\n$%*u\r\n%u-%u\r\n", &ms, &seq) != 2) return false;
-        reply = strstr(reply, "f\r\n$");
-        if (!reply) return false;
-        reply += 3;
-        value = take_value(&reply, client);
-        if (value == 0 || ms != value || seq != value % 3) return false;
-        out->lists[STREAM][i] = value;
-    }
-    return true;
-}
-
-static inline bool read_model(struct connection *connection, unsigned client, struct model *out)
-{
-    char command[32];
-    const char *reply;
-
-    memset(out, 0, sizeof(*out));
-    if (!read_list(connection, client, FIRST_LIST, out) ||
-        !read_list(connection, client, SECOND_LIST, out) || !read_stream(connection, client, out))
-        return false;
-    (void)snprintf(command, sizeof(command), "GET s%u", client);
-    reply = connection_ask(connection, command);
-    if (strncmp(reply, "$-1", 3) == 0) return true;
-    if (*reply != '$') return false;
-    out->string = take_value(&reply, client);
-    return out->string > 0;
-}
-
-static inline bool models_are_equal(const struct model *a, const struct model *b)
-{
-    if (a->string != b->string) return false;
-    for (unsigned i = 0; i < ROWS; i++) {
-        size_t bytes = a->lengths[i] * sizeof(a->lists[i][0]);
-        if (a->lengths[i] != b->lengths[i]) return false;
-        if (memcmp(a->lists[i], b->lists[i], bytes) != 0) return false;
-    }
-    return true;
-}
-
-/* How many of the first commands, at least and at most, have made it; -1: none of these. */
-static inline long commands_for(uint64_t seed, unsigned client, const struct model *found,
-                                unsigned least, unsigned most)
-{
-    static struct model model;
-    static struct text text;
-
-    memset(&model, 0, sizeof(model));
-    for (unsigned i = 0;; i++) {
-        if (i >= least && models_are_equal(&model, found)) return (long)i;
-        if (i == most) return -1;
-        (void)do_command(seed, client, i, &model, &text);
-    }
 }
 #endif

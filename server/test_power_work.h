@@ -12,7 +12,7 @@
 #include "modules/base/record.h"
 #include "modules/base/test_directory.h"
 #include "server/test_power_client.h"
-#include "server/test_power_model.h"
+#include "server/test_power_found.h"
 #include "server/test_power_switch.h"
 #include "server/test_power_syncs.h"
 
