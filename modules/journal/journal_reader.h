@@ -57,6 +57,12 @@ bool journal_reader_has(const struct journal_reader *reader, uint64_t position);
  * -EKEYREJECTED: its segment is encrypted, and the journal's key file cannot be read or is wrong.
  */
 int journal_reader_next(struct journal_reader *reader, struct journal_entry *out_entry);
+/* The same for several: the next frame, and those behind it that lie in memory beside it, so that
+ * views of all are good together. At most count_max (not 0), and as many as have at most
+ * payload_bytes_max together, but for the first one, which may have more. How many; else as
+ * journal_reader_next. A reader that may wait gives one. */
+int journal_reader_next_some(struct journal_reader *reader, uint32_t count_max,
+                             uint64_t payload_bytes_max, struct journal_entry *out_entries);
 /* The frame before the one where the reader stands, and the reader stands before it: the other way
  * through the same frames. Else as journal_reader_next; 0: there is none before. It begins at an
  * index point and takes memory for the places of what lies between. */

@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -151,6 +152,21 @@ void journal_reader_step_over(struct journal_reader *reader, const struct journa
     }
 }
 
+/* A data frame that was verified; the reader stands behind it. */
+static void give(struct journal_reader *reader, uint64_t position,
+                 const struct journal_frame *frame, const uint8_t *bytes,
+                 struct journal_entry *out_entry)
+{
+    reader->last_position = position;
+    reader->last_crc = frame->crc32c;
+    *out_entry = (struct journal_entry){
+        .position = position,
+        .time_ms = frame->time_ms,
+        .seq = frame->seq,
+        .payload = slice_of(bytes + JOURNAL_FRAME_HEADER_BYTES, frame->payload_bytes),
+    };
+}
+
 int journal_reader_next(struct journal_reader *reader, struct journal_entry *out_entry)
 {
     struct journal_frame frame;
@@ -163,16 +179,59 @@ int journal_reader_next(struct journal_reader *reader, struct journal_entry *out
         if (rc <= 0) return rc;
         journal_reader_step_over(reader, &frame);
         if (frame.state != JOURNAL_DATA) continue;
-        reader->last_position = position;
-        reader->last_crc = frame.crc32c;
-        *out_entry = (struct journal_entry){
-            .position = position,
-            .time_ms = frame.time_ms,
-            .seq = frame.seq,
-            .payload = slice_of(bytes + JOURNAL_FRAME_HEADER_BYTES, frame.payload_bytes),
-        };
+        give(reader, position, &frame, bytes, out_entry);
         return 1;
     }
+}
+
+/* The bytes behind the last frame that may be looked at without another being moved. */
+static uint64_t bytes_at_hand(const struct journal_reader *reader, const uint8_t **out_bytes)
+{
+    uint64_t end = journal_reader_end(reader), offset = journal_offset_of(reader->position), size,
+             limit;
+
+    if (reader->position >= end) return 0;
+    size = journal_async_at_hand(reader->async, journal_segment_of(reader->position), offset,
+                                 out_bytes);
+    limit = limit_of(reader, end);
+    return size > limit - offset ? limit - offset : size;
+}
+
+/* What is no whole, good data frame is left to journal_reader_next. */
+static bool is_whole(const struct journal_reader *reader, uint32_t seed, const uint8_t *bytes,
+                     uint64_t size, struct journal_frame *out_frame)
+{
+    return journal_frame_verify(seed, journal_offset_of(reader->position), bytes, size,
+                                out_frame) == 1 &&
+           out_frame->state == JOURNAL_DATA;
+}
+
+int journal_reader_next_some(struct journal_reader *reader, uint32_t count_max,
+                             uint64_t payload_bytes_max, struct journal_entry *out_entries)
+{
+    int rc = journal_reader_next(reader, out_entries), count = 1;
+    uint64_t payload_bytes, size;
+    struct journal_frame frame;
+    const uint8_t *bytes = NULL;
+    uint32_t seed;
+
+    assert(count_max > 0 && count_max <= INT_MAX);
+    if (rc <= 0 || count_max == 1 || !reader->async) return rc;
+    payload_bytes = out_entries->payload.size;
+    seed = journal_reader_seed(reader);
+    size = bytes_at_hand(reader, &bytes);
+    while (count < (int)count_max && is_whole(reader, seed, bytes, size, &frame)) {
+        uint64_t position = reader->position, frame_bytes;
+
+        payload_bytes += frame.payload_bytes;
+        if (payload_bytes > payload_bytes_max) break;
+        journal_reader_step_over(reader, &frame);
+        give(reader, position, &frame, bytes, &out_entries[count++]);
+        frame_bytes = reader->position - position;
+        bytes += frame_bytes;
+        size -= frame_bytes;
+    }
+    return count;
 }
 
 /* ---- waiting ----------------------------------------------------------------------------------

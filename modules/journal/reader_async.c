@@ -208,6 +208,20 @@ bool journal_async_has(const struct journal_async *async, uint64_t number, uint6
            journal_async_has_window(async, number, offset, JOURNAL_FRAME_HEADER_BYTES);
 }
 
+uint64_t journal_async_at_hand(const struct journal_async *async, uint64_t number, uint64_t offset,
+                               const uint8_t **out_bytes)
+{
+    const struct journal *journal = async->journal;
+
+    if (is_warm(journal, number, offset)) {
+        *out_bytes = journal->active->map + offset;
+        return journal->offset - offset;
+    }
+    if (async->is_running || !journal_async_has_window(async, number, offset, 1)) return 0;
+    *out_bytes = async->window + (offset - async->window_offset);
+    return async->window_offset + async->window_size - offset;
+}
+
 int journal_async_seek_id(struct journal_async *async, uint64_t time_ms, uint64_t seq,
                           uint64_t *out_position)
 {

@@ -17,6 +17,10 @@ uint32_t journal_async_seed(const struct journal_async *async, uint64_t number);
  * until the next call. -EAGAIN: a job fetches it. -ENOENT: there is no such segment any more. */
 int journal_async_view(struct journal_async *async, uint64_t number, uint64_t offset, uint64_t size,
                        uint64_t limit, const uint8_t **out_bytes);
+/* How many bytes from offset on lie where journal_async_view has shown what is before them:
+ * *out_bytes, good as long as that. Some of them may not be published. 0: none. */
+uint64_t journal_async_at_hand(const struct journal_async *async, uint64_t number, uint64_t offset,
+                               const uint8_t **out_bytes);
 /* A run is gone through, and then again backward: the window is to hold all of it. */
 void journal_async_fetch_whole(struct journal_async *async, bool is_whole);
 /* The last index point of a segment that lies before offset, 0 if there is none. -EAGAIN: a job

@@ -2,6 +2,8 @@
  * a call does itself can be counted. */
 #include "modules/journal/test_journal_fixture.h"
 
+enum { SOME_MAX = 30 };
+
 static unsigned ready_count;
 
 static void note_ready(void *context)
@@ -50,6 +52,36 @@ static void expect_async(uint64_t from, uint64_t to)
         ck_assert_int_eq(next_async(&entry), 1);
         expect_frame(&entry, number);
     }
+}
+
+/* The same of several at a time, of which all views are good together: how many came at most. */
+static int expect_some(uint64_t from, uint64_t to, uint32_t count_max, uint64_t bytes_max)
+{
+    struct journal_entry entries[SOME_MAX];
+    int most = 0;
+
+    while (from < to) {
+        unsigned before = ready_count;
+        int rc = journal_reader_next_some(fixture.reader, count_max, bytes_max, entries);
+        uint64_t bytes = 0;
+
+        if (rc == -EAGAIN) {
+            while (ready_count == before)
+                ck_assert_uint_gt(io_wait(fixture.io), 0);
+            continue;
+        }
+        ck_assert_int_gt(rc, 0);
+        ck_assert_int_le(rc, (int)count_max);
+        for (int i = 0; i < rc; i++) {
+            expect_frame(&entries[i], from++);
+            bytes += entries[i].payload.size;
+            ck_assert(i == 0 || bytes <= bytes_max);
+        }
+        ck_assert_uint_gt(journal_reader_position(fixture.reader), entries[rc - 1].position);
+        if (rc > most) most = rc;
+    }
+    ck_assert_uint_eq(from, to);
+    return most;
 }
 
 static void expect_async_end(void)
@@ -294,6 +326,28 @@ START_TEST(a_search_sees_what_was_published_meanwhile)
 }
 END_TEST
 
+/* _i: codec, way, and whether the page cache tells what it has. */
+START_TEST(several_frames_are_read_together)
+{
+    fixture.options.settings.codec = (enum journal_codec)(_i % 3);
+    fixture.options.way = (enum journal_way)(_i / 3 % 2);
+    fixture.is_text = true;
+    open_journal();
+    append_many(3000);
+    publish();
+    if (_i / 6) fault_fail(fixture.fault, FAULT_PREAD_NOW, 1, EAGAIN, FAULT_FROM_THEN_ON);
+    open_async();
+    ck_assert_int_eq(expect_some(1, 1001, 1, UINT64_MAX), 1);
+    ck_assert_int_eq(expect_some(1001, 2001, 20, 0), 1);
+    ck_assert_int_eq(expect_some(2001, 3001, 20, UINT64_MAX), 20);
+    expect_async_end();
+    append_many(1000);
+    publish();
+    ck_assert_int_gt(expect_some(3001, 4001, SOME_MAX, 1000), 2);
+    expect_async_end();
+}
+END_TEST
+
 START_TEST(seeking_is_done_by_a_job)
 {
     fixture.options.settings.codec = JOURNAL_CODEC_LZ4;
@@ -375,6 +429,31 @@ START_TEST(damage_is_told_where_it_is)
     ck_assert_int_eq(rc, -EBADMSG);
     ck_assert_uint_gt(journal_reader_position(fixture.reader), journal_segment_start(2) - 1);
     ck_assert_int_eq(next_async(&entry), -EBADMSG); /* it stays */
+}
+END_TEST
+
+START_TEST(damage_behind_good_frames_is_told_after_them)
+{
+    struct journal_entry entries[SOME_MAX];
+    uint64_t number = 1;
+    int rc;
+
+    open_journal();
+    append_many(2000);
+    sync_all();
+    flip_byte(2, "log", 30000);
+    open_async();
+    do {
+        rc = journal_reader_next_some(fixture.reader, SOME_MAX, UINT64_MAX, entries);
+        for (int i = 0; i < rc; i++)
+            expect_frame(&entries[i], number++);
+        while (rc == -EAGAIN && io_wait(fixture.io) > 0) {}
+    } while (rc > 0 || rc == -EAGAIN);
+    ck_assert_int_eq(rc, -EBADMSG);
+    ck_assert_uint_eq(journal_segment_of(journal_reader_position(fixture.reader)), 2);
+    ck_assert_uint_lt(journal_offset_of(journal_reader_position(fixture.reader)), 30000);
+    ck_assert_uint_gt(journal_offset_of(journal_reader_position(fixture.reader)), 22000);
+    ck_assert_int_eq(next_async(entries), -EBADMSG); /* it stays */
 }
 END_TEST
 
@@ -462,10 +541,12 @@ int main(void)
     tcase_add_loop_test(cases, a_search_leaves_what_it_found_at_hand, 0, 2);
     tcase_add_test(cases, a_search_with_a_wrong_id_finds_its_place);
     tcase_add_test(cases, a_search_sees_what_was_published_meanwhile);
+    tcase_add_loop_test(cases, several_frames_are_read_together, 0, 12);
     tcase_add_test(cases, seeking_is_done_by_a_job);
     tcase_add_test(cases, it_follows_from_memory_to_files);
     tcase_add_test(cases, what_was_trimmed_away_is_told);
     tcase_add_loop_test(cases, damage_is_told_where_it_is, 0, 2);
+    tcase_add_test(cases, damage_behind_good_frames_is_told_after_them);
     tcase_add_test(cases, a_segment_that_is_cut_while_it_is_read_is_read);
     tcase_add_test(cases, what_fails_is_told_once_and_tried_again);
     tcase_add_test(cases, closing_waits_for_the_job);

@@ -40,10 +40,10 @@ static int find_place(struct stream_cursor *cursor, struct stream_place *out_pla
     return stream->backend->seek_id(stream, cursor->next, cursor->direction, out_place);
 }
 
-/* Of frames that nobody is shown: whether the cursor has come to the end of all that are. */
-static bool is_beyond(const struct stream_cursor *cursor, const struct stream_entry *entry)
+/* Of a frame that nobody is shown: whether the cursor has come to the end of all that are. */
+static bool is_beyond(const struct stream_cursor *cursor, uint64_t ordinal)
 {
-    return cursor->direction == STREAM_BACKWARD && entry->ordinal < cursor->stream->start;
+    return cursor->direction == STREAM_BACKWARD && ordinal < cursor->stream->start;
 }
 
 static bool is_shown(const struct stream *stream, const struct stream_entry *entry)
@@ -51,20 +51,37 @@ static bool is_shown(const struct stream *stream, const struct stream_entry *ent
     return entry->ordinal >= stream->start && !deleted_has(stream->deleted, entry->ordinal);
 }
 
-/* Over what is trimmed or deleted, to the next frame that is there: it may be far away. */
-static int skip(const struct stream_cursor *cursor, const struct stream_entry *entry,
-                struct stream_place *place)
+/* Those that are shown, closed up; how many. */
+static uint32_t keep_shown(const struct stream *stream, struct stream_entry *entries,
+                           uint32_t count)
+{
+    uint32_t kept = 0;
+
+    if (!stream->deleted && entries[0].ordinal >= stream->start &&
+        entries[count - 1].ordinal >= stream->start) {
+        return count;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (is_shown(stream, &entries[i])) entries[kept++] = entries[i];
+    }
+    return kept;
+}
+
+/* Over what is trimmed or deleted, from that frame to the next one that is there: it may be far
+ * away. */
+static int skip(const struct stream_cursor *cursor, uint64_t ordinal, struct stream_place *place)
 {
     struct stream *stream = cursor->stream;
     bool is_forward = cursor->direction == STREAM_FORWARD;
-    uint64_t ordinal = entry->ordinal < stream->start ? stream->start : entry->ordinal, next;
+    uint64_t from = ordinal < stream->start ? stream->start : ordinal, next;
 
-    next = is_forward ? deleted_next_live(stream->deleted, ordinal)
-                      : deleted_previous_live(stream->deleted, ordinal);
-    if (next == (is_forward ? entry->ordinal + 1 : entry->ordinal - 1)) return 0;
+    next = is_forward ? deleted_next_live(stream->deleted, from)
+                      : deleted_previous_live(stream->deleted, from);
+    if (next == (is_forward ? ordinal + 1 : ordinal - 1)) return 0;
     return stream->backend->seek_ordinal(stream, next, cursor->direction, place);
 }
 
+/* entry: the last one that was shown. */
 static void move_behind(struct stream_cursor *cursor, const struct stream_entry *entry,
                         const struct stream_place *place)
 {
@@ -74,7 +91,8 @@ static void move_behind(struct stream_cursor *cursor, const struct stream_entry 
     set_place(cursor, place);
 }
 
-int stream_cursor_next(struct stream_cursor *cursor, struct stream_entry *out_entry)
+int stream_cursor_next_some(struct stream_cursor *cursor, struct stream_want want,
+                            struct stream_entry *out_entries)
 {
     struct stream *stream = cursor->stream;
     struct stream_place place;
@@ -83,14 +101,46 @@ int stream_cursor_next(struct stream_cursor *cursor, struct stream_entry *out_en
     if (cursor->is_at_end) return 0;
     rc = find_place(cursor, &place);
     while (rc == 0) {
-        rc = stream->backend->next(stream, cursor->direction, &place, out_entry);
+        uint64_t last_ordinal;
+        uint32_t shown;
+
+        rc = stream->backend->next(stream, cursor->direction, want, &place, out_entries);
         if (rc <= 0) return rc;
-        if (is_beyond(cursor, out_entry)) return 0;
-        if (is_shown(stream, out_entry)) {
-            move_behind(cursor, out_entry, &place);
-            return 1;
+        last_ordinal = out_entries[rc - 1].ordinal;
+        shown = keep_shown(stream, out_entries, (uint32_t)rc);
+        if (shown > 0) {
+            move_behind(cursor, &out_entries[shown - 1], &place);
+            return (int)shown;
         }
-        rc = skip(cursor, out_entry, &place);
+        if (is_beyond(cursor, last_ordinal)) return 0;
+        rc = skip(cursor, last_ordinal, &place);
     }
     return rc;
+}
+
+int stream_cursor_next(struct stream_cursor *cursor, struct stream_entry *out_entry)
+{
+    return stream_cursor_next_some(cursor, STREAM_WANT_ONE, out_entry);
+}
+
+int stream_cursor_ordinal(struct stream_cursor *cursor, uint64_t *out_ordinal)
+{
+    struct stream *stream = cursor->stream;
+    struct stream_place place;
+    struct stream_entry entry;
+    int rc;
+
+    assert(cursor->direction == STREAM_FORWARD);
+    *out_ordinal = stream->end;
+    if (cursor->is_at_end || stream->start == stream->end ||
+        stream_id_compare(cursor->next, stream->last_id) > 0) {
+        return 0;
+    }
+    rc = find_place(cursor, &place);
+    if (rc < 0) return rc;
+    set_place(cursor, &place);
+    rc = stream->backend->next(stream, STREAM_FORWARD, STREAM_WANT_ONE, &place, &entry);
+    if (rc <= 0) return rc;
+    *out_ordinal = entry.ordinal > stream->start ? entry.ordinal : stream->start;
+    return 0;
 }

@@ -213,7 +213,8 @@ int stream_files_seek_id(struct stream *stream, struct stream_id id,
 int stream_files_seek_ordinal(struct stream *stream, uint64_t ordinal,
                               enum stream_direction direction, struct stream_place *out_place);
 int stream_files_next(struct stream *stream, enum stream_direction direction,
-                      struct stream_place *place, struct stream_entry *out_entry);
+                      struct stream_want want, struct stream_place *place,
+                      struct stream_entry *out_entries);
 
 /* ---- files_places.c ---- */
 /* The version that places count for which this stream, or snapshot, finds now. */

@@ -95,7 +95,8 @@ static void for_each_entry(struct stream *stream,
     struct stream_entry entry;
     int rc = stream->backend->seek_ordinal(stream, stream->start, STREAM_FORWARD, &place);
 
-    while (rc == 0 && stream->backend->next(stream, STREAM_FORWARD, &place, &entry) == 1) {
+    while (rc == 0 &&
+           stream->backend->next(stream, STREAM_FORWARD, STREAM_WANT_ONE, &place, &entry) == 1) {
         if (entry.ordinal >= stream->start && !deleted_has(stream->deleted, entry.ordinal))
             each(context, &entry);
     }

@@ -12,6 +12,8 @@
 #include "modules/journal/format.h"
 #include "modules/stream/files_internal.h"
 
+enum { FRAMES_AT_ONCE = 16 };
+
 /* What is sought: the place before the first frame that is not less, or (is_behind) greater. */
 struct target {
     bool by_ordinal, is_behind;
@@ -122,8 +124,13 @@ static bool stands_at(const struct files_slot *slot, uint64_t position)
     return (slot->goal > 0 ? slot->goal : journal_reader_position(slot->reader)) == position;
 }
 
-/* A reader that stands at the position, or one that nobody waits for and that has the frame there,
- * or NULL. */
+/* Nobody waits for it, and it has the frame there. */
+static bool has_frame(const struct files_slot *slot, uint64_t position)
+{
+    return slot->goal == 0 && journal_reader_has(slot->reader, position);
+}
+
+/* A reader that stands at the position, or one that has the frame there, or NULL. */
 static struct files_slot *find_slot(struct stream_files *files, uint64_t position)
 {
     struct files_slot *slots = files->store->files->slots, *near = NULL;
@@ -132,9 +139,8 @@ static struct files_slot *find_slot(struct stream_files *files, uint64_t positio
         struct files_slot *slot = &slots[i];
         if (slot->files != files || slot->search.key != 0) continue;
         if (stands_at(slot, position)) return slot;
-        if (!near && slot->goal == 0 && journal_reader_has(slot->reader, position)) near = slot;
+        if (!near && has_frame(slot, position)) near = slot;
     }
-    if (near) send_away(near);
     return near;
 }
 
@@ -145,10 +151,14 @@ static int slot_at(struct stream_files *files, uint64_t position, struct files_s
     struct files_slot *slot = all->last_slot;
     int rc = 0;
 
-    /* Who reads on finds the reader that he had. */
-    if (!slot || slot->files != files || slot->search.key != 0 || !stands_at(slot, position))
+    /* Who reads on finds the reader that he had, and so does who looks at the same once more. */
+    if (!slot || slot->files != files || slot->search.key != 0 ||
+        !(stands_at(slot, position) || has_frame(slot, position)))
         slot = find_slot(files, position);
-    if (!slot) rc = take_slot(files, &slot);
+    if (!slot)
+        rc = take_slot(files, &slot);
+    else if (!stands_at(slot, position))
+        send_away(slot);
     if (rc < 0) return rc;
     slot->used = ++all->turn;
     all->last_slot = *out_slot = slot;
@@ -187,8 +197,10 @@ static int answer_unpublished(const struct stream_files *files)
     return -EAGAIN;
 }
 
-static int read_frame(struct stream_files *files, struct files_slot *slot, uint64_t position,
-                      enum stream_direction direction, struct journal_entry *out_frame)
+/* How many frames, from position on (BACKWARD: before it). */
+static int read_frames(struct stream_files *files, struct files_slot *slot, uint64_t position,
+                       enum stream_direction direction, struct stream_want want,
+                       struct journal_entry *out_frames)
 {
     int rc = 0;
 
@@ -198,49 +210,70 @@ static int read_frame(struct stream_files *files, struct files_slot *slot, uint6
         rc = journal_reader_seek_position(slot->reader, position);
     slot->has_arrived = rc == 0; /* and may be further on already, behind what is no entry */
     if (rc == 0 && direction == STREAM_FORWARD)
-        rc = journal_reader_next(slot->reader, out_frame);
+        rc = journal_reader_next_some(slot->reader, want.count, want.bytes, out_frames);
     else if (rc == 0)
-        rc = journal_reader_previous(slot->reader, out_frame);
+        rc = journal_reader_previous(slot->reader, out_frames);
     slot->is_awaited = rc == -EAGAIN;
     if (!slot->is_awaited) slot->goal = 0;
     if (rc == 0 && direction == STREAM_FORWARD) rc = answer_unpublished(files);
     return rc == -EINVAL || rc == -ESTALE ? -EBADMSG : rc;
 }
 
-static int try_next(struct stream *stream, enum stream_direction direction,
-                    struct stream_place *place, struct stream_entry *out_entry)
+/* So many of them as are entries of the stream; the first that is none is met again by the next
+ * call, which tells. place: behind the last of them. */
+static int decode_all(const struct stream *stream, const struct journal_entry *frames, int count,
+                      struct stream_place *place, struct stream_entry *out_entries)
+{
+    const struct stream_files *files = stream->files;
+
+    for (int i = 0; i < count; i++) {
+        bool came_later = files->base != files && frames[i].position >= files->end;
+        int rc = came_later ? 0 : decode(stream, &frames[i], &out_entries[i]);
+
+        if (!came_later && rc == 0) continue;
+        if (i > 0) place->words[0] = frames[i].position;
+        return i > 0 ? i : rc;
+    }
+    return count;
+}
+
+static int try_next(struct stream *stream, enum stream_direction direction, struct stream_want want,
+                    struct stream_place *place, struct stream_entry *out_entries)
 {
     struct stream_files *files = stream->files;
-    uint64_t position = place->words[0];
-    struct journal_entry frame = { 0 };
+    struct journal_entry frames[FRAMES_AT_ONCE];
     struct files_slot *slot = NULL;
+    struct stream_place behind;
     int rc;
 
-    if (direction == STREAM_FORWARD && position >= files->end) return 0;
-    if (direction == STREAM_BACKWARD && position <= files->segments[0].start) return 0;
+    if (direction == STREAM_FORWARD && place->words[0] >= files->end) return 0;
+    if (direction == STREAM_BACKWARD && place->words[0] <= files->segments[0].start) return 0;
+    if (want.count > FRAMES_AT_ONCE) want.count = FRAMES_AT_ONCE;
     rc = stream_files_need_open(files->base);
-    if (rc == 0) rc = slot_at(files->base, position, &slot);
-    if (rc == 0) rc = read_frame(files->base, slot, position, direction, &frame);
+    if (rc == 0) rc = slot_at(files->base, place->words[0], &slot);
+    if (rc < 0 || !slot) return rc;
+    rc = read_frames(files->base, slot, place->words[0], direction, want, frames);
     if (rc <= 0) return rc;
-    if (files->base != files && frame.position >= files->end) return 0; /* came after it */
-    rc = decode(stream, &frame, out_entry);
-    if (rc < 0) return rc;
-    place->words[0] = journal_reader_position(slot->reader);
+    behind = (struct stream_place){ { journal_reader_position(slot->reader) } };
+    rc = decode_all(stream, frames, rc, &behind, out_entries);
+    if (rc <= 0) return rc;
+    *place = behind;
     if (direction == STREAM_FORWARD && files->falls.count == 0)
         slot->behind = (struct files_known){ .files = files->base,
                                              .version = stream_files_version(stream),
-                                             .before = out_entry->id,
+                                             .before = out_entries[rc - 1].id,
                                              .position = place->words[0] };
-    return 1;
+    return rc;
 }
 
 int stream_files_next(struct stream *stream, enum stream_direction direction,
-                      struct stream_place *place, struct stream_entry *out_entry)
+                      struct stream_want want, struct stream_place *place,
+                      struct stream_entry *out_entries)
 {
     uint64_t version = stream->version;
 
     for (;;) {
-        int rc = try_next(stream, direction, place, out_entry);
+        int rc = try_next(stream, direction, want, place, out_entries);
         if (rc != -EAGAIN) return rc;
         rc = stream_files_wait(stream->store);
         if (rc < 0) return rc;

@@ -212,18 +212,25 @@ static bool next_backward(const struct stream *stream, uint32_t *index, struct e
 }
 
 static int memory_next(struct stream *stream, enum stream_direction direction,
-                       struct stream_place *place, struct stream_entry *out_entry)
+                       struct stream_want want, struct stream_place *place,
+                       struct stream_entry *out_entries)
 {
-    uint32_t index = (uint32_t)place->words[0];
+    uint32_t index = (uint32_t)place->words[0], count = 0;
     struct entry_spot spot = { (uint32_t)place->words[1], place->words[2] };
-    bool is_there;
+    uint64_t bytes = 0;
 
     if (index >= stream->blocks.count) return 0;
-    is_there = direction == STREAM_FORWARD ? next_forward(stream, &index, &spot, out_entry)
-                                           : next_backward(stream, &index, &spot, out_entry);
-    if (!is_there) return 0;
-    *place = place_of(index, spot);
-    return 1;
+    for (; count < want.count; count++) {
+        struct stream_entry *entry = &out_entries[count];
+        bool is_there = direction == STREAM_FORWARD ? next_forward(stream, &index, &spot, entry)
+                                                    : next_backward(stream, &index, &spot, entry);
+
+        if (!is_there) break;
+        bytes += entry->fields.size;
+        if (count > 0 && bytes > want.bytes) break;
+        *place = place_of(index, spot);
+    }
+    return (int)count;
 }
 
 /* ---- removing ---- */

@@ -165,7 +165,7 @@ static int first_from(struct stream *stream, struct stream_id id, struct stream_
     if (stream->start == stream->end || stream_id_compare(id, stream->last_id) > 0) return 0;
     rc = stream->backend->seek_id(stream, id, STREAM_FORWARD, &place);
     if (rc < 0) return rc;
-    return stream->backend->next(stream, STREAM_FORWARD, &place, out_entry);
+    return stream->backend->next(stream, STREAM_FORWARD, STREAM_WANT_ONE, &place, out_entry);
 }
 
 int stream_find(struct stream *stream, struct stream_id id, struct stream_entry *out_entry)
@@ -201,7 +201,8 @@ int stream_first_id(struct stream *stream, struct stream_id *out_id)
 
     if (stream->start == stream->end) return 0;
     rc = stream->backend->seek_ordinal(stream, stream->start, STREAM_FORWARD, &place);
-    if (rc == 0) rc = stream->backend->next(stream, STREAM_FORWARD, &place, &entry);
+    if (rc == 0)
+        rc = stream->backend->next(stream, STREAM_FORWARD, STREAM_WANT_ONE, &place, &entry);
     if (rc <= 0) return rc;
     assert(entry.ordinal == stream->start);
     *out_id = entry.id;

@@ -135,6 +135,19 @@ void stream_cursor_begin(struct stream_cursor *cursor, struct stream *stream, st
 /* 1: *out_entry, and the cursor stands behind it. 0: there is none. -EAGAIN: the cursor stays. In
  * these cases *out_entry may hold anything. */
 int stream_cursor_next(struct stream_cursor *cursor, struct stream_entry *out_entry);
+/* At most so many entries (not 0), whose fields have together at most so many bytes, but for the
+ * first one, which may have more. */
+struct stream_want {
+    uint32_t count;
+    uint64_t bytes;
+};
+/* The same for several, one at least, and as many of those that are wanted as can be had at once;
+ * views of all are good together. How many. */
+int stream_cursor_next_some(struct stream_cursor *cursor, struct stream_want want,
+                            struct stream_entry *out_entries);
+/* stream_ordinal_of, of the id that a cursor with the direction FORWARD goes on from. The cursor
+ * stays, and knows its place then. */
+int stream_cursor_ordinal(struct stream_cursor *cursor, uint64_t *out_ordinal);
 
 /* 1: the entry with exactly that id. 0: there is none (any more). */
 int stream_find(struct stream *stream, struct stream_id id, struct stream_entry *out_entry);

@@ -23,6 +23,8 @@ struct stream_place {
     uint64_t words[3];
 };
 
+#define STREAM_WANT_ONE ((struct stream_want){ .count = 1 })
+
 /* As images say it. */
 enum stream_image_kind { STREAM_IMAGE_MEMORY = 1, STREAM_IMAGE_FILES = 2 };
 
@@ -42,10 +44,11 @@ struct stream_backend {
                    struct stream_place *out_place);
     int (*seek_ordinal)(struct stream *stream, uint64_t ordinal, enum stream_direction direction,
                         struct stream_place *out_place);
-    /* 1: the next frame in that direction, which the place was sought in, and the place stands
-     * behind it. 0: there is none, and the place stays: one that is appended will be met. */
-    int (*next)(struct stream *stream, enum stream_direction direction, struct stream_place *place,
-                struct stream_entry *out_entry);
+    /* The next frames in that direction, which the place was sought in, and the place stands behind
+     * them: so many, at least one; as many of those that are wanted as can be had at once. 0: there
+     * is none, and the place stays: one that is appended will be met. */
+    int (*next)(struct stream *stream, enum stream_direction direction, struct stream_want want,
+                struct stream_place *place, struct stream_entry *out_entries);
 
     /* stream_trim_end_of_bytes: an ordinal from start on. */
     uint64_t (*end_of_bytes)(const struct stream *stream, uint64_t bytes);

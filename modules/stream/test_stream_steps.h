@@ -15,7 +15,14 @@
 #include "modules/stream/test_image.h"
 #include "modules/stream/test_refused_memory.h"
 
-enum { MODEL_MAX = 40000, VALUE_BYTES_MAX = 20000, NODE_ENTRIES = 7, WALKS = 4, KEPT = 3 };
+enum {
+    MODEL_MAX = 40000,
+    VALUE_BYTES_MAX = 20000,
+    NODE_ENTRIES = 7,
+    WALKS = 4,
+    KEPT = 3,
+    SOME_MAX = 20
+};
 
 struct model_entry {
     struct stream_id id;
@@ -299,24 +306,6 @@ static void step_lower(void)
 
 /* ---- looking ---- */
 
-static void step_look(void)
-{
-    struct stream_id id = some_id(), first;
-    uint64_t ordinal, expected = model_not_less(&model, id), from, to;
-
-    ck_assert_int_eq(stream_ordinal_of(stream, id, &ordinal), 0);
-    /* Deleted ones between may have been forgotten, or count with ids that lie lower. */
-    ck_assert_uint_ge(ordinal, model.start);
-    ck_assert_uint_eq(model_next_there(&model, ordinal), model_next_there(&model, expected));
-    ck_assert_int_eq(stream_first_id(stream, &first), model.count > 0);
-    if (model.count > 0) {
-        ck_assert_int_eq(stream_id_compare(first, model.entries[model.start].id), 0);
-    }
-    from = random_below(&dice, model.end + 2);
-    to = random_below(&dice, model.end + 2);
-    ck_assert_uint_eq(stream_count_between(stream, from, to), model_count_between(from, to));
-}
-
 /* A cursor, and the id at or behind which it should go on. */
 static struct walk {
     struct stream_cursor cursor;
@@ -351,19 +340,65 @@ static uint64_t next_of(const struct model *expected, const struct walk *walk)
     return ordinal >= expected->start ? ordinal : 0;
 }
 
-static bool walk_on(const struct model *expected, struct walk *walk)
+static void expect_next(const struct model *expected, struct walk *walk,
+                        const struct stream_entry *entry)
 {
     uint64_t ordinal = walk->is_at_end ? 0 : next_of(expected, walk);
-    struct stream_entry entry;
 
-    ck_assert_int_eq(stream_cursor_next(&walk->cursor, &entry), ordinal > 0);
-    if (ordinal == 0) return false;
-    expect_entry(expected, &entry, ordinal);
-    walk->next = entry.id;
+    ck_assert_uint_gt(ordinal, 0);
+    expect_entry(expected, entry, ordinal);
+    walk->next = entry->id;
     walk->is_at_end =
         !(walk->cursor.direction == STREAM_FORWARD ? stream_id_increment(&walk->next)
                                                    : stream_id_decrement(&walk->next));
-    return true;
+}
+
+/* One entry, or some together: how many. */
+static unsigned walk_on(const struct model *expected, struct walk *walk)
+{
+    struct stream_want want = { .count = 1 + (uint32_t)random_below(&dice, SOME_MAX),
+                                .bytes = random_below(&dice, 3000) };
+    struct stream_entry entries[SOME_MAX];
+    uint64_t bytes = 0;
+    int count;
+
+    if (random_below(&dice, 3) == 0) want.count = 1;
+    if (want.count == 1)
+        count = stream_cursor_next(&walk->cursor, entries);
+    else
+        count = stream_cursor_next_some(&walk->cursor, want, entries);
+    ck_assert_int_ge(count, 0);
+    ck_assert_int_le(count, (int)want.count);
+    for (int i = 0; i < count; i++) {
+        expect_next(expected, walk, &entries[i]);
+        bytes += entries[i].fields.size;
+        ck_assert(i == 0 || bytes <= want.bytes);
+    }
+    if (count == 0) ck_assert(walk->is_at_end || next_of(expected, walk) == 0);
+    return (unsigned)count;
+}
+
+static void step_look(void)
+{
+    struct stream_id id = some_id(), first;
+    uint64_t ordinal, same, expected = model_not_less(&model, id), from, to;
+    struct walk walk;
+
+    ck_assert_int_eq(stream_ordinal_of(stream, id, &ordinal), 0);
+    begin_walk(&walk, stream, id, STREAM_FORWARD);
+    ck_assert_int_eq(stream_cursor_ordinal(&walk.cursor, &same), 0);
+    ck_assert_uint_eq(same, ordinal);
+    (void)walk_on(&model, &walk);
+    /* Deleted ones between may have been forgotten, or count with ids that lie lower. */
+    ck_assert_uint_ge(ordinal, model.start);
+    ck_assert_uint_eq(model_next_there(&model, ordinal), model_next_there(&model, expected));
+    ck_assert_int_eq(stream_first_id(stream, &first), model.count > 0);
+    if (model.count > 0) {
+        ck_assert_int_eq(stream_id_compare(first, model.entries[model.start].id), 0);
+    }
+    from = random_below(&dice, model.end + 2);
+    to = random_below(&dice, model.end + 2);
+    ck_assert_uint_eq(stream_count_between(stream, from, to), model_count_between(from, to));
 }
 
 static void step_walk(void)
@@ -383,16 +418,16 @@ static void expect_stream(struct stream *got, const struct model *expected)
 {
     struct walk forward, backward;
     struct stream_info info;
-    uint64_t count = 0;
+    uint64_t count = 0, some;
 
     stream_check(got);
     begin_walk(&forward, got, STREAM_ID_MIN, STREAM_FORWARD);
     begin_walk(&backward, got, STREAM_ID_MAX, STREAM_BACKWARD);
-    while (walk_on(expected, &forward))
-        count++;
+    while ((some = walk_on(expected, &forward)) > 0)
+        count += some;
     ck_assert_uint_eq(count, expected->count);
-    while (walk_on(expected, &backward))
-        count--;
+    while ((some = walk_on(expected, &backward)) > 0)
+        count -= some;
     ck_assert_uint_eq(count, 0);
     stream_get_info(got, &info);
     ck_assert_uint_eq(info.count, expected->count);
