@@ -248,3 +248,8 @@ void bench_fail_errno(const char *format, ...)
     va_end(arguments);
     _exit(1);
 }
+
+void bench_require(bool is_so, const char *what)
+{
+    if (!is_so) bench_fail("%s", what);
+}

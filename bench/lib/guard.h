@@ -9,6 +9,7 @@
  * The functions that note and forget are for the child's main thread. */
 #ifndef BENCH_LIB_GUARD_H
 #define BENCH_LIB_GUARD_H
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* To be called once, first thing in main(). Returns the exit status of body; 128 + signal when body
@@ -31,4 +32,6 @@ void guard_remove_tree(const char *path);
 void bench_fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 /* The same, with the text of errno behind the message. */
 void bench_fail_errno(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+/* Fails with that text unless it is so. */
+void bench_require(bool is_so, const char *what);
 #endif

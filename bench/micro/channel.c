@@ -7,6 +7,7 @@
  * receiver, all in memory 38 / 59; the same with memory for 8,192 of 65,536 messages 82 / 283; fill
  * 50,000 messages with memory for 1,000 and then drain: 128 bytes 8,100 and 2,100; 1 KiB 23,700 and
  * 10,000. */
+#include "bench/lib/guard.h"
 #include "modules/base/clock.h"
 #include "modules/base/os.h"
 #include "modules/spill/channel.h"
@@ -28,13 +29,6 @@ enum {
 
 static const char *directory;
 
-static void require(bool is_true, const char *what)
-{
-    if (is_true) return;
-    (void)fprintf(stderr, "channel: %s\n", what);
-    exit(1);
-}
-
 struct channel {
     struct spill_sender *sender;
     struct spill_receiver *receiver;
@@ -47,8 +41,8 @@ static struct channel open_channel(uint64_t memory_bytes)
                                              .memory_bytes = memory_bytes };
     struct channel channel;
 
-    require(spill_channel_open(os_real(), &options, &channel.sender, &channel.receiver) == 0,
-            "cannot open a channel");
+    bench_require(spill_channel_open(os_real(), &options, &channel.sender, &channel.receiver) == 0,
+                  "cannot open a channel");
     return channel;
 }
 
@@ -87,11 +81,11 @@ static void *send_all(void *argument)
         for (unsigned k = 0; k < sending->batch; k++)
             values[k] = i + k;
         if (sending->batch == 1)
-            require(spill_sender_send(sending->sender, messages[0]) == 0, "cannot send");
+            bench_require(spill_sender_send(sending->sender, messages[0]) == 0, "cannot send");
         else
-            require(spill_sender_send_many(sending->sender, messages, sending->batch) ==
-                        sending->batch,
-                    "cannot send");
+            bench_require(spill_sender_send_many(sending->sender, messages, sending->batch) ==
+                              sending->batch,
+                          "cannot send");
     }
     return NULL;
 }
@@ -105,12 +99,12 @@ static void receive_all(struct spill_receiver *receiver, unsigned batch)
     for (unsigned received = 0; received < MESSAGES;) {
         int64_t count = spill_receiver_receive_many(receiver, values, batch * sizeof(values[0]),
                                                     SPILL_CHANNEL_FOREVER, views, batch, &size);
-        require(count > 0, "cannot receive");
+        bench_require(count > 0, "cannot receive");
         for (int64_t i = 0; i < count; i++)
             sum += values[i];
         received += (unsigned)count;
     }
-    require(sum == (uint64_t)MESSAGES * (MESSAGES / SENDERS - 1) / 2, "wrong messages");
+    bench_require(sum == (uint64_t)MESSAGES * (MESSAGES / SENDERS - 1) / 2, "wrong messages");
 }
 
 static void measure_threads(const char *what, uint64_t memory_bytes, unsigned batch)
@@ -123,10 +117,10 @@ static void measure_threads(const char *what, uint64_t memory_bytes, unsigned ba
         pthread_t threads[SENDERS];
         uint64_t start = clock_monotonic_ns();
         for (unsigned i = 0; i < SENDERS; i++)
-            require(pthread_create(&threads[i], NULL, send_all, &sending) == 0, "no thread");
+            bench_require(pthread_create(&threads[i], NULL, send_all, &sending) == 0, "no thread");
         receive_all(channel.receiver, batch);
         for (unsigned i = 0; i < SENDERS; i++)
-            require(pthread_join(threads[i], NULL) == 0, "cannot join");
+            bench_require(pthread_join(threads[i], NULL) == 0, "cannot join");
         ns[round] = clock_monotonic_ns() - start;
         spill_sender_close(channel.sender);
         spill_receiver_close(channel.receiver);
@@ -152,18 +146,18 @@ static void measure_fill(const char *what_fill, const char *what_drain, size_t m
         size_t size;
         for (uint32_t i = 0; i < FILL; i++) {
             memcpy(bytes, &i, sizeof(i));
-            require(spill_sender_send(channel.sender, slice_of(bytes, message_bytes)) == 0,
-                    "cannot send");
+            bench_require(spill_sender_send(channel.sender, slice_of(bytes, message_bytes)) == 0,
+                          "cannot send");
         }
         fill_ns[round] = clock_monotonic_ns() - start;
         spill_channel_info(spill_sender_channel(channel.sender), &info);
         disk_bytes = info.disk_bytes;
         start = clock_monotonic_ns();
         for (uint32_t i = 0; i < FILL; i++) {
-            require(spill_receiver_receive(channel.receiver, bytes, sizeof(bytes),
-                                           SPILL_CHANNEL_FOREVER, &size) == 1 &&
-                        size == message_bytes && memcmp(bytes, &i, sizeof(i)) == 0,
-                    "wrong message");
+            bench_require(spill_receiver_receive(channel.receiver, bytes, sizeof(bytes),
+                                                 SPILL_CHANNEL_FOREVER, &size) == 1 &&
+                              size == message_bytes && memcmp(bytes, &i, sizeof(i)) == 0,
+                          "wrong message");
         }
         drain_ns[round] = clock_monotonic_ns() - start;
         spill_sender_close(channel.sender);

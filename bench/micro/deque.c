@@ -2,6 +2,8 @@
  * backlog written and read back (MB/s), and random access to a list that is nearly all on disk.
  *
  *   deque DIRECTORY [BACKLOG_MB]     a directory on the disk to measure; 512 MB without */
+#include "bench/lib/cost.h"
+#include "bench/lib/guard.h"
 #include "modules/base/clock.h"
 #include "modules/base/os.h"
 #include "modules/base/random.h"
@@ -14,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     SMALL_BYTES = 64,
@@ -29,27 +30,11 @@ static struct io *io;
 static struct spill_store *store;
 static uint64_t longest_tick_us;
 
-static void require(bool is_true, const char *what)
-{
-    if (is_true) return;
-    (void)fprintf(stderr, "deque: %s\n", what);
-    exit(1);
-}
-
 static int wait_for_disk(void *context)
 {
     (void)context;
     (void)io_wait(io);
     return 0;
-}
-
-/* What this thread has used: other work on the machine does not count. */
-static uint64_t thread_ns(void)
-{
-    struct timespec now;
-
-    require(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) == 0, "no clock");
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 static void tick(void)
@@ -67,9 +52,9 @@ static void open_store(const char *directory, uint64_t memory_bytes)
     struct spill_options options = { .directory = directory, .memory_bytes = memory_bytes };
     struct spill_hooks hooks = { .wait = wait_for_disk };
 
-    require(io_create(os_real(), 2, &io) == 0, "cannot start threads");
-    require(spill_store_create(os_real(), io, &options, &hooks, &store) == 0,
-            "cannot make the store");
+    bench_require(io_create(os_real(), 2, &io) == 0, "cannot start threads");
+    bench_require(spill_store_create(os_real(), io, &options, &hooks, &store) == 0,
+                  "cannot make the store");
     longest_tick_us = 0;
 }
 
@@ -77,20 +62,6 @@ static void close_store(void)
 {
     spill_store_destroy(store);
     io_destroy(io);
-}
-
-static int compare_u64(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static void print_median(const char *what, uint64_t *ns, uint64_t count)
-{
-    const size_t middle = ROUNDS / 2;
-
-    qsort(ns, ROUNDS, sizeof(*ns), compare_u64);
-    (void)printf("%-44s %7.1f ns\n", what, (double)ns[middle] / (double)count);
 }
 
 static void measure_ends(struct spill_deque *deque, enum spill_end push_end, const char *what_push,
@@ -103,20 +74,20 @@ static void measure_ends(struct spill_deque *deque, enum spill_end push_end, con
     for (unsigned round = 0; round < ROUNDS; round++) {
         uint64_t start = thread_ns();
         for (unsigned i = 0; i < SMALL_COUNT; i++)
-            require(spill_deque_push(deque, push_end, &item, 1) == 0, "cannot push");
+            bench_require(spill_deque_push(deque, push_end, &item, 1) == 0, "cannot push");
         push_ns[round] = thread_ns() - start;
         start = thread_ns();
         for (unsigned i = 0; i < SMALL_COUNT; i++) {
             struct slice view;
-            require(spill_deque_peek(deque, SPILL_HEAD, &view) == 1, "cannot peek");
+            bench_require(spill_deque_peek(deque, SPILL_HEAD, &view) == 1, "cannot peek");
             sum += view.bytes[0];
             spill_deque_drop_peeked(deque, SPILL_HEAD);
         }
         pop_ns[round] = thread_ns() - start;
     }
-    require(sum == (uint64_t)ROUNDS * SMALL_COUNT, "wrong elements");
-    print_median(what_push, push_ns, SMALL_COUNT);
-    print_median(what_pop, pop_ns, SMALL_COUNT);
+    bench_require(sum == (uint64_t)ROUNDS * SMALL_COUNT, "wrong elements");
+    cost_print(what_push, push_ns, ROUNDS, SMALL_COUNT);
+    cost_print(what_pop, pop_ns, ROUNDS, SMALL_COUNT);
 }
 
 static void measure_memory(const char *directory)
@@ -128,7 +99,7 @@ static void measure_memory(const char *directory)
     struct random random;
 
     open_store(directory, (uint64_t)1 << 30);
-    require(spill_deque_create(store, &deque) == 0, "no memory");
+    bench_require(spill_deque_create(store, &deque) == 0, "no memory");
     measure_ends(deque, SPILL_TAIL, "push 64 bytes at the tail", "peek and drop at the head");
     measure_ends(deque, SPILL_HEAD, "push 64 bytes at the head", "peek and drop there");
 
@@ -136,15 +107,15 @@ static void measure_memory(const char *directory)
     uint64_t start = thread_ns();
     for (unsigned i = 0; i < SMALL_COUNT; i++) {
         struct slice view;
-        require(spill_deque_push(deque, SPILL_TAIL, &one, 1) == 0, "cannot push");
-        require(spill_deque_peek(deque, SPILL_HEAD, &view) == 1, "cannot peek");
+        bench_require(spill_deque_push(deque, SPILL_TAIL, &one, 1) == 0, "cannot push");
+        bench_require(spill_deque_peek(deque, SPILL_HEAD, &view) == 1, "cannot peek");
         spill_deque_drop_peeked(deque, SPILL_HEAD);
     }
     ns[0] = thread_ns() - start;
     (void)printf("%-44s %7.1f ns\n", "push and pop of an empty list", (double)ns[0] / SMALL_COUNT);
 
     for (unsigned i = 0; i < 1000 * 1000; i++)
-        require(spill_deque_push(deque, SPILL_TAIL, &ten, 1) == 0, "cannot push");
+        bench_require(spill_deque_push(deque, SPILL_TAIL, &ten, 1) == 0, "cannot push");
     spill_store_info(store, &info);
     (void)printf("%-44s %7.2f bytes\n", "memory an element of 10 bytes",
                  (double)info.memory_bytes / 1e6);
@@ -153,12 +124,12 @@ static void measure_memory(const char *directory)
         start = thread_ns();
         for (unsigned i = 0; i < LOOKUPS; i++) {
             struct slice view;
-            require(spill_deque_get(deque, random_below(&random, 1000 * 1000), &view) == 1,
-                    "cannot get");
+            bench_require(spill_deque_get(deque, random_below(&random, 1000 * 1000), &view) == 1,
+                          "cannot get");
         }
         get_ns[round] = thread_ns() - start;
     }
-    print_median("get at a random index of 1,000,000", get_ns, LOOKUPS);
+    cost_print("get at a random index of 1,000,000", get_ns, ROUNDS, LOOKUPS);
     spill_deque_destroy(deque);
     close_store();
 }
@@ -176,14 +147,14 @@ static void measure_backlog(const char *directory, uint64_t backlog_mb)
     uint8_t bytes[LARGE_BYTES];
 
     open_store(directory, 64 << 20);
-    require(spill_deque_create(store, &deque) == 0, "no memory");
+    bench_require(spill_deque_create(store, &deque) == 0, "no memory");
     memset(bytes, 'x', sizeof(bytes));
     start = clock_monotonic_us();
     cpu_start = thread_ns();
     for (uint64_t i = 0; i < count; i++) {
         struct slice item = { bytes, sizeof(bytes) };
         memcpy(bytes, &i, sizeof(i));
-        require(spill_deque_push(deque, SPILL_TAIL, &item, 1) == 0, "cannot push");
+        bench_require(spill_deque_push(deque, SPILL_TAIL, &item, 1) == 0, "cannot push");
         if (i % TICK_EVERY == 0) {
             tick();
             while (spill_store_pressure(store) == SPILL_SLOW) {
@@ -207,9 +178,9 @@ static void measure_backlog(const char *directory, uint64_t backlog_mb)
     for (uint64_t i = 0; i < count; i++) {
         struct slice view;
         uint64_t number;
-        require(spill_deque_peek(deque, SPILL_HEAD, &view) == 1, "cannot peek");
+        bench_require(spill_deque_peek(deque, SPILL_HEAD, &view) == 1, "cannot peek");
         memcpy(&number, view.bytes, sizeof(number));
-        require(number == i, "out of order");
+        bench_require(number == i, "out of order");
         spill_deque_drop_peeked(deque, SPILL_HEAD);
         if (i % TICK_EVERY == 0) tick();
     }
@@ -234,9 +205,9 @@ static void measure_lookups(const char *directory)
     struct slice ten = { bytes, 10 }, view;
 
     open_store(directory, 8 << 20);
-    require(spill_deque_create(store, &deque) == 0, "no memory");
+    bench_require(spill_deque_create(store, &deque) == 0, "no memory");
     for (uint64_t i = 0; i < count; i++) {
-        require(spill_deque_push(deque, SPILL_TAIL, &ten, 1) == 0, "cannot push");
+        bench_require(spill_deque_push(deque, SPILL_TAIL, &ten, 1) == 0, "cannot push");
         if (i % 4096 == 0) tick();
         while (i % 4096 == 0 && spill_store_pressure(store) == SPILL_SLOW) {
             (void)io_wait(io);
@@ -249,14 +220,16 @@ static void measure_lookups(const char *directory)
     random_init(&random, 2);
     start = clock_monotonic_us();
     for (unsigned i = 0; i < LOOKUPS; i++) {
-        require(spill_deque_get(deque, random_below(&random, count), &view) == 1, "cannot get");
+        bench_require(spill_deque_get(deque, random_below(&random, count), &view) == 1,
+                      "cannot get");
         tick();
     }
     (void)printf("%-44s %7.1f us\n", "get at a random index, 95% on disk",
                  (double)(clock_monotonic_us() - start) / LOOKUPS);
     start = clock_monotonic_us();
     for (unsigned i = 0; i < LOOKUPS; i++) {
-        require(spill_deque_insert(deque, random_below(&random, count), ten) == 0, "cannot insert");
+        bench_require(spill_deque_insert(deque, random_below(&random, count), ten) == 0,
+                      "cannot insert");
         tick();
     }
     spill_store_info(store, &info);

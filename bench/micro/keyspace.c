@@ -2,6 +2,8 @@
  * while the table grows and shrinks, and memory a key with a value of 10 bytes.
  *
  *   keyspace [KEYS]     1000000 without */
+#include "bench/lib/cost.h"
+#include "bench/lib/guard.h"
 #include "modules/base/clock.h"
 #include "server/keyspace/keyspace.h"
 #include "server/types/string.h"
@@ -16,17 +18,10 @@ enum { NAME_BYTES = 10, HOT_KEYS = 1000, TIMED_BATCH = 16, STRIDE = 15485863 /* 
 static struct keyspace *keyspace;
 static char *names; /* NAME_BYTES each */
 
-static void require(bool is_true, const char *what)
-{
-    if (is_true) return;
-    (void)fprintf(stderr, "keyspace: %s\n", what);
-    exit(1);
-}
-
 static void make_names(uint64_t count)
 {
     names = malloc(count * NAME_BYTES);
-    require(names != NULL, "no memory");
+    bench_require(names != NULL, "no memory");
     for (uint64_t i = 0; i < count; i++) {
         uint64_t rest = i;
         for (int digit = NAME_BYTES - 1; digit > 0; digit--, rest /= 10)
@@ -45,9 +40,9 @@ static uint64_t own_bytes(void)
 {
     FILE *file = fopen("/proc/self/statm", "r");
     uint64_t size, resident, shared;
-    require(file &&
-                fscanf(file, "%" SCNu64 " %" SCNu64 " %" SCNu64, &size, &resident, &shared) == 3,
-            "cannot read /proc/self/statm");
+    bench_require(
+        file && fscanf(file, "%" SCNu64 " %" SCNu64 " %" SCNu64, &size, &resident, &shared) == 3,
+        "cannot read /proc/self/statm");
     (void)fclose(file);
     return (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
@@ -56,42 +51,36 @@ static void add_one(uint64_t number)
 {
     struct value *value;
     struct slice name = name_of(number);
-    require(string_value_create(slice_of("ten bytes!", 10), &value) == 0, "no memory");
-    require(keyspace_add(keyspace, 0, name, value, NULL) == 0, "no memory");
+    bench_require(string_value_create(slice_of("ten bytes!", 10), &value) == 0, "no memory");
+    bench_require(keyspace_add(keyspace, 0, name, value, NULL) == 0, "no memory");
 }
 
 static void find_one(uint64_t number)
 {
-    require(keyspace_find(keyspace, 0, name_of(number)) != NULL, "a key is missing");
+    bench_require(keyspace_find(keyspace, 0, name_of(number)) != NULL, "a key is missing");
 }
 
 static void replace_one(uint64_t number)
 {
     struct value *value;
     struct key *key = keyspace_find(keyspace, 0, name_of(number));
-    require(key && string_value_create(slice_of("ten bytes?", 10), &value) == 0, "no memory");
+    bench_require(key && string_value_create(slice_of("ten bytes?", 10), &value) == 0, "no memory");
     keyspace_replace(keyspace, key, value, false);
 }
 
 static void expire_one(uint64_t number)
 {
     struct key *key = keyspace_find(keyspace, 0, name_of(number));
-    require(key && keyspace_set_expiry(keyspace, key, (int64_t)(10 + number * 7919 % 100003)) == 0,
-            "no memory");
+    bench_require(
+        key && keyspace_set_expiry(keyspace, key, (int64_t)(10 + number * 7919 % 100003)) == 0,
+        "no memory");
 }
 
 static void remove_one(uint64_t number)
 {
     struct key *key = keyspace_find(keyspace, 0, name_of(number));
-    require(key != NULL, "a key is missing");
+    bench_require(key != NULL, "a key is missing");
     keyspace_remove(keyspace, key);
-}
-
-static uint64_t thread_cpu_ns(void)
-{
-    struct timespec time;
-    require(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) == 0, "no clock of the thread");
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
 /* Means of the time that passes; the longest batch, which bounds the longest call, in processor
@@ -101,13 +90,13 @@ static void measure(const char *what, void (*call)(uint64_t number), uint64_t co
 {
     uint64_t total = 0, longest = 0, number = 0;
     for (uint64_t done = 0; done < count; done += TIMED_BATCH) {
-        uint64_t cpu_start = thread_cpu_ns(), start = clock_monotonic_ns(), cpu_taken;
+        uint64_t cpu_start = thread_ns(), start = clock_monotonic_ns(), cpu_taken;
         for (int i = 0; i < TIMED_BATCH; i++) {
             call(number);
             number = (number + stride) % count;
         }
         total += clock_monotonic_ns() - start;
-        cpu_taken = thread_cpu_ns() - cpu_start;
+        cpu_taken = thread_ns() - cpu_start;
         if (cpu_taken > longest) longest = cpu_taken;
     }
     printf("%-28s %7.1f ns each   longest %d: %8.1f us\n", what, (double)total / (double)count,
@@ -120,9 +109,9 @@ int main(int argc, char **argv)
     uint64_t before, after;
     struct keyspace_info info;
 
-    require(count >= HOT_KEYS, "too few keys");
+    bench_require(count >= HOT_KEYS, "too few keys");
     count -= count % TIMED_BATCH;
-    require(keyspace_create(16, NULL, &keyspace) == 0, "cannot create");
+    bench_require(keyspace_create(16, NULL, &keyspace) == 0, "cannot create");
     keyspace_set_now(keyspace, 1);
     make_names(count);
     before = own_bytes();
@@ -142,7 +131,7 @@ int main(int argc, char **argv)
     keyspace_set_now(keyspace, 200000);
     while (keyspace_expire_due(keyspace, 1000) > 0)
         ;
-    require(keyspace_count(keyspace, 0) == 0, "something did not expire");
+    bench_require(keyspace_count(keyspace, 0) == 0, "something did not expire");
     keyspace_destroy(keyspace);
     free(names);
     return 0;

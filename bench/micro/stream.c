@@ -2,6 +2,8 @@
  * reading on, seeking both ways (ns of this thread), and what small streams take of memory.
  *
  *   stream */
+#include "bench/lib/cost.h"
+#include "bench/lib/guard.h"
 #include "modules/base/clock.h"
 #include "modules/base/os.h"
 #include "modules/base/random.h"
@@ -9,8 +11,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 
 enum {
     ENTRIES = 200 * 1000,
@@ -29,41 +29,11 @@ enum {
 
 static struct stream_store *store;
 
-static void require(bool is_true, const char *what)
-{
-    if (is_true) return;
-    (void)fprintf(stderr, "stream: %s\n", what);
-    exit(1);
-}
-
-/* What this thread has used: other work on the machine does not count. */
-static uint64_t thread_ns(void)
-{
-    struct timespec now;
-
-    require(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) == 0, "no clock");
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-static int compare_u64(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static void print_median(const char *what, uint64_t *ns, uint64_t count)
-{
-    const size_t middle = ROUNDS / 2;
-
-    qsort(ns, ROUNDS, sizeof(*ns), compare_u64);
-    (void)printf("%-44s %7.1f ns\n", what, (double)ns[middle] / (double)count);
-}
-
 static struct stream *make(void)
 {
     struct stream *stream = NULL;
 
-    require(stream_create(store, &stream) == 0, "no memory");
+    bench_require(stream_create(store, &stream) == 0, "no memory");
     return stream;
 }
 
@@ -75,9 +45,9 @@ static void drop(struct stream *stream)
 
 static void add(struct stream *stream, uint64_t ms, uint32_t field_count, struct slice fields)
 {
-    require(stream_reserve(stream, fields.size) == 0, "no memory");
-    require(stream_add(stream, (struct stream_id){ ms, 0 }, field_count, fields) == 0,
-            "cannot add");
+    bench_require(stream_reserve(stream, fields.size) == 0, "no memory");
+    bench_require(stream_add(stream, (struct stream_id){ ms, 0 }, field_count, fields) == 0,
+                  "cannot add");
 }
 
 static void measure_add(uint64_t length, const char *what)
@@ -91,13 +61,13 @@ static void measure_add(uint64_t length, const char *what)
         for (uint64_t i = 1; i <= ENTRIES; i++) {
             add(stream, 1700000000000 + i, 6, THREE_FIELDS);
             if (length == 0) continue;
-            require(stream_trim_end(stream, &trim, &ordinal) == 0, "cannot trim");
+            bench_require(stream_trim_end(stream, &trim, &ordinal) == 0, "cannot trim");
             (void)stream_trim(stream, ordinal);
         }
         ns[round] = thread_ns() - start;
         drop(stream);
     }
-    print_median(what, ns, ENTRIES);
+    cost_print(what, ns, ROUNDS, ENTRIES);
 }
 
 static uint64_t read_on(struct stream_cursor *cursor, uint64_t count)
@@ -119,10 +89,10 @@ static void measure_walk(struct stream *stream, enum stream_direction direction,
         struct stream_id from = direction == STREAM_FORWARD ? STREAM_ID_MIN : STREAM_ID_MAX;
         uint64_t start = thread_ns();
         stream_cursor_begin(&cursor, stream, from, direction);
-        require(read_on(&cursor, UINT64_MAX) > ENTRIES, "entries are missing");
+        bench_require(read_on(&cursor, UINT64_MAX) > ENTRIES, "entries are missing");
         ns[round] = thread_ns() - start;
     }
-    print_median(what, ns, ENTRIES);
+    cost_print(what, ns, ROUNDS, ENTRIES);
 }
 
 static void measure_ranges(struct stream *stream, enum stream_direction direction, uint64_t last,
@@ -138,11 +108,11 @@ static void measure_ranges(struct stream *stream, enum stream_direction directio
             uint64_t ms = 1700000000000 + ENTRIES - random_below(&random, last) - RANGE;
             struct stream_cursor cursor;
             stream_cursor_begin(&cursor, stream, (struct stream_id){ ms, 0 }, direction);
-            require(read_on(&cursor, RANGE) > RANGE, "entries are missing");
+            bench_require(read_on(&cursor, RANGE) > RANGE, "entries are missing");
         }
         ns[round] = thread_ns() - start;
     }
-    print_median(what, ns, LOOKUPS);
+    cost_print(what, ns, ROUNDS, LOOKUPS);
 }
 
 static void measure_reading(void)
@@ -178,7 +148,7 @@ int main(void)
 {
     struct stream_options options = { .directory = ".", .memory_bytes_max = UINT32_MAX };
 
-    require(stream_store_create(os_real(), NULL, &options, NULL, &store) == 0, "no memory");
+    bench_require(stream_store_create(os_real(), NULL, &options, NULL, &store) == 0, "no memory");
     measure_add(0, "add an entry of 3 fields");
     measure_add(LENGTH, "add one, and trim to 1000");
     measure_reading();
