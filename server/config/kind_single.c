@@ -122,6 +122,18 @@ const struct kind kind_octal = { .size_bytes = sizeof(uint32_t),
 
 /* ---- sizes ---------------------------------------------------------------------------------- */
 
+/* Of a size, or a length of time. */
+static int put_bounded(const struct option *option, uint64_t value, void *out_value,
+                       struct config_error *error)
+{
+    if (value < (uint64_t)option->least || value > option->greatest)
+        return config_refuse(error,
+                             "argument must be between %" PRId64 " and %" PRIu64 " inclusive",
+                             option->least, option->greatest);
+    memcpy(out_value, &value, sizeof(value));
+    return 0;
+}
+
 static int memory_parse(const struct option *option, const struct slice *words, size_t count,
                         const void *base, void *out_value, struct config_error *error)
 {
@@ -131,12 +143,7 @@ static int memory_parse(const struct option *option, const struct slice *words, 
     (void)base;
     if (!number_parse_memory(words[0], &value))
         return config_refuse(error, "argument must be a memory value");
-    if (value < (uint64_t)option->least || value > option->greatest)
-        return config_refuse(error,
-                             "argument must be between %" PRId64 " and %" PRIu64 " inclusive",
-                             option->least, option->greatest);
-    memcpy(out_value, &value, sizeof(value));
-    return 0;
+    return put_bounded(option, value, out_value, error);
 }
 
 static void memory_print(const struct option *option, const void *value, FILE *out)
@@ -223,12 +230,7 @@ static int span_parse(const struct option *option, const struct slice *words, si
     (void)base;
     if (!number_parse_span(words[0], &value))
         return config_refuse(error, "argument must be a time: a number with ms, s, m, h or d");
-    if (value < (uint64_t)option->least || value > option->greatest)
-        return config_refuse(error,
-                             "argument must be between %" PRId64 " and %" PRIu64 " inclusive",
-                             option->least, option->greatest);
-    memcpy(out_value, &value, sizeof(value));
-    return 0;
+    return put_bounded(option, value, out_value, error);
 }
 
 static void span_print_line(const struct option *option, const void *value, FILE *out)
