@@ -4,32 +4,11 @@
 static char expected[TOLD_BYTES_MAX];
 static uint8_t long_bytes[200000];
 
-static const char *const one_name[] = { "f", NULL };
-static const char *const one_value[] = { "v", NULL };
-
 static void setup(void)
 {
     for (size_t i = 0; i < sizeof(long_bytes); i++)
         long_bytes[i] = (uint8_t)(i * 7 + i / 251);
     reading = telling;
-}
-
-static void begin_stream(enum rdb_type type)
-{
-    begin_file("0014");
-    put_key(type, "s");
-}
-
-/* Behind a node: nothing else. */
-static void end_stream(enum rdb_type type, uint64_t count, uint64_t last_ms, uint64_t last_seq)
-{
-    put_state(type, count, last_ms, last_seq);
-    put_length(0);
-    if (stream_has_producers(type)) {
-        for (int i = 0; i < 5; i++)
-            put_length(0);
-    }
-    end_file();
 }
 
 /* ---- all of it ---------------------------------------------------------------------------------
@@ -334,221 +313,15 @@ START_TEST(each_pending_entry_finds_its_consumer)
 }
 END_TEST
 
-/* ---- damage ------------------------------------------------------------------------------------
- */
-
-/* A stream whose one node is being packed, as it should be or not. */
-static void begin_damaged(int64_t count, int64_t deleted)
-{
-    begin_stream(TYPE_STREAM_2);
-    put_length(1);
-    begin_node(1, 1, count, deleted, one_name);
-}
-
-static void expect_node_refused(const char *words)
-{
-    put_node();
-    end_stream(TYPE_STREAM_2, 1, 9, 9);
-    expect_refused(-EBADMSG, words);
-}
-
-START_TEST(counts_of_a_node_are_compared)
-{
-    begin_damaged(2, 0);
-    pack_same(false, 1, 1, one_value);
-    expect_node_refused("another number of entries");
-    begin_damaged(1, 1);
-    pack_same(false, 1, 1, one_value);
-    expect_node_refused("another number of entries");
-    begin_damaged(1, 0);
-    pack_same(true, 1, 1, one_value);
-    expect_node_refused("another number of entries");
-    begin_damaged(0, 0);
-    expect_node_refused("ends within an entry");
-    begin_damaged(-1, 0);
-    pack_same(false, 1, 1, one_value);
-    expect_node_refused("negative number");
-}
-END_TEST
-
-START_TEST(an_entry_is_what_it_says)
-{
-    begin_damaged(1, 0);
-    pack_head(4, 1, 1);
-    expect_node_refused("of no known kind");
-    begin_damaged(1, 0);
-    pack_head(2, 1, 1);
-    pack_text("v");
-    pack_integer(5);
-    expect_node_refused("another number of elements");
-    begin_damaged(1, 0);
-    pack_head(0, 1, 1);
-    pack_integer(0);
-    expect_node_refused("has no fields");
-    begin_damaged(1, 0);
-    pack_head(0, 1, 1);
-    pack_integer(-1);
-    expect_node_refused("has no fields");
-    begin_damaged(1, 0);
-    pack_head(0, 1, 1);
-    pack_integer(INT64_MAX);
-    expect_node_refused("too many fields");
-    begin_damaged(1, 0);
-    pack_head(0, 1, 1);
-    pack_integer(2);
-    pack_text("only");
-    pack_text("one");
-    expect_node_refused("ends within an entry");
-    begin_damaged(1, 0);
-    pack_text("flags");
-    expect_node_refused("where a number should be");
-}
-END_TEST
-
-START_TEST(a_master_is_one)
-{
-    begin_stream(TYPE_STREAM_2);
-    put_length(1);
-    begin_node(1, 1, 1, 0, (const char *const[]){ NULL });
-    pack_same(false, 1, 1, one_value);
-    expect_node_refused("no names of fields");
-    begin_stream(TYPE_STREAM_2);
-    put_length(1);
-    begin_listpack();
-    for (int i = 1; i <= 5; i++)
-        pack_integer(i == 2 ? 0 : 1);
-    expect_node_refused("has no end");
-    begin_stream(TYPE_STREAM_2);
-    put_length(1);
-    begin_listpack();
-    expect_node_refused("ends within an entry");
-}
-END_TEST
-
-START_TEST(ids_grow)
-{
-    begin_damaged(2, 0);
-    pack_same(false, 1, 1, one_value);
-    pack_same(false, 1, 1, one_value);
-    expect_node_refused("do not grow");
-    begin_damaged(1, 1); /* a deleted one counts */
-    pack_same(true, 5, 1, one_value);
-    pack_same(false, 4, 9, one_value);
-    expect_node_refused("do not grow");
-    begin_stream(TYPE_STREAM_2);
-    put_length(2);
-    for (int i = 0; i < 2; i++) {
-        begin_node(1, 1, 1, 0, one_name);
-        pack_same(false, 1, 1, one_value);
-        put_node();
-    }
-    end_stream(TYPE_STREAM_2, 2, 9, 9);
-    expect_refused(-EBADMSG, "do not grow");
-}
-END_TEST
-
-START_TEST(a_node_has_an_id)
-{
-    begin_stream(TYPE_STREAM_2);
-    put_length(1);
-    begin_node(1, 1, 1, 0, one_name);
-    pack_same(false, 1, 1, one_value);
-    end_listpack();
-    put_string("no id of 16");
-    put_bytes(packed.bytes, packed.size);
-    end_stream(TYPE_STREAM_2, 1, 9, 9);
-    expect_refused(-EBADMSG, "has no id");
-}
-END_TEST
-
-START_TEST(the_whole_is_compared_with_its_parts)
-{
-    begin_damaged(1, 0);
-    pack_same(false, 1, 1, one_value);
-    put_node();
-    end_stream(TYPE_STREAM_2, 2, 9, 9);
-    expect_refused(-EBADMSG, "another number of entries");
-    begin_damaged(1, 0);
-    pack_same(false, 1, 1, one_value);
-    put_node();
-    end_stream(TYPE_STREAM_2, 1, 1, 0);
-    expect_refused(-EBADMSG, "last id is before");
-}
-END_TEST
-
-static void begin_groups(void)
-{
-    begin_stream(TYPE_STREAM_5);
-    put_length(0);
-    put_state(TYPE_STREAM_5, 0, 9, 9);
-    put_length(1);
-    put_group(TYPE_STREAM_5, "g", 0, 0, 0);
-}
-
-START_TEST(pending_entries_belong_to_their_group)
-{
-    begin_groups();
-    put_length(2);
-    put_pending(1, 2, 5, 1);
-    put_pending(1, 2, 5, 1);
-    expect_refused(-EBADMSG, "not in order");
-    begin_groups();
-    put_length(1);
-    put_pending(1, 2, 5, 1);
-    put_length(1);
-    put_consumer(TYPE_STREAM_5, "c", 1);
-    put_raw_id(1, 3);
-    expect_refused(-EBADMSG, "that its group has not");
-    begin_groups();
-    put_length(0);
-    put_length(0);
-    put_length(1);
-    put_raw_id(1, 3);
-    expect_refused(-EBADMSG, "that its group has not");
-}
-END_TEST
-
-START_TEST(each_byte_changed_does_no_harm)
-{
-    begin_stream(versions[_i].type);
-    put_stream(versions[_i].type);
-    end_file_without_sum();
-    for (size_t i = 0; i < made.size; i++) {
-        uint8_t was = made.bytes[i];
-
-        for (unsigned value = 0; value < 256; value++) {
-            made.bytes[i] = (uint8_t)value;
-            (void)read_made();
-            ck_assert((told.rc == 0) == (told.error[0] == '\0'));
-        }
-        made.bytes[i] = was;
-    }
-}
-END_TEST
-
-START_TEST(a_stream_cut_anywhere_is_refused)
-{
-    begin_stream(versions[_i].type);
-    put_stream(versions[_i].type);
-    end_file();
-    for (size_t size = 0; size < made.size; size++) {
-        (void)read_bytes(made.bytes, size);
-        ck_assert_int_eq(told.rc, -EBADMSG);
-    }
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("stream encodings");
     TCase *cases = tcase_create("streams"), *limits = tcase_create("limits");
-    TCase *damage = tcase_create("damage");
     SRunner *runner;
     int failed;
 
     tcase_add_checked_fixture(cases, setup, NULL);
     tcase_add_checked_fixture(limits, setup, NULL);
-    tcase_add_checked_fixture(damage, setup, NULL);
     tcase_add_loop_test(cases, a_stream_of_every_version, 0, VERSIONS);
     tcase_add_loop_test(cases, who_wants_no_stream_gets_past_it, 0, VERSIONS);
     tcase_add_test(cases, an_empty_stream_keeps_its_last_id);
@@ -561,18 +334,8 @@ int main(void)
     tcase_add_test(limits, names_that_are_too_long_are_told_and_passed_over);
     tcase_add_test(limits, too_many_pending_entries_are_told_and_passed_over);
     tcase_add_test(limits, each_pending_entry_finds_its_consumer);
-    tcase_add_test(damage, counts_of_a_node_are_compared);
-    tcase_add_test(damage, an_entry_is_what_it_says);
-    tcase_add_test(damage, a_master_is_one);
-    tcase_add_test(damage, ids_grow);
-    tcase_add_test(damage, a_node_has_an_id);
-    tcase_add_test(damage, the_whole_is_compared_with_its_parts);
-    tcase_add_test(damage, pending_entries_belong_to_their_group);
-    tcase_add_loop_test(damage, each_byte_changed_does_no_harm, 0, VERSIONS);
-    tcase_add_loop_test(damage, a_stream_cut_anywhere_is_refused, 0, VERSIONS);
     suite_add_tcase(suite, cases);
     suite_add_tcase(suite, limits);
-    suite_add_tcase(suite, damage);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

@@ -7,6 +7,9 @@
 #include "modules/rdb/test_packed_fixture.h"
 #include "modules/rdb/test_rdb_fixture.h"
 
+static const char *const one_name[] = { "f", NULL };
+static const char *const one_value[] = { "v", NULL };
+
 static struct {
     uint64_t ms, seq; /* of the node */
 } node;
@@ -175,5 +178,24 @@ static inline void put_stream(enum rdb_type type)
         put_raw_id(1, 3);
     }
     if (stream_has_producers(type)) put_producers();
+}
+
+static inline void begin_stream(enum rdb_type type)
+{
+    begin_file("0014");
+    put_key(type, "s");
+}
+
+/* Behind a node: nothing else. */
+static inline void end_stream(enum rdb_type type, uint64_t count, uint64_t last_ms,
+                              uint64_t last_seq)
+{
+    put_state(type, count, last_ms, last_seq);
+    put_length(0);
+    if (stream_has_producers(type)) {
+        for (int i = 0; i < 5; i++)
+            put_length(0);
+    }
+    end_file();
 }
 #endif
