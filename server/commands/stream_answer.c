@@ -9,6 +9,7 @@
  * connection. */
 #include "server/commands/stream_answer.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -25,6 +26,7 @@
 enum {
     INLINE_BYTES = 64 * 1024,
     WHOLE_ENTRY_BYTES = 1024, /* up to here not cut, wherever a piece ends */
+    ENTRIES_AT_ONCE = 16,     /* are read together */
     BREATH_ENTRIES = 1024,
     LENT_BYTES_MIN = 4096, /* what is shared and shorter is copied: a loan would not be cheaper */
 };
@@ -55,15 +57,14 @@ static void begin_part(struct writer *writer, struct reply *reply)
 
     if (writer->arguments) begin_name(writer, reply, part);
     reply_array(reply, part->range.count);
-    stream_cursor_begin(&writer->cursor, part->range.stream, part->range.from,
-                        part->range.direction);
+    writer->cursor = part->range.cursor;
     writer->left = part->range.count;
     writer->has_begun = true;
 }
 
-/* At most what is wanted of a long entry, or the whole of a short one. True: it is complete. */
-static bool write_entry(struct writer *writer, struct reply *reply,
-                        const struct stream_entry *entry, size_t wanted, size_t *written)
+/* At most what is wanted of a long entry. True: it is complete. */
+static bool write_part(struct writer *writer, struct reply *reply, const struct stream_entry *entry,
+                       size_t wanted, size_t *written)
 {
     size_t rest = entry->fields.size - writer->sent_bytes, part = rest < wanted ? rest : wanted;
 
@@ -73,7 +74,6 @@ static bool write_entry(struct writer *writer, struct reply *reply,
 
         reply_raw(reply, slice_of(header, size));
         *written += size;
-        if (rest <= WHOLE_ENTRY_BYTES) part = rest;
     }
     reply_raw(reply, slice_of(entry->fields.bytes + writer->sent_bytes, part));
     *written += part;
@@ -81,18 +81,37 @@ static bool write_entry(struct writer *writer, struct reply *reply,
     return part == rest;
 }
 
-/* 1: the next entry was written, or a part of it. */
+/* True: all of it. */
+static bool write_entry(struct writer *writer, struct reply *reply,
+                        const struct stream_entry *entry, size_t wanted, size_t *written)
+{
+    bool is_short = entry->fields.size <= wanted || entry->fields.size <= WHOLE_ENTRY_BYTES;
+
+    if (writer->sent_bytes > 0 || !is_short)
+        return write_part(writer, reply, entry, wanted, written);
+    *written += stream_entry_reply(reply, entry);
+    return true;
+}
+
+/* 1: the next entries were written, or a part of one: about what is wanted, or less. */
 static int write_next(struct writer *writer, struct reply *reply, size_t wanted, size_t *written)
 {
     struct stream_cursor before = writer->cursor;
-    struct stream_entry entry;
-    int rc = stream_cursor_next(&writer->cursor, &entry);
+    struct stream_entry entries[ENTRIES_AT_ONCE];
+    struct stream_want want = { .count = ENTRIES_AT_ONCE, .bytes = wanted };
+    int count;
 
-    if (rc <= 0) return rc < 0 ? rc : -EBADMSG; /* fewer than were counted */
-    if (write_entry(writer, reply, &entry, wanted, written))
-        writer->left--;
-    else
-        writer->cursor = before;
+    if (want.count > writer->left) want.count = (uint32_t)writer->left;
+    count = stream_cursor_next_some(&writer->cursor, want, entries);
+    if (count <= 0) return count < 0 ? count : -EBADMSG; /* fewer than were counted */
+    for (int i = 0; i < count; i++) {
+        if (write_entry(writer, reply, &entries[i], wanted, written)) {
+            writer->left--;
+        } else {
+            assert(count == 1); /* who is longer than all that is wanted is alone */
+            writer->cursor = before;
+        }
+    }
     return 1;
 }
 
@@ -143,7 +162,7 @@ static enum produce_result produce(void *context, struct client *client, size_t 
 static void drop_snapshots(struct streaming *streaming)
 {
     for (uint32_t i = 0; i < streaming->writer.part_count; i++)
-        stream_destroy(streaming->parts[i].range.stream);
+        stream_destroy(streaming->parts[i].range.cursor.stream);
     free(streaming);
 }
 
@@ -153,6 +172,18 @@ static void end_streaming(void *context)
 
     parking_stream_end(streaming->parked);
     drop_snapshots(streaming);
+}
+
+static int take_snapshot(const struct stream_part *part, struct stream_part *out_part)
+{
+    const struct stream_cursor *cursor = &part->range.cursor;
+    struct stream *snapshot;
+    int rc = stream_snapshot(cursor->stream, &snapshot);
+
+    if (rc < 0) return rc;
+    *out_part = *part;
+    stream_cursor_begin(&out_part->range.cursor, snapshot, cursor->next, cursor->direction);
+    return 0;
 }
 
 /* The parts that are left, of snapshots; the first one from where the writer stands. */
@@ -169,10 +200,7 @@ static int take_snapshots(const struct writer *writer, struct streaming **out_st
     streaming->writer.part = 0;
     streaming->writer.part_count = 0;
     for (uint32_t i = 0; i < count && rc == 0; i++) {
-        struct stream_part *part = &streaming->parts[i];
-
-        *part = writer->parts[writer->part + i];
-        rc = stream_snapshot(part->range.stream, &part->range.stream);
+        rc = take_snapshot(&writer->parts[writer->part + i], &streaming->parts[i]);
         if (rc == 0) streaming->writer.part_count++;
     }
     if (rc < 0) {
@@ -180,7 +208,7 @@ static int take_snapshots(const struct writer *writer, struct streaming **out_st
         return rc;
     }
     if (writer->has_begun) {
-        stream_cursor_begin(&streaming->writer.cursor, streaming->parts[0].range.stream,
+        stream_cursor_begin(&streaming->writer.cursor, streaming->parts[0].range.cursor.stream,
                             writer->cursor.next, writer->cursor.direction);
         streaming->writer.cursor.is_at_end = writer->cursor.is_at_end;
     }
@@ -219,9 +247,8 @@ static int measure(struct call *call, const struct writer *writer, uint64_t byte
 
     for (uint32_t i = 0; i < writer->part_count && rc >= 0; i++) {
         const struct stream_range *range = &writer->parts[i].range;
-        struct stream_cursor cursor;
+        struct stream_cursor cursor = range->cursor;
 
-        stream_cursor_begin(&cursor, range->stream, range->from, range->direction);
         for (uint64_t k = 1; k <= range->count && bytes <= bytes_max && rc >= 0; k++) {
             struct stream_entry entry;
 

@@ -45,7 +45,7 @@ static void reply_claimed(struct stream_gathered *claimed, const struct stream_c
     if (claiming->just_ids)
         stream_id_reply(&claimed->reply, entry->id);
     else
-        stream_entry_reply(&claimed->reply, entry);
+        (void)stream_entry_reply(&claimed->reply, entry);
     claimed->count++;
 }
 

@@ -121,10 +121,9 @@ static int find_old(struct group_served *served, const struct group_reading *rea
 /* MAXSIZE: so many of the range as fit. */
 static int cut_range(struct stream_range *range, struct group_limits *limits)
 {
-    struct stream_cursor cursor;
+    struct stream_cursor cursor = range->cursor;
     uint64_t count = 0;
 
-    stream_cursor_begin(&cursor, range->stream, range->from, range->direction);
     for (; count < range->count; count++) {
         struct stream_entry entry;
         int rc = stream_cursor_next(&cursor, &entry);
@@ -220,7 +219,7 @@ static int write_old(struct call *call, const struct group_reading *reading,
                       reading->now_ms > then_ms ? (int64_t)(reading->now_ms - then_ms) : 0,
                       old->pending.delivery_count);
     else
-        stream_entry_reply(call->reply, &entry);
+        (void)stream_entry_reply(call->reply, &entry);
     return 0;
 }
 
@@ -230,9 +229,9 @@ static int write_new(struct call *call, const struct group_reading *reading,
     struct stream_cursor cursor;
 
     if (served->range.count == 0) return 0;
+    cursor = served->range.cursor;
     served->ids = malloc(served->range.count * sizeof(*served->ids));
     if (!served->ids) return -ENOMEM;
-    stream_cursor_begin(&cursor, served->range.stream, served->range.from, served->range.direction);
     for (uint64_t i = 0; i < served->range.count; i++) {
         struct stream_entry entry;
         int rc = stream_cursor_next(&cursor, &entry);
@@ -244,7 +243,7 @@ static int write_new(struct call *call, const struct group_reading *reading,
         if (reading->min_idle_ms >= 0)
             write_claimed(call->reply, &entry, 0, 0);
         else
-            stream_entry_reply(call->reply, &entry);
+            (void)stream_entry_reply(call->reply, &entry);
     }
     return 0;
 }

@@ -79,7 +79,7 @@ static int reply_end(struct call *call, const char *name, struct stream *stream,
     if (rc < 0) return rc;
     reply_bulk_string(call->reply, name);
     if (rc == 1)
-        stream_entry_reply(call->reply, &entry);
+        (void)stream_entry_reply(call->reply, &entry);
     else
         reply_null(call->reply);
     return 0;

@@ -127,10 +127,9 @@ struct budget {
 /* So many of the range as fit. */
 static int fit(struct stream_range *range, struct budget *budget)
 {
-    struct stream_cursor cursor;
+    struct stream_cursor cursor = range->cursor;
     uint64_t fitting = 0;
 
-    stream_cursor_begin(&cursor, range->stream, range->from, range->direction);
     for (; fitting < range->count; fitting++) {
         char header[STREAM_ENTRY_HEADER_BYTES];
         struct stream_entry entry;

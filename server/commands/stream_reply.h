@@ -6,9 +6,7 @@
 
 /* So many entries from one on, in a direction. */
 struct stream_range {
-    struct stream *stream;
-    struct stream_id from;
-    enum stream_direction direction;
+    struct stream_cursor cursor; /* before the first of them; who reads on copies it */
     uint64_t count;
 };
 
@@ -21,7 +19,8 @@ int stream_range_find(struct stream *stream, struct stream_id first, struct stre
 enum { STREAM_ENTRY_HEADER_BYTES = 96 };
 size_t stream_entry_header(char text[STREAM_ENTRY_HEADER_BYTES], const struct stream_entry *entry);
 
-void stream_entry_reply(struct reply *reply, const struct stream_entry *entry);
+/* How many bytes it takes, about: also when nothing is to be written. */
+size_t stream_entry_reply(struct reply *reply, const struct stream_entry *entry);
 
 /* 1: the id of the last entry that is there. 0: it is empty. */
 int stream_newest_id(struct stream *stream, struct stream_id *out_id);

@@ -15,17 +15,17 @@ void stream_sharing_end(struct stream_sharing *sharing)
 
 static bool is_same(const struct stream_range *a, const struct stream_range *b)
 {
-    return a->stream == b->stream && stream_id_compare(a->from, b->from) == 0 &&
-           a->count == b->count && a->direction == b->direction;
+    return a->cursor.stream == b->cursor.stream && a->count == b->count &&
+           stream_id_compare(a->cursor.next, b->cursor.next) == 0 &&
+           a->cursor.direction == b->cursor.direction;
 }
 
 /* Of all entries as they are answered; 0: too many, or they cannot be read here. */
 static size_t measure(const struct stream_range *range)
 {
     size_t size = ARRAY_BYTES;
-    struct stream_cursor cursor;
+    struct stream_cursor cursor = range->cursor;
 
-    stream_cursor_begin(&cursor, range->stream, range->from, range->direction);
     for (uint64_t i = 0; i < range->count; i++) {
         struct stream_entry entry;
 
@@ -39,13 +39,12 @@ static size_t measure(const struct stream_range *range)
 /* bytes has room for what was measured. NULL: something could not be read. */
 static uint8_t *put_range(uint8_t *at, const struct stream_range *range)
 {
-    struct stream_cursor cursor;
+    struct stream_cursor cursor = range->cursor;
 
     *at++ = '*';
     at += number_format_uint64((char *)at, range->count);
     *at++ = '\r';
     *at++ = '\n';
-    stream_cursor_begin(&cursor, range->stream, range->from, range->direction);
     for (uint64_t i = 0; i < range->count; i++) {
         struct stream_entry entry;
 

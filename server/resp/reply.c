@@ -25,8 +25,7 @@ static void append(struct reply *reply, const void *bytes, size_t size)
     if (chain_append(reply->chain, bytes, size) < 0) reply->has_hole = true;
 }
 
-/* Room for an item; NULL: nothing is to be written. */
-static char *reserve(struct reply *reply, size_t size)
+char *reply_reserve(struct reply *reply, size_t size)
 {
     uint8_t *room;
 
@@ -34,6 +33,11 @@ static char *reserve(struct reply *reply, size_t size)
     room = chain_reserve(reply->chain, size);
     if (!room) reply->has_hole = true;
     return (char *)room;
+}
+
+void reply_commit(struct reply *reply, size_t size)
+{
+    chain_commit(reply->chain, size);
 }
 
 #define APPEND_LITERAL(reply, text)                                                                \
@@ -62,7 +66,7 @@ static size_t write_header(char *to, char type, uint64_t count)
 
 static void append_header(struct reply *reply, char type, uint64_t count)
 {
-    char *to = reserve(reply, HEADER_BYTES_MAX);
+    char *to = reply_reserve(reply, HEADER_BYTES_MAX);
 
     if (to) chain_commit(reply->chain, write_header(to, type, count));
 }
@@ -79,7 +83,7 @@ static void copy_line(char *to, struct slice text)
 /* type '\0': none is written. */
 static void append_line_end(struct reply *reply, char type, struct slice text)
 {
-    char *to = reserve(reply, 1 + text.size + 2);
+    char *to = reply_reserve(reply, 1 + text.size + 2);
     size_t at = 0;
 
     if (!to) return;
@@ -94,7 +98,7 @@ static void append_line_end(struct reply *reply, char type, struct slice text)
 static void append_line(struct reply *reply, char type, struct slice text)
 {
     while (text.size > IN_PLACE_BYTES_MAX) { /* all but the last piece, which has the end */
-        char *to = reserve(reply, 1 + IN_PLACE_BYTES_MAX);
+        char *to = reply_reserve(reply, 1 + IN_PLACE_BYTES_MAX);
         size_t at = 0;
         if (!to) return;
         if (type) to[at++] = type;
@@ -155,7 +159,7 @@ void reply_integer(struct reply *reply, int64_t value)
         append_header(reply, ':', (uint64_t)value);
         return;
     }
-    to = reserve(reply, HEADER_BYTES_MAX);
+    to = reply_reserve(reply, HEADER_BYTES_MAX);
     if (!to) return;
     to[0] = ':';
     size = 1 + number_format_int64(to + 1, value);
@@ -176,7 +180,7 @@ void reply_bulk(struct reply *reply, struct slice bytes)
         append(reply, "\r\n", 2);
         return;
     }
-    to = reserve(reply, HEADER_BYTES_MAX + bytes.size + 2);
+    to = reply_reserve(reply, HEADER_BYTES_MAX + bytes.size + 2);
     if (!to) return;
     size = write_header(to, '$', bytes.size);
     if (bytes.size > 0) memcpy(to + size, bytes.bytes, bytes.size);

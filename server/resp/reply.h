@@ -51,6 +51,10 @@ void reply_map(struct reply *reply, uint64_t pair_count); /* RESP2: an array of 
 void reply_set(struct reply *reply, uint64_t count);      /* RESP2: an array */
 void reply_push(struct reply *reply, uint64_t count);     /* RESP2: an array */
 void reply_attribute(struct reply *reply, uint64_t pair_count); /* RESP3 only: the caller checks */
+/* Room for size bytes (not 0) of ready-made RESP, to be filled in place and then committed: at most
+ * as many. NULL: nothing is to be written. */
+char *reply_reserve(struct reply *reply, size_t size);
+void reply_commit(struct reply *reply, size_t size);
 /* Ready-made RESP, as it is. */
 void reply_raw(struct reply *reply, struct slice bytes);
 /* The same, sent from where it lies. */

@@ -241,6 +241,21 @@ START_TEST(a_formatted_error_is_cut_not_overrun)
 }
 END_TEST
 
+START_TEST(what_is_filled_in_place_stands_behind_what_came_before)
+{
+    struct reply *reply = &fixture.reply;
+    char *room;
+
+    reply_ok(reply);
+    room = reply_reserve(reply, 100);
+    ck_assert_ptr_nonnull(room);
+    memcpy(room, "+in place\r\n", 11);
+    reply_commit(reply, 11);
+    reply_integer(reply, 5);
+    expect("+OK\r\n+in place\r\n:5\r\n");
+}
+END_TEST
+
 START_TEST(a_muted_client_hears_nothing_but_its_errors_are_known)
 {
     struct reply *reply = &fixture.reply;
@@ -261,6 +276,7 @@ START_TEST(a_muted_client_hears_nothing_but_its_errors_are_known)
     reply_verbatim(reply, "txt", SLICE_LITERAL("a"));
     reply_big_number(reply, SLICE_LITERAL("1"));
     reply_raw(reply, SLICE_LITERAL("+a\r\n"));
+    ck_assert_ptr_null(reply_reserve(reply, 10));
     reply_error(reply, SLICE_LITERAL("ERR a"));
     ck_assert_uint_eq(chain_bytes(&fixture.chain), 0);
     ck_assert(reply->had_error);
@@ -298,6 +314,7 @@ static Suite *reply_suite(void)
     tcase_add_test(tcase, line_ends_cannot_be_smuggled_into_simple_strings_and_errors);
     tcase_add_test(tcase, an_error_leaves_its_code_for_statistics);
     tcase_add_test(tcase, a_formatted_error_is_cut_not_overrun);
+    tcase_add_test(tcase, what_is_filled_in_place_stands_behind_what_came_before);
     tcase_add_test(tcase, a_muted_client_hears_nothing_but_its_errors_are_known);
     tcase_add_test(tcase, a_dry_pool_loses_no_output);
     suite_add_tcase(suite, tcase);
