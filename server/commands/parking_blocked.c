@@ -12,6 +12,9 @@
 #include "server/commands/stream_sharing.h"
 #include "server/keyspace/keyspace.h"
 #include "server/net/client.h"
+#include "server/net/net.h"
+
+enum { SERVED_AT_ONCE = 16 }; /* before their answers are sent */
 
 /* ---- blocked clients ---------------------------------------------------------------------------
  */
@@ -116,6 +119,7 @@ static bool concerns(const struct key *key, const struct waiter *waiter)
 static void serve_key(struct server *server, unsigned database, struct slice name)
 {
     struct waiter *waiter = blocked_first(server->blocked, database, name);
+    unsigned served_count = 0;
 
     while (waiter) {
         struct waiter *next = blocked_next(server->blocked, waiter, database, name);
@@ -126,7 +130,10 @@ static void serve_key(struct server *server, unsigned database, struct slice nam
             blocked_hold_back(server->blocked); /* until a ticket is released */
             return;
         }
-        if (concerns(key, waiter) && is_there(&parked->call)) serve(parked, name);
+        if (concerns(key, waiter) && is_there(&parked->call)) {
+            serve(parked, name);
+            if (++served_count % SERVED_AT_ONCE == 0) net_flush(server->net);
+        }
         waiter = next;
     }
 }

@@ -80,7 +80,7 @@ static int64_t turn_end(void *context)
     has_more = handle_requests(net);
     forget_work(net);
     net->info.turns++;
-    flush_all(net);
+    net_flush(net);
     evict_clients(net);
     run_closes(net);
     free_gone_clients(net);

@@ -180,7 +180,6 @@ void check_soft_limit(struct client *client); /* and how long */
 void run_producers(struct net *net);
 /* After a flush: those that waited for memory go on if there is some. */
 void feed_producers(struct net *net);
-void flush_all(struct net *net);
 void drop_producer(struct client *client);
 
 /* ---- hold.c ---- */

@@ -165,7 +165,7 @@ static void flush_client(struct client *client, uint64_t ticket)
     if (client->has_producer && !client->producer_waits) client_producer_ready(client);
 }
 
-void flush_all(struct net *net)
+void net_flush(struct net *net)
 {
     struct list_link marked, *link;
     uint64_t ticket = 0;

@@ -221,6 +221,35 @@ START_TEST(who_leaves_and_does_not_read_is_evicted_in_the_end)
 }
 END_TEST
 
+START_TEST(what_is_flushed_amid_a_turn_leaves_before_the_rest)
+{
+    int fd = testing_connect();
+    uint64_t writes;
+
+    testing_send(fd, "LEN a\r\n");
+    testing_expect(fd, ":1\r\n");
+    writes = testing_info().writes;
+    testing_send(fd, "LEN ab\r\nLEN abc\r\nFLUSH\r\nLEN abcd\r\n");
+    testing_expect(fd, ":2\r\n:3\r\n+OK\r\n:4\r\n");
+    ck_assert_uint_eq(testing_info().writes - writes, 2);
+    ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
+START_TEST(what_is_flushed_amid_a_turn_waits_for_its_ticket)
+{
+    int fd = testing_connect();
+
+    testing.ticket = 1;
+    testing_send(fd, "LEN a\r\nFLUSH\r\nLEN ab\r\n");
+    testing_expect_silence(fd);
+    ck_assert_uint_eq(testing_info().held_clients, 1);
+    net_release(testing.net, 1);
+    testing_expect(fd, ":1\r\n+OK\r\n:2\r\n");
+    ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
 START_TEST(each_turn_asks_once)
 {
     unsigned before = testing.flushes;
@@ -250,6 +279,8 @@ int main(void)
     tcase_add_test(cases, who_is_evicted_gets_what_it_was_answered_first);
     tcase_add_test(cases, who_has_quit_is_not_evicted_before_its_answers_leave);
     tcase_add_test(cases, who_leaves_and_does_not_read_is_evicted_in_the_end);
+    tcase_add_test(cases, what_is_flushed_amid_a_turn_leaves_before_the_rest);
+    tcase_add_test(cases, what_is_flushed_amid_a_turn_waits_for_its_ticket);
     tcase_add_test(cases, each_turn_asks_once);
     suite_add_tcase(suite, cases);
     return testing_run(suite);

@@ -152,6 +152,9 @@ static inline void testing_on_request(void *context, struct client *client, stru
     } else if (slice_is(word, "TRUST")) {
         client_set_trusted(client, testing_number(argument) == 1);
         reply_ok(client_reply(client));
+    } else if (slice_is(word, "FLUSH")) {
+        net_flush(testing.net);
+        reply_ok(client_reply(client));
     } else if (slice_is(word, "QUIT")) {
         reply_ok(client_reply(client));
         client_close_after_reply(client);
