@@ -288,14 +288,18 @@ static void take_requests(struct client *client, const uint8_t *bytes, size_t si
             break;
         }
     }
-    if (chain_bytes(&client->output) > 0) mark_output(client);
+    if (chain_bytes(&client->output) > 0) {
+        mark_output(client);
+        net->turn_inputs += INPUTS_OF_ANSWER - 1;
+    }
     if (client->is_closing || client->is_closing_after_reply) size = 0;
     keep_rest(client, bytes, size, wanted);
 }
 
 /* A turn takes a bounded amount of input, so that timers, disk completions and the answers of those
  * that were served wait no longer for a thousand clients than for fifty. Who comes too late goes on
- * in the next turn, in order. */
+ * in the next turn, in order. Each turn asks the kernel anew about all sockets that wait to be
+ * read: a thousand readers that begin to wait, and are sent nothing, are read in two. */
 static bool count_work(struct net *net, size_t size)
 {
     net->turn_inputs++;

@@ -25,7 +25,8 @@ enum {
     PRODUCE_BELOW_BYTES = 32 * 1024, /* a producer is asked for more when less is held */
     PIECE_BYTES = 64 * 1024,         /* that it is asked for */
     PIECE_BYTES_MIN = 15 * 1024,     /* ... while memory is short: they fit into one buffer */
-    INPUTS_A_TURN = 128,             /* reads, and rests taken up again; about a millisecond */
+    INPUTS_A_TURN = 512,             /* reads, and rests taken up again; about a millisecond */
+    INPUTS_OF_ANSWER = 4,            /* for so many counts one with answers, which are sent */
     TURN_INPUT_BYTES = 512 * 1024,   /* of those together */
     SMALL_READ_BYTES = 1024,         /* while there is no memory for input */
     TAKEN_BYTES_MIN = 64 * 1024,     /* of a request whose memory is handed over */
