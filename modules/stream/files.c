@@ -228,6 +228,7 @@ void stream_files_append(struct stream_files *files, const struct stream_entry *
 static void files_append(struct stream *stream, const struct stream_entry *entry)
 {
     const struct stream_files *files = stream->files;
+    uint64_t start = files->segments[0].start;
 
     if (files->end > 0 && files->falls.count == 0)
         stream_files_know(&(struct files_known){ .files = files,
@@ -235,6 +236,8 @@ static void files_append(struct stream *stream, const struct stream_entry *entry
                                                  .before = stream->last_id,
                                                  .position = files->end });
     stream_files_append(stream->files, entry);
+    /* Its first segment had no frame, has no room for this one, and is not kept. */
+    if (files->segments[0].start != start) stream->version++;
 }
 
 /* ---- removing ---- */

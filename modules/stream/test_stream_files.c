@@ -245,6 +245,24 @@ static void read_on(uint64_t from, uint64_t end)
     }
 }
 
+/* Larger than a segment: the one that the journal began with stays empty, and goes. */
+START_TEST(whoever_reads_from_the_beginning_meets_a_first_entry_that_is_long)
+{
+    enum { LONG_BYTES = 66000 };
+    struct stream_entry entry;
+
+    create_store();
+    ck_assert_int_eq(stream_create(store, &stream), 0);
+    add_entries(stream, 1, 4, LONG_BYTES);
+    settle();
+    ck_assert_int_eq(stream_find(stream, (struct stream_id){ 0, 1 }, &entry), 0);
+    read_on(1, 4);
+    expect_entries(stream, 1, 4, LONG_BYTES);
+    stream_destroy(stream);
+    settle();
+}
+END_TEST
+
 START_TEST(who_reads_on_gets_what_follows_whatever_has_gone)
 {
     struct stream_entry entry;
@@ -483,6 +501,7 @@ int main(void)
     tcase_add_test(cases, what_nothing_refers_to_goes_with_the_next_start);
     tcase_add_test(cases, who_may_wait_is_told_beforehand);
     tcase_add_test(cases, a_snapshot_keeps_what_the_stream_lets_go);
+    tcase_add_test(cases, whoever_reads_from_the_beginning_meets_a_first_entry_that_is_long);
     tcase_add_test(cases, who_reads_on_gets_what_follows_whatever_has_gone);
     tcase_add_test(cases, an_image_that_does_not_fit_is_refused);
     tcase_add_test(cases, a_journal_that_lacks_what_was_saved_is_found_out);
