@@ -194,6 +194,8 @@ static int answer_unpublished(const struct stream_files *files)
     if (info.error < 0) return info.error;
     if (info.write_error < 0) return info.write_error;
     journal_publish(files->journal);
+    /* No job need end for that: who waits looks again. */
+    if (files->store->hooks.on_ready) files->store->hooks.on_ready(files->store->hooks.context);
     return -EAGAIN;
 }
 
