@@ -1,6 +1,7 @@
 /* Consumer groups as redis-server 7.0 cannot be asked about them: options and commands that are
  * newer, exact lags, restarts. Replies are as Redis documents them. */
 #include "client-tests/commands/two_clients.h"
+#include "client-tests/lib/observe.h"
 #include <string.h>
 
 static const char *const own[] = { "--enable-debug-command", "yes", "--maxmemory", "64mb", NULL };
@@ -264,6 +265,66 @@ START_TEST(claim_drops_what_has_no_entry_any_more)
 }
 END_TEST
 
+static void begin_to_wait(const char *line)
+{
+    wire_command_line(other, line);
+    info_wait(wire, "blocked_clients", 1);
+}
+
+/* The answer that it was waiting for. */
+static void expect_entry(const char *id)
+{
+    struct text answer = { 0 };
+
+    ck_assert_int_eq(wire_read(other, &answer), 1);
+    ck_assert_ptr_nonnull(strstr(text_string(&answer), id));
+    text_finish(&answer);
+}
+
+START_TEST(who_claims_is_woken_when_something_was_idle_for_long_enough)
+{
+    deliver(1);
+    begin_to_wait("XREADGROUP GROUP g d BLOCK 0 CLAIM 1000 STREAMS s >");
+    expect_entry("1-0");
+    expect_text(wire, "1) (integer) 1\n2) \"1-0\"\n3) \"1-0\"\n4) 1) 1) \"d\"\n      2) \"1\"",
+                "XPENDING s g");
+}
+END_TEST
+
+START_TEST(what_others_are_given_while_it_waits_wakes_who_claims_too)
+{
+    deliver(1);
+    expect_integer(wire, 1, "XACK s g 1-0");
+    begin_to_wait("XREADGROUP GROUP g d BLOCK 0 CLAIM 300 STREAMS s >");
+    expect_ok(wire, "XGROUP SETID s g 0");
+    wire_command(wire, "XREADGROUP GROUP g c STREAMS s >");
+    wire_skip(wire, 1);
+    expect_entry("1-0");
+}
+END_TEST
+
+START_TEST(what_is_given_back_or_made_idle_wakes_who_claims)
+{
+    deliver(2);
+    begin_to_wait("XREADGROUP GROUP g d BLOCK 0 CLAIM 100000000 STREAMS s >");
+    expect_integer(wire, 1, "XNACK s g FAIL IDS 1 2-0");
+    expect_entry("2-0");
+    begin_to_wait("XREADGROUP GROUP g d BLOCK 0 CLAIM 100000000 STREAMS s >");
+    expect_text(wire, "1) \"1-0\"", "XCLAIM s g c 0 1-0 IDLE 200000000 JUSTID");
+    expect_entry("1-0");
+}
+END_TEST
+
+START_TEST(who_claims_gives_up_at_its_time_all_the_same)
+{
+    deliver(1);
+    expect_nil(wire, "XREADGROUP GROUP g d BLOCK 50 CLAIM 100000000 STREAMS s >");
+    expect_integer(wire, 1, "XACK s g 1-0");
+    expect_nil(wire,
+               "XREADGROUP GROUP g d BLOCK 250 CLAIM 0 STREAMS s >"); /* looks several times */
+}
+END_TEST
+
 START_TEST(maxcount_and_maxsize_bound_the_whole_answer)
 {
     static const char three[] =
@@ -437,6 +498,10 @@ int main(void)
     tcase_add_test(tcase, xnack_force_makes_pending_what_has_an_entry);
     tcase_add_test(tcase, claim_gives_what_was_given_back_then_the_idle_then_what_is_new);
     tcase_add_test(tcase, claim_drops_what_has_no_entry_any_more);
+    tcase_add_test(tcase, who_claims_is_woken_when_something_was_idle_for_long_enough);
+    tcase_add_test(tcase, what_others_are_given_while_it_waits_wakes_who_claims_too);
+    tcase_add_test(tcase, what_is_given_back_or_made_idle_wakes_who_claims);
+    tcase_add_test(tcase, who_claims_gives_up_at_its_time_all_the_same);
     tcase_add_test(tcase, maxcount_and_maxsize_bound_the_whole_answer);
     tcase_add_test(tcase, lag_is_exact_whatever_was_deleted);
     tcase_add_test(tcase, consumers_tell_when_they_asked_and_when_they_got_something);

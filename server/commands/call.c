@@ -258,6 +258,7 @@ int call_block_keeping(struct call *call, enum value_kind kind, const struct sli
                                  .names = names,
                                  .name_count = name_count,
                                  .deadline_us = deadline_us,
+                                 .look_again_us = -1,
                                  .kept = slice_of(kept, kept_bytes) };
 
     return parking_block(call, &blocking);
@@ -270,13 +271,14 @@ int call_block(struct call *call, enum value_kind kind, const struct slice *name
 }
 
 int call_block_while_there(struct call *call, enum value_kind kind, const struct slice *names,
-                           uint32_t name_count, int64_t deadline_us)
+                           uint32_t name_count, int64_t deadline_us, int64_t look_again_us)
 {
     struct blocking blocking = { .kind = kind,
                                  .minds_going = true,
                                  .names = names,
                                  .name_count = name_count,
-                                 .deadline_us = deadline_us };
+                                 .deadline_us = deadline_us,
+                                 .look_again_us = look_again_us };
 
     return parking_block(call, &blocking);
 }
@@ -289,6 +291,11 @@ const void *call_kept(const struct call *call)
 void call_changed(struct call *call, struct slice name)
 {
     keyspace_changed(call->server->keyspace, call->database, name);
+}
+
+void call_changed_unwatched(struct call *call)
+{
+    keyspace_count_change(call->server->keyspace);
 }
 
 void call_changed_signal(struct call *call, struct slice name)

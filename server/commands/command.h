@@ -156,15 +156,17 @@ int call_block(struct call *call, enum value_kind kind, const struct slice *name
 int call_block_keeping(struct call *call, enum value_kind kind, const struct slice *names,
                        uint32_t name_count, int64_t deadline_us, const void *kept,
                        size_t kept_bytes);
-/* The keys hold something of that kind: the call runs again when one of them has more, or holds it no
- * longer. */
+/* The keys hold something of that kind: the call runs again when one of them has more, or holds it
+ * no longer, and at look_again_us (-1: not), if it waits then, without a served_key. */
 int call_block_while_there(struct call *call, enum value_kind kind, const struct slice *names,
-                           uint32_t name_count, int64_t deadline_us);
+                           uint32_t name_count, int64_t deadline_us, int64_t look_again_us);
 /* NULL: it has not waited. */
 const void *call_kept(const struct call *call);
 
 /* After a change of the value under name: WATCH, the count of changes. */
 void call_changed(struct call *call, struct slice name);
+/* As call_changed, but WATCH does not mind. */
+void call_changed_unwatched(struct call *call);
 /* As call_changed, and clients blocked on name may be served: a list appeared or grew. */
 void call_changed_signal(struct call *call, struct slice name);
 #endif

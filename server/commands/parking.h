@@ -94,7 +94,8 @@ struct blocking {
     const struct slice *names;
     uint32_t name_count;
     int64_t deadline_us;
-    struct slice kept; /* copied */
+    int64_t look_again_us; /* -1: only when one of its keys is signalled */
+    struct slice kept;     /* copied */
 };
 /* Puts a call into the queues of its keys; see call_block_keeping. */
 int parking_block(struct call *call, const struct blocking *blocking);

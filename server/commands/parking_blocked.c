@@ -19,13 +19,36 @@ enum { SERVED_AT_ONCE = 16 }; /* before their answers are sent */
 /* ---- blocked clients ---------------------------------------------------------------------------
  */
 
+/* When it gives up, or looks again. */
+static int64_t next_time_us(const struct parked_call *parked, const struct blocking *blocking)
+{
+    int64_t look_us = blocking->look_again_us;
+
+    if (look_us < 0) return parked->deadline_us;
+    return parked->deadline_us >= 0 && parked->deadline_us < look_us ? parked->deadline_us
+                                                                     : look_us;
+}
+
+/* It looked at one of its keys only: what it knew of the others stays. */
+static void look_earlier(struct server *server, struct parked_call *parked,
+                         const struct blocking *blocking)
+{
+    int64_t time_us = next_time_us(parked, blocking);
+
+    if (blocking->look_again_us >= 0 && time_us < parked->waiter.deadline_us)
+        blocked_move_deadline(server->blocked, &parked->waiter, time_us);
+}
+
 int parking_block(struct call *call, const struct blocking *blocking)
 {
     struct server *server = call->server;
     struct parked_call *parked;
     int rc;
 
-    if (call->parked && call->parked->state == PARKED_BLOCKED) return CALL_BLOCKED; /* still */
+    if (call->parked && call->parked->state == PARKED_BLOCKED) { /* still */
+        look_earlier(server, call->parked, blocking);
+        return CALL_BLOCKED;
+    }
     if (!call->session) return -ECANCELED;
     if (!(call->parked && call->parked->has_deadline) &&
         call_names_exceed_memory(call, blocking->name_count))
@@ -38,7 +61,7 @@ int parking_block(struct call *call, const struct blocking *blocking)
     parked->waiter.database = call->database;
     parked->waiter.kind = blocking->kind;
     parked->waiter.minds_going = blocking->minds_going;
-    parked->waiter.deadline_us = parked->deadline_us;
+    parked->waiter.deadline_us = next_time_us(parked, blocking);
     rc = parking_keep(parked, blocking->kept);
     if (rc == 0)
         rc = blocked_add(server->blocked, &parked->waiter, blocking->names, blocking->name_count);
@@ -153,6 +176,12 @@ void parking_serve_blocked(struct server *server)
         serve_key(server, database, name);
     stream_sharing_end(server->sharing);
     parking->is_serving = false;
+}
+
+void parking_look_again(struct parked_call *parked)
+{
+    parking_leave_queues(parked);
+    parking_attempt(parked, false);
 }
 
 void parking_give_up(struct parked_call *parked, bool with_error)

@@ -100,6 +100,8 @@ uint64_t parking_slice_us(const struct parking *parking);
 
 /* A blocked call waits no longer; its state is IDLE then. */
 void parking_leave_queues(struct parked_call *parked);
+/* A blocked call runs again, and mostly goes on waiting in its old place. */
+void parking_look_again(struct parked_call *parked);
 /* A blocked client stops waiting: answers nil, or -UNBLOCKED. */
 void parking_give_up(struct parked_call *parked, bool with_error);
 

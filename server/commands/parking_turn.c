@@ -148,7 +148,12 @@ static void expire_blocked(struct server *server)
     struct waiter *waiter;
 
     while ((waiter = blocked_expired(server->blocked, now_us))) {
-        parking_give_up(waiter->owner, false);
+        struct parked_call *parked = waiter->owner;
+
+        if (parked->deadline_us >= 0 && parked->deadline_us <= now_us)
+            parking_give_up(parked, false);
+        else
+            parking_look_again(parked);
     }
 }
 

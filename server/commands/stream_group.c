@@ -13,6 +13,8 @@
 #include "server/types/stream.h"
 
 enum {
+    CREATE_ARGUMENTS_MAX = 8, /* each option once */
+    SETID_ARGUMENTS_MAX = 7,
     DROP_STEP = 256,   /* of what a consumer has pending, between two breaths */
     INLINE_DROP = 1024 /* more than this goes in a fiber */
 };
@@ -100,7 +102,7 @@ static int create_in(struct call *call, struct stream_group_key *key, struct str
     if (is_new)
         call_changed_signal(call, call->arguments[2]);
     else
-        call_changed(call, call->arguments[2]);
+        call_changed_unwatched(call);
     reply_ok(call->reply);
     say_with_id(call, id);
     return 0;
@@ -131,6 +133,7 @@ int stream_xgroup_create(struct call *call)
     rc = stream_group_find(call, call->arguments[2], call->arguments[3], &key);
     if (rc < 0) return rc;
     if (!key.stream.key && !options.may_make) return answer_no_key(call);
+    if (call->argument_count > CREATE_ARGUMENTS_MAX) return call_wrong_subcommand_arity(call);
     if (!parse_id(call, key.stream.key ? key.stream.stream : NULL, true, &id)) return 0;
     if (rc == 1) return call_error(call, "BUSYGROUP Consumer Group name already exists");
     if (!key.stream.key) {
@@ -156,6 +159,7 @@ int stream_xgroup_setid(struct call *call)
     if (!parse_options(call, false, &options)) return 0;
     rc = find(call, true, &key);
     if (rc <= 0) return rc;
+    if (call->argument_count > SETID_ARGUMENTS_MAX) return call_wrong_subcommand_arity(call);
     if (!parse_id(call, key.stream.stream, false, &id)) return 0;
     stream_group_set_last_id(key.group, id);
     stream_group_set_entries_read(key.group, options.entries_read);
@@ -175,8 +179,7 @@ int stream_xgroup_destroy(struct call *call)
     reply_integer(call->reply, key.group != NULL);
     if (!key.group) return 0;
     stream_groups_remove(key.groups, key.group);
-    stream_key_recount(call, &key.stream);
-    call_changed_signal(call, call->arguments[2]); /* who waits in that group is told */
+    stream_group_changed_signal(call, &key); /* who waits in that group is told */
     return 0;
 }
 

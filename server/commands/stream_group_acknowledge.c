@@ -95,6 +95,7 @@ static int ackdel_all(struct call *call, struct stream_group_key *key,
                       const struct stream_id_options *options, uint64_t *ordinals)
 {
     const struct stream_ids *ids = &options->ids;
+    uint64_t count = stream_count(key->stream.stream);
     bool has_changed = false;
     uint32_t done = 0;
     int rc = 0;
@@ -108,6 +109,7 @@ static int ackdel_all(struct call *call, struct stream_group_key *key,
     if (rc < 0 && (done == 0 || call->is_replay)) return rc;
     stream_reply_removals(call->reply, ordinals, done, ids->count);
     if (has_changed) stream_group_changed(call, key);
+    if (stream_count(key->stream.stream) != count) call_changed(call, call->arguments[1]);
     if (done < ids->count) stream_ids_say_first(call, options->numids_index, ids->count, done);
     return 0;
 }
@@ -254,7 +256,7 @@ static int give_all_back(struct call *call, const struct stream_group_key *key,
         count += rc;
     }
     if (rc < 0 && (count == 0 || call->is_replay)) return rc;
-    if (count > 0) stream_group_changed(call, key);
+    if (count > 0) stream_group_changed_signal(call, key); /* it may be claimed at once */
     reply_integer(call->reply, count);
     if (rc < 0) stream_ids_say_first(call, NACK_NUMIDS, nacking->ids.count, done);
     return 0;

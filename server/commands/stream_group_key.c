@@ -4,6 +4,7 @@
 
 #include "server/commands/lookup.h"
 #include "server/commands/server.h"
+#include "server/keyspace/blocked.h"
 #include "server/keyspace/keyspace.h"
 #include "server/observe/memory.h"
 #include "server/types/stream.h"
@@ -57,7 +58,13 @@ int stream_group_get_consumer(struct call *call, const struct stream_group_key *
 void stream_group_changed(struct call *call, const struct stream_group_key *key)
 {
     stream_key_recount(call, &key->stream);
-    call_changed(call, key_name(key->stream.key));
+    call_changed_unwatched(call);
+}
+
+void stream_group_changed_signal(struct call *call, const struct stream_group_key *key)
+{
+    stream_group_changed(call, key);
+    blocked_signal(call->server->blocked, call->database, key_name(key->stream.key));
 }
 
 uint64_t stream_now_ms(const struct call *call)

@@ -23,6 +23,8 @@ static int parse_valued(struct call *call, uint32_t index, struct group_reading 
                                        &reading->min_idle_ms);
     else if (call->is_replay && slice_is(word, "TIME")) /* ours: what the log has */
         is_fine = parse_time(call, index + 1, reading);
+    else if (call->is_replay && slice_is(word, "TAKEN"))
+        is_fine = call_integer(call, index + 1, &reading->taken_max);
     else
         return 0;
     return is_fine ? 1 : -1;
@@ -60,7 +62,8 @@ static bool parse_option(struct call *call, uint32_t *index, struct group_readin
 
 bool group_reading_parse(struct call *call, struct group_reading *reading)
 {
-    *reading = (struct group_reading){ .min_idle_ms = -1, .now_ms = stream_now_ms(call) };
+    *reading =
+        (struct group_reading){ .min_idle_ms = -1, .taken_max = -1, .now_ms = stream_now_ms(call) };
     reading_begin(&reading->asked);
     for (uint32_t i = 1; i < call->argument_count && reading->asked.key_first == 0; i++)
         if (!parse_option(call, &i, reading)) return false;

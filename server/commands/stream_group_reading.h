@@ -1,65 +1,73 @@
 /* stream_group_reading.h - XREADGROUP: what is asked, and what comes of it for each stream. */
 #ifndef SERVER_COMMANDS_STREAM_GROUP_READING_H
 #define SERVER_COMMANDS_STREAM_GROUP_READING_H
+#include "server/commands/stream_gathered.h"
 #include "server/commands/stream_group_key.h"
 #include "server/commands/stream_reading.h"
 #include "server/commands/stream_reply.h"
+
+enum { STREAM_GROUP_INLINE_BYTES = 64 * 1024 };
 
 struct group_reading {
     struct reading asked;
     struct slice group, consumer;
     int64_t min_idle_ms; /* of CLAIM; -1: not given */
+    int64_t taken_max;   /* a replay: so many were taken in all; -1: all that are asked */
     bool no_ack;
     uint64_t now_ms;
 };
 
-/* One that is pending and is answered: of the history, or claimed. */
-struct group_old {
-    struct stream_pending pending;
-    bool is_there; /* there is such an entry, still */
+/* Entries of a journal that were read before anything is changed. */
+struct group_ahead {
+    struct group_ahead_entry *entries; /* NULL: none were */
+    uint64_t count;
+    uint8_t *bytes; /* their fields, one behind the other */
+    size_t byte_count, byte_capacity;
 };
 
 struct group_served {
     struct stream_group_key key;
-    struct stream_id after; /* unless is_new: entries with greater ids are wanted */
-    struct group_old *old;
-    uint64_t old_count;
-    struct stream_range range;        /* of what is new; its count may be 0 */
-    struct stream_id *ids;            /* of these, once they were read */
-    uint64_t last_ordinal;            /* of the last one */
-    struct stream_consumer *consumer; /* once it was delivered */
+    struct stream_id after;    /* unless is_new: entries with greater ids are wanted */
+    struct stream_range range; /* of what was new, and was delivered; its count may be 0 */
+    struct group_ahead ahead;
+    struct stream_consumer *consumer; /* once it was given something */
     uint32_t key_index;
     bool is_new;    /* ">" */
     bool is_served; /* it has a part in the answer */
-    bool has_new_consumer;
+    bool has_changed;
 };
 
 /* False: an error was answered. */
 bool group_reading_parse(struct call *call, struct group_reading *reading);
 
-/* What is left of MAXCOUNT and MAXSIZE. */
-struct group_limits {
-    uint64_t count_left, bytes_left;
-    bool is_first; /* nothing was found yet: one entry is taken whatever its size */
+/* What is answered, and what may still be taken for it. */
+struct group_answer {
+    struct stream_gathered parts;    /* of the streams that are served */
+    uint64_t count_left, bytes_left; /* of MAXCOUNT, MAXSIZE */
+    uint64_t taken, taken_max;       /* so many were, those that have gone too; more may not be */
+    uint64_t bytes;                  /* of entries that are written */
+    uint64_t bytes_max;              /* more are not: the first one is, whatever its size */
+    bool may_stream; /* what is longer than fits in memory is answered from ranges */
+    bool is_long;    /* it is: entries are not written any more */
+    bool is_full;    /* bytes_max are written, or as many were claimed as may be at a time */
 };
-/* What this stream gives: nothing is changed. 0 or a negative errno. */
-int group_served_find(struct call *call, const struct group_reading *reading,
-                      struct group_limits *limits, struct group_served *served);
-/* The consumer has asked, if there is one: no change that would have to be logged. */
-void group_served_see(const struct group_reading *reading, const struct group_served *served);
-/* Its part of the answer, after the name. */
-int group_served_write(struct call *call, const struct group_reading *reading,
-                       struct group_served *served);
-/* What is new becomes the consumer's, who is made when there is none. -ENOMEM: nothing has changed.
- */
-int group_served_deliver(struct call *call, const struct group_reading *reading,
-                         struct group_served *served);
-/* It does not, after all. */
-void group_served_take_back(struct group_served *served);
-/* The rest, which cannot fail: what is old is delivered once more, and the group goes on. True:
- * something has changed. */
-bool group_served_settle(struct call *call, const struct group_reading *reading,
-                         struct group_served *served);
-/* Its key was found. */
-void group_served_finish(struct group_served *served);
+
+/* What this stream gives, and all that follows from it for the group, one entry after the other. A
+ * negative errno: it was not served, or less of it than was asked; what was taken is answered, and
+ * nothing else has changed. Suspends itself where it can; nowhere else does it return -EAGAIN once
+ * group_ahead_read has seen to that. */
+int group_served_serve(struct call *call, const struct group_reading *reading,
+                       struct group_answer *answer, struct group_served *served);
+/* How many may be taken of it. */
+uint64_t group_served_count_max(const struct call *call, const struct group_reading *reading,
+                                const struct group_answer *answer);
+
+/* Where nobody can be suspended: reads what this stream will give, unless it is in memory. 0;
+ * -EAGAIN: it has to be done in a fiber; -ENOMEM, or why it cannot be read. */
+int group_ahead_read(struct call *call, const struct group_reading *reading,
+                     struct group_served *served);
+/* index: before count. Good until finish. */
+struct stream_entry group_ahead_at(const struct group_ahead *ahead, uint64_t index);
+/* Of a zeroed one, too. */
+void group_ahead_finish(struct group_ahead *ahead);
 #endif

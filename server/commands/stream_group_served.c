@@ -1,180 +1,117 @@
 /* stream_group_served.c - what one stream gives to a reader of a group
  *
- *   found      how many entries, and which of those that are pending; counted before any is written
- *   written    read, and their ids remembered
- *   delivered  they become the consumer's: the first that changes anything
- *
- * So what is on disk is waited for, or the call run again, before anything has changed. */
+ * Each entry is found, delivered and written before the next one. So whatever ends it early, a disk
+ * that cannot be read, or memory that is refused, what was delivered is what is answered. */
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
 #include "modules/stream/stream.h"
+#include "server/commands/parking.h"
 #include "server/commands/stream_group_reading.h"
 #include "server/commands/stream_words.h"
 
-void group_served_finish(struct group_served *served)
-{
-    stream_group_mark(served->key.group, false);
-    free(served->old);
-    free(served->ids);
-}
+enum {
+    BREATH_ENTRIES = 256,
+    CLAIM_MAX = 65536, /* of what is idle, at a time */
+};
 
-/* ---- finding -----------------------------------------------------------------------------------
+/* ---- limits ------------------------------------------------------------------------------------
  */
 
-static uint64_t count_wanted(const struct call *call, const struct group_reading *reading,
-                             const struct group_limits *limits)
+uint64_t group_served_count_max(const struct call *call, const struct group_reading *reading,
+                                const struct group_answer *answer)
 {
     uint64_t count = reading_count_wanted(call, &reading->asked);
 
-    return count < limits->count_left ? count : limits->count_left;
+    return count < answer->count_left ? count : answer->count_left;
 }
 
-/* An entry as it is answered, but for its length's digits. */
-static bool take_bytes(struct group_limits *limits, const struct stream_entry *entry)
+/* False: MAXSIZE or the room that an answer has is used up. An entry counts as it is answered, but
+ * for its length's digits. */
+static bool may_take(struct group_answer *answer, uint64_t fields_bytes)
 {
-    uint64_t bytes = STREAM_ID_TEXT_BYTES + entry->fields.size;
-    bool fits = bytes <= limits->bytes_left;
+    uint64_t bytes = STREAM_ID_TEXT_BYTES + fields_bytes;
 
-    if (!fits && !limits->is_first) return false;
-    limits->is_first = false;
-    limits->bytes_left -= fits ? bytes : limits->bytes_left;
-    return true;
-}
-
-/* What consumer has pending from after on: in order of ids. */
-static int find_history(const struct group_served *served, const struct stream_consumer *consumer,
-                        uint64_t count_max, struct group_old *old, uint64_t *out_count)
-{
-    struct stream_id from = served->after;
-    uint64_t count = 0;
-
-    if (stream_id_increment(&from)) {
-        while (count < count_max &&
-               stream_group_next_pending(served->key.group, consumer, from, STREAM_ANY_TIME_MS,
-                                         &old[count].pending)) {
-            from = old[count++].pending.id;
-            if (!stream_id_increment(&from)) break;
-        }
+    if (answer->taken >= answer->taken_max) return false;
+    if (answer->taken == 0) return true;
+    if (bytes > answer->bytes_left) { /* streams are served in the caller's order */
+        answer->bytes_left = 0;
+        return false;
     }
-    *out_count = count;
-    return 0;
+    if (answer->bytes + bytes > answer->bytes_max && !answer->may_stream) answer->is_full = true;
+    return !answer->is_full;
 }
 
-/* What has been idle for long enough, the oldest first. */
-static int find_idle(const struct group_served *served, const struct group_reading *reading,
-                     uint64_t count_max, struct group_old *old, uint64_t *out_count)
+/* It was taken, delivered if it is to be, and is written or will be. */
+static void take(struct group_answer *answer, uint64_t fields_bytes)
 {
-    struct stream_pending *pending = malloc(count_max * sizeof(*pending));
-    int64_t count;
+    uint64_t bytes = STREAM_ID_TEXT_BYTES + fields_bytes;
 
-    if (!pending) return -ENOMEM;
-    count = stream_group_oldest_of(served->key.group,
-                                   stream_delivered_max_ms(reading->now_ms, reading->min_idle_ms),
-                                   pending, count_max);
-    for (int64_t i = 0; i < count; i++)
-        old[i].pending = pending[i];
-    free(pending);
-    *out_count = count > 0 ? (uint64_t)count : 0;
-    return count < 0 ? (int)count : 0;
+    answer->taken++;
+    if (answer->count_left != UINT64_MAX) answer->count_left--;
+    answer->bytes += bytes;
+    answer->bytes_left -= bytes < answer->bytes_left ? bytes : answer->bytes_left;
+    if (answer->may_stream && answer->bytes > STREAM_GROUP_INLINE_BYTES) answer->is_long = true;
 }
 
-/* Looks whether their entries are there; of what is claimed only those that are, are answered. */
-static int look_at_old(struct group_served *served, struct group_limits *limits)
+/* Now and then, where there are many: others go first, and memory is looked at again. */
+static int rest(struct call *call, struct group_served *served, uint64_t done, bool grows)
 {
-    uint64_t count = 0;
+    int rc = 0;
 
-    for (; count < served->old_count; count++) {
-        struct group_old *old = &served->old[count];
-        struct stream_entry entry = { .field_count = 0 };
-        int rc = stream_find(served->key.stream.stream, old->pending.id, &entry);
-
-        if (rc < 0) return rc;
-        old->is_there = rc == 1;
-        if (!take_bytes(limits, &entry)) break;
+    if (done % BREATH_ENTRIES != 0 || call->is_replay) return 0;
+    if (grows) {
+        stream_key_recount(call, &served->key.stream);
+        rc = stream_group_may_grow(call);
     }
-    served->old_count = count;
-    return 0;
+    return rc == 0 && call_can_suspend(call) ? parking_breathe(call->server) : rc;
 }
 
-static int find_old(struct group_served *served, const struct group_reading *reading,
-                    uint64_t count_max, struct group_limits *limits)
+/* ---- the consumer ------------------------------------------------------------------------------
+ */
+
+/* Made by the first thing that it is given, as in Redis 7.0. */
+static int get_consumer(struct call *call, const struct group_reading *reading,
+                        struct group_served *served, bool *out_is_new)
 {
-    const struct stream_consumer *consumer =
-        stream_group_find_consumer(served->key.group, reading->consumer);
-    uint64_t there = stream_group_pending_count(served->key.group);
     int rc;
 
-    if (!served->is_new) there = consumer ? stream_consumer_pending_count(consumer) : 0;
-    if (count_max > there) count_max = there;
-    if (count_max == 0) return 0;
-    served->old = calloc(count_max, sizeof(*served->old));
-    if (!served->old) return -ENOMEM;
-    if (served->is_new)
-        rc = find_idle(served, reading, count_max, served->old, &served->old_count);
-    else
-        rc = find_history(served, consumer, count_max, served->old, &served->old_count);
-    return rc < 0 ? rc : look_at_old(served, limits);
-}
-
-/* MAXSIZE: so many of the range as fit. */
-static int cut_range(struct stream_range *range, struct group_limits *limits)
-{
-    struct stream_cursor cursor = range->cursor;
-    uint64_t count = 0;
-
-    for (; count < range->count; count++) {
-        struct stream_entry entry;
-        int rc = stream_cursor_next(&cursor, &entry);
-
-        if (rc <= 0) return rc < 0 ? rc : -EBADMSG; /* fewer than were counted */
-        if (!take_bytes(limits, &entry)) break;
-    }
-    range->count = count;
+    *out_is_new = false;
+    if (served->consumer) return 0;
+    *out_is_new = !stream_group_find_consumer(served->key.group, reading->consumer);
+    rc = stream_group_get_consumer(call, &served->key, reading->consumer, &served->consumer);
+    if (rc < 0) return rc;
+    stream_consumer_set_seen(served->consumer, reading->now_ms);
     return 0;
 }
 
-static int find_new(struct group_served *served, const struct group_reading *reading,
-                    uint64_t count_max, struct group_limits *limits)
+/* It was given that, or (rc) was not, and is not made for it then. */
+static int settle_consumer(const struct group_reading *reading, struct group_served *served,
+                           bool is_new, int rc)
 {
-    struct stream_id from = stream_group_last_id(served->key.group);
-    int rc;
-
-    if (count_max == 0 || !stream_id_increment(&from)) return 0;
-    rc = stream_range_find(served->key.stream.stream, from, STREAM_ID_MAX, STREAM_FORWARD,
-                           count_max, &served->range);
-    if (rc == 0 && reading->asked.max_bytes > 0) rc = cut_range(&served->range, limits);
+    if (rc >= 0) {
+        served->has_changed = true;
+        stream_consumer_set_active(served->consumer, reading->now_ms);
+    } else if (is_new) {
+        stream_group_remove_consumer(served->key.group, served->consumer);
+        served->consumer = NULL;
+    }
     return rc;
 }
 
-int group_served_find(struct call *call, const struct group_reading *reading,
-                      struct group_limits *limits, struct group_served *served)
+/* Makes it the consumer's. */
+static int deliver(struct call *call, const struct group_reading *reading,
+                   struct group_served *served, struct stream_pending *pending)
 {
-    uint64_t count_max = count_wanted(call, reading, limits);
-    int rc = 0;
+    bool is_new;
+    int rc = get_consumer(call, reading, served, &is_new);
 
-    served->range.count = 0;
-    if (count_max == 0 || (served->is_new && stream_group_is_marked(served->key.group))) return 0;
-    /* Of a stream that is named twice, what is new is given once. */
-    if (served->is_new) stream_group_mark(served->key.group, true);
-    if (!served->is_new || reading->min_idle_ms >= 0)
-        rc = find_old(served, reading, count_max, limits);
-    if (rc == 0 && served->is_new)
-        rc = find_new(served, reading, count_max - served->old_count, limits);
     if (rc < 0) return rc;
-    limits->count_left -= served->old_count + served->range.count;
-    served->is_served = !served->is_new || served->old_count + served->range.count > 0;
-    if (served->range.count > 0 && !reading->no_ack) return stream_group_may_grow(call);
-    return 0;
-}
-
-void group_served_see(const struct group_reading *reading, const struct group_served *served)
-{
-    struct stream_consumer *consumer =
-        stream_group_find_consumer(served->key.group, reading->consumer);
-
-    if (consumer) stream_consumer_set_seen(consumer, reading->now_ms);
+    pending->consumer = served->consumer;
+    pending->delivered_ms = reading->now_ms;
+    rc = stream_group_set_pending(served->key.group, pending);
+    return settle_consumer(reading, served, is_new, rc);
 }
 
 /* ---- writing -----------------------------------------------------------------------------------
@@ -200,166 +137,297 @@ static void write_gone(struct reply *reply, struct stream_id id)
     reply_null_array(reply);
 }
 
-static int write_old(struct call *call, const struct group_reading *reading,
-                     const struct group_served *served, const struct group_old *old)
-{
-    uint64_t then_ms = old->pending.delivered_ms;
-    struct stream_entry entry;
-    int rc;
-
-    if (call->is_replay) return 0;
-    if (!old->is_there) {
-        if (!served->is_new) write_gone(call->reply, old->pending.id);
-        return 0;
-    }
-    rc = stream_find(served->key.stream.stream, old->pending.id, &entry);
-    if (rc <= 0) return rc < 0 ? rc : -EBADMSG; /* it was there */
-    if (served->is_new)
-        write_claimed(call->reply, &entry,
-                      reading->now_ms > then_ms ? (int64_t)(reading->now_ms - then_ms) : 0,
-                      old->pending.delivery_count);
-    else
-        (void)stream_entry_reply(call->reply, &entry);
-    return 0;
-}
-
-static int write_new(struct call *call, const struct group_reading *reading,
-                     struct group_served *served)
-{
-    struct stream_cursor cursor;
-
-    if (served->range.count == 0) return 0;
-    cursor = served->range.cursor;
-    served->ids = malloc(served->range.count * sizeof(*served->ids));
-    if (!served->ids) return -ENOMEM;
-    for (uint64_t i = 0; i < served->range.count; i++) {
-        struct stream_entry entry;
-        int rc = stream_cursor_next(&cursor, &entry);
-
-        if (rc <= 0) return rc < 0 ? rc : -EBADMSG; /* fewer than were counted */
-        served->ids[i] = entry.id;
-        served->last_ordinal = entry.ordinal;
-        if (call->is_replay) continue;
-        if (reading->min_idle_ms >= 0)
-            write_claimed(call->reply, &entry, 0, 0);
-        else
-            (void)stream_entry_reply(call->reply, &entry);
-    }
-    return 0;
-}
-
-static uint64_t count_shown(const struct group_served *served)
-{
-    uint64_t count = served->range.count;
-
-    for (uint64_t i = 0; i < served->old_count; i++)
-        count += served->old[i].is_there || !served->is_new;
-    return count;
-}
-
-int group_served_write(struct call *call, const struct group_reading *reading,
-                       struct group_served *served)
-{
-    int rc = 0;
-
-    reply_array(call->reply, count_shown(served));
-    for (uint64_t i = 0; i < served->old_count && rc == 0; i++)
-        rc = write_old(call, reading, served, &served->old[i]);
-    return rc < 0 ? rc : write_new(call, reading, served);
-}
-
-/* ---- delivering --------------------------------------------------------------------------------
+/* ---- the history -------------------------------------------------------------------------------
  */
 
-/* What was new and has become pending is so no more. Nobody shares what was just changed, so this
- * needs no memory. */
-static void take_back(struct group_served *served, uint64_t count)
+/* 1: it was answered. 0: no more is. */
+static int give_again(struct call *call, const struct group_reading *reading,
+                      struct group_answer *answer, struct group_served *served,
+                      struct stream_pending *pending, struct stream_gathered *entries)
 {
-    for (uint64_t i = 0; i < count; i++)
-        (void)stream_group_acknowledge(served->key.group, served->ids[i]);
-}
+    struct stream_entry entry = { .field_count = 0 };
+    int rc = stream_find(served->key.stream.stream, pending->id, &entry);
+    bool is_there = rc == 1;
 
-static int deliver_new(const struct group_reading *reading, struct group_served *served)
-{
-    struct stream_pending pending = { .consumer = served->consumer,
-                                      .delivered_ms = reading->now_ms,
-                                      .delivery_count = 1 };
-
-    for (uint64_t i = 0; i < served->range.count && !reading->no_ack; i++) {
-        int rc;
-
-        pending.id = served->ids[i];
-        rc = stream_group_set_pending(served->key.group, &pending);
-        if (rc < 0) {
-            take_back(served, i);
-            return rc;
-        }
+    if (rc < 0) return rc;
+    if (!is_there) entry.fields = (struct slice){ 0 };
+    if (!may_take(answer, entry.fields.size)) return 0;
+    if (is_there) {
+        pending->delivery_count += pending->delivery_count < INT64_MAX;
+        rc = deliver(call, reading, served, pending);
+        if (rc < 0) return rc;
     }
-    return 0;
+    take(answer, entry.fields.size);
+    entries->count++;
+    if (call->is_replay) return 1;
+    if (is_there)
+        (void)stream_entry_reply(&entries->reply, &entry);
+    else
+        write_gone(&entries->reply, pending->id);
+    return 1;
 }
 
-/* The group has come to the last of them. How many entries there were up to it is known exactly,
- * whatever was deleted or trimmed before. */
-static void advance(struct group_served *served)
+/* What the consumer has pending behind an id, in order of ids. */
+static int serve_history(struct call *call, const struct group_reading *reading,
+                         struct group_answer *answer, struct group_served *served,
+                         struct stream_gathered *entries)
+{
+    uint64_t count_max = group_served_count_max(call, reading, answer), count = 0;
+    struct stream_id from = served->after;
+    struct stream_pending pending;
+    bool is_new;
+    int rc;
+
+    if (answer->count_left == 0) return 0;
+    rc = get_consumer(call, reading, served, &is_new);
+    if (rc < 0) return rc;
+    served->has_changed = is_new;
+    rc = 1;
+    while (rc == 1 && count < count_max && stream_id_increment(&from) &&
+           stream_group_next_pending(served->key.group, served->consumer, from, STREAM_ANY_TIME_MS,
+                                     &pending)) {
+        rc = give_again(call, reading, answer, served, &pending, entries);
+        from = pending.id;
+        count += rc == 1;
+        if (rc == 1 && rest(call, served, count, false) < 0) rc = -ECANCELED;
+    }
+    served->is_served = count > 0 || rc == 1; /* empty only when there is nothing */
+    return rc < 0 ? rc : 0;
+}
+
+/* ---- CLAIM -------------------------------------------------------------------------------------
+ */
+
+static int64_t idle_since(const struct group_reading *reading, const struct stream_pending *pending)
+{
+    uint64_t then_ms = pending->delivered_ms;
+
+    return reading->now_ms > then_ms ? (int64_t)(reading->now_ms - then_ms) : 0;
+}
+
+/* It has no entry any more: it is not pending either, then. */
+static int drop_gone(struct call *call, const struct group_reading *reading,
+                     struct group_answer *answer, struct group_served *served, struct stream_id id)
+{
+    bool is_new;
+    int rc = get_consumer(call, reading, served, &is_new);
+
+    if (rc < 0) return rc;
+    rc = stream_group_acknowledge(served->key.group, id);
+    if (settle_consumer(reading, served, is_new, rc) < 0) return rc;
+    take(answer, 0);
+    return 1;
+}
+
+/* 1: it was claimed, or has gone. 0: no more is. */
+static int claim(struct call *call, const struct group_reading *reading,
+                 struct group_answer *answer, struct group_served *served,
+                 const struct stream_pending *before, struct stream_gathered *entries)
+{
+    struct stream_pending pending = *before;
+    struct stream_entry entry;
+    int rc = stream_find(served->key.stream.stream, pending.id, &entry);
+
+    if (rc < 0) return rc;
+    if (!may_take(answer, rc == 1 ? entry.fields.size : 0)) return 0;
+    if (rc == 0) return drop_gone(call, reading, answer, served, pending.id);
+    pending.delivery_count += pending.delivery_count < INT64_MAX;
+    rc = deliver(call, reading, served, &pending);
+    if (rc < 0) return rc;
+    take(answer, entry.fields.size);
+    entries->count++;
+    if (!call->is_replay)
+        write_claimed(&entries->reply, &entry, idle_since(reading, before), before->delivery_count);
+    return 1;
+}
+
+/* Those that were found. Returns how many, or why there are fewer. */
+static int64_t claim_all(struct call *call, const struct group_reading *reading,
+                         struct group_answer *answer, struct group_served *served,
+                         struct stream_gathered *entries, const struct stream_pending *found,
+                         int64_t found_count)
+{
+    for (int64_t i = 0; i < found_count; i++) {
+        int rc = claim(call, reading, answer, served, &found[i], entries);
+
+        if (rc == 0) return i;
+        if (rc == 1) {
+            served->is_served = true;
+            rc = rest(call, served, (uint64_t)i + 1, false);
+        }
+        if (rc < 0) return rc;
+    }
+    return found_count;
+}
+
+/* What has been idle for long enough, the oldest first: how many were taken. */
+static int64_t serve_idle(struct call *call, const struct group_reading *reading,
+                          struct group_answer *answer, struct group_served *served,
+                          uint64_t count_max, struct stream_gathered *entries)
+{
+    uint64_t there = stream_group_pending_count(served->key.group), find_max = count_max;
+    struct stream_pending *found;
+    int64_t count, done = 0;
+
+    if (find_max > there) find_max = there;
+    if (find_max > CLAIM_MAX) find_max = CLAIM_MAX;
+    if (find_max == 0) return 0;
+    found = malloc(find_max * sizeof(*found));
+    if (!found) return -ENOMEM;
+    count = stream_group_oldest_of(served->key.group,
+                                   stream_delivered_max_ms(reading->now_ms, reading->min_idle_ms),
+                                   found, find_max);
+    done = count;
+    if (count > 0) done = claim_all(call, reading, answer, served, entries, found, count);
+    /* Others may be idle, too: what is new comes behind them. */
+    if (done == CLAIM_MAX && count_max > CLAIM_MAX) answer->is_full = true;
+    free(found);
+    return done;
+}
+
+/* ---- what is new -------------------------------------------------------------------------------
+ */
+
+/* The group has come to that one. How many entries there were up to it is known exactly, whatever
+ * was deleted or trimmed before. */
+static void advance(struct group_served *served, const struct stream_entry *entry)
 {
     struct stream_info info;
     uint64_t never_here;
 
-    if (served->range.count == 0) return;
     stream_get_info(served->key.stream.stream, &info);
     /* XSETID may say that there were more, or fewer, than there were here. */
     never_here = info.entries_added - (info.end - 1);
-    stream_group_set_last_id(served->key.group, served->ids[served->range.count - 1]);
-    stream_group_set_entries_read(served->key.group, (int64_t)(served->last_ordinal + never_here));
+    stream_group_set_last_id(served->key.group, entry->id);
+    stream_group_set_entries_read(served->key.group, (int64_t)(entry->ordinal + never_here));
 }
 
-/* Delivered once more. Without memory it shows the older time, or stays pending though it is gone:
- * the next time that it is looked at will tell. */
-static void deliver_old(const struct group_reading *reading, const struct group_served *served)
+static int deliver_new(struct call *call, const struct group_reading *reading,
+                       struct group_served *served, struct stream_id id)
 {
-    for (uint64_t i = 0; i < served->old_count; i++) {
-        struct stream_pending pending = served->old[i].pending;
+    struct stream_pending pending = { .id = id, .delivery_count = 1 };
+    bool is_new;
+    int rc;
 
-        if (served->old[i].is_there) {
-            pending.consumer = served->consumer;
-            pending.delivered_ms = reading->now_ms;
-            pending.delivery_count += pending.delivery_count < INT64_MAX;
-            (void)stream_group_set_pending(served->key.group, &pending);
-        } else if (served->is_new) {
-            (void)stream_group_acknowledge(served->key.group, pending.id);
-        }
-    }
+    if (!reading->no_ack) return deliver(call, reading, served, &pending);
+    rc = get_consumer(call, reading, served, &is_new);
+    return rc < 0 ? rc : settle_consumer(reading, served, is_new, 0);
 }
 
-int group_served_deliver(struct call *call, const struct group_reading *reading,
-                         struct group_served *served)
+static int next_new(struct group_served *served, struct stream_cursor *cursor,
+                    struct stream_entry *out_entry)
 {
     int rc;
 
-    served->consumer = stream_group_find_consumer(served->key.group, reading->consumer);
-    served->has_new_consumer = served->consumer == NULL;
-    rc = stream_group_get_consumer(call, &served->key, reading->consumer, &served->consumer);
-    if (rc < 0) return rc;
-    rc = deliver_new(reading, served);
-    if (rc < 0 && served->has_new_consumer)
-        stream_group_remove_consumer(served->key.group, served->consumer);
+    if (served->ahead.entries) {
+        *out_entry = group_ahead_at(&served->ahead, served->range.count);
+        return 1;
+    }
+    rc = stream_cursor_next(cursor, out_entry);
+    return rc == 0 ? -EBADMSG : rc; /* fewer than were counted */
+}
+
+static void write_new(const struct group_reading *reading, struct group_answer *answer,
+                      const struct stream_entry *entry, struct stream_gathered *entries)
+{
+    entries->count++;
+    if (answer->is_long) return;
+    if (reading->min_idle_ms >= 0)
+        write_claimed(&entries->reply, entry, 0, 0);
+    else
+        (void)stream_entry_reply(&entries->reply, entry);
+}
+
+/* So many of the range, which is as long then as what was delivered. */
+static int give_range(struct call *call, const struct group_reading *reading,
+                      struct group_answer *answer, struct group_served *served, uint64_t count,
+                      struct stream_gathered *entries)
+{
+    struct stream_cursor cursor = served->range.cursor;
+    struct stream_entry last = { .ordinal = 0 };
+    int rc = 1;
+
+    served->range.count = 0;
+    while (rc == 1 && served->range.count < count) {
+        struct stream_entry entry;
+
+        rc = next_new(served, &cursor, &entry);
+        if (rc < 0 || !may_take(answer, entry.fields.size)) break;
+        rc = deliver_new(call, reading, served, entry.id);
+        if (rc < 0) break;
+        take(answer, entry.fields.size);
+        if (!call->is_replay) write_new(reading, answer, &entry, entries);
+        last = entry;
+        rc = rest(call, served, ++served->range.count, !reading->no_ack) < 0 ? -ECANCELED : 1;
+    }
+    if (served->range.count > 0) {
+        advance(served, &last);
+        served->is_served = true;
+    }
+    return rc < 0 ? rc : 0;
+}
+
+static int serve_new(struct call *call, const struct group_reading *reading,
+                     struct group_answer *answer, struct group_served *served, uint64_t count_max,
+                     struct stream_gathered *entries)
+{
+    struct stream_id from = stream_group_last_id(served->key.group);
+    int rc;
+
+    if (count_max == 0 || answer->is_full || !stream_id_increment(&from)) return 0;
+    rc = stream_range_find(served->key.stream.stream, from, STREAM_ID_MAX, STREAM_FORWARD,
+                           count_max, &served->range);
+    if (rc < 0 || served->range.count == 0) return rc;
+    if (!reading->no_ack) rc = stream_group_may_grow(call);
+    if (rc < 0) {
+        served->range.count = 0;
+        return rc;
+    }
+    return give_range(call, reading, answer, served, served->range.count, entries);
+}
+
+static int serve_unread(struct call *call, const struct group_reading *reading,
+                        struct group_answer *answer, struct group_served *served,
+                        struct stream_gathered *entries)
+{
+    uint64_t count_max = group_served_count_max(call, reading, answer);
+    int64_t claimed = 0;
+
+    if (reading->min_idle_ms >= 0)
+        claimed = serve_idle(call, reading, answer, served, count_max, entries);
+    if (claimed < 0) return (int)claimed;
+    return serve_new(call, reading, answer, served, count_max - (uint64_t)claimed, entries);
+}
+
+/* ---- all of it ---------------------------------------------------------------------------------
+ */
+
+static void begin_part(struct call *call, struct group_answer *answer,
+                       const struct group_served *served)
+{
+    struct reply *reply = &answer->parts.reply;
+
+    if (reply->protocol != 3) reply_array(reply, 2);
+    reply_bulk(reply, call->arguments[served->key_index]);
+}
+
+int group_served_serve(struct call *call, const struct group_reading *reading,
+                       struct group_answer *answer, struct group_served *served)
+{
+    struct stream_gathered entries;
+    int rc;
+
+    stream_gathered_begin_in(&entries, &answer->parts.reply);
+    if (served->is_new)
+        rc = serve_unread(call, reading, answer, served, &entries);
+    else
+        rc = serve_history(call, reading, answer, served, &entries);
+    if (served->is_served) {
+        begin_part(call, answer, served);
+        stream_gathered_reply_to(&entries, &answer->parts.reply);
+        answer->parts.count++;
+    }
+    if (served->has_changed) stream_group_changed(call, &served->key);
+    stream_gathered_drop(&entries);
     return rc;
-}
-
-void group_served_take_back(struct group_served *served)
-{
-    take_back(served, served->ids ? served->range.count : 0);
-    if (served->has_new_consumer) stream_group_remove_consumer(served->key.group, served->consumer);
-}
-
-bool group_served_settle(struct call *call, const struct group_reading *reading,
-                         struct group_served *served)
-{
-    bool has_some = served->old_count + served->range.count > 0;
-
-    deliver_old(reading, served);
-    advance(served);
-    if (has_some) stream_consumer_set_active(served->consumer, reading->now_ms);
-    if (has_some || served->has_new_consumer) stream_group_changed(call, &served->key);
-    return has_some || served->has_new_consumer;
 }

@@ -45,17 +45,16 @@ static const char *find_contradiction(struct stream *stream, const struct settin
                                       int *out_rc)
 {
     struct stream_info info;
-    struct stream_id newest;
+    struct stream_id newest = STREAM_ID_MIN;
 
     stream_get_info(stream, &info);
     *out_rc = 0;
+    if (info.count > 0) *out_rc = stream_newest_id(stream, &newest);
+    if (*out_rc < 0) return NULL;
+    if (info.count > 0 && stream_id_compare(setting->last_id, newest) < 0)
+        return "ERR The ID specified in XSETID is smaller than the target stream top item";
     if (stream_id_compare(setting->last_id, info.max_deleted_id) < 0)
         return "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id";
-    if (info.count == 0) return NULL;
-    *out_rc = stream_newest_id(stream, &newest);
-    if (*out_rc != 1) return NULL;
-    if (stream_id_compare(setting->last_id, newest) < 0)
-        return "ERR The ID specified in XSETID is smaller than the target stream top item";
     if (setting->entries_added >= 0 && info.count > (uint64_t)setting->entries_added)
         return "ERR The entries_added specified in XSETID is smaller than the target stream length";
     return NULL;
@@ -80,7 +79,7 @@ int stream_xsetid(struct call *call)
     if (setting.entries_added >= 0) stream_set_added(key.stream, (uint64_t)setting.entries_added);
     if (stream_id_compare(setting.max_deleted_id, STREAM_ID_MIN) > 0)
         stream_set_max_deleted(key.stream, setting.max_deleted_id);
-    call_changed(call, call->arguments[1]);
+    call_changed_unwatched(call); /* as in Redis */
     reply_ok(call->reply);
     return 0;
 }

@@ -264,6 +264,13 @@ int64_t blocked_next_deadline(const struct blocked *blocked)
     return blocked->deadlines.count == 0 ? -1 : heap_first_key(&blocked->deadlines);
 }
 
+void blocked_move_deadline(struct blocked *blocked, struct waiter *waiter, int64_t deadline_us)
+{
+    assert(waiter->heap_index != HEAP_NOT_THERE && deadline_us >= 0);
+    waiter->deadline_us = deadline_us;
+    heap_change(&blocked->deadlines, waiter, deadline_us);
+}
+
 uint64_t blocked_waiter_count(const struct blocked *blocked)
 {
     return blocked->counts.waiters;

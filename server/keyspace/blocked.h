@@ -70,6 +70,9 @@ struct waiter *blocked_next(struct blocked *blocked, const struct waiter *waiter
 struct waiter *blocked_expired(struct blocked *blocked, int64_t now_us);
 int64_t blocked_next_deadline(const struct blocked *blocked); /* -1: none */
 
+/* A waiter that waits, and has a deadline, gets another one. */
+void blocked_move_deadline(struct blocked *blocked, struct waiter *waiter, int64_t deadline_us);
+
 uint64_t blocked_waiter_count(const struct blocked *blocked); /* blocked_clients */
 uint64_t blocked_key_count(const struct blocked *blocked);    /* total_blocking_keys */
 uint64_t blocked_memory_bytes(const struct blocked *blocked);

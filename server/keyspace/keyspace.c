@@ -158,8 +158,7 @@ int keyspace_add(struct keyspace *keyspace, unsigned database, struct slice name
 
 static void tell_gone(const struct keyspace *keyspace, unsigned database, struct slice name)
 {
-    if (keyspace->hooks.on_gone)
-        keyspace->hooks.on_gone(keyspace->hooks.context, database, name);
+    if (keyspace->hooks.on_gone) keyspace->hooks.on_gone(keyspace->hooks.context, database, name);
 }
 
 void keyspace_remove(struct keyspace *keyspace, struct key *key)
@@ -270,6 +269,11 @@ void keyspace_changed(struct keyspace *keyspace, unsigned database, struct slice
     keyspace->counts.changes++;
     if (keyspace->hooks.on_change)
         keyspace->hooks.on_change(keyspace->hooks.context, database, name);
+}
+
+void keyspace_count_change(struct keyspace *keyspace)
+{
+    keyspace->counts.changes++;
 }
 
 /* ---- memory ---- */

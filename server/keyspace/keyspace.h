@@ -73,6 +73,9 @@ uint64_t key_memory_bytes(const struct key *key); /* key itself and its name, wi
  * themselves): runs on_change and counts (rdb_changes_since_last_save). */
 void keyspace_changed(struct keyspace *keyspace, unsigned database, struct slice name);
 
+/* The same of what WATCH does not mind: it counts, and that is all. */
+void keyspace_count_change(struct keyspace *keyspace);
+
 /* How often anything has changed: what it was before a command tells whether that did something. */
 struct keyspace_counts { /* what struct keyspace begins with */
     uint64_t changes;
