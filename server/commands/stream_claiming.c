@@ -31,6 +31,8 @@ static int take_over(struct call *call, const struct stream_group_key *key,
     if (!claiming->consumer)
         rc = stream_group_get_consumer(call, key, claiming->consumer_name, &claiming->consumer);
     if (rc < 0) return rc;
+    /* The time has moved on where it waited before; a replay has this one. */
+    stream_consumer_set_seen(claiming->consumer, claiming->now_ms);
     pending->consumer = claiming->consumer;
     pending->delivered_ms = claiming->delivered_ms;
     pending->delivery_count = count_after(claiming, pending->delivery_count);

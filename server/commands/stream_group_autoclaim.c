@@ -4,17 +4,25 @@
  * and drops those whose entries have gone, idle or not. Where that many were looked at and there is
  * still room in the answer, it does not stop, but goes from one that is idle for long enough to the
  * next, whatever lies between: so a long list of what was delivered of late is passed over at once.
- */
+ *
+ * Where an answer is full, or memory is refused, or the disk, it ends early: what was claimed until
+ * then is answered, and where to go on. */
 #include <errno.h>
 
 #include "modules/base/number.h"
 #include "modules/stream/stream.h"
 #include "server/commands/effect.h"
 #include "server/commands/handlers.h"
+#include "server/commands/parking.h"
 #include "server/commands/stream_claiming.h"
 #include "server/commands/stream_words.h"
 
-enum { COUNT_DEFAULT = 100, LOOKS_PER_COUNT = 10 };
+enum {
+    COUNT_DEFAULT = 100,
+    LOOKS_PER_COUNT = 10,
+    BREATH_LOOKS = 256,
+    INLINE_COUNT = 1000, /* more are claimed in a fiber */
+};
 
 struct autoclaim {
     struct stream_claiming claiming;
@@ -136,10 +144,20 @@ static bool next_to_look_at(const struct autoclaim *autoclaim, uint64_t looks_le
            !is_done_until(autoclaim, out_pending->id);
 }
 
+/* 0: on to the next one; or why not. */
+static int rest(struct call *call, const struct autoclaim *autoclaim, uint64_t looks)
+{
+    if (call->is_replay) return 0;
+    if (stream_gathered_is_full(call, &autoclaim->claimed) ||
+        stream_gathered_is_full(call, &autoclaim->gone))
+        return -EMSGSIZE;
+    return looks % BREATH_LOOKS == 0 ? parking_breathe(call->server) : 0;
+}
+
 /* 0, or why it ended before its time. */
 static int claim_all(struct call *call, struct autoclaim *autoclaim)
 {
-    uint64_t left = autoclaim->count, looks_left = autoclaim->count;
+    uint64_t left = autoclaim->count, looks_left = autoclaim->count, looks = 0;
     struct stream_pending pending;
 
     if (__builtin_mul_overflow(looks_left, LOOKS_PER_COUNT, &looks_left)) looks_left = UINT64_MAX;
@@ -152,6 +170,8 @@ static int claim_all(struct call *call, struct autoclaim *autoclaim)
         looks_left -= looks_left > 0;
         autoclaim->at = pending.id;
         autoclaim->is_at_end = !stream_id_increment(&autoclaim->at);
+        rc = left > 0 ? rest(call, autoclaim, ++looks) : 0;
+        if (rc < 0) return rc;
     }
     /* Whatever else there is was passed over: nothing of it is idle for long enough. */
     if (left > 0 && looks_left == 0) autoclaim->is_at_end = true;
@@ -217,6 +237,9 @@ int stream_xautoclaim(struct call *call)
     if (rc <= 0) return rc;
     rc = stream_claiming_may_read(call, &autoclaim.key, &autoclaim.claiming);
     if (rc < 0) return rc;
+    if (autoclaim.count > INLINE_COUNT && !call_can_suspend(call) &&
+        stream_group_pending_count(autoclaim.key.group) > INLINE_COUNT)
+        return -EAGAIN;
     stream_gathered_begin(call, &autoclaim.claimed);
     stream_gathered_begin(call, &autoclaim.gone);
     rc = claim_and_reply(call, &autoclaim);

@@ -1,8 +1,8 @@
 /* stream_group_claim.c - XCLAIM
  *
  * Each id is looked at, read and claimed before the next one: what is on disk is waited for in a
- * fiber, so that nothing has to be done again half-way. Where reading or memory fails, what was
- * claimed before is answered and said, and the rest stays as it is. */
+ * fiber, so that nothing has to be done again half-way. Where reading or memory fails, or the
+ * answer is full, what was claimed before is answered and said, and the rest stays as it is. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,10 +10,15 @@
 #include "modules/base/number.h"
 #include "server/commands/effect.h"
 #include "server/commands/handlers.h"
+#include "server/commands/parking.h"
 #include "server/commands/stream_claiming.h"
 #include "server/commands/stream_words.h"
 
-enum { IDS = 5 /* the first argument that may be an id */, SAID_OPTIONS_MAX = 8 };
+enum {
+    IDS = 5, /* the first argument that may be an id */
+    SAID_OPTIONS_MAX = 8,
+    BREATH_IDS = 256,
+};
 
 struct claim {
     struct stream_claiming claiming;
@@ -166,6 +171,10 @@ static int claim_ids(struct call *call, struct claim *claim, struct stream_gathe
         if (rc < 0 && (claim->said_count == IDS || call->is_replay)) return rc;
         if (rc < 0) break;
         if (rc != STREAM_CLAIM_NOTHING) claim->said[claim->said_count++] = call->arguments[IDS + i];
+        if (stream_gathered_is_full(call, claimed)) break;
+        if ((i + 1) % BREATH_IDS == 0 && call_can_suspend(call) && !call->is_replay &&
+            parking_breathe(call->server) < 0)
+            break;
     }
     return 0;
 }
@@ -182,7 +191,10 @@ static int claim_and_reply(struct call *call, struct claim *claim)
     if (rc == 0) {
         if (has_moved) stream_group_set_last_id(claim->key.group, claim->last_id);
         stream_gathered_reply(call, &claimed);
-        if (claim->said_count > IDS || has_moved) stream_group_changed(call, &claim->key);
+        if (claim->said_count > IDS && claim->claiming.delivered_ms < claim->claiming.now_ms)
+            stream_group_changed_signal(call, &claim->key); /* who claims need not wait so long */
+        else if (claim->said_count > IDS || has_moved)
+            stream_group_changed(call, &claim->key);
         if (claim->said_count > IDS)
             say_claimed(call, claim);
         else if (has_moved)

@@ -140,8 +140,8 @@ static void reply_pending(struct call *call, const struct stream_pending *pendin
 }
 
 /* Of the group, or of one of its consumers. */
-static void reply_all_pending(struct call *call, const struct stream_group *group,
-                              const struct stream_consumer *consumer, uint64_t pending_max)
+static int reply_all_pending(struct call *call, const struct stream_group *group,
+                             const struct stream_consumer *consumer, const struct stream_full *full)
 {
     uint64_t count =
         consumer ? stream_consumer_pending_count(consumer) : stream_group_pending_count(group);
@@ -150,18 +150,23 @@ static void reply_all_pending(struct call *call, const struct stream_group *grou
 
     reply_field(call->reply, "pel-count", (int64_t)count);
     reply_bulk_string(call->reply, "pending");
-    count = count < pending_max ? count : pending_max;
+    count = count < full->count_max ? count : full->count_max;
     reply_array(call->reply, count);
     while (count-- > 0) {
+        int rc = stream_full_rest(call, full, count);
+
+        if (rc < 0) return rc;
         (void)stream_group_next_pending(group, consumer, from, STREAM_ANY_TIME_MS, &pending);
         reply_pending(call, &pending, consumer == NULL);
         from = pending.id;
         (void)stream_id_increment(&from);
     }
+    return 0;
 }
 
-static void reply_full_consumer(struct call *call, const struct stream_group *group,
-                                const struct stream_consumer *consumer, uint64_t pending_max)
+static int reply_full_consumer(struct call *call, const struct stream_group *group,
+                               const struct stream_consumer *consumer,
+                               const struct stream_full *full)
 {
     uint64_t active_ms = stream_consumer_active_ms(consumer);
 
@@ -171,11 +176,11 @@ static void reply_full_consumer(struct call *call, const struct stream_group *gr
     reply_field(call->reply, "seen-time", (int64_t)stream_consumer_seen_ms(consumer));
     reply_field(call->reply, "active-time",
                 active_ms == STREAM_NEVER_ACTIVE ? -1 : (int64_t)active_ms);
-    reply_all_pending(call, group, consumer, pending_max);
+    return reply_all_pending(call, group, consumer, full);
 }
 
 static int reply_full_group(struct call *call, struct stream *stream,
-                            const struct stream_group *group, uint64_t pending_max)
+                            const struct stream_group *group, const struct stream_full *full)
 {
     uint32_t count = stream_group_consumer_count(group);
     int rc;
@@ -185,16 +190,19 @@ static int reply_full_group(struct call *call, struct stream *stream,
     reply_bulk(call->reply, stream_group_name(group));
     rc = reply_progress(call, stream, group);
     if (rc < 0) return rc;
-    reply_all_pending(call, group, NULL, pending_max);
+    rc = reply_all_pending(call, group, NULL, full);
+    if (rc < 0) return rc;
     reply_bulk_string(call->reply, "consumers");
     reply_array(call->reply, count);
-    for (uint32_t i = 0; i < count; i++)
-        reply_full_consumer(call, group, stream_group_consumer_at(group, i), pending_max);
+    for (uint32_t i = 0; i < count && rc == 0; i++)
+        rc = reply_full_consumer(call, group, stream_group_consumer_at(group, i), full);
+    if (rc < 0) return rc;
     reply_field(call->reply, "nacked-count", (int64_t)stream_group_released_count(group));
     return 0;
 }
 
-int stream_groups_reply_full(struct call *call, const struct stream_key *key, uint64_t pending_max)
+int stream_groups_reply_full(struct call *call, const struct stream_key *key,
+                             const struct stream_full *full)
 {
     const struct stream_groups *groups = stream_value_groups(key->value);
     uint32_t count = groups ? stream_groups_count(groups) : 0;
@@ -202,6 +210,6 @@ int stream_groups_reply_full(struct call *call, const struct stream_key *key, ui
 
     reply_array(call->reply, count);
     for (uint32_t i = 0; i < count && rc == 0; i++)
-        rc = reply_full_group(call, key->stream, stream_groups_at(groups, i), pending_max);
+        rc = reply_full_group(call, key->stream, stream_groups_at(groups, i), full);
     return rc;
 }

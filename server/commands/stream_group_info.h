@@ -1,9 +1,18 @@
-/* stream_group_info.h - the groups of a stream as XINFO STREAM FULL shows them. */
+/* stream_group_info.h - what XINFO STREAM FULL tells. */
 #ifndef SERVER_COMMANDS_STREAM_GROUP_INFO_H
 #define SERVER_COMMANDS_STREAM_GROUP_INFO_H
 #include "server/commands/stream_key.h"
 
-/* An array of maps; of what is pending, each shows the first pending_max. 0, or a negative errno,
- * and then the caller cuts off what was written. */
-int stream_groups_reply_full(struct call *call, const struct stream_key *key, uint64_t pending_max);
+struct stream_full {
+    uint64_t count_max; /* of entries, and of what each group and consumer has pending */
+    size_t begin_bytes; /* of the reply's chain, before the answer */
+};
+
+/* To be called before each of what there may be many, with a number that changes: others go first
+ * now and then. 0; -EMSGSIZE: the answer is too long already; -ECANCELED: the client has gone. */
+int stream_full_rest(struct call *call, const struct stream_full *full, uint64_t number);
+
+/* The groups. 0 or a negative errno: what was written is not an answer. */
+int stream_groups_reply_full(struct call *call, const struct stream_key *key,
+                             const struct stream_full *full);
 #endif

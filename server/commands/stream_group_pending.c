@@ -1,7 +1,16 @@
 /* stream_group_pending.c - XPENDING */
+#include <errno.h>
+
 #include "server/commands/handlers.h"
+#include "server/commands/parking.h"
+#include "server/commands/stream_gathered.h"
 #include "server/commands/stream_group_key.h"
 #include "server/commands/stream_words.h"
+
+enum {
+    BREATH_ENTRIES = 256,
+    INLINE_ENTRIES = 1000, /* more are looked for in a fiber */
+};
 
 struct asked {
     struct stream_id start, end;
@@ -88,58 +97,62 @@ static bool next_asked(const struct stream_group *group, const struct stream_con
            stream_id_compare(out_pending->id, asked->end) <= 0;
 }
 
-static uint64_t count_asked(const struct stream_group *group,
-                            const struct stream_consumer *consumer, const struct asked *asked)
-{
-    struct stream_id from = asked->start;
-    struct stream_pending pending;
-    uint64_t count = 0;
-
-    while (count < asked->count && next_asked(group, consumer, asked, from, &pending)) {
-        count++;
-        from = pending.id;
-        if (!stream_id_increment(&from)) break;
-    }
-    return count;
-}
-
 /* What was given back is nobody's and has no idle time. */
-static void reply_pending(struct call *call, const struct stream_pending *pending)
+static void reply_pending(const struct call *call, struct reply *reply,
+                          const struct stream_pending *pending)
 {
     uint64_t now_ms = stream_now_ms(call);
     int64_t idle_ms = -1;
 
     if (pending->consumer)
         idle_ms = now_ms > pending->delivered_ms ? (int64_t)(now_ms - pending->delivered_ms) : 0;
-    reply_array(call->reply, 4);
-    stream_id_reply(call->reply, pending->id);
-    reply_bulk(call->reply,
+    reply_array(reply, 4);
+    stream_id_reply(reply, pending->id);
+    reply_bulk(reply,
                pending->consumer ? stream_consumer_name(pending->consumer) : SLICE_LITERAL(""));
-    reply_integer(call->reply, idle_ms);
-    reply_integer(call->reply, (int64_t)pending->delivery_count);
+    reply_integer(reply, idle_ms);
+    reply_integer(reply, (int64_t)pending->delivery_count);
+}
+
+/* 0; -EMSGSIZE: it is too much for one answer; -ECANCELED. */
+static int gather_asked(struct call *call, const struct stream_group *group,
+                        const struct stream_consumer *consumer, const struct asked *asked,
+                        struct stream_gathered *gathered)
+{
+    struct stream_id from = asked->start;
+    struct stream_pending pending;
+
+    while (gathered->count < asked->count && next_asked(group, consumer, asked, from, &pending)) {
+        reply_pending(call, &gathered->reply, &pending);
+        if (stream_gathered_is_full(call, gathered)) return -EMSGSIZE;
+        if (++gathered->count % BREATH_ENTRIES == 0 && parking_breathe(call->server) < 0)
+            return -ECANCELED;
+        from = pending.id;
+        if (!stream_id_increment(&from)) break;
+    }
+    return 0;
 }
 
 static int reply_asked(struct call *call, const struct stream_group *group,
                        const struct asked *asked)
 {
     const struct stream_consumer *consumer = NULL;
-    struct stream_id from = asked->start;
-    struct stream_pending pending;
-    uint64_t count;
+    struct stream_gathered gathered;
+    int rc;
 
     if (asked->has_consumer) consumer = stream_group_find_consumer(group, asked->consumer);
     if (asked->has_consumer && !consumer) {
         reply_array(call->reply, 0);
         return 0;
     }
-    count = count_asked(group, consumer, asked);
-    reply_array(call->reply, count);
-    while (count-- > 0 && next_asked(group, consumer, asked, from, &pending)) {
-        reply_pending(call, &pending);
-        from = pending.id;
-        (void)stream_id_increment(&from); /* after the greatest one none is left to count */
-    }
-    return 0;
+    if (asked->count > INLINE_ENTRIES && stream_group_pending_count(group) > INLINE_ENTRIES &&
+        !call_can_suspend(call))
+        return -EAGAIN;
+    stream_gathered_begin(call, &gathered);
+    rc = gather_asked(call, group, consumer, asked, &gathered);
+    if (rc == 0) stream_gathered_reply(call, &gathered);
+    stream_gathered_drop(&gathered);
+    return rc == -EMSGSIZE ? call_error(call, STREAM_ANSWER_TOO_LONG) : rc;
 }
 
 /* XPENDING key group [[IDLE min-idle-time] start end count [consumer]] */

@@ -5,7 +5,9 @@
 #include "modules/stream/producers.h"
 #include "server/commands/draft.h"
 #include "server/commands/handlers.h"
+#include "server/commands/parking.h"
 #include "server/commands/server.h"
+#include "server/commands/stream_gathered.h"
 #include "server/commands/stream_group_info.h"
 #include "server/commands/stream_key.h"
 #include "server/commands/stream_reply.h"
@@ -13,7 +15,11 @@
 #include "server/config/config.h"
 #include "server/types/stream.h"
 
-enum { FULL_COUNT_DEFAULT = 10 };
+enum {
+    FULL_COUNT_DEFAULT = 10,
+    INLINE_COUNT = 1000, /* more are put together in a fiber */
+    BREATH_COUNT = 256,
+};
 
 static void reply_field(struct reply *reply, const char *name, uint64_t value)
 {
@@ -57,12 +63,38 @@ static int reply_head(struct call *call, struct stream *stream)
     return 0;
 }
 
-static int reply_entries(struct call *call, struct stream *stream, uint64_t count)
-{
-    struct stream_range range;
-    int rc = stream_range_find(stream, STREAM_ID_MIN, STREAM_ID_MAX, STREAM_FORWARD, count, &range);
+/* ---- FULL: bounded -----------------------------------------------------------------------------
+ */
 
-    return rc < 0 ? rc : stream_range_write(call->reply, &range);
+int stream_full_rest(struct call *call, const struct stream_full *full, uint64_t number)
+{
+    uint64_t bytes = chain_bytes(call->reply->chain);
+
+    if (bytes > full->begin_bytes && bytes - full->begin_bytes > stream_gathered_bytes_max(call))
+        return -EMSGSIZE;
+    return number % BREATH_COUNT == 0 ? parking_breathe(call->server) : 0;
+}
+
+static int reply_entries(struct call *call, struct stream *stream, const struct stream_full *full)
+{
+    struct stream_cursor cursor;
+    struct stream_range range;
+    int rc = stream_range_find(stream, STREAM_ID_MIN, STREAM_ID_MAX, STREAM_FORWARD,
+                               full->count_max, &range);
+
+    if (rc < 0) return rc;
+    reply_array(call->reply, range.count);
+    cursor = range.cursor;
+    for (uint64_t i = 1; i <= range.count; i++) {
+        struct stream_entry entry;
+
+        rc = stream_cursor_next(&cursor, &entry);
+        if (rc <= 0) return rc < 0 ? rc : -EBADMSG; /* fewer than were counted */
+        (void)stream_entry_reply(call->reply, &entry);
+        rc = stream_full_rest(call, full, i);
+        if (rc < 0) return rc;
+    }
+    return 0;
 }
 
 /* The entry at an end, or nil. */
@@ -133,15 +165,16 @@ static int reply_short(struct call *call, const struct stream_key *key)
 
 static int reply_full(struct call *call, const struct stream_key *key, uint64_t count_max)
 {
-    uint64_t count = count_max == 0 ? UINT64_MAX : count_max;
+    struct stream_full full = { .count_max = count_max,
+                                .begin_bytes = chain_bytes(call->reply->chain) };
     int rc = reply_begin(call, key, 2);
 
     if (rc < 0) return rc;
     reply_bulk_string(call->reply, "entries");
-    rc = reply_entries(call, key->stream, count);
+    rc = reply_entries(call, key->stream, &full);
     if (rc < 0) return rc;
     reply_bulk_string(call->reply, "groups");
-    return stream_groups_reply_full(call, key, count);
+    return stream_groups_reply_full(call, key, &full);
 }
 
 /* FULL [COUNT count]. False: an error was answered. */
@@ -175,9 +208,12 @@ int stream_xinfo_stream(struct call *call)
     if (rc < 0) return rc;
     if (rc == 0) return call_error(call, "ERR no such key");
     if (!parse_full(call, &is_full, &count)) return 0;
+    if (count == 0) count = INT64_MAX;
+    if (is_full && count > INLINE_COUNT && !call_can_suspend(call)) return -EAGAIN;
     draft_begin(&draft, call);
     rc = is_full ? reply_full(call, &key, (uint64_t)count) : reply_short(call, &key);
-    return draft_end(&draft, call, rc);
+    rc = draft_end(&draft, call, rc);
+    return rc == -EMSGSIZE ? call_error(call, STREAM_ANSWER_TOO_LONG) : rc;
 }
 
 /* XINFO HELP */

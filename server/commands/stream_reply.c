@@ -91,18 +91,3 @@ int stream_newest_id(struct stream *stream, struct stream_id *out_id)
     if (rc == 1) *out_id = entry.id;
     return rc;
 }
-
-int stream_range_write(struct reply *reply, const struct stream_range *range)
-{
-    struct stream_cursor cursor = range->cursor;
-
-    reply_array(reply, range->count);
-    for (uint64_t i = 0; i < range->count; i++) {
-        struct stream_entry entry;
-        int rc = stream_cursor_next(&cursor, &entry);
-
-        if (rc <= 0) return rc < 0 ? rc : -EBADMSG; /* fewer than were counted */
-        (void)stream_entry_reply(reply, &entry);
-    }
-    return 0;
-}

@@ -24,8 +24,4 @@ size_t stream_entry_reply(struct reply *reply, const struct stream_entry *entry)
 
 /* 1: the id of the last entry that is there. 0: it is empty. */
 int stream_newest_id(struct stream *stream, struct stream_id *out_id);
-
-/* The range as an array of entries, few ones: 0, or a negative errno, and then the caller cuts off
- * what was written of it. */
-int stream_range_write(struct reply *reply, const struct stream_range *range);
 #endif
