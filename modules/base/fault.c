@@ -68,6 +68,7 @@ static bool is_change(enum fault_call call)
     case FAULT_LIST:
     case FAULT_MAP:
     case FAULT_UNMAP:
+    case FAULT_WATCH_FILESYSTEM:
         return false;
     default:
         return true;
@@ -307,6 +308,20 @@ static int faulty_fsync_directory(struct os *os, const char *path)
     return rc < 0 ? rc : fault->below->fsync_directory(fault->below, path);
 }
 
+static int faulty_watch_filesystem(struct os *os, const char *directory)
+{
+    struct fault *fault = fault_of(os);
+    int rc = admit(fault, FAULT_WATCH_FILESYSTEM);
+    return rc < 0 ? rc : fault->below->watch_filesystem(fault->below, directory);
+}
+
+static int faulty_sync_filesystem(struct os *os, int fd)
+{
+    struct fault *fault = fault_of(os);
+    int rc = admit(fault, FAULT_SYNC_FILESYSTEM);
+    return rc < 0 ? rc : fault->below->sync_filesystem(fault->below, fd);
+}
+
 static int faulty_truncate(struct os *os, int fd, uint64_t size_bytes)
 {
     struct fault *fault = fault_of(os);
@@ -483,6 +498,8 @@ int fault_create(struct os *below, struct fault **out_fault)
         .fdatasync = faulty_fdatasync,
         .fsync = faulty_fsync,
         .fsync_directory = faulty_fsync_directory,
+        .watch_filesystem = faulty_watch_filesystem,
+        .sync_filesystem = faulty_sync_filesystem,
         .truncate = faulty_truncate,
         .allocate = faulty_allocate,
         .punch = faulty_punch,

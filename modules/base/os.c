@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 /* Makes a system call until no signal interrupts it: its result, or -errno. */
@@ -122,6 +123,30 @@ static int real_fsync_directory(struct os *os, const char *path)
     if (fd < 0) return fd;
     rc = real_fsync(os, fd);
     (void)real_close(os, fd); /* opened for reading: closing has nothing to lose */
+    return rc;
+}
+
+/* Before, syncfs says that all went well whatever happened. */
+static bool kernel_tells_of_filesystem(void)
+{
+    struct utsname name;
+    unsigned major = 0, minor = 0;
+
+    if (uname(&name) < 0 || sscanf(name.release, "%u.%u", &major, &minor) != 2) return false;
+    return major > 5 || (major == 5 && minor >= 8);
+}
+
+static int real_watch_filesystem(struct os *os, const char *directory)
+{
+    if (!kernel_tells_of_filesystem()) return -EOPNOTSUPP;
+    return real_open(os, directory, O_RDONLY | O_DIRECTORY, 0);
+}
+
+static int real_sync_filesystem(struct os *os, int fd)
+{
+    int rc;
+    (void)os;
+    RETRIED(rc, syncfs(fd));
     return rc;
 }
 
@@ -324,6 +349,8 @@ struct os *os_real(void)
         .fdatasync = real_fdatasync,
         .fsync = real_fsync,
         .fsync_directory = real_fsync_directory,
+        .watch_filesystem = real_watch_filesystem,
+        .sync_filesystem = real_sync_filesystem,
         .truncate = real_truncate,
         .allocate = real_allocate,
         .punch = real_punch,

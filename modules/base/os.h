@@ -36,6 +36,13 @@ struct os {
     int (*fdatasync)(struct os *os, int fd);
     int (*fsync)(struct os *os, int fd);
     int (*fsync_directory)(struct os *os, const char *path);
+    /* A descriptor for sync_filesystem, of the file system that directory lies in; close lets go of
+     * it. -EOPNOTSUPP: this kernel would not tell what could not be written (before Linux 5.8). */
+    int (*watch_filesystem)(struct os *os, const char *directory);
+    /* Brings all that was done to that file system before to the device, by whomever, open or
+     * closed, names too. An error: something that was written since the descriptor was made, or
+     * since the last error it gave, is not there and will not be; nobody knows what. */
+    int (*sync_filesystem)(struct os *os, int fd);
     int (*truncate)(struct os *os, int fd, uint64_t size_bytes);
     /* Reserves blocks so that later writes there cannot meet ENOSPC; the file grows if needed.
      * -EOPNOTSUPP: the file system cannot promise that (copy-on-write). */

@@ -285,7 +285,7 @@ void power_disk_take(struct power_disk *disk, size_t index, const struct record_
         settle_names(disk, event->begun, event->file, false);
         break;
     case RECORD_SYNC_ALL:
-        settle_all(disk, index);
+        settle_all(disk, event->begun > 0 ? event->begun : index);
         break;
     case RECORD_SYNC_BEGIN:
     case RECORD_MARK:

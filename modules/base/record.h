@@ -33,7 +33,8 @@ enum record_kind {
     RECORD_RENAME,     /* name in directory leads to file; from_name in from_directory is gone */
     RECORD_SYNC_BEGIN, /* of file, which may be a directory */
     RECORD_SYNC_END,   /* that began with event `begun`, of [offset, offset + size) */
-    RECORD_SYNC_ALL,   /* whatever was done so far; once, behind what was there at the start */
+    RECORD_SYNC_ALL,   /* of all that was done before the event `begun`; 0: before this one, behind
+                        * what was there at the start */
     RECORD_MARK,       /* number, value: of record_mark */
 };
 

@@ -288,6 +288,30 @@ static int recorded_fsync_directory(struct os *os, const char *path)
     return end_sync(&sync, record->below->fsync_directory(record->below, path));
 }
 
+static int recorded_watch_filesystem(struct os *os, const char *directory)
+{
+    struct record *record = (struct record *)(void *)os;
+
+    return record->below->watch_filesystem(record->below, directory);
+}
+
+/* Of all files there are, late or not; a planted bug that answers too early never does it. */
+static int recorded_sync_filesystem(struct os *os, int fd)
+{
+    struct record *record = enter(os);
+    size_t begun = record_add(record, &(struct record_event){ .kind = RECORD_SYNC_BEGIN });
+    int rc;
+
+    leave(record);
+    if (record->sync_delay_us > 0) usleep(record->sync_delay_us);
+    rc = record->below->sync_filesystem(record->below, fd);
+    if (rc < 0 || record->arena->syncs_late) return rc;
+    pthread_mutex_lock(&record->mutex);
+    record_add(record, &(struct record_event){ .kind = RECORD_SYNC_ALL, .begun = begun });
+    pthread_mutex_unlock(&record->mutex);
+    return rc;
+}
+
 static int recorded_sync_map(struct os *os, void *address, size_t size)
 {
     struct record *record = enter(os);
@@ -440,6 +464,8 @@ void record_fill_table(struct os *table)
         .fdatasync = recorded_fdatasync,
         .fsync = recorded_fsync,
         .fsync_directory = recorded_fsync_directory,
+        .watch_filesystem = recorded_watch_filesystem,
+        .sync_filesystem = recorded_sync_filesystem,
         .truncate = recorded_truncate,
         .allocate = recorded_allocate,
         .punch = recorded_punch,

@@ -152,6 +152,17 @@ static int call_of_mapping(struct os *os, enum fault_call call)
     return rc;
 }
 
+static int call_of_filesystem(struct os *os, enum fault_call call)
+{
+    struct os *real = os_real(), *watching = call == FAULT_WATCH_FILESYSTEM ? os : real;
+    int rc, fd = watching->watch_filesystem(watching, fixture.directory);
+
+    if (fd < 0) return fd;
+    rc = call == FAULT_SYNC_FILESYSTEM ? os->sync_filesystem(os, fd) : 0;
+    ck_assert_int_eq(real->close(real, fd), 0);
+    return rc;
+}
+
 static int call_each(enum fault_call call)
 {
     struct os *os = fixture.os;
@@ -181,6 +192,9 @@ static int call_each(enum fault_call call)
         return call_of_name(os, call);
     case FAULT_FSYNC_DIRECTORY:
         return os->fsync_directory(os, fixture.directory);
+    case FAULT_WATCH_FILESYSTEM:
+    case FAULT_SYNC_FILESYSTEM:
+        return call_of_filesystem(os, call);
     case FAULT_FREE_BYTES:
         return os->free_bytes(os, fixture.directory, &size);
     case FAULT_LIST:

@@ -251,6 +251,28 @@ START_TEST(a_new_directory_counts_with_the_one_above_it)
 }
 END_TEST
 
+START_TEST(a_sync_of_all_brings_what_is_closed_and_its_name)
+{
+    int fd, all = fixture.os->watch_filesystem(fixture.os, fixture.work);
+
+    ck_assert_int_ge(all, 0);
+    ck_assert_int_eq(fixture.os->mkdir(fixture.os, path_of("d"), 0755), 0);
+    fd = make_file("a");
+    put(fd, 0, 'x', PAGE);
+    close_file(fd);
+    ck_assert_int_eq(fixture.os->sync_filesystem(fixture.os, all), 0);
+    from_here();
+    fd = make_file("b");
+    put(fd, 0, 'y', PAGE);
+    walk();
+    ck_assert(was_found("x|-") && was_found("x|y"));
+    for (unsigned i = 0; i < fixture.outcome_count; i++)
+        ck_assert_msg(strncmp(fixture.outcomes[i], "x|", 2) == 0, "%s", fixture.outcomes[i]);
+    close_file(fd);
+    close_file(all);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("record and power");
@@ -272,6 +294,7 @@ int main(void)
     tcase_add_test(cases, renaming_before_a_sync_finds_an_empty_file);
     tcase_add_test(cases, a_removed_file_may_come_back_and_a_new_one_of_its_name_is_another);
     tcase_add_test(cases, a_new_directory_counts_with_the_one_above_it);
+    tcase_add_test(cases, a_sync_of_all_brings_what_is_closed_and_its_name);
     suite_add_tcase(suite, cases);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -57,6 +57,13 @@ static int refuse_path(struct os *os, const char *path)
     return -EROFS;
 }
 
+static int watch_nothing(struct os *os, const char *directory)
+{
+    (void)os;
+    (void)directory;
+    return -EOPNOTSUPP;
+}
+
 static int refuse_rename(struct os *os, const char *from, const char *to)
 {
     (void)os;
@@ -99,6 +106,7 @@ struct os *os_read_only(void)
     os.allocate = refuse_range;
     os.punch = refuse_range;
     os.clone = refuse_clone;
+    os.watch_filesystem = watch_nothing;
     os.unlink = refuse_path;
     os.rmdir = refuse_path;
     os.rename = refuse_rename;
