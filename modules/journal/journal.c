@@ -21,6 +21,18 @@ enum { OPEN_ROOM_BYTES = 64 << 10 };
 /* ---- opening ----------------------------------------------------------------------------------
  */
 
+static int create_active(struct journal *journal, const struct journal_segment_header *header,
+                         uint64_t room)
+{
+    if (room > header->capacity) room = header->capacity;
+    if (!journal->syncs_late)
+        return journal_segment_create(journal->os, journal->path, header, room, journal->room_kind,
+                                      &journal->active);
+    journal->has_names = false;
+    return journal_segment_create_late(journal->os, journal->path, header, room, journal->room_kind,
+                                       &journal->active);
+}
+
 /* Makes the segment that the first frame goes to, or opens it, with room. */
 static int open_active_with(struct journal *journal, const struct journal_extent *extent)
 {
@@ -37,11 +49,7 @@ static int open_active_with(struct journal *journal, const struct journal_extent
     int rc;
 
     journal->offset = offset;
-    if (offset == JOURNAL_SEGMENT_HEADER_BYTES) {
-        if (room > header.capacity) room = header.capacity;
-        return journal_segment_create(journal->os, journal->path, &header, room, journal->room_kind,
-                                      &journal->active);
-    }
+    if (offset == JOURNAL_SEGMENT_HEADER_BYTES) return create_active(journal, &header, room);
     rc = journal_segment_open(journal->os, journal->path, journal->meta.journal, number, true,
                               &journal->active);
     if (rc < 0) return rc;
@@ -96,6 +104,19 @@ static int settle_index(struct journal *journal, struct journal_extent *extent,
         const struct journal_index_entry *entry = &journal->index.entries[i];
         journal_index_add(&journal->jobs->step.index, entry->offset, entry->time_ms, entry->seq);
     }
+    return 0;
+}
+
+/* How far it is on the device is what the owner says. */
+static int take_synced(struct journal *journal, const struct journal_options *options)
+{
+    uint64_t here = journal_here(journal), synced = options->synced_position;
+
+    if (synced > here) synced = here;
+    if (synced > 0 && journal_segment_of(synced) != journal_segment_of(here)) return -EINVAL;
+    if (synced == 0) journal->has_names = false;
+    journal_live_lower_synced(journal->meta.live, journal->meta.journal, synced);
+    journal->synced = journal->noted = synced;
     return 0;
 }
 
@@ -176,12 +197,15 @@ static int open_recovered(struct journal *journal, const struct journal_options 
     report->synced_position = extent->synced;
     if (rc == 0 && options->refuses_tail) rc = refuse_tail(journal, extent, report->text);
     if (rc == 0)
-        rc = journal_recover_cut(journal->os, journal->path, &journal->meta, extent, report);
+        rc = journal_recover_cut(journal->os, journal->path, &journal->meta, extent,
+                                 options->syncs_late, report);
     if (rc == 0) rc = open_active(journal, extent);
     if (rc == 0) rc = settle_index(journal, extent, report);
     if (rc == 0) rc = journal_tend_open(journal, options->verifies_all);
     if (rc < 0) return rc;
     take_extent(journal, extent);
+    if (options->syncs_late) rc = take_synced(journal, options);
+    if (rc < 0) return rc;
     report->start = journal_segment_start(journal->first_segment);
     report->end = journal_here(journal);
     journal_tell_readers(journal, journal_boot(journal->os));
@@ -228,7 +252,8 @@ int journal_prepare(struct os *os, const struct journal_options *options,
     int rc = -ENOMEM;
 
     *out_report = (struct journal_report){ 0 };
-    if (options->ends_at > 0 && (options->refuses_tail || options->synced_position > 0)) {
+    if (options->ends_at > 0 &&
+        (options->refuses_tail || (options->synced_position > 0 && !options->syncs_late))) {
         return -EINVAL;
     }
     journal = calloc(1, sizeof(*journal));
@@ -239,6 +264,8 @@ int journal_prepare(struct os *os, const struct journal_options *options,
     journal->publish = options->publish;
     journal->set = options->set;
     journal->ids_may_fall = options->ids_may_fall;
+    journal->syncs_late = options->syncs_late;
+    journal->has_names = true;
     journal->on_progress = options->on_progress;
     journal->context = options->context;
     journal->retired_tail = &journal->retired_head;
@@ -256,8 +283,8 @@ int journal_prepare(struct os *os, const struct journal_options *options,
         rc = open_in_memory(journal, options, number, out_report);
     } else {
         rc = journal_meta_open_writer(os, journal->path, &options->settings, number,
-                                      (uint64_t)clock_realtime_ms(), &journal->meta,
-                                      &out_report->is_created);
+                                      (uint64_t)clock_realtime_ms(), options->syncs_late,
+                                      &journal->meta, &out_report->is_created);
         if (rc == 0) rc = open_recovered(journal, options, &extent, out_report);
     }
     if (rc < 0) goto tell;
@@ -384,6 +411,12 @@ void journal_detach(struct journal *journal)
     assert(journal->error || !journal->buffer_head);
     journal_set_take_out(journal);
     journal->io = NULL;
+}
+
+bool journal_may_close_late(const struct journal *journal)
+{
+    return journal->syncs_late && !journal->error && !journal->retired_head &&
+           journal->buffered_bytes == 0;
 }
 
 void journal_give_up(struct journal *journal)

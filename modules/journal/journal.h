@@ -94,9 +94,15 @@ struct journal_options {
     /* Where the journal is to end, for an owner who keeps that elsewhere and goes on from there:
      * the place of a frame, or behind the last one. All from there on is cut off, whatever was
      * synced. Such a journal is not made if it is not there, and segments from that one on stay
-     * plain (journal_keep_plain). 0: where its frames end. Not with refuses_tail or
-     * synced_position. */
+     * plain (journal_keep_plain). 0: where its frames end. Not with refuses_tail, and not with
+     * synced_position unless it syncs late. */
     uint64_t ends_at;
+    /* What is made or cut by opening is not brought to the device there, names neither: the first
+     * journal_sync does it, or the owner, for all of the file system. He knows how far that was:
+     * synced_position then is not what journal itself must know, but up to where all is on the
+     * device; 0: nothing is. What lies behind must be in the last segment (journal_may_close_late).
+     * A start that cannot be sure of that is told where it ends (ends_at). */
+    bool syncs_late;
     /* Ids need not grow. Where they fall, seeking by id finds some place; journal_reader_search may
      * know better. */
     bool ids_may_fall;
@@ -147,13 +153,17 @@ void journal_detach(struct journal *journal);
  * before), gives back what was reserved. Accepts NULL. 0, or why not all of it could be written;
  * the journal is closed all the same. */
 int journal_close(struct journal *journal);
+/* True: of one that syncs late, what is not on the device lies in its last segment, and all is
+ * written. It may be closed as it is; who opens it again says what journal_synced was. */
+bool journal_may_close_late(const struct journal *journal);
 /* What has not been written never will be: as after a failed sync, with -ECANCELED. Once nothing is
  * under way (journal_is_busy), journal_close waits for nobody, and any thread may call it. */
 void journal_give_up(struct journal *journal);
 /* Removes a journal that nobody writes with all that belongs to it, in all tiers, and its
  * directory; waits for the disk. Broken off, it leaves one that lacks its oldest segments: call
- * again. -EWOULDBLOCK: somebody writes it. -ENOENT: there is none. -ENOTEMPTY: somebody else's
- * directory is in it. */
+ * again. One whose meta is missing or damaged goes too, but for what it had in other tiers.
+ * -EWOULDBLOCK: somebody writes it. -ENOENT: there is none. -ENOTEMPTY: somebody else's directory
+ * is in it. */
 int journal_remove(struct os *os, const char *path);
 
 /* Appends a frame of the parts, one behind the other. *out_position is where.

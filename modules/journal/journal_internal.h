@@ -69,6 +69,7 @@ struct step_job {
     struct journal_buffer *buffers; /* of that segment, oldest first */
     bool is_sync, is_mapped, is_retiring;
     bool is_written;            /* run() came as far as the sync */
+    int meta_fd;                /* to be synced with the names, too; -1: they were */
     uint64_t from, to;          /* offsets in the segment */
     uint64_t reached;           /* the position that is written, or synced, when it is done */
     struct journal_index index; /* mirrors the segment's */
@@ -147,6 +148,8 @@ struct journal {
     enum journal_room room_kind;
 
     bool is_in_memory; /* active has no file, and there is no directory */
+    bool syncs_late;
+    bool has_names; /* meta, its name and those of the directory and the segments are synced */
     struct journal_segment *active, *next;
     struct journal_retired *retired_head, **retired_tail;
     struct journal_buffer *buffer_head, *buffer_last, *buffer_spare;

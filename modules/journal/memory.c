@@ -94,8 +94,9 @@ static void run_move(struct io_job *job, struct os *os)
     struct move_job *move = (struct move_job *)job;
     bool is_created;
 
-    job->rc = journal_meta_open_writer(os, move->path, &move->settings, move->number,
-                                       (uint64_t)clock_realtime_ms(), &move->meta, &is_created);
+    job->rc =
+        journal_meta_open_writer(os, move->path, &move->settings, move->number,
+                                 (uint64_t)clock_realtime_ms(), false, &move->meta, &is_created);
     if (job->rc < 0) return;
     /* Another journal has come to be there meanwhile. An attempt that failed left our number. */
     if (move->meta.journal != move->number) job->rc = -EEXIST;

@@ -153,7 +153,8 @@ static int mend_cut(struct mender *mender, struct journal_report *report)
     if (!is_plain(mender, journal_segment_of(extent->end))) return -EBADMSG;
     rc = cut_first_frame(mender);
     extent->synced = extent->end;
-    if (rc == 0) rc = journal_recover_cut(mender->os, mender->path, &mender->meta, extent, report);
+    if (rc == 0)
+        rc = journal_recover_cut(mender->os, mender->path, &mender->meta, extent, false, report);
     if (rc == 0) rc = forget_live(mender);
     if (rc == 0) rc = find_damage(mender);
     report->end = extent->end;

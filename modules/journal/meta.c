@@ -194,15 +194,20 @@ static int sync_names(struct os *os, const char *path)
     return rc;
 }
 
+int journal_meta_sync(struct os *os, const char *path, int fd)
+{
+    int rc = os->fsync(os, fd);
+
+    return rc < 0 ? rc : sync_names(os, path);
+}
+
 static int write_meta(struct os *os, int fd, const struct journal_meta *meta)
 {
     uint8_t bytes[META_BYTES] = { 0 };
-    int rc;
 
     store_page(bytes, meta);
     if (meta->live) memcpy(bytes + JOURNAL_PAGE_BYTES, meta->live, sizeof(*meta->live));
-    rc = os_write_all(os, fd, bytes, sizeof(bytes), 0);
-    return rc < 0 ? rc : os->fsync(os, fd);
+    return os_write_all(os, fd, bytes, sizeof(bytes), 0);
 }
 
 /* A journal that has lost its meta is not made anew over its frames. */
@@ -253,7 +258,7 @@ static int check_key(struct os *os, const char *path, struct journal_meta *meta)
 
 /* 0 also when somebody was quicker. */
 static int create(struct os *os, const char *path, const struct journal_settings *settings,
-                  uint64_t journal, uint64_t now_ms, bool *out_is_created)
+                  uint64_t journal, uint64_t now_ms, bool syncs_late, bool *out_is_created)
 {
     struct journal_meta meta = { .journal = journal, .settings = *settings, .created_ms = now_ms };
     struct journal_key *key;
@@ -276,6 +281,7 @@ static int create(struct os *os, const char *path, const struct journal_settings
     if (rc != -ENOENT) goto out;
     rc = refuse_segments(os, path);
     if (rc == 0) rc = write_meta(os, fd, &meta);
+    if (rc == 0 && !syncs_late) rc = os->fsync(os, fd);
     if (rc == 0) rc = rename_in(os, path, "meta.new", "meta");
     *out_is_created = rc == 0;
 out:
@@ -291,6 +297,7 @@ int journal_meta_replace(struct os *os, const char *path, const struct journal_m
     if (fd < 0) return fd;
     rc = os->lock_range(os, fd, 0, 0, OS_LOCK_EXCLUSIVE, false);
     if (rc == 0) rc = write_meta(os, fd, meta);
+    if (rc == 0) rc = os->fsync(os, fd);
     if (rc == 0) rc = rename_in(os, path, "meta.new", "meta");
     (void)os->close(os, fd); /* synced, or of no use */
     return rc < 0 ? rc : sync_names(os, path);
@@ -357,7 +364,7 @@ static int load(struct os *os, const char *path, bool is_writer, struct journal_
 
 /* A descriptor of meta. */
 static int open_or_create(struct os *os, const char *path, const struct journal_settings *settings,
-                          uint64_t journal, uint64_t now_ms, bool *out_is_created)
+                          uint64_t journal, uint64_t now_ms, bool syncs_late, bool *out_is_created)
 {
     int fd, rc = os->mkdir(os, path, 0755);
 
@@ -365,11 +372,11 @@ static int open_or_create(struct os *os, const char *path, const struct journal_
     if (rc < 0 && rc != -EEXIST) return rc;
     fd = open_in(os, path, "meta", O_RDWR);
     if (fd == -ENOENT) {
-        rc = create(os, path, settings, journal, now_ms, out_is_created);
+        rc = create(os, path, settings, journal, now_ms, syncs_late, out_is_created);
         if (rc < 0) return rc;
         fd = open_in(os, path, "meta", O_RDWR);
     }
-    if (fd < 0) return fd;
+    if (fd < 0 || syncs_late) return fd;
     rc = sync_names(os, path);
     if (rc == 0) return fd;
     (void)os->close(os, fd); /* nothing was written */
@@ -378,10 +385,11 @@ static int open_or_create(struct os *os, const char *path, const struct journal_
 
 int journal_meta_open_writer(struct os *os, const char *path,
                              const struct journal_settings *settings, uint64_t journal,
-                             uint64_t now_ms, struct journal_meta *out_meta, bool *out_is_created)
+                             uint64_t now_ms, bool syncs_late, struct journal_meta *out_meta,
+                             bool *out_is_created)
 {
     struct journal_meta meta = { .fd = -1 };
-    int rc = open_or_create(os, path, settings, journal, now_ms, out_is_created);
+    int rc = open_or_create(os, path, settings, journal, now_ms, syncs_late, out_is_created);
 
     if (rc < 0) return rc;
     meta.fd = rc;
@@ -445,7 +453,7 @@ int journal_meta_open_shared(struct os *os, const char *path,
 {
     struct journal_meta meta = { .fd = -1 };
     bool is_created;
-    int rc = open_or_create(os, path, settings, journal, now_ms, &is_created);
+    int rc = open_or_create(os, path, settings, journal, now_ms, false, &is_created);
 
     if (rc < 0) return rc;
     meta.fd = rc;

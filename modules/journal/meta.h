@@ -45,12 +45,16 @@ int journal_settings_check(struct journal_settings *settings);
 int journal_settings_keep(struct journal_settings *settings);
 void journal_settings_finish(struct journal_settings *settings); /* frees those paths */
 
-/* Makes the directory and the file, durably, unless they are there, and takes the writer's lock.
- * *out_is_created tells which; journal is the number of one that is made. Errors as journal_open;
- * -EBADMSG also when there are segments and no meta. */
+/* Makes the directory and the file, durably unless that is put off (journal_meta_sync then), unless
+ * they are there, and takes the writer's lock. *out_is_created tells which; journal is the number
+ * of one that is made. Errors as journal_open; -EBADMSG also when there are segments and no meta.
+ */
 int journal_meta_open_writer(struct os *os, const char *path,
                              const struct journal_settings *settings, uint64_t journal,
-                             uint64_t now_ms, struct journal_meta *out_meta, bool *out_is_created);
+                             uint64_t now_ms, bool syncs_late, struct journal_meta *out_meta,
+                             bool *out_is_created);
+/* What was put off: meta, whose descriptor is fd, the names in the directory, and its own. */
+int journal_meta_sync(struct os *os, const char *path, int fd);
 /* The same for one of several writers: takes the first free slot. Returns with the journal locked,
  * after waiting for that. -EUSERS: all slots are taken. */
 int journal_meta_open_shared(struct os *os, const char *path,

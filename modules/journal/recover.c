@@ -20,6 +20,7 @@ struct finder {
     struct journal_extent *extent;
     uint64_t stop;   /* frames from there on are not looked at; 0: all are */
     bool uses_index; /* and few before it */
+    bool syncs_late; /* what is cut is not brought to the device */
 };
 
 static void raise_synced(struct journal_extent *extent, uint64_t position)
@@ -347,6 +348,7 @@ static int lower_synced(struct finder *finder)
     struct journal_live *live = finder->meta->live;
 
     journal_live_lower_synced(live, finder->meta->journal, finder->extent->end);
+    if (finder->syncs_late) return 0;
     return finder->os->sync_map(finder->os, live, JOURNAL_PAGE_BYTES);
 }
 
@@ -402,7 +404,7 @@ static int drop_segments(struct finder *finder, uint64_t keep, struct journal_re
         report->dropped_segment_count++;
         rc = journal_places_before(finder->os, &finder->meta->places, last, keep + 1, &last);
     }
-    if (rc < 0 || report->dropped_segment_count == 0) return rc;
+    if (rc < 0 || report->dropped_segment_count == 0 || finder->syncs_late) return rc;
     return finder->os->fsync_directory(finder->os, finder->path);
 }
 
@@ -421,16 +423,19 @@ static int settle_segment(struct finder *finder, uint64_t number, struct journal
         report->cut_bytes += extent->used_end - offset;
         rc = journal_segment_cut(finder->os, segment, offset);
     }
-    if (rc == 0) rc = finder->os->fsync(finder->os, segment->fd);
+    if (rc == 0 && !finder->syncs_late) rc = finder->os->fsync(finder->os, segment->fd);
     journal_segment_close(finder->os, segment);
     return rc;
 }
 
 int journal_recover_cut(struct os *os, const char *path, const struct journal_meta *meta,
-                        const struct journal_extent *extent, struct journal_report *report)
+                        const struct journal_extent *extent, bool syncs_late,
+                        struct journal_report *report)
 {
     struct journal_extent found = *extent;
-    struct finder finder = { .os = os, .path = path, .meta = meta, .extent = &found };
+    struct finder finder = {
+        .os = os, .path = path, .meta = meta, .extent = &found, .syncs_late = syncs_late
+    };
     uint64_t end = journal_segment_of(extent->end), number = journal_segment_of(extent->synced);
     int rc;
 

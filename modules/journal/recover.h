@@ -60,8 +60,9 @@ int journal_recover_find_until(struct os *os, const char *path, const struct jou
 int journal_recover_tail(struct os *os, const char *path, const struct journal_meta *meta,
                          const struct journal_extent *extent, uint64_t *out_bytes,
                          char text[JOURNAL_REPORT_TEXT_BYTES]);
-/* Cuts off what lies behind extent's end, brings all before it to the device, and adds to the
- * report. Only for the writer. */
+/* Cuts off what lies behind extent's end, brings all before it to the device unless that is put
+ * off, and adds to the report. Only for the writer. */
 int journal_recover_cut(struct os *os, const char *path, const struct journal_meta *meta,
-                        const struct journal_extent *extent, struct journal_report *report);
+                        const struct journal_extent *extent, bool syncs_late,
+                        struct journal_report *report);
 #endif

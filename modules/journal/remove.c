@@ -94,10 +94,10 @@ static int remove_meta(struct os *os, const char *path)
     return rc < 0 ? rc : sync_above(os, path);
 }
 
-/* Removing or making it was broken off there. */
+/* Removing or making it was broken off there, or what was never synced is there in part. */
 static int remove_rest(struct os *os, const char *path)
 {
-    int rc = remove_file(os, path, "meta.new");
+    int rc = remove_entries(os, path);
 
     return rc < 0 ? rc : remove_meta(os, path);
 }
@@ -107,7 +107,7 @@ int journal_remove(struct os *os, const char *path)
     struct journal_meta meta;
     int rc = journal_meta_open_alone(os, path, &meta);
 
-    if (rc == -ENOENT) return remove_rest(os, path);
+    if (rc == -ENOENT || rc == -EBADMSG) return remove_rest(os, path);
     if (rc < 0) return rc;
     rc = remove_segments(os, &meta.places);
     if (rc == 0) rc = remove_entries(os, path);

@@ -70,7 +70,7 @@ int journal_segment_reserve(struct os *os, struct journal_segment *segment, uint
 
 static int create_at(struct os *os, const char *path, const char *file,
                      const struct journal_segment_header *header, uint64_t room_bytes,
-                     enum journal_room kind, struct journal_segment **out_segment)
+                     enum journal_room kind, bool syncs_late, struct journal_segment **out_segment)
 {
     uint8_t bytes[JOURNAL_SEGMENT_HEADER_BYTES];
     struct journal_segment *segment = NULL;
@@ -82,8 +82,8 @@ static int create_at(struct os *os, const char *path, const char *file,
     if (rc == 0) rc = segment_map(os, fd, header, true, &segment);
     if (rc == 0 && kind != JOURNAL_ROOM_NONE)
         rc = journal_segment_reserve(os, segment, page_ceiling(room_bytes));
-    if (rc == 0) rc = os->fsync(os, fd);
-    if (rc == 0) rc = os->fsync_directory(os, path);
+    if (rc == 0 && !syncs_late) rc = os->fsync(os, fd);
+    if (rc == 0 && !syncs_late) rc = os->fsync_directory(os, path);
     /* Touched last: a sync of the file would write-protect what had been touched before it. */
     if (rc == 0) rc = journal_segment_make_room(os, segment, page_ceiling(room_bytes), kind);
     if (rc < 0) {
@@ -99,17 +99,32 @@ static int create_at(struct os *os, const char *path, const char *file,
     return 0;
 }
 
-int journal_segment_create(struct os *os, const char *path,
-                           const struct journal_segment_header *header, uint64_t room_bytes,
-                           enum journal_room kind, struct journal_segment **out_segment)
+static int create(struct os *os, const char *path, const struct journal_segment_header *header,
+                  uint64_t room_bytes, enum journal_room kind, bool syncs_late,
+                  struct journal_segment **out_segment)
 {
     char *file = file_path(path, header->number, "log");
     int rc;
 
     assert(room_bytes >= JOURNAL_SEGMENT_HEADER_BYTES && room_bytes <= header->capacity);
-    rc = file ? create_at(os, path, file, header, room_bytes, kind, out_segment) : -ENOMEM;
+    rc = file ? create_at(os, path, file, header, room_bytes, kind, syncs_late, out_segment)
+              : -ENOMEM;
     free(file);
     return rc;
+}
+
+int journal_segment_create(struct os *os, const char *path,
+                           const struct journal_segment_header *header, uint64_t room_bytes,
+                           enum journal_room kind, struct journal_segment **out_segment)
+{
+    return create(os, path, header, room_bytes, kind, false, out_segment);
+}
+
+int journal_segment_create_late(struct os *os, const char *path,
+                                const struct journal_segment_header *header, uint64_t room_bytes,
+                                enum journal_room kind, struct journal_segment **out_segment)
+{
+    return create(os, path, header, room_bytes, kind, true, out_segment);
 }
 
 static int read_header(struct os *os, int fd, uint64_t journal, uint64_t number,

@@ -46,6 +46,10 @@ enum journal_room {
 int journal_segment_create(struct os *os, const char *path,
                            const struct journal_segment_header *header, uint64_t room_bytes,
                            enum journal_room kind, struct journal_segment **out_segment);
+/* The same, and neither the file nor its name is brought to the device. */
+int journal_segment_create_late(struct os *os, const char *path,
+                                const struct journal_segment_header *header, uint64_t room_bytes,
+                                enum journal_room kind, struct journal_segment **out_segment);
 /* Opens a segment that is there, plain in the journal's directory. -ENOENT. -EBADMSG: not that
  * segment of that journal. */
 int journal_segment_open(struct os *os, const char *path, uint64_t journal, uint64_t number,

@@ -55,6 +55,8 @@ static void run_step(struct io_job *job, struct os *os)
     job->rc = step->is_mapped ? journal_segment_sync(os, step->segment, step->from, step->to)
                               : os->fdatasync(os, step->segment->fd);
     if (job->rc < 0) return;
+    if (step->meta_fd >= 0) job->rc = journal_meta_sync(os, step->path, step->meta_fd);
+    if (job->rc < 0) return;
     if (step->is_mapped && !step->is_retiring)
         journal_segment_touch_again(os, step->segment, step->to);
     write_index(step, os);
@@ -165,6 +167,7 @@ static void take_result(struct journal *journal)
     }
     if (!step->is_sync) return;
     note_sync(journal);
+    journal->has_names = true;
     journal->synced = step->reached;
     journal_live_note_synced(journal->meta.live, journal->meta.journal, journal->synced);
     journal_publish_position(journal, journal->synced);
@@ -230,6 +233,7 @@ static void start_sync(struct journal *journal)
         return;
     take_buffers(journal, step->segment);
     step->is_sync = true;
+    step->meta_fd = journal->has_names ? -1 : journal->meta.fd;
     step->is_retiring = retired != NULL;
     step->from = journal_segment_of(journal->synced) == step->segment->number
                      ? journal_offset_of(journal->synced)

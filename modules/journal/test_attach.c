@@ -153,6 +153,59 @@ START_TEST(opening_that_fails_leaves_nothing_open)
 }
 END_TEST
 
+static uint64_t sync_count(void)
+{
+    return fault_count(fixture.fault, FAULT_FSYNC) + fault_count(fixture.fault, FAULT_FDATASYNC) +
+           fault_count(fixture.fault, FAULT_FSYNC_DIRECTORY) +
+           fault_count(fixture.fault, FAULT_SYNC_MAP);
+}
+
+/* What it said of itself when it was closed is told to the next who opens it. */
+static void open_late(uint64_t ends_at, uint64_t synced)
+{
+    fixture.options.syncs_late = true;
+    fixture.options.ends_at = ends_at;
+    fixture.options.synced_position = synced;
+    ck_assert_int_eq(do_job(run_prepare), 0);
+    journal_attach(fixture.journal, fixture.io);
+    ck_assert_uint_eq(journal_synced(fixture.journal), synced);
+}
+
+static void close_late(uint64_t *out_end, uint64_t *out_synced)
+{
+    settle();
+    ck_assert(journal_may_close_late(fixture.journal));
+    *out_end = journal_appended(fixture.journal);
+    *out_synced = journal_synced(fixture.journal);
+    journal_detach(fixture.journal);
+    ck_assert_int_eq(do_job(run_close), 0);
+}
+
+START_TEST(one_that_syncs_late_does_so_when_it_is_asked_to)
+{
+    uint64_t before = sync_count(), end, synced;
+
+    open_late(0, 0);
+    append_many(50);
+    close_late(&end, &synced);
+    open_late(end, synced);
+    append_many(50);
+    ck_assert_uint_eq(sync_count(), before);
+    sync_all(); /* its frames, meta, and the names in two directories */
+    ck_assert_uint_ge(sync_count(), before + 4);
+    append_many(50);
+    close_late(&end, &synced);
+    before = sync_count();
+    ck_assert(synced > 0 && synced < end);
+    open_late(end, synced);
+    ck_assert_uint_eq(sync_count(), before);
+    sync_all();
+    ck_assert_uint_eq(sync_count(), before + 1); /* the rest is there already */
+    expect_all(1, fixture.next);
+    close_late(&end, &synced);
+}
+END_TEST
+
 /* With threads: for the thread sanitizer. */
 START_TEST(threads_open_it_and_close_it)
 {
@@ -180,6 +233,7 @@ int main(void)
     tcase_add_test(cases, one_whose_sync_has_failed_is_closed_by_a_job);
     tcase_add_test(cases, what_nobody_attached_is_closed);
     tcase_add_test(cases, opening_that_fails_leaves_nothing_open);
+    tcase_add_test(cases, one_that_syncs_late_does_so_when_it_is_asked_to);
     tcase_add_test(threads, threads_open_it_and_close_it);
     return run_suite(suite);
 }

@@ -245,6 +245,22 @@ START_TEST(what_was_not_made_to_its_end_is_removed)
 }
 END_TEST
 
+/* The power went before a journal was synced for the first time: its names are there, or not, and
+ * what is in its files. */
+START_TEST(what_was_never_synced_is_removed)
+{
+    char path[160];
+
+    ck_assert_int_eq(try_open(), 0);
+    append_many(100);
+    close_journal();
+    (void)snprintf(path, sizeof(path), "%s/meta", fixture.path);
+    ck_assert_int_eq(_i == 0 ? unlink(path) : truncate(path, _i == 1 ? 0 : 8000), 0);
+    ck_assert_int_eq(journal_remove(os_real(), fixture.path), 0);
+    ck_assert_int_eq(access(fixture.path, F_OK), -1);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("upkeep of journals");
@@ -257,5 +273,6 @@ int main(void)
     tcase_add_test(cases, removing_leaves_nothing);
     tcase_add_test(cases, removing_that_was_broken_off_is_ended_by_the_next);
     tcase_add_test(cases, what_was_not_made_to_its_end_is_removed);
+    tcase_add_loop_test(cases, what_was_never_synced_is_removed, 0, 3);
     return run_suite(suite);
 }

@@ -36,7 +36,8 @@ static int recover(struct journal_writer *writer, uint64_t boot, struct journal_
                                   report->text);
 
     journal_index_finish(&extent.index);
-    if (rc == 0) rc = journal_recover_cut(writer->os, writer->path, &writer->meta, &extent, report);
+    if (rc == 0)
+        rc = journal_recover_cut(writer->os, writer->path, &writer->meta, &extent, false, report);
     end = extent.end > 0 ? extent.end : journal_segment_start(1);
     if (rc == 0 && journal_offset_of(end) == JOURNAL_SEGMENT_HEADER_BYTES) {
         rc = make_segment(writer, journal_segment_of(end));
