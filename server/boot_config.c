@@ -110,10 +110,19 @@ static uint32_t node_entries(const struct config *config)
     return entries == 0 || entries > UINT32_MAX ? UINT32_MAX : (uint32_t)entries;
 }
 
+static void tell_of_stream(void *context, const char *path, int error, const char *text)
+{
+    const struct server *server = context;
+
+    log_write(server->log, LOG_WARNING, "The journal of a stream, %s, cannot be opened: %s%s%s",
+              path, text, *text ? ": " : "", strerror(-error));
+}
+
 int boot_config_streams(struct server *server, struct os *os, const struct spill_hooks *hooks)
 {
     struct stream_hooks stream_hooks = { .wait = hooks->wait,
                                          .on_ready = hooks->on_ready,
+                                         .on_failure = tell_of_stream,
                                          .context = hooks->context };
     struct stream_options options = {
         .directory = server->config->dir,

@@ -20,12 +20,16 @@ void stream_checkpoint_begin(struct stream_store *store)
 /* 1: what the running one refers to is on the device. */
 static int sync_one(struct stream_files *files)
 {
-    if (!files->running.is_there) return 1;
-    if (files->state == FILES_CLOSING) return 0; /* and is synced */
-    if (!files->journal) return 1;               /* what is closed was synced before */
-    if (journal_synced(files->journal) >= files->running.end) return 1;
-    if (journal_error(files->journal) < 0) return journal_error(files->journal);
-    journal_sync(files->journal);
+    uint64_t synced = files->journal ? journal_synced(files->journal) : files->synced;
+
+    if (!files->running.is_there || synced >= files->running.end) return 1;
+    if (files->sync_error < 0) return files->sync_error;
+    if (files->journal) {
+        if (journal_error(files->journal) < 0) return journal_error(files->journal);
+        journal_sync(files->journal);
+    } else if (files->state == FILES_CLOSED) {
+        stream_files_sync_closed(files->store->files);
+    }
     return 0;
 }
 

@@ -49,6 +49,13 @@ void stream_checkpoint_stray(struct stream_store *store);
 bool stream_checkpoint_journal(const struct stream *stream, char *path, size_t size,
                                uint64_t *out_end);
 
+enum { STREAM_LOOK_TEXT_BYTES = 4608 };
+/* All images of a start are loaded: looks whether their journals are there, of this version, and
+ * long enough, by their heads. 1: they are. 0: not known yet; on_ready follows, then ask again.
+ * Negative, and text says which is not, and why: as journal_check_heads, or -ENOMEM. Before
+ * stream_checkpoint_loaded. */
+int stream_checkpoint_look(struct stream_store *store, char text[STREAM_LOOK_TEXT_BYTES]);
+
 /* All that a start loads is loaded (or nothing was): directories of journals that no stream refers
  * to are removed by I/O threads. The replay of a log may come before or after. */
 void stream_checkpoint_loaded(struct stream_store *store);

@@ -64,6 +64,7 @@ int stream_files_create(struct stream_store *store, struct stream_files **out_fi
     list_push_back(&store->files->all, &files->link);
     list_init(&files->due_link);
     list_init(&files->moving_link);
+    list_init(&files->active_link);
     *out_files = files;
     return 0;
 }
@@ -78,8 +79,9 @@ static void free_arrays(struct stream_files *files)
 void stream_files_free(struct stream_files *files)
 {
     assert(files->state == FILES_CLOSED && !files->journal);
-    if (files->store->files->hand == &files->link) files->store->files->hand = NULL;
-    assert(!files->stream);
+    assert(!files->stream && !files->is_moving);
+    files->is_wanted = false;
+    stream_files_list(files);
     list_remove(&files->link);
     list_remove(&files->due_link);
     stream_files_forget_known(files);
@@ -166,6 +168,7 @@ int stream_files_try_reserve(struct stream_files *files, uint64_t frame_bytes)
 {
     int rc = stream_files_need_open(files);
 
+    if (rc == 0) rc = files->sync_error;
     if (rc == 0) rc = stream_files_need_slots(files);
     return rc < 0 ? rc : journal_reserve(files->journal, frame_bytes);
 }
@@ -358,6 +361,7 @@ static int files_snapshot(struct stream *stream, struct stream *snapshot)
     list_init(&copy->link);
     list_init(&copy->due_link);
     list_init(&copy->moving_link);
+    list_init(&copy->active_link);
     list_push_back(&copy->base->snapshots, &copy->snapshots);
     stream_files_own(copy, snapshot);
     return 0;

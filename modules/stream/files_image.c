@@ -165,6 +165,7 @@ int stream_files_image_load(struct stream *stream, struct slice image)
         files->number = 0; /* it is not ours */
         return rc;
     }
+    files->synced = files->end; /* it would not be in a checkpoint else */
     files->saved = (struct files_reference){ .is_there = true,
                                              .start = files->segments[0].start,
                                              .end = files->end };

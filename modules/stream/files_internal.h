@@ -3,6 +3,8 @@
  *   files.c         the backend: appending, trimming, snapshots
  *   files_image.c   what an image says of it
  *   files_open.c    journals opened and closed by jobs, no more than so many at a time
+ *   files_sync.c    what is closed brought to the device
+ *   files_look.c    what is found at a start looked at
  *   files_move.c    from memory to a journal
  *   files_read.c    places and frames, by readers that streams share
  *   files_store.c   the directory: what is in it, and what goes from it
@@ -18,9 +20,16 @@
  * The life of a journal. What is on the left needs no file open; each arrow is a job on an I/O
  * thread, and what the stream has to do meanwhile waits.
  *
- *   CLOSED ──prepare──▶ OPENING ──▶ OPEN ──▶ SYNCING ──all synced──▶ CLOSING ──close──▶ CLOSED
- *                                    │  ◀── used again ──╯              ▲
+ *   CLOSED ──prepare──▶ OPENING ──▶ OPEN ──▶ LEAVING ──may be closed──▶ CLOSING ──close──▶ CLOSED
+ *                                    │  ◀── used again ──╯                 ▲
  *                                    ╰─ given up: no stream, no checkpoint needs it
+ *
+ * **Syncs are for checkpoints.** Nothing of a journal need be on the device before a checkpoint
+ * refers to it: until then the operation log has all of it. So none is synced for being made,
+ * opened or closed, which would take four syncs each time, one after the other. A checkpoint has
+ * the open ones sync themselves, and what is closed is brought to the device by one sync of the
+ * file system (files_sync.c). When that has failed, or cannot be (os.h), each is synced before it
+ * is closed.
  *
  * **Ids may fall**: XSETID lowers the last id when what was behind it is deleted, and the next
  * entry has a smaller id than frames before it. Those frames are all deleted. So that places can be
@@ -66,7 +75,7 @@ struct files_falls {
     uint32_t count, capacity;
 };
 
-enum files_state { FILES_CLOSED, FILES_OPENING, FILES_OPEN, FILES_SYNCING, FILES_CLOSING };
+enum files_state { FILES_CLOSED, FILES_OPENING, FILES_OPEN, FILES_LEAVING, FILES_CLOSING };
 
 /* What a checkpoint refers to. */
 struct files_reference {
@@ -78,6 +87,8 @@ struct files_reference {
 struct stream_files {
     struct list_link link;     /* in the store's, all */
     struct list_link due_link; /* in the store's, due, if something has happened to it */
+    /* In the store's, active, unless it is CLOSED and nobody wants anything of it. */
+    struct list_link active_link;
     struct stream_store *store;
     struct stream *stream; /* NULL: destroyed */
     /* Whose journal it is: itself, or of a snapshot's that of the stream it was taken of; a
@@ -88,13 +99,18 @@ struct stream_files {
     bool is_moving;               /* the stream is in memory yet */
     struct list_link moving_link; /* in the store's, moving, as long as that is so */
     uint64_t asked_ms;            /* likewise: when somebody asked for it, or it got on */
+    bool is_wanted;               /* is to be opened when another one is closed */
     uint64_t number;              /* of the directory */
 
     enum files_state state;
-    struct journal *journal; /* NULL unless OPEN or SYNCING */
+    struct journal *journal; /* NULL unless OPEN or LEAVING */
     uint64_t end;            /* behind the last frame: up to there it counts */
+    uint64_t synced;         /* of one without journal: as journal_synced */
+    uint64_t sync_end;       /* what the sync brings that is under way; 0: nothing of this one */
+    int sync_error;          /* of such a sync: it is read, and takes nothing more; 0 */
     int error;               /* of opening it, or why it takes nothing more; 0 */
     bool is_used;            /* since somebody looked for one to close */
+    bool was_told;           /* why it cannot be opened: hooks.on_failure */
 
     struct stream_id last_id; /* of the last frame */
     struct files_segment *segments;
@@ -134,9 +150,9 @@ struct files_slot {
 
 struct stream_files_store {
     struct stream_store *store;
-    struct list_link all, due, moving;
+    struct list_link all, due, moving, active;
     unsigned open_count;    /* journals that have files open, or are about to */
-    struct list_link *hand; /* in all: looks round for one to close; NULL: from the beginning */
+    struct list_link *hand; /* in active: looks round for one to close; NULL: from the beginning */
     uint64_t last_number;
     uint64_t turn;
     bool is_closing; /* the store is: nothing is removed any more */
@@ -149,6 +165,12 @@ struct stream_files_store {
     struct files_known known[1 << STREAM_KNOWN_BITS];
 
     bool is_checkpointing;
+    struct files_looking *looking; /* files_look.c; NULL: nobody is */
+
+    /* files_sync.c */
+    int sync_fd; /* -1: each is synced before it is closed */
+    struct io_job sync_job;
+    bool is_syncing;
 };
 
 /* ---- files.c ---- */
@@ -198,6 +220,21 @@ void stream_files_touch(struct stream_files *files);
 void stream_files_trim_journal(struct stream_files *files);
 /* What a call waits for: the hook, or -EAGAIN. */
 int stream_files_wait(struct stream_store *store);
+/* Calls the hook, if there is one. */
+void stream_files_tell_ready(const struct stream_store *store);
+
+/* It is listed among the active ones if it is one. */
+void stream_files_list(struct stream_files *files);
+
+/* ---- files_sync.c ---- */
+/* Whether it may be closed before it is on the device. Its journal is open. */
+bool stream_files_may_close(const struct stream_files *files);
+/* Begins to bring to the device what is closed, unless that is under way; on_ready follows. */
+void stream_files_sync_closed(struct stream_files_store *all);
+
+/* ---- files_look.c ---- */
+/* True: nobody looks any more. Else soon, when jobs have ended. */
+bool stream_files_stop_looking(struct stream_files_store *all);
 
 /* ---- files_move.c ---- */
 /* Gives up moves that nobody goes on with. */

@@ -38,8 +38,9 @@ static struct stream_files *find_moving(const struct stream *stream)
 static void give_up(struct stream_files *files)
 {
     list_remove(&files->moving_link);
-    files->is_moving = false;
+    files->is_moving = files->is_wanted = false;
     files->stream = NULL;
+    stream_files_list(files);
     stream_files_step(files);
 }
 
@@ -123,6 +124,7 @@ static void take_over(struct stream *stream, struct stream_files *files)
     list_remove(&files->moving_link);
     stream_files_own(files, stream);
     stream->version++;
+    stream_files_tell_ready(stream->store); /* somebody may wait for memory */
 }
 
 /* For all frames; those are only looked at once the journal is open. */

@@ -1,7 +1,8 @@
 /* files_open.c - journals opened and closed, and removed, by jobs on I/O threads.
  *
  * So many at a time have files open. Who needs another one makes a hand go round for one that was
- * not used since it was there last: that is synced, then closed, and its place is free. */
+ * not used since it was there last: that is closed, and its place is free. As many are on their way
+ * as there are places wanted. */
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@ struct files_job {
     struct journal *journal; /* prepared; or to be closed, if it is not NULL */
     bool is_removing;
     char path[STREAM_PATH_BYTES_MAX];
+    char text[JOURNAL_REPORT_TEXT_BYTES]; /* why it could not be opened */
 };
 
 int stream_files_wait(struct stream_store *store)
@@ -30,7 +32,7 @@ int stream_files_wait(struct stream_store *store)
     return rc;
 }
 
-static void tell_ready(const struct stream_store *store)
+void stream_files_tell_ready(const struct stream_store *store)
 {
     if (store->hooks.on_ready) store->hooks.on_ready(store->hooks.context);
 }
@@ -43,6 +45,7 @@ static void run_open(struct io_job *job, struct os *os)
     struct journal_report report;
 
     job->rc = journal_prepare(os, &open->options, &report, &open->journal);
+    memcpy(open->text, report.text, sizeof(open->text));
 }
 
 static void run_close(struct io_job *job, struct os *os)
@@ -74,6 +77,28 @@ static void submit(struct files_job *job, void (*run)(struct io_job *job, struct
     io_submit(job->files->store->io, &job->job);
 }
 
+/* ---- who is active ---- */
+
+void stream_files_list(struct stream_files *files)
+{
+    struct stream_files_store *all = files->store->files;
+    bool is_active = files->state != FILES_CLOSED || files->is_wanted;
+
+    if (is_active == !list_is_empty(&files->active_link)) return;
+    if (is_active) {
+        list_push_back(&all->active, &files->active_link);
+        return;
+    }
+    if (all->hand == &files->active_link) all->hand = NULL;
+    list_remove(&files->active_link);
+}
+
+static void set_state(struct stream_files *files, enum files_state state)
+{
+    files->state = state;
+    stream_files_list(files);
+}
+
 /* ---- opening ---- */
 
 static void on_progress(void *context)
@@ -82,7 +107,17 @@ static void on_progress(void *context)
 
     files->asked_ms = files->store->now_ms;
     stream_files_touch(files);
-    tell_ready(files->store);
+    stream_files_tell_ready(files->store);
+}
+
+/* Once, until it can be opened again. */
+static void tell_failure(struct stream_files *files, const struct files_job *open)
+{
+    const struct stream_hooks *hooks = &files->store->hooks;
+
+    if (hooks->on_failure && !files->was_told)
+        hooks->on_failure(hooks->context, open->path, open->job.rc, open->text);
+    files->was_told = true;
 }
 
 static void open_done(struct io_job *job)
@@ -92,20 +127,22 @@ static void open_done(struct io_job *job)
     struct stream_store *store = files->store;
 
     if (job->rc == 0) {
-        files->state = FILES_OPEN;
+        set_state(files, FILES_OPEN);
+        files->was_told = false;
         files->journal = open->journal;
         journal_attach(files->journal, store->io);
         files->end = journal_appended(files->journal);
         stream_files_trim_journal(files);
     } else {
-        files->state = FILES_CLOSED;
+        set_state(files, FILES_CLOSED);
         files->error = job->rc;
         store->files->open_count--;
+        tell_failure(files, open);
     }
     free(open);
     files->asked_ms = store->now_ms;
     stream_files_touch(files);
-    tell_ready(store);
+    stream_files_tell_ready(store);
 }
 
 static int start_open(struct stream_files *files)
@@ -118,10 +155,13 @@ static int start_open(struct stream_files *files)
                                   .settings.roll_bytes = files->store->options.roll_bytes,
                                   .way = JOURNAL_MAPPED,
                                   .ends_at = files->end,
+                                  .synced_position = files->synced,
+                                  .syncs_late = true,
                                   .ids_may_fall = true,
                                   .on_progress = on_progress,
                                   .context = files };
-    files->state = FILES_OPENING;
+    files->is_wanted = false;
+    set_state(files, FILES_OPENING);
     files->store->files->open_count++;
     submit(job, run_open, open_done, true);
     return -EAGAIN;
@@ -131,14 +171,14 @@ static int start_open(struct stream_files *files)
 
 static struct stream_files *files_at(struct list_link *link)
 {
-    return list_container(link, struct stream_files, link);
+    return list_container(link, struct stream_files, active_link);
 }
 
 /* The next one round. */
 static struct stream_files *move_hand(struct stream_files_store *all)
 {
-    all->hand = all->hand ? all->hand->next : all->all.next;
-    if (all->hand == &all->all) all->hand = all->all.next;
+    all->hand = all->hand ? all->hand->next : all->active.next;
+    if (all->hand == &all->active) all->hand = all->active.next;
     return files_at(all->hand);
 }
 
@@ -157,20 +197,36 @@ static bool may_close(const struct stream_files *files)
 
 static void begin_closing(struct stream_files *files)
 {
-    files->state = FILES_SYNCING;
+    set_state(files, FILES_LEAVING);
     stream_files_step(files);
 }
 
-/* One that was not used of late and is not read; else one that is not read; else any. */
+/* Whether a place will be free for each one that is wanted. */
+static bool enough_leave(const struct stream_files_store *all)
+{
+    unsigned wanted = 0, leaving = 0;
+
+    list_for_each(link, &all->active)
+    {
+        const struct stream_files *files = files_at(link);
+        wanted += files->is_wanted;
+        leaving += files->state == FILES_LEAVING || files->state == FILES_CLOSING;
+    }
+    return leaving >= wanted;
+}
+
+/* One that was not used of late and is not read; else one that is not read; else any. False: none
+ * can be closed. */
 static bool close_some(struct stream_files_store *all)
 {
     struct stream_files *unread = NULL, *any = NULL;
+    unsigned count = 0;
 
-    list_for_each(link, &all->all)
-    {
+    if (enough_leave(all)) return true;
+    list_for_each(link, &all->active) count++;
+    while (count-- > 0) {
         struct stream_files *files = move_hand(all);
         bool was_used = files->is_used;
-        if (files->state == FILES_SYNCING || files->state == FILES_CLOSING) return true;
         if (!may_close(files)) continue;
         any = files;
         if (stream_files_is_read(files)) continue;
@@ -192,10 +248,12 @@ int stream_files_need_open(struct stream_files *files)
     files->is_used = true;
     files->error = 0;
     if (rc < 0) return rc;
-    if (files->state == FILES_SYNCING) files->state = FILES_OPEN;
+    if (files->state == FILES_LEAVING) files->state = FILES_OPEN;
     if (files->state == FILES_OPEN) return 0;
     if (files->state != FILES_CLOSED) return -EAGAIN;
     if (all->open_count >= files->store->options.open_max) {
+        files->is_wanted = true;
+        stream_files_list(files);
         /* If nothing can be closed, one more is better than waiting for nothing. */
         if (close_some(all)) return -EAGAIN;
     }
@@ -217,7 +275,7 @@ static void close_done(struct io_job *job)
     struct stream_store *store = files->store;
 
     if (closing->journal) store->files->open_count--;
-    files->state = FILES_CLOSED;
+    set_state(files, FILES_CLOSED);
     /* What could not be removed is removed by the next start. */
     if (closing->is_removing) {
         stream_files_free(files);
@@ -225,7 +283,7 @@ static void close_done(struct io_job *job)
         stream_files_touch(files);
     }
     free(closing);
-    tell_ready(store);
+    stream_files_tell_ready(store);
 }
 
 /* The store's end must come without memory, too, and may wait for the disk. */
@@ -234,7 +292,7 @@ static void close_here(struct stream_files *files)
     (void)journal_close(files->journal); /* what it has is on the device, or in the log */
     files->journal = NULL;
     files->store->files->open_count--;
-    files->state = FILES_CLOSED;
+    set_state(files, FILES_CLOSED);
 }
 
 /* There is nobody to wait for, so what cannot be done for want of memory is tried with the next
@@ -250,18 +308,11 @@ static void start_close(struct stream_files *files)
     }
     job->journal = files->journal;
     job->is_removing = is_removing;
+    if (files->journal && files->sync_error == 0) files->synced = journal_synced(files->journal);
     if (files->journal) journal_detach(files->journal);
     files->journal = NULL;
-    files->state = FILES_CLOSING;
+    set_state(files, FILES_CLOSING);
     submit(job, run_close, close_done, false);
-}
-
-/* Whether all that counts is on the device, or never will be. */
-static bool is_settled(const struct stream_files *files)
-{
-    const struct journal *journal = files->journal;
-
-    return journal_error(journal) < 0 || journal_synced(journal) == journal_appended(journal);
 }
 
 /* A failed sync: opening it anew would hide that, so that a checkpoint might count on it. */
@@ -278,22 +329,22 @@ static void step_open(struct stream_files *files)
         return;
     }
     if (keeps_failure(files)) {
-        files->state = FILES_OPEN;
+        set_state(files, FILES_OPEN);
         return;
     }
     if (!stream_files_close_readers(files)) return;
     if (!is_needed(files)) {
         journal_give_up(files->journal);
-    } else if (!is_settled(files)) {
+    } else if (!stream_files_may_close(files)) {
         journal_sync(files->journal);
     }
-    if (journal_is_busy(files->journal) || !is_settled(files)) return;
+    if (journal_is_busy(files->journal) || !stream_files_may_close(files)) return;
     start_close(files);
 }
 
 void stream_files_step(struct stream_files *files)
 {
-    if (files->state == FILES_OPEN || files->state == FILES_SYNCING) {
+    if (files->state == FILES_OPEN || files->state == FILES_LEAVING) {
         step_open(files);
     } else if (files->state == FILES_CLOSED && !is_needed(files)) {
         if (files->number == 0 || files->store->files->is_closing) {

@@ -46,6 +46,14 @@ static int compare_numbers(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static void free_store(struct stream_files_store *all)
+{
+    /* Nothing was written through it. */
+    if (all->sync_fd >= 0) (void)all->store->os->close(all->store->os, all->sync_fd);
+    free(all->found);
+    free(all);
+}
+
 int stream_files_store_create(struct stream_store *store)
 {
     struct stream_files_store *all;
@@ -58,10 +66,12 @@ int stream_files_store_create(struct stream_store *store)
     list_init(&all->all);
     list_init(&all->due);
     list_init(&all->moving);
+    list_init(&all->active);
+    all->sync_fd = store->os->watch_filesystem(store->os, store->options.directory);
+    if (all->sync_fd < 0) all->sync_fd = -1; /* then one by one */
     rc = store->os->list(store->os, store->options.directory, note_directory, all);
     if (rc < 0) {
-        free(all->found);
-        free(all);
+        free_store(all);
         return rc;
     }
     if (all->found_count > 0)
@@ -123,10 +133,9 @@ void stream_files_store_destroy(struct stream_store *store)
             stream_files_step(list_container(link, struct stream_files, link));
         }
         stream_files_step_due(all);
-        if (list_is_empty(&all->all)) break;
+        if (stream_files_stop_looking(all) && list_is_empty(&all->all) && !all->is_syncing) break;
         (void)io_wait(store->io);
     }
-    free(all->found);
-    free(all);
+    free_store(all);
     store->files = NULL;
 }

@@ -74,7 +74,7 @@ bool stream_store_tick(struct stream_store *store, uint64_t now_ms, uint64_t sli
 
     store->now_ms = now_ms;
     has_more = stream_files_tick(store);
-    stream_shrink_tick(store);
+    if (stream_shrink_tick(store)) has_more = true; /* who waits for that goes on */
     if (!stream_graves_tick(store, GRAVES_STEP)) return has_more;
     end_us = clock_monotonic_us() + slice_us;
     while (clock_monotonic_us() < end_us)

@@ -37,6 +37,9 @@ struct stream_hooks {
     int (*wait)(void *context);
     /* Something that somebody waits for has come, or failed. May be NULL. */
     void (*on_ready)(void *context);
+    /* The journal in the directory path could not be opened: a negative errno, and what is wrong in
+     * words, "" if there is nothing to add. Told once, until it can be. May be NULL. */
+    void (*on_failure)(void *context, const char *path, int error, const char *text);
     void *context;
 };
 
@@ -62,9 +65,12 @@ uint64_t stream_store_memory_bytes(const struct stream_store *store);
 /* Memory is short: streams in memory that take more than a block, and were not used since this
  * looked at them last, begin to move to journals, those first that were looked at longest ago,
  * until so many bytes are on their way. The tick goes on with it, and then the memory is free;
- * what cannot be moved stays, and is tried again after a second. For about once a turn while it is
- * short, for a step is small. The bytes that are on their way. */
-uint64_t stream_store_shrink(struct stream_store *store, uint64_t bytes);
+ * what cannot be moved stays, and is tried again after a second. is_urgent: those that were used
+ * go, too. For about once a turn while it is short, for a step is small. The bytes that are on
+ * their way or have gone: while there are any, on_ready follows. */
+uint64_t stream_store_shrink(struct stream_store *store, uint64_t bytes, bool is_urgent);
+/* The wait hook: until something that is under way has come. */
+int stream_store_wait(struct stream_store *store);
 
 int stream_create(struct stream_store *store, struct stream **out_stream);
 /* Never waits. Accepts NULL. What is on disk goes when no checkpoint refers to it any more. */

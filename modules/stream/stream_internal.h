@@ -130,8 +130,8 @@ static inline void stream_charge(struct stream *stream, int64_t bytes)
     stream->store->memory_bytes += (uint64_t)bytes;
 }
 
-/* Goes on with what stream_store_shrink has begun: shrink.c. */
-void stream_shrink_tick(struct stream_store *store);
+/* Goes on with what stream_store_shrink has begun: shrink.c. True: some have left. */
+bool stream_shrink_tick(struct stream_store *store);
 
 /* Moves start to ordinal (at most end), or to the first entry behind it that is there, and lets go
  * of what lies before: trim.c. */

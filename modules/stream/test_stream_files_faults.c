@@ -133,6 +133,8 @@ START_TEST(one_whose_sync_has_failed_stays_open)
     struct stream *others[3];
 
     files.options.open_max = 1;
+    /* So that each is synced before it is closed. */
+    fault_fail(files.fault, FAULT_WATCH_FILESYSTEM, 1, EOPNOTSUPP, FAULT_ONCE);
     begin();
     add_entries(stream, 1, 300, SIZE);
     fault_fail(files.fault, FAULT_SYNC_MAP, 1, EIO, FAULT_ONCE);

@@ -247,7 +247,7 @@ static int walk_all(uint64_t seed, struct power_figures *figures)
                               .directory = after,
                               .seed = seed,
                               .states_per_event = soak_is_full() ? 20 : 2,
-                              .event_step = soak_is_full() ? 3 : 41,
+                              .event_step = soak_is_full() ? 1 : 13,
                               .check = check_state };
 
     return states_walk(&all, figures);

@@ -50,20 +50,20 @@ static void expect_all_entries(void)
 /* Until nothing more moves. */
 static void shrink_all(void)
 {
-    while (stream_store_shrink(store, UINT64_MAX) > 0)
+    while (stream_store_shrink(store, UINT64_MAX, false) > 0)
         settle();
 }
 
 /* All look as if nobody had used them: what was is spared once. */
 static void look_once(void)
 {
-    ck_assert_uint_eq(stream_store_shrink(store, UINT64_MAX), 0);
+    ck_assert_uint_eq(stream_store_shrink(store, UINT64_MAX, false), 0);
 }
 
 /* One is on its way. */
 static void begin_one(void)
 {
-    ck_assert_uint_gt(stream_store_shrink(store, 1), 0);
+    ck_assert_uint_gt(stream_store_shrink(store, 1, false), 0);
     ck_assert_uint_eq(count_in_memory(), STREAMS);
 }
 
@@ -88,7 +88,7 @@ START_TEST(what_was_used_is_spared_once)
     look_once();
     for (unsigned i = 0; i < STREAMS; i += 2)
         ck_assert_int_eq(stream_find(streams[i], (struct stream_id){ 1, 0 }, &entry), 1);
-    ck_assert_uint_gt(stream_store_shrink(store, 1), 0);
+    ck_assert_uint_gt(stream_store_shrink(store, 1, false), 0);
     settle();
     ck_assert_uint_eq(count_in_memory(), STREAMS - 1);
     ck_assert(is_in_memory(streams[0]));
@@ -96,11 +96,20 @@ START_TEST(what_was_used_is_spared_once)
 }
 END_TEST
 
+START_TEST(what_was_used_goes_too_when_it_is_urgent)
+{
+    ck_assert_uint_gt(stream_store_shrink(store, 1, true), 0);
+    settle();
+    ck_assert_uint_eq(count_in_memory(), STREAMS - 1);
+    expect_all_entries();
+}
+END_TEST
+
 START_TEST(no_more_moves_than_is_asked_for)
 {
     look_once();
-    ck_assert_uint_ge(stream_store_shrink(store, 30000), 30000);
-    ck_assert_uint_ge(stream_store_shrink(store, 30000), 30000);
+    ck_assert_uint_ge(stream_store_shrink(store, 30000, false), 30000);
+    ck_assert_uint_ge(stream_store_shrink(store, 30000, false), 30000);
     settle();
     ck_assert_uint_ge(count_in_memory(), STREAMS - 3);
     ck_assert_uint_le(count_in_memory(), STREAMS - 2);
@@ -196,16 +205,16 @@ START_TEST(what_cannot_be_moved_stays_and_is_tried_again)
 {
     look_once();
     fault_fail(files.fault, FAULT_MKDIR, 1, ENOSPC, FAULT_FROM_THEN_ON);
-    (void)stream_store_shrink(store, UINT64_MAX);
+    (void)stream_store_shrink(store, UINT64_MAX, false);
     settle();
     ck_assert_uint_eq(count_in_memory(), STREAMS);
     expect_all_entries();
     fault_clear(files.fault);
     (void)stream_store_tick(store, 999, 0);
-    ck_assert_uint_eq(stream_store_shrink(store, UINT64_MAX), 0);
+    ck_assert_uint_eq(stream_store_shrink(store, UINT64_MAX, false), 0);
     (void)stream_store_tick(store, 1000, 0);
-    (void)stream_store_shrink(store, UINT64_MAX); /* they were read just now */
-    while (stream_store_shrink(store, UINT64_MAX) > 0)
+    (void)stream_store_shrink(store, UINT64_MAX, false); /* they were read just now */
+    while (stream_store_shrink(store, UINT64_MAX, false) > 0)
         settle_at(1000);
     expect_all_entries();
     ck_assert_uint_eq(count_in_memory(), 0);
@@ -221,8 +230,8 @@ START_TEST(a_store_whose_streams_stay_in_memory_moves_none)
     create_store();
     ck_assert_int_eq(stream_create(store, &alone), 0);
     add_entries(alone, 1, 1000, VALUE_BYTES);
-    ck_assert_uint_eq(stream_store_shrink(store, UINT64_MAX), 0);
-    ck_assert_uint_eq(stream_store_shrink(store, UINT64_MAX), 0);
+    ck_assert_uint_eq(stream_store_shrink(store, UINT64_MAX, false), 0);
+    ck_assert_uint_eq(stream_store_shrink(store, UINT64_MAX, false), 0);
     stream_destroy(alone);
     stream_store_destroy(store);
     store = moving;
@@ -272,6 +281,7 @@ int main(void)
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, what_nobody_uses_moves_and_is_as_it_was);
     tcase_add_test(tcase, what_was_used_is_spared_once);
+    tcase_add_test(tcase, what_was_used_goes_too_when_it_is_urgent);
     tcase_add_test(tcase, no_more_moves_than_is_asked_for);
     tcase_add_test(tcase, small_ones_stay);
     tcase_add_test(tcase, one_that_becomes_small_on_its_way_stays);

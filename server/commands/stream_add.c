@@ -5,6 +5,7 @@
 #include "modules/base/number.h"
 #include "server/commands/effect.h"
 #include "server/commands/handlers.h"
+#include "server/commands/parking.h"
 #include "server/commands/server.h"
 #include "server/commands/stream_fields.h"
 #include "server/commands/stream_idmp.h"
@@ -194,6 +195,24 @@ static bool is_too_long(const struct call *call, struct slice fields)
 /* Files for less than that are not worth making: stream_store_shrink leaves such streams, too. */
 enum { SMALL_BYTES = 4096 };
 
+/* What stays in memory waits until others have left it for the disk, as long as any can. */
+static int wait_for_memory(const struct call *call)
+{
+    struct server *server = call->server;
+
+    while (memory_is_exhausted(server->memory, 0)) {
+        int rc;
+        if (stream_store_shrink(server->streams, memory_excess_bytes(server->memory), true) == 0)
+            return -ENOMEM;
+        /* EXEC that nobody can suspend. */
+        if (call->in_transaction && !parking_can_suspend(server->parking)) return -ENOMEM;
+        rc = stream_store_wait(server->streams);
+        if (rc < 0) return rc;
+        memory_update(server->memory);
+    }
+    return 0;
+}
+
 /* Entries need no memory where they go to disk. What does: a key and a root, and small streams. */
 static int reserve(const struct call *call, const struct stream_key *key, size_t bytes)
 {
@@ -202,7 +221,10 @@ static int reserve(const struct call *call, const struct stream_key *key, size_t
     if (call->is_replay || !memory_is_exhausted(call->server->memory, 0))
         return stream_reserve(key->stream, bytes);
     stream_get_info(key->stream, &info);
-    if (info.is_in_memory && (!key->key || info.memory_bytes < SMALL_BYTES)) return -ENOMEM;
+    if (info.is_in_memory && (!key->key || info.memory_bytes < SMALL_BYTES)) {
+        int rc = wait_for_memory(call);
+        return rc < 0 ? rc : stream_reserve(key->stream, bytes);
+    }
     return stream_reserve_on_disk(key->stream, bytes);
 }
 

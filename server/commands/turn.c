@@ -50,7 +50,7 @@ static void shrink_streams(struct server *server)
     uint64_t excess_bytes = memory_excess_bytes(server->memory);
 
     /* What is on its way is told by the tick's next turns; what could not be is tried again. */
-    if (excess_bytes > 0) (void)stream_store_shrink(server->streams, excess_bytes);
+    if (excess_bytes > 0) (void)stream_store_shrink(server->streams, excess_bytes, false);
 }
 
 /* The kernel's figure is asked for often while there is work: between two looks memory can grow by
