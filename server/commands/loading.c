@@ -50,6 +50,8 @@ struct loading {
     int64_t started_at_ms;
     uint64_t frames_since_tick;
     char text[REPLAY_TEXT_BYTES]; /* why what was kept back could not be done */
+    bool has_keys;                /* all of the checkpoint's; what they lead to is looked at */
+    char streams_text[STREAM_LOOK_TEXT_BYTES]; /* which journal is not right */
     struct fiber *fiber; /* that replays; NULL: none does, or DEBUG LOADAOF in its call's */
     uint64_t slice_began_us, commands_since_breath;
     int64_t now_ms;    /* of the frame that is replayed */
@@ -303,9 +305,10 @@ static void tell_of_failure(const struct loading *loading)
     log_write(loading->server->log, LOG_WARNING,
               "The %s cannot be %s, and the server does not start on what is not complete: %s",
               loading->load ? "checkpoint" : "operation log", loading->load ? "loaded" : "replayed",
-              loading->load      ? checkpoint_load_error(loading->load)
-              : loading->text[0] ? loading->text
-                                 : replay_error(loading->replay));
+              loading->streams_text[0] ? loading->streams_text
+              : loading->load          ? checkpoint_load_error(loading->load)
+              : loading->text[0]       ? loading->text
+                                       : replay_error(loading->replay));
 }
 
 /* appendonly is no, but there was a log: it ends here. A checkpoint made from now on goes on from
@@ -373,14 +376,27 @@ static int replay_log(struct loading *loading)
     return rc == 0 ? settle(loading, NULL, loading->text) : rc;
 }
 
+/* As replay_step. There is nothing to do but wait for what looks. */
+static int look_at_streams(struct loading *loading)
+{
+    struct server *server = loading->server;
+    int rc = stream_checkpoint_look(server->streams, loading->streams_text);
+
+    if (rc == 0) (void)io_wait(server->io);
+    return rc < 0 ? rc : !rc;
+}
+
 /* As replay_step. */
 static int load_checkpoint(struct loading *loading, uint64_t limit_us)
 {
     struct server *server = loading->server;
     const struct checkpoint_target target = { server->keyspace, server->store, server->streams,
                                               server->stream_groups };
-    int rc = checkpoint_load_step(loading->load, &target, limit_us);
+    int rc = loading->has_keys ? 0 : checkpoint_load_step(loading->load, &target, limit_us);
 
+    if (rc != 0) return rc;
+    loading->has_keys = true;
+    rc = look_at_streams(loading);
     if (rc != 0) return rc;
     end_checkpoint(loading);
     stream_checkpoint_loaded(server->streams);
