@@ -118,6 +118,7 @@ int stream_checkpoint_look(struct stream_store *store, char text[STREAM_LOOK_TEX
     text[0] = '\0';
     if (!all) return 1;
     if (!all->looking) rc = begin_all(all);
+    if (rc < 0) (void)snprintf(text, STREAM_LOOK_TEXT_BYTES, "%s", strerror(-rc));
     if (rc < 0) return rc;
     if (all->looking->running > 0) return 0;
     rc = all->looking->rc;
