@@ -385,7 +385,8 @@ START_TEST(another_version_of_any_file_is_refused_as_such)
     make_store(saved[0]);
     for (unsigned i = 0; i < fixture.image.file_count; i++) {
         struct file *file = &fixture.image.files[i];
-        /* A stream's are looked at when it is read. */
+        /* Those of a stream that its checkpoint names, too: test_stream_files_sync. This one's
+         * names none. */
         bool is_segment = strncmp(file->name, "log/", 4) == 0 && strstr(file->name, ".log") &&
                           file->used > JOURNAL_SEGMENT_HEADER_BYTES;
         bool is_meta = strcmp(file->name, "log/meta") == 0;
