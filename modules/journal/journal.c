@@ -163,6 +163,7 @@ static void release(struct journal *journal)
     free(journal->jobs);
     free(journal->buffer_spare);
     journal_meta_close(journal->os, &journal->meta);
+    journal_packed_list_finish(&journal->packed);
     free(journal->path);
     free(journal);
 }
@@ -202,6 +203,8 @@ static int open_recovered(struct journal *journal, const struct journal_options 
     if (rc == 0) rc = open_active(journal, extent);
     if (rc == 0) rc = settle_index(journal, extent, report);
     if (rc == 0) rc = journal_tend_open(journal, options->verifies_all);
+    if (rc == 0 && options->tells_packed)
+        rc = journal_packed_list_load(journal->os, &journal->meta.places, &journal->packed);
     if (rc < 0) return rc;
     take_extent(journal, extent);
     if (options->syncs_late) rc = take_synced(journal, options);
@@ -267,6 +270,7 @@ int journal_prepare(struct os *os, const struct journal_options *options,
     journal->syncs_late = options->syncs_late;
     journal->has_names = true;
     journal->on_progress = options->on_progress;
+    journal->on_packed = options->on_packed;
     journal->context = options->context;
     journal->retired_tail = &journal->retired_head;
     journal->first_segment = journal_segment_of(options->starts_above) + 1;
@@ -303,6 +307,7 @@ void journal_attach(struct journal *journal, struct io *io)
     assert(!journal->io);
     journal->io = io;
     if (journal->is_in_memory) return;
+    journal_tell_packed(journal);
     journal_set_add(journal);
     journal_room_plan(journal);
     journal_tend_step(journal);
@@ -390,6 +395,7 @@ int journal_close(struct journal *journal)
 
     if (!journal) return 0;
     journal->on_progress = NULL;
+    journal->on_packed = NULL;
     if (journal->jobs) journal->jobs->tend.is_stopped = true;
     journal->is_closing = true;
     wait_for_jobs(journal);

@@ -71,6 +71,12 @@ struct journal_settings {
     const char *key_path;
 };
 
+/* A segment that is packed. */
+struct journal_packed_segment {
+    uint64_t number;
+    uint64_t file_bytes; /* of its packed form */
+};
+
 enum journal_way { JOURNAL_MAPPED, JOURNAL_BUFFERED };
 /* What readers see: all that is stored, or only what power loss cannot take back any more. */
 enum journal_publish { JOURNAL_PUBLISH_WRITTEN, JOURNAL_PUBLISH_SYNCED };
@@ -115,6 +121,11 @@ struct journal_options {
     /* Called by io_poll and io_wait after something has moved: room, published, synced, or an
      * error. May append, publish and sync, not close. May be NULL. */
     void (*on_progress)(void *context);
+    /* Called likewise, for each segment that has been packed; with tells_packed journal_attach does
+     * for those that were before, which takes opening a look at each of their files. May be NULL.
+     */
+    void (*on_packed)(void *context, const struct journal_packed_segment *segment);
+    bool tells_packed;
     void *context;
 };
 
@@ -202,6 +213,15 @@ void journal_tend(struct journal *journal, uint64_t now_ms);
 /* Segments from the one of position on are neither packed nor moved: opening may still be told to
  * end there (ends_at). UINT64_MAX, and so it is in the beginning: all may be. */
 void journal_keep_plain(struct journal *journal, uint64_t position);
+/* Segments that have ended are packed with that codec from now on, whatever the settings say: those
+ * that are plain yet, too, while those that are packed stay as they are. For a journal that has
+ * files and is not encrypted, until it is closed. */
+void journal_set_codec(struct journal *journal, enum journal_codec codec);
+/* True: what is done to segments that have ended (packing, moving) stops before the next step, of
+ * some MiB. False: it goes on. Who wants to close a journal soon does not wait for it so. */
+void journal_pause_tending(struct journal *journal, bool is_paused);
+/* True: there is something of that to be done, and it is not paused. */
+bool journal_is_tending(const struct journal *journal);
 /* Gives back its mappings, its room and all descriptors but one as soon as it is synced and nothing
  * is under way, unless it is appended to before. The next append gets -EAGAIN while they come back.
  * Nothing to do for one that is in memory. */

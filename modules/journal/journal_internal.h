@@ -20,6 +20,7 @@
 #include "modules/journal/journal_set.h"
 #include "modules/journal/journal.h"
 #include "modules/journal/meta.h"
+#include "modules/journal/packed_list.h"
 #include "modules/journal/segment.h"
 #include "modules/journal/tender.h"
 
@@ -102,8 +103,11 @@ struct tend_job {
     struct io_job job; /* first */
     struct journal *journal;
     bool is_running;
-    bool has_more;                /* of this round */
-    bool is_stopped;              /* the journal is being closed */
+    bool has_more;   /* of this round */
+    bool is_stopped; /* the journal is being closed */
+    bool is_paused;
+    bool is_changed;              /* a round may find more to do than the last one */
+    enum journal_codec codec;     /* the tender's from its next step on */
     struct journal_tender tender; /* run()'s while it is running */
     uint64_t end;                 /* segments below it may be tended */
     uint64_t now_ms, asked_ms;    /* of this round; the latest that was asked for */
@@ -141,7 +145,9 @@ struct journal {
     struct io *io;
     char *path;
     void (*on_progress)(void *context);
+    void (*on_packed)(void *context, const struct journal_packed_segment *segment);
     void *context;
+    struct journal_packed_list packed; /* to be told of by journal_attach */
     struct journal_meta meta;
     enum journal_way way;
     enum journal_publish publish;
@@ -222,6 +228,8 @@ void journal_tell_progress(struct journal *journal);
 void journal_tend_step(struct journal *journal);
 /* Waits for the disk. verifies_all: all indexes are looked at, else those of the last segments. */
 int journal_tend_open(struct journal *journal, bool verifies_all);
+/* on_packed, of what was found when it was opened. */
+void journal_tell_packed(struct journal *journal);
 
 /* rest.c. For a journal whose files are open from now on; and for one that is closed. */
 void journal_set_add(struct journal *journal);

@@ -155,6 +155,7 @@ static int take_move(struct journal *journal)
         journal->published = journal->synced;
         journal->write_target = journal_here(journal);
     }
+    journal->jobs->tend.codec = journal->meta.settings.codec;
     journal_tender_init(&journal->jobs->tend.tender, journal->os, &journal->meta, &first);
     journal_tell_readers(journal, move->boot);
     journal_set_add(journal);

@@ -279,6 +279,11 @@ void journal_packer_destroy(struct journal_packer *packer)
     free(packer);
 }
 
+uint64_t journal_packer_file_bytes(const struct journal_packer *packer)
+{
+    return packer->end;
+}
+
 uint64_t journal_packer_number(const struct journal_packer *packer)
 {
     return packer->number;

@@ -23,5 +23,7 @@ int journal_packer_create(struct os *os, const struct journal_places *places, ui
 int journal_packer_step(struct journal_packer *packer);
 /* Also breaks off: removes what is half-made. Accepts NULL. */
 void journal_packer_destroy(struct journal_packer *packer);
+/* Of the packed form, when the segment is packed. */
+uint64_t journal_packer_file_bytes(const struct journal_packer *packer);
 uint64_t journal_packer_number(const struct journal_packer *packer);
 #endif

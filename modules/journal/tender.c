@@ -10,6 +10,7 @@ void journal_tender_init(struct journal_tender *tender, struct os *os,
 {
     *tender = (struct journal_tender){ .os = os,
                                        .meta = meta,
+                                       .codec = meta->settings.codec,
                                        .indexed_end = survey->first,
                                        .packed_end = survey->packed_end,
                                        .cool_end = survey->cool_end,
@@ -24,14 +25,20 @@ void journal_tender_finish(struct journal_tender *tender)
     tender->mover = NULL;
 }
 
-static bool packs(const struct journal_meta *meta)
+static bool packs(const struct journal_tender *tender)
 {
-    return meta->settings.codec != JOURNAL_CODEC_NONE || meta->settings.key_path;
+    return tender->codec != JOURNAL_CODEC_NONE || tender->meta->settings.key_path;
 }
 
 void journal_tender_begin(struct journal_tender *tender)
 {
     tender->index_error = tender->pack_error = tender->move_error = 0;
+}
+
+static void drop_packer(struct journal_tender *tender)
+{
+    journal_packer_destroy(tender->packer);
+    tender->packer = NULL;
 }
 
 static void raise(uint64_t *number, uint64_t to)
@@ -41,10 +48,7 @@ static void raise(uint64_t *number, uint64_t to)
 
 void journal_tender_trim(struct journal_tender *tender, uint64_t first)
 {
-    if (tender->packer && journal_packer_number(tender->packer) < first) {
-        journal_packer_destroy(tender->packer);
-        tender->packer = NULL;
-    }
+    if (tender->packer && journal_packer_number(tender->packer) < first) drop_packer(tender);
     if (tender->mover && journal_mover_number(tender->mover) < first) {
         journal_mover_destroy(tender->mover);
         tender->mover = NULL;
@@ -76,8 +80,11 @@ static void reindex(struct journal_tender *tender)
 /* What packing has said at last: 0, or an error. */
 static void end_packing(struct journal_tender *tender, int rc)
 {
-    journal_packer_destroy(tender->packer);
-    tender->packer = NULL;
+    if (rc == 0)
+        tender->packed = (struct journal_packed_segment){
+            .number = tender->packed_end, .file_bytes = journal_packer_file_bytes(tender->packer)
+        };
+    drop_packer(tender);
     tender->packed_count += rc == 0;
     tender->damaged_count += rc == -EBADMSG;
     /* What is damaged stays as it is; what is not there has been packed before. */
@@ -96,8 +103,8 @@ static void pack(struct journal_tender *tender)
     if (tender->packer) {
         rc = journal_packer_step(tender->packer);
     } else {
-        rc = journal_packer_create(tender->os, &meta->places, tender->packed_end,
-                                   meta->settings.codec, &tender->packer);
+        rc = journal_packer_create(tender->os, &meta->places, tender->packed_end, tender->codec,
+                                   &tender->packer);
         if (rc == 0) rc = 1;
     }
     if (rc <= 0) end_packing(tender, rc);
@@ -140,7 +147,7 @@ static int find_move(struct journal_tender *tender, uint64_t end, uint64_t now_m
     const struct journal_settings *settings = &tender->meta->settings;
     int rc = 0;
 
-    if (packs(tender->meta) && end > tender->packed_end) end = tender->packed_end;
+    if (packs(tender) && end > tender->packed_end) end = tender->packed_end;
     raise(&tender->cool_end, tender->cold_end);
     if (settings->cold_path && tender->cold_end < end) {
         rc = is_due(tender, tender->cold_end, settings->cold_after_ms, now_ms);
@@ -171,6 +178,8 @@ int journal_tender_step(struct journal_tender *tender, uint64_t end, uint64_t no
 {
     int rc;
 
+    tender->packed.number = 0;
+    if (tender->packer && !packs(tender)) drop_packer(tender);
     if (tender->mover) {
         go_on_moving(tender);
         return 1;
@@ -179,7 +188,7 @@ int journal_tender_step(struct journal_tender *tender, uint64_t end, uint64_t no
         reindex(tender);
         return 1;
     }
-    if (tender->pack_error == 0 && packs(tender->meta) && tender->packed_end < end) {
+    if (tender->pack_error == 0 && packs(tender) && tender->packed_end < end) {
         pack(tender);
         return 1;
     }

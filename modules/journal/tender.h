@@ -14,6 +14,7 @@ struct journal_meta;
 struct journal_tender {
     struct os *os;
     const struct journal_meta *meta;
+    enum journal_codec codec;      /* to pack with; may be changed between steps */
     struct journal_packer *packer; /* at work, or NULL */
     struct journal_mover *mover;
     /* Where the next segment for each of these is. */
@@ -21,6 +22,7 @@ struct journal_tender {
     int index_error, pack_error, move_error; /* of this round: not tried again before the next */
     uint64_t due_ms; /* when something may be to be done next; UINT64_MAX: with a new one */
     uint64_t packed_count, moved_count, damaged_count, reindexed_count;
+    struct journal_packed_segment packed; /* by the last step; number 0: it packed none */
 };
 
 /* meta must outlive the tender. */
