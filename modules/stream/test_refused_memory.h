@@ -4,13 +4,15 @@
 #define MODULES_STREAM_TEST_REFUSED_MEMORY_H
 #include "modules/base/test_wrapped_memory.h"
 
-/* Every so many allocations one is refused; 0: none. */
-static unsigned refuse_every;
-static unsigned allocation_count, refused_count;
+/* Every so many allocations one is refused, of I/O threads, too; 0: none. */
+static _Atomic unsigned refuse_every;
+static _Atomic unsigned allocation_count, refused_count;
 
 bool memory_is_refused(void)
 {
-    if (refuse_every == 0 || ++allocation_count % refuse_every != 0) return false;
+    unsigned every = refuse_every;
+
+    if (every == 0 || ++allocation_count % every != 0) return false;
     refused_count++;
     return true;
 }
