@@ -210,6 +210,7 @@ static int read_frames(struct stream_files *files, struct files_slot *slot, uint
     slot->goal = position;
     if (!slot->has_arrived && journal_reader_position(slot->reader) != position)
         rc = journal_reader_seek_position(slot->reader, position);
+    assert(rc <= 0);
     slot->has_arrived = rc == 0; /* and may be further on already, behind what is no entry */
     if (rc == 0 && direction == STREAM_FORWARD)
         rc = journal_reader_next_some(slot->reader, want.count, want.bytes, out_frames);
