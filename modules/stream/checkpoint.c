@@ -75,6 +75,7 @@ static void end(struct stream_store *store, enum outcome outcome)
         if (outcome == IS_STRAY) files->saved = join(files->saved, files->running);
         files->running = (struct files_reference){ 0 };
         stream_files_trim_journal(files);
+        stream_files_plan_packing(files);
         stream_files_step(files); /* it may be gone then */
     }
 }

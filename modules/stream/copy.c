@@ -16,6 +16,9 @@
 
 enum { BUFFER_BYTES = 1 << 20, META_BYTES = 8192 };
 
+/* Of segments: plain, packed. */
+static const char *const forms[] = { "log", "pak" };
+
 struct copied_journal {
     uint64_t number, start, end;
 };
@@ -44,7 +47,7 @@ static uint64_t bytes_of(const struct stream_files *files)
         if (journal_segment_of(segment->start) == journal_segment_of(files->saved.end))
             bytes += journal_offset_of(files->saved.end);
         else if (segment->start < files->saved.end)
-            bytes += segment->bytes;
+            bytes += stream_segment_disk_bytes(segment);
     }
     return bytes;
 }
@@ -88,6 +91,7 @@ static void unpin(struct stream_files_store *all)
         struct stream_files *files = list_container(link, struct stream_files, link);
         files->pinned = (struct files_reference){ 0 };
         stream_files_trim_journal(files);
+        stream_files_plan_packing(files);
         stream_files_step(files); /* it may be gone then */
     }
 }
@@ -205,13 +209,23 @@ static int begin_journal(struct stream_copy *copy, struct os *os, uint64_t *out_
     return rc;
 }
 
-static int begin_segment(struct stream_copy *copy, struct os *os)
+/* As it is: it is packed before its plain file goes. */
+static int open_segment(struct stream_copy *copy, struct os *os)
 {
     char name[JOURNAL_FILE_NAME_BYTES];
     int rc;
 
-    journal_file_name(name, copy->segment, "log");
+    journal_file_name(name, copy->segment, forms[0]);
     rc = open_both(copy, os, name);
+    if (rc != -ENOENT || copy->from_fd >= 0) return rc;
+    journal_file_name(name, copy->segment, forms[1]);
+    return open_both(copy, os, name);
+}
+
+static int begin_segment(struct stream_copy *copy, struct os *os)
+{
+    int rc = open_segment(copy, os);
+
     if (rc == 0) rc = os->size(os, copy->from_fd, &copy->size);
     copy->offset = 0;
     /* Of the last one only what counts; it is written at the same time. */
@@ -283,8 +297,10 @@ static int discard_journal(const struct stream_copy *copy, struct os *os,
 
     for (uint64_t number = journal_segment_of(journal->start);
          rc == 0 && number <= journal_segment_of(journal->end); number++) {
-        journal_file_name(name, number, "log");
-        rc = remove_file(os, copy, journal->number, name);
+        for (unsigned i = 0; rc == 0 && i < sizeof(forms) / sizeof(*forms); i++) {
+            journal_file_name(name, number, forms[i]);
+            rc = remove_file(os, copy, journal->number, name);
+        }
     }
     if (rc < 0) return rc;
     path_of(copy->target, journal->number, "", path);

@@ -213,6 +213,7 @@ void stream_files_append(struct stream_files *files, const struct stream_entry *
     uint8_t header[STREAM_PAYLOAD_HEADER_BYTES];
     struct slice parts[2] = { slice_of(header, sizeof(header)), entry->fields };
     uint64_t position;
+    bool is_further;
     int rc;
 
     store_u64le(header, entry->ordinal);
@@ -225,7 +226,9 @@ void stream_files_append(struct stream_files *files, const struct stream_entry *
     begin_segment(files, position, entry->ordinal, entry->id);
     last_segment(files)->bytes = journal_offset_of(journal_appended(files->journal));
     files->last_id = entry->id;
+    is_further = journal_segment_of(files->end) < journal_segment_of(position);
     files->end = journal_appended(files->journal);
+    if (is_further) stream_files_plan_packing(files);
 }
 
 static void files_append(struct stream *stream, const struct stream_entry *entry)
@@ -363,6 +366,7 @@ static int files_snapshot(struct stream *stream, struct stream *snapshot)
     list_init(&copy->moving_link);
     list_init(&copy->active_link);
     list_push_back(&copy->base->snapshots, &copy->snapshots);
+    stream_files_plan_packing(copy->base);
     stream_files_own(copy, snapshot);
     return 0;
 }
@@ -374,6 +378,7 @@ static void destroy_snapshot(struct stream_files *files)
     list_remove(&files->snapshots);
     free_arrays(files);
     stream_files_trim_journal(base);
+    stream_files_plan_packing(base);
     stream_files_step(base);
 }
 
@@ -385,8 +390,10 @@ static void files_get_info(const struct stream *stream, struct stream_info *out_
 
     out_info->is_in_memory = false;
     out_info->segment_count = files->segment_count;
-    for (uint32_t i = 0; i < files->segment_count; i++)
-        out_info->disk_bytes += files->segments[i].bytes;
+    for (uint32_t i = 0; i < files->segment_count; i++) {
+        out_info->disk_bytes += stream_segment_disk_bytes(&files->segments[i]);
+        out_info->compressed_bytes += files->segments[i].packed_bytes;
+    }
     if (files->journal) out_info->mapped_bytes = journal_mapped_bytes(files->journal);
 }
 
@@ -414,6 +421,11 @@ static void files_check(const struct stream *stream)
         assert(fall[-1].ordinal < fall->ordinal);
         assert(stream_id_compare(fall[-1].id, fall->id) < 0);
     }
+}
+
+static void files_codec_changed(struct stream *stream)
+{
+    stream_files_apply_codec(stream->files);
 }
 
 static void files_destroy(struct stream *stream)
@@ -444,6 +456,7 @@ const struct stream_backend stream_files_backend = {
     .image_size = stream_files_image_size,
     .image_write = stream_files_image_write,
     .image_load = stream_files_image_load,
+    .codec_changed = files_codec_changed,
     .get_info = files_get_info,
     .check = files_check,
     .destroy = files_destroy,

@@ -66,6 +66,7 @@ static void refer(const struct stream_files *files)
     files->base->running = (struct files_reference){ .is_there = true,
                                                      .start = files->segments[0].start,
                                                      .end = files->end };
+    stream_files_plan_packing(files->base);
 }
 
 void stream_files_image_write(const struct stream *stream,

@@ -6,6 +6,7 @@
  *   files_sync.c    what is closed brought to the device
  *   files_look.c    what is found at a start looked at
  *   files_move.c    from memory to a journal
+ *   files_pack.c    segments that have ended are made smaller
  *   files_read.c    places and frames, by readers that streams share
  *   files_store.c   the directory: what is in it, and what goes from it
  *   checkpoint.c    what checkpoints refer to
@@ -61,7 +62,8 @@ struct files_segment {
     uint64_t start;         /* the position where it begins */
     uint64_t first_ordinal; /* of its first frame */
     struct stream_id first_id;
-    uint64_t bytes; /* up to the end of its last frame */
+    uint64_t bytes;        /* up to the end of its last frame, as it was written */
+    uint64_t packed_bytes; /* of its file, when it is packed; 0: it is not, or that is not known */
 };
 
 struct files_fall {
@@ -111,6 +113,7 @@ struct stream_files {
     int error;               /* of opening it, or why it takes nothing more; 0 */
     bool is_used;            /* since somebody looked for one to close */
     bool was_told;           /* why it cannot be opened: hooks.on_failure */
+    bool knows_packed;       /* which of its segments are packed */
 
     struct stream_id last_id; /* of the last frame */
     struct files_segment *segments;
@@ -252,6 +255,20 @@ int stream_files_seek_ordinal(struct stream *stream, uint64_t ordinal,
 int stream_files_next(struct stream *stream, enum stream_direction direction,
                       struct stream_want want, struct stream_place *place,
                       struct stream_entry *out_entries);
+
+/* ---- files_pack.c ---- */
+/* It is OPEN now, or its stream wants another codec. */
+void stream_files_apply_codec(struct stream_files *files);
+/* Segments that nobody may set it back into, or is about to, may be packed; if it is open. To be
+ * called when what that depends on has changed. */
+void stream_files_plan_packing(struct stream_files *files);
+/* As the journal's on_packed; context is the files. */
+void stream_files_note_packed(void *context, const struct journal_packed_segment *packed);
+/* What its file takes. */
+static inline uint64_t stream_segment_disk_bytes(const struct files_segment *segment)
+{
+    return segment->packed_bytes > 0 ? segment->packed_bytes : segment->bytes;
+}
 
 /* ---- files_places.c ---- */
 /* The version that places count for which this stream, or snapshot, finds now. */

@@ -123,6 +123,7 @@ static void take_over(struct stream *stream, struct stream_files *files)
     stream->backend = &stream_files_backend;
     list_remove(&files->moving_link);
     stream_files_own(files, stream);
+    stream_files_apply_codec(files);
     stream->version++;
     stream_files_tell_ready(stream->store); /* somebody may wait for memory */
 }

@@ -131,8 +131,10 @@ static void open_done(struct io_job *job)
         files->was_told = false;
         files->journal = open->journal;
         journal_attach(files->journal, store->io);
+        files->knows_packed = true;
         files->end = journal_appended(files->journal);
         stream_files_trim_journal(files);
+        stream_files_apply_codec(files);
     } else {
         set_state(files, FILES_CLOSED);
         files->error = job->rc;
@@ -159,6 +161,8 @@ static int start_open(struct stream_files *files)
                                   .syncs_late = true,
                                   .ids_may_fall = true,
                                   .on_progress = on_progress,
+                                  .on_packed = stream_files_note_packed,
+                                  .tells_packed = !files->knows_packed,
                                   .context = files };
     files->is_wanted = false;
     set_state(files, FILES_OPENING);
@@ -195,6 +199,12 @@ static bool may_close(const struct stream_files *files)
            journal_error(files->journal) == 0;
 }
 
+static void keep_open(struct stream_files *files)
+{
+    set_state(files, FILES_OPEN);
+    journal_pause_tending(files->journal, false);
+}
+
 static void begin_closing(struct stream_files *files)
 {
     set_state(files, FILES_LEAVING);
@@ -215,8 +225,8 @@ static bool enough_leave(const struct stream_files_store *all)
     return leaving >= wanted;
 }
 
-/* One that was not used of late and is not read; else one that is not read; else any. False: none
- * can be closed. */
+/* One that was not used of late, is not read and has nothing that is being packed; else one that is
+ * not read; else any. False: none can be closed. */
 static bool close_some(struct stream_files_store *all)
 {
     struct stream_files *unread = NULL, *any = NULL;
@@ -231,6 +241,7 @@ static bool close_some(struct stream_files_store *all)
         any = files;
         if (stream_files_is_read(files)) continue;
         unread = files;
+        if (journal_is_tending(files->journal)) continue;
         files->is_used = false;
         if (was_used) continue;
         begin_closing(files);
@@ -248,7 +259,7 @@ int stream_files_need_open(struct stream_files *files)
     files->is_used = true;
     files->error = 0;
     if (rc < 0) return rc;
-    if (files->state == FILES_LEAVING) files->state = FILES_OPEN;
+    if (files->state == FILES_LEAVING) keep_open(files);
     if (files->state == FILES_OPEN) return 0;
     if (files->state != FILES_CLOSED) return -EAGAIN;
     if (all->open_count >= files->store->options.open_max) {
@@ -329,9 +340,10 @@ static void step_open(struct stream_files *files)
         return;
     }
     if (keeps_failure(files)) {
-        set_state(files, FILES_OPEN);
+        keep_open(files);
         return;
     }
+    journal_pause_tending(files->journal, true);
     if (!stream_files_close_readers(files)) return;
     if (!is_needed(files)) {
         journal_give_up(files->journal);
@@ -397,7 +409,6 @@ void stream_files_trim_journal(struct stream_files *files)
     if (first == UINT64_MAX || first <= files->trimmed) return;
     if (files->journal) {
         journal_trim(files->journal, first);
-        journal_keep_plain(files->journal, files->saved.is_there ? files->saved.end : first);
         files->trimmed = first;
     } else if (files->state == FILES_CLOSED && is_used(files) && files->error == 0) {
         (void)stream_files_need_open(files); /* which trims; or the next time */

@@ -58,6 +58,13 @@ void stream_get_info(const struct stream *stream, struct stream_info *out_info)
     stream->backend->get_info(stream, out_info);
 }
 
+void stream_set_codec(struct stream *stream, enum journal_codec codec)
+{
+    if (stream->codec == codec) return;
+    stream->codec = (uint8_t)codec;
+    if (stream->backend->codec_changed) stream->backend->codec_changed(stream);
+}
+
 /* ---- adding ---- */
 
 int stream_reserve(struct stream *stream, uint64_t fields_bytes)

@@ -20,6 +20,7 @@
 #ifndef MODULES_STREAM_STREAM_H
 #define MODULES_STREAM_STREAM_H
 #include "modules/base/slice.h"
+#include "modules/journal/journal.h"
 #include "modules/stream/stream_id.h"
 
 struct io;
@@ -84,12 +85,19 @@ struct stream_info {
     struct stream_id last_id, max_deleted_id;
     uint64_t memory_bytes; /* all that this stream takes of the heap */
     bool is_in_memory;
-    uint64_t segment_count, disk_bytes; /* of a journal */
+    uint64_t segment_count, disk_bytes; /* of a journal: what its segments take */
     uint64_t mapped_bytes;              /* of these */
-    uint64_t compressed_bytes;          /* likewise: what segments take that are packed */
+    /* Likewise: what segments take that are packed. Which are is known once the journal was open.
+     */
+    uint64_t compressed_bytes;
 };
 void stream_get_info(const struct stream *stream, struct stream_info *out_info);
 uint64_t stream_count(const struct stream *stream);
+/* How its segments are packed when they have ended and no checkpoint may set the stream back into
+ * them: those that are not packed yet, from now on; those that are stay as they are. An I/O thread
+ * does it, readers do not notice. Not saved in images: JOURNAL_CODEC_NONE until it is said. O(1)
+ * unless it changes. */
+void stream_set_codec(struct stream *stream, enum journal_codec codec);
 struct stream_id stream_last_id(const struct stream *stream);
 
 /* ---- adding ---- */

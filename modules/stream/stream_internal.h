@@ -66,6 +66,8 @@ struct stream_backend {
      * error destroy follows. */
     int (*image_load)(struct stream *stream, struct slice image);
 
+    /* The stream's codec has changed. */
+    void (*codec_changed)(struct stream *stream);
     /* The backend's part: is_in_memory, segment_count, disk_bytes. */
     void (*get_info)(const struct stream *stream, struct stream_info *out_info);
     /* Asserts what must hold; for tests. */
@@ -101,6 +103,7 @@ struct stream {
     bool is_snapshot; /* is never changed */
     bool was_used;    /* since the store looked whether to move it: shrink.c */
     bool is_leaving;  /* is being moved by it */
+    uint8_t codec;    /* enum journal_codec: of segments that are packed from now on */
     bool has_fallen;  /* in memory: frames of deleted entries may have ids above last_id */
     union {           /* whose it is says backend */
         struct stream_blocks blocks;

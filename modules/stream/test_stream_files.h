@@ -102,6 +102,24 @@ static inline int sync_checkpoint(void)
     return rc;
 }
 
+/* Of one stream; NULL: of none. */
+static inline void checkpoint(struct stream *of, bool is_complete)
+{
+    stream_checkpoint_begin(store);
+    if (of) write_image(of);
+    ck_assert_int_eq(sync_checkpoint(), 1);
+    stream_checkpoint_end(store, is_complete);
+    settle();
+}
+
+/* The stream that the checkpoint's image tells of. */
+static inline void load(void)
+{
+    ck_assert_int_eq(stream_image_load(store, slice_of(image.bytes, image.size), &stream), 0);
+    stream_checkpoint_loaded(store);
+    settle();
+}
+
 /* All closed, and a store of the next start. */
 static inline void restart(void)
 {
@@ -192,21 +210,17 @@ static inline unsigned count_directories(void)
     return count_names(files.directory, "");
 }
 
-static inline unsigned count_segments(unsigned number)
+static inline unsigned count_in_stream(unsigned number, const char *suffix)
 {
     char path[100];
 
     (void)snprintf(path, sizeof(path), "%s/stream-%u", files.directory, number);
-    return count_names(path, ".log");
+    return count_names(path, suffix);
 }
 
-/* of: the only stream that it refers to; may be NULL. */
-static inline void checkpoint(struct stream *of, bool is_complete)
+/* That are plain. */
+static inline unsigned count_segments(unsigned number)
 {
-    stream_checkpoint_begin(store);
-    if (of) write_image(of);
-    ck_assert_int_eq(sync_checkpoint(), 1);
-    stream_checkpoint_end(store, is_complete);
-    settle();
+    return count_in_stream(number, ".log");
 }
 #endif

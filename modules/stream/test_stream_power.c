@@ -150,6 +150,7 @@ static void step_some_add(struct held *one)
 
     if (!one->stream) {
         ck_assert_int_eq(stream_create(store, &one->stream), 0);
+        stream_set_codec(one->stream, (enum journal_codec)random_below(&dice, 3));
         one->from = one->end = 1 + random_below(&dice, 1000);
     }
     while (count-- > 0)
