@@ -127,6 +127,7 @@ int boot_config_streams(struct server *server, struct os *os, const struct spill
     struct stream_options options = {
         .directory = server->config->dir,
         .memory_bytes_max = 0, /* 32 KiB; a longer one is a journal */
+        .roll_bytes = server->config->stream_segment_bytes & ~(uint64_t)4095,
         .node_entries = node_entries(server->config),
     };
 
@@ -284,6 +285,7 @@ int boot_config_listen_for_changes(struct server *server)
         { "stream-retention-bytes", stream_retention_configure },
         { "stream-retention-age", stream_retention_configure },
         { "stream-retention-length", stream_retention_configure },
+        { "stream-compress", stream_retention_configure },
         { "stream-retention-for", stream_retention_configure },
     };
 

@@ -22,7 +22,7 @@ static void open_client(void)
     wire = wire_open(&server);
     expect_ok(wire,
               "CONFIG SET stream-retention-bytes 0 stream-retention-age 0 "
-              "stream-retention-length 0 stream-retention-for %s",
+              "stream-retention-length 0 stream-compress none stream-retention-for %s",
               "");
     expect_ok(wire, "FLUSHALL");
 }
@@ -89,6 +89,14 @@ START_TEST(settings_are_told_and_set)
         "OK",
         "SL.STREAM CONFIG GET s retention-bytes RETENTION-LENGTH compress",
         three,
+        "SL.STREAM CONFIG SET s compress LZ4",
+        "OK",
+        "SL.STREAM CONFIG GET s compress",
+        "1) \"compress\"\n2) \"lz4\"",
+        "SL.STREAM CONFIG SET s compress default",
+        "OK",
+        "SL.STREAM CONFIG GET s compress",
+        "1) \"compress\"\n2) \"none\"",
         "SL.STREAM CONFIG SET s retention-length default retention-age 2h",
         "OK",
         "SL.STREAM CONFIG GET s retention-length retention-age",
@@ -290,6 +298,9 @@ START_TEST(directives_are_checked)
     expect_error(wire, "ERR CONFIG SET failed", "CONFIG SET stream-retention-age 7x");
     expect_error(wire, "ERR CONFIG SET failed", "CONFIG SET stream-retention-bytes x");
     expect_error(wire, "ERR CONFIG SET failed", "CONFIG SET stream-retention-length -1");
+    expect_error(wire, "ERR CONFIG SET failed", "CONFIG SET stream-compress zip");
+    expect_error(wire, "ERR CONFIG SET failed", "CONFIG SET stream-retention-for %s",
+                 "a compress zip");
     expect_error(wire, "ERR CONFIG SET failed", "CONFIG SET stream-retention-for %s",
                  "a retention-age");
     expect_error(wire, "ERR CONFIG SET failed", "CONFIG SET stream-retention-for %s",
@@ -313,6 +324,106 @@ START_TEST(settings_go_with_the_stream)
     wait_length("copy", 2);
     expect_text(wire, "1) \"retention-length\"\n2) \"5\"",
                 "SL.STREAM CONFIG GET t retention-length");
+}
+END_TEST
+
+/* ---- what is compressed ----------------------------------------------------------------------
+ */
+
+static const char *const small_segments[] = { "--appendonly",
+                                              "yes",
+                                              "--stream-segment-bytes",
+                                              "64kb",
+                                              "--auto-aof-rewrite-percentage",
+                                              "0",
+                                              NULL };
+
+static void start_small(void)
+{
+    start(small_segments);
+}
+
+/* A number that SL.STREAM INFO tells. */
+static long long told(const char *key, const char *field)
+{
+    struct text reply = { 0 }, shown = { 0 };
+    char name[64];
+    const char *at;
+    long long number;
+
+    wire_command(wire, "SL.STREAM INFO %s", key);
+    ck_assert_int_eq(wire_read(wire, &reply), 1);
+    resp_render(&shown, reply.bytes, reply.size);
+    (void)snprintf(name, sizeof(name), "\"%s\"\n", field);
+    at = strstr(text_string(&shown), name);
+    ck_assert_msg(at && sscanf(at + strlen(name), "%*d) (integer) %lld", &number) == 1,
+                  "no number %s in\n%s", field, text_string(&shown));
+    text_finish(&reply);
+    text_finish(&shown);
+    return number;
+}
+
+/* Entries that take about 120 bytes each. */
+static void add_long(const char *key, int from, int to)
+{
+    for (int i = from; i < to; i++)
+        wire_command(wire, "XADD %s %d-0 field %0100d", key, i, i);
+    wire_skip(wire, (size_t)(to - from));
+}
+
+/* Of all its segments but the last one or two. */
+static void wait_compressed(const char *key, long long raw_bytes)
+{
+    int64_t deadline_ms = clock_ms() + WAIT_MS;
+    long long disk, compressed;
+
+    do {
+        disk = told(key, "bytes_on_disk");
+        compressed = told(key, "bytes_compressed");
+    } while (disk - compressed > 140000 && clock_probe(deadline_ms));
+    ck_assert_int_gt(compressed, 0);
+    ck_assert_int_le(disk - compressed, 140000);
+    ck_assert_int_lt(compressed, raw_bytes / 3);
+}
+
+START_TEST(what_is_told_to_be_compressed_is_smaller_and_the_same)
+{
+    struct text before = { 0 };
+    long long raw;
+
+    add_long("s", 1, 6000);
+    raw = told("s", "bytes_on_disk");
+    ck_assert_int_eq(told("s", "bytes_compressed"), 0);
+    contents_add(&before, wire);
+    expect_ok(wire, "SL.STREAM CONFIG SET s compress %s", _i ? "zstd" : "lz4");
+    wait_compressed("s", raw);
+    contents_expect(wire, &before, "compressed");
+    ck_assert_int_gt(told("s", "bytes_mapped"), 0);
+    kill_and_restart(); /* all is replayed, and packed again */
+    contents_expect(wire, &before, "after kill -9");
+    wait_compressed("s", raw);
+    expect_ok(wire, "SAVE");
+    kill_and_restart();
+    contents_expect(wire, &before, "after SAVE and kill -9");
+    wait_compressed("s", raw);
+    add_long("s", 6000, 9000);
+    expect_integer(wire, 8999, "XLEN s");
+    text_finish(&before);
+}
+END_TEST
+
+START_TEST(what_holds_for_streams_compresses_them_as_they_grow)
+{
+    expect_ok(wire, "CONFIG SET stream-compress lz4 stream-retention-for %s", "raw compress none");
+    add_long("s", 1, 4000);
+    add_long("raw:", 1, 4000);
+    wait_compressed("s", told("raw:", "bytes_on_disk"));
+    ck_assert_int_eq(told("raw:", "bytes_compressed"), 0);
+    expect_ok(wire, "SL.STREAM CONFIG SET s compress none");
+    add_long("s", 4000, 8000);
+    ck_assert_int_gt(told("s", "bytes_on_disk") - told("s", "bytes_compressed"), 200000);
+    expect_text(wire, "1) \"compress\"\n2) \"none\"", "SL.STREAM CONFIG GET s compress");
+    expect_text(wire, "1) \"compress\"\n2) \"none\"", "SL.STREAM CONFIG GET raw: compress");
 }
 END_TEST
 
@@ -406,6 +517,7 @@ int main(void)
 {
     Suite *suite = suite_create("stream retention");
     TCase *tcase = suite_case(suite, "retention"), *alone = suite_case(suite, "restarts");
+    TCase *compressed = suite_case(suite, "compressed");
 
     tcase_add_unchecked_fixture(tcase, start_for_all, stop_for_all);
     tcase_add_checked_fixture(tcase, open_client, close_client);
@@ -426,5 +538,8 @@ int main(void)
     tcase_add_test(alone, all_is_there_again_after_kill_9);
     tcase_add_test(alone, a_checkpoint_keeps_the_settings);
     tcase_add_test(alone, what_gets_too_old_after_a_restart_goes_as_well);
+    tcase_add_checked_fixture(compressed, start_small, stop);
+    tcase_add_loop_test(compressed, what_is_told_to_be_compressed_is_smaller_and_the_same, 0, 2);
+    tcase_add_test(compressed, what_holds_for_streams_compresses_them_as_they_grow);
     return suite_run(suite);
 }

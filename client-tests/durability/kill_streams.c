@@ -7,7 +7,8 @@
  * answered, then each consumer takes what it has pending. **Keepers** have a stream each that they
  * trim: its state must be one that it had between the last answer and the last command.
  *
- * Checkpoints are made now and then, the directory stays, the mode changes from round to round.
+ * Checkpoints are made now and then, the directory stays, the mode changes from round to round, and
+ * now and then what segments are compressed with.
  * SLUICE_SEED=N runs that seed. */
 #include "client-tests/durability/kill_queue.h"
 #include "client-tests/lib/expect.h"
@@ -31,8 +32,13 @@ static const char *arguments[] = { "--appendonly",
                                    "1",
                                    "--auto-aof-rewrite-percentage",
                                    "1",
+                                   "--stream-segment-bytes",
+                                   "64kb",
+                                   "--stream-compress",
+                                   "none",
                                    NULL };
-enum { MODE_ARGUMENT = 3 };
+enum { MODE_ARGUMENT = 3, CODEC_ARGUMENT = 13 };
+static const char *const codecs[] = { "lz4", "none", "zstd" };
 
 struct range {
     uint32_t head, tail; /* the stream holds [head, tail); tail - 1 were ever added */
@@ -160,6 +166,7 @@ START_TEST(what_was_answered_is_there_and_nothing_is_delivered_behind_its_acknow
         (void)snprintf(life.place, sizeof(life.place), "seed %lu, round %u, %s", seed, round,
                        arguments[MODE_ARGUMENT]);
         arguments[MODE_ARGUMENT] = life_modes[round % 3];
+        arguments[CODEC_ARGUMENT] = codecs[round / 3 % 3];
         if (round == 0) {
             server_start(&life.server, &options);
             wire = wire_open(&life.server);

@@ -10,8 +10,6 @@
 #include "server/types/stream.h"
 #include "server/types/stream_settings.h"
 
-enum { SETTINGS = RETENTION_LIMITS + 1 }; /* and compress */
-
 static const struct stream_settings no_settings;
 
 static const struct stream_settings *settings_of(const struct stream_key *key)
@@ -27,55 +25,44 @@ static int refuse(struct call *call, struct slice name)
                        (int)(name.size < 128 ? name.size : 128), (const char *)name.bytes);
 }
 
-static bool is_compress(struct slice name)
-{
-    return slice_is(name, "COMPRESS");
-}
-
 /* ---- CONFIG GET -------------------------------------------------------------------------------
  */
 
-static void reply_limit(struct call *call, enum retention_limit limit,
-                        const uint64_t limits[RETENTION_LIMITS])
+static void reply_setting(struct call *call, enum retention_setting setting,
+                          const uint64_t settings[RETENTION_SETTINGS])
 {
-    reply_bulk_string(call->reply, retention_name(limit));
-    reply_bulk_unsigned(call->reply, limits[limit]);
-}
-
-static void reply_compress(struct call *call)
-{
-    reply_bulk_string(call->reply, "compress");
-    reply_bulk_string(call->reply, "none");
+    reply_bulk_string(call->reply, retention_name(setting));
+    if (setting == RETENTION_COMPRESS)
+        reply_bulk_string(call->reply, retention_codec_name(settings[setting]));
+    else
+        reply_bulk_unsigned(call->reply, settings[setting]);
 }
 
 /* False: one is unknown, which was answered. */
 static bool are_known(struct call *call, uint32_t first)
 {
-    enum retention_limit limit;
+    enum retention_setting setting;
 
     for (uint32_t i = first; i < call->argument_count; i++) {
-        struct slice name = call->arguments[i];
-
-        if (retention_find(name, &limit) || is_compress(name)) continue;
-        (void)refuse(call, name);
+        if (retention_find(call->arguments[i], &setting)) continue;
+        (void)refuse(call, call->arguments[i]);
         return false;
     }
     return true;
 }
 
-static void reply_all(struct call *call, const uint64_t limits[RETENTION_LIMITS])
+static void reply_all(struct call *call, const uint64_t settings[RETENTION_SETTINGS])
 {
-    reply_map(call->reply, SETTINGS);
-    for (unsigned i = 0; i < RETENTION_LIMITS; i++)
-        reply_limit(call, (enum retention_limit)i, limits);
-    reply_compress(call);
+    reply_map(call->reply, RETENTION_SETTINGS);
+    for (unsigned i = 0; i < RETENTION_SETTINGS; i++)
+        reply_setting(call, (enum retention_setting)i, settings);
 }
 
 /* SL.STREAM CONFIG GET key [name ...]: what holds, whoever has said it. */
 static int config_get(struct call *call)
 {
     enum { FIRST = 4 };
-    uint64_t limits[RETENTION_LIMITS];
+    uint64_t settings[RETENTION_SETTINGS];
     struct stream_key key;
     int rc;
 
@@ -83,20 +70,18 @@ static int config_get(struct call *call)
     rc = stream_key_find(call, call->arguments[FIRST - 1], &key);
     if (rc < 0) return rc;
     if (rc == 0) return call_error(call, "ERR no such key");
-    (void)stream_retention_limits(call->server->retention, call->arguments[FIRST - 1], key.value,
-                                  limits);
+    (void)stream_retention_settings(call->server->retention, call->arguments[FIRST - 1], key.value,
+                                    settings);
     if (call->argument_count == FIRST) {
-        reply_all(call, limits);
+        reply_all(call, settings);
         return 0;
     }
     reply_map(call->reply, call->argument_count - FIRST);
     for (uint32_t i = FIRST; i < call->argument_count; i++) {
-        enum retention_limit limit;
+        enum retention_setting setting = RETENTION_SETTINGS;
 
-        if (retention_find(call->arguments[i], &limit))
-            reply_limit(call, limit, limits);
-        else
-            reply_compress(call);
+        if (retention_find(call->arguments[i], &setting)) /* it is known */
+            reply_setting(call, setting, settings);
     }
     return 0;
 }
@@ -104,28 +89,16 @@ static int config_get(struct call *call)
 /* ---- CONFIG SET -------------------------------------------------------------------------------
  */
 
-/* Streams' journals are not packed yet, so nothing but none can be promised. */
-static bool parse_compress(struct call *call, struct slice text)
-{
-    if (slice_is(text, "NONE") || slice_is(text, "DEFAULT")) return true;
-    if (slice_is(text, "LZ4") || slice_is(text, "ZSTD"))
-        (void)call_error(call, "ERR compress can only be none: the journals of streams are not "
-                               "compressed yet");
-    else
-        (void)call_error(call, "ERR compress must be none, lz4 or zstd");
-    return false;
-}
-
-static bool parse_limit(struct call *call, enum retention_limit limit, struct slice text,
+static bool parse_value(struct call *call, enum retention_setting setting, struct slice text,
                         struct stream_settings *settings)
 {
     const char *wrong;
 
-    settings->has[limit] = !slice_is(text, "DEFAULT");
-    settings->limits[limit] = 0;
-    if (!settings->has[limit]) return true;
-    wrong = retention_parse(limit, text, &settings->limits[limit]);
-    if (wrong) (void)call_errorf(call, "ERR %s %s", retention_name(limit), wrong);
+    settings->has[setting] = !slice_is(text, "DEFAULT");
+    settings->values[setting] = 0;
+    if (!settings->has[setting]) return true;
+    wrong = retention_parse(setting, text, &settings->values[setting]);
+    if (wrong) (void)call_errorf(call, "ERR %s %s", retention_name(setting), wrong);
     return !wrong;
 }
 
@@ -134,29 +107,34 @@ static bool parse_pair(struct call *call, uint32_t index, unsigned *seen,
                        struct stream_settings *settings)
 {
     struct slice name = call->arguments[index], text = call->arguments[index + 1];
-    unsigned bit = 1u << RETENTION_LIMITS;
-    enum retention_limit limit = RETENTION_LIMITS;
+    enum retention_setting setting;
 
-    if (retention_find(name, &limit))
-        bit = 1u << limit;
-    else if (!is_compress(name))
-        return refuse(call, name), false;
-    if (*seen & bit) {
+    if (!retention_find(name, &setting)) return refuse(call, name), false;
+    if (*seen & 1u << setting) {
         (void)call_errorf(call, "ERR duplicate setting '%.*s'", (int)name.size,
                           (const char *)name.bytes);
         return false;
     }
-    *seen |= bit;
-    return limit == RETENTION_LIMITS ? parse_compress(call, text)
-                                     : parse_limit(call, limit, text, settings);
+    *seen |= 1u << setting;
+    return parse_value(call, setting, text, settings);
 }
 
 static bool are_equal(const struct stream_settings *a, const struct stream_settings *b)
 {
-    for (unsigned i = 0; i < RETENTION_LIMITS; i++) {
-        if (a->has[i] != b->has[i] || a->limits[i] != b->limits[i]) return false;
+    for (unsigned i = 0; i < RETENTION_SETTINGS; i++) {
+        if (a->has[i] != b->has[i] || a->values[i] != b->values[i]) return false;
     }
     return true;
+}
+
+/* At once, for it may not grow any more. */
+static void apply_codec(struct call *call, const struct stream_key *key)
+{
+    uint64_t settings[RETENTION_SETTINGS];
+
+    (void)stream_retention_settings(call->server->retention, call->arguments[3], key->value,
+                                    settings);
+    stream_set_codec(key->stream, (enum journal_codec)settings[RETENTION_COMPRESS]);
 }
 
 static int take(struct call *call, const struct stream_key *key,
@@ -167,6 +145,7 @@ static int take(struct call *call, const struct stream_key *key,
     if (are_equal(settings, settings_of(key))) return 0;
     rc = stream_value_set_settings(key->value, settings);
     if (rc < 0) return rc;
+    apply_codec(call, key);
     stream_key_recount(call, key);
     call_changed(call, call->arguments[3]);
     stream_retention_begin(call->server->retention);
@@ -230,13 +209,13 @@ static void reply_own(struct call *call, const struct stream_settings *settings)
 {
     uint64_t count = 0;
 
-    for (unsigned i = 0; i < RETENTION_LIMITS; i++)
+    for (unsigned i = 0; i < RETENTION_SETTINGS; i++)
         count += settings->has[i];
     reply_bulk_string(call->reply, "own_settings");
     reply_array(call->reply, count);
-    for (unsigned i = 0; i < RETENTION_LIMITS; i++) {
+    for (unsigned i = 0; i < RETENTION_SETTINGS; i++) {
         if (settings->has[i])
-            reply_bulk_string(call->reply, retention_name((enum retention_limit)i));
+            reply_bulk_string(call->reply, retention_name((enum retention_setting)i));
     }
 }
 
@@ -256,7 +235,7 @@ int stream_sl_info(struct call *call)
 {
     enum { FIELDS = 11 };
     struct stream_id oldest = STREAM_ID_MIN, newest = STREAM_ID_MIN;
-    uint64_t limits[RETENTION_LIMITS];
+    uint64_t settings[RETENTION_SETTINGS];
     struct stream_info info;
     struct stream_key key;
     int rc = stream_key_find_read(call, call->arguments[2], &key);
@@ -267,13 +246,14 @@ int stream_sl_info(struct call *call)
     if (rc >= 0) rc = stream_newest_id(key.stream, &newest);
     if (rc < 0) return rc;
     stream_get_info(key.stream, &info);
-    (void)stream_retention_limits(call->server->retention, call->arguments[2], key.value, limits);
+    (void)stream_retention_settings(call->server->retention, call->arguments[2], key.value,
+                                    settings);
     reply_map(call->reply, FIELDS);
     reply_storage(call, &info);
     reply_time(call, "oldest_ms", rc == 1, oldest);
     reply_time(call, "newest_ms", rc == 1, newest);
     reply_bulk_string(call->reply, "settings");
-    reply_all(call, limits);
+    reply_all(call, settings);
     reply_own(call, settings_of(&key));
     return 0;
 }
@@ -292,7 +272,7 @@ int stream_sl_help(struct call *call)
         "    retention-bytes <bytes>: what the entries take at most, as 64mb; 0: no limit",
         "    retention-age <time>: how old they get, as 500ms, 90s, 15m, 12h, 7d; 0: no limit",
         "    retention-length <count>: how many there are at most; 0: no limit",
-        "    compress none|lz4|zstd: how segments on disk are packed; only none for now",
+        "    compress none|lz4|zstd: how segments on disk are packed when they have ended",
         "INFO <key>",
         "    Entries, segments and bytes of a stream, the times of its oldest and newest entry,",
         "    the settings that hold, and which of them are its own.",

@@ -42,9 +42,9 @@ static void take_rules(struct stream_retention *retention, const struct config_w
     retention->rule_count = 0;
     for (size_t i = 0; i + RETENTION_RULE_WORDS <= words->count; i += RETENTION_RULE_WORDS) {
         struct retention_rule rule = { .prefix = slice_of_string(words->words[i]) };
-        bool is_name = retention_find(slice_of_string(words->words[i + 1]), &rule.limit);
+        bool is_name = retention_find(slice_of_string(words->words[i + 1]), &rule.setting);
         const char *wrong =
-            retention_parse(rule.limit, slice_of_string(words->words[i + 2]), &rule.value);
+            retention_parse(rule.setting, slice_of_string(words->words[i + 2]), &rule.value);
 
         assert(is_name && !wrong); /* the directive's check has seen to it */
         add_rule(retention, &rule);
@@ -57,9 +57,10 @@ int stream_retention_configure(void *context, const struct config *config,
     struct stream_retention *retention = ((struct server *)context)->retention;
 
     (void)out_error;
-    retention->limits[RETENTION_BYTES] = config->stream_retention_bytes;
-    retention->limits[RETENTION_AGE] = config->stream_retention_age_ms;
-    retention->limits[RETENTION_LENGTH] = (uint64_t)config->stream_retention_length;
+    retention->settings[RETENTION_BYTES] = config->stream_retention_bytes;
+    retention->settings[RETENTION_AGE] = config->stream_retention_age_ms;
+    retention->settings[RETENTION_LENGTH] = (uint64_t)config->stream_retention_length;
+    retention->settings[RETENTION_COMPRESS] = (uint64_t)config->stream_compress;
     take_rules(retention, &config->stream_retention_for);
     stream_retention_begin(retention);
     return 0;
@@ -71,22 +72,22 @@ static bool fits(const struct retention_rule *rule, struct slice name)
            memcmp(name.bytes, rule->prefix.bytes, rule->prefix.size) == 0;
 }
 
-bool stream_retention_limits(const struct stream_retention *retention, struct slice name,
-                             const struct value *value, uint64_t out_limits[RETENTION_LIMITS])
+bool stream_retention_settings(const struct stream_retention *retention, struct slice name,
+                               const struct value *value, uint64_t out_settings[RETENTION_SETTINGS])
 {
-    const struct stream_settings *settings = stream_value_settings(value);
-    bool has_any = false;
+    const struct stream_settings *own = stream_value_settings(value);
+    bool has_limit = false;
 
-    memcpy(out_limits, retention->limits, sizeof(retention->limits));
+    memcpy(out_settings, retention->settings, sizeof(retention->settings));
     for (uint32_t i = 0; i < retention->rule_count; i++) {
         const struct retention_rule *rule = &retention->rules[i];
-        if (fits(rule, name)) out_limits[rule->limit] = rule->value;
+        if (fits(rule, name)) out_settings[rule->setting] = rule->value;
     }
-    for (unsigned i = 0; i < RETENTION_LIMITS; i++) {
-        if (settings && settings->has[i]) out_limits[i] = settings->limits[i];
-        has_any |= out_limits[i] > 0;
+    for (unsigned i = 0; i < RETENTION_SETTINGS; i++) {
+        if (own && own->has[i]) out_settings[i] = own->values[i];
+        if (i < RETENTION_LIMITS) has_limit |= out_settings[i] > 0;
     }
-    return has_any;
+    return has_limit;
 }
 
 /* ---- trimming ---------------------------------------------------------------------------------
@@ -98,15 +99,15 @@ static uint64_t greater(uint64_t a, uint64_t b)
 }
 
 /* The end of what bytes and length let go. Neither reads entries. */
-static uint64_t end_by_size(struct stream *stream, const uint64_t limits[RETENTION_LIMITS])
+static uint64_t end_by_size(struct stream *stream, const uint64_t settings[RETENTION_SETTINGS])
 {
-    struct stream_trim trim = { .length = limits[RETENTION_LENGTH] };
+    struct stream_trim trim = { .length = settings[RETENTION_LENGTH] };
     uint64_t end = 0, end_of_bytes = 0;
 
     /* On an error the walk will come by. */
     if (trim.length > 0 && stream_trim_end(stream, &trim, &end) < 0) end = 0;
-    if (limits[RETENTION_BYTES] > 0)
-        end_of_bytes = stream_trim_end_of_bytes(stream, limits[RETENTION_BYTES]);
+    if (settings[RETENTION_BYTES] > 0)
+        end_of_bytes = stream_trim_end_of_bytes(stream, settings[RETENTION_BYTES]);
     return greater(end, end_of_bytes);
 }
 
@@ -123,10 +124,14 @@ static int end_by_age(struct stream *stream, uint64_t age_ms, int64_t now_ms, ui
 void stream_retention_grown(struct call *call, struct slice name, const struct stream_key *key)
 {
     const struct stream_retention *retention = call->server->retention;
-    uint64_t limits[RETENTION_LIMITS], end;
+    uint64_t settings[RETENTION_SETTINGS], end;
+    bool has_limit;
 
-    if (call->is_replay || !stream_retention_limits(retention, name, key->value, limits)) return;
-    end = end_by_size(key->stream, limits);
+    if (call->is_replay) return;
+    has_limit = stream_retention_settings(retention, name, key->value, settings);
+    stream_set_codec(key->stream, (enum journal_codec)settings[RETENTION_COMPRESS]);
+    if (!has_limit) return;
+    end = end_by_size(key->stream, settings);
     if (end == 0 || stream_trim(key->stream, end) == 0) return;
     effect_say_trimmed(call, name, stream_count(key->stream));
 }
@@ -178,11 +183,11 @@ static void note(void *context, struct key *key)
     struct server *server = context;
     struct stream_retention *retention = server->retention;
     struct slice name = key_name(key);
-    uint64_t limits[RETENTION_LIMITS];
+    uint64_t settings[RETENTION_SETTINGS];
     uint8_t *copy;
 
     if (key_value(key)->type->kind != VALUE_STREAM) return;
-    if (!stream_retention_limits(retention, name, key_value(key), limits)) return;
+    if (!stream_retention_settings(retention, name, key_value(key), settings)) return;
     retention->has_found = true;
     if (!reserve_candidate(retention)) return;
     copy = malloc(name.size + 1);
@@ -221,7 +226,7 @@ static void trim(struct server *server, const struct retention_candidate *candid
 static int look_at(struct server *server, const struct retention_candidate *candidate)
 {
     struct keyspace *keyspace = server->keyspace;
-    uint64_t limits[RETENTION_LIMITS], end_of_age, end;
+    uint64_t settings[RETENTION_SETTINGS], end_of_age, end;
     struct stream *stream;
     struct key *key;
     int rc;
@@ -231,12 +236,12 @@ static int look_at(struct server *server, const struct retention_candidate *cand
     if (rc < 0) return rc;
     key = keyspace_find(keyspace, candidate->database, candidate->name);
     if (!key || key_value(key)->type->kind != VALUE_STREAM) return 0;
-    if (!stream_retention_limits(server->retention, candidate->name, key_value(key), limits))
+    if (!stream_retention_settings(server->retention, candidate->name, key_value(key), settings))
         return 0;
     stream = stream_value_stream(key_value(key));
-    rc = end_by_age(stream, limits[RETENTION_AGE], keyspace_now(keyspace), &end_of_age);
+    rc = end_by_age(stream, settings[RETENTION_AGE], keyspace_now(keyspace), &end_of_age);
     if (rc == -EAGAIN) return rc;
-    end = end_by_size(stream, limits);
+    end = end_by_size(stream, settings);
     trim(server, candidate, stream, rc < 0 ? end : greater(end, end_of_age));
     return rc;
 }
@@ -268,7 +273,7 @@ static bool is_needed(const struct stream_retention *retention)
     bool is_needed = retention->has_found || retention->rule_count > 0;
 
     for (unsigned i = 0; i < RETENTION_LIMITS; i++)
-        is_needed |= retention->limits[i] > 0;
+        is_needed |= retention->settings[i] > 0;
     return is_needed;
 }
 

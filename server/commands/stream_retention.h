@@ -1,9 +1,10 @@
-/* stream_retention.h - streams are kept within their limits: as they grow, and as time passes.
+/* stream_retention.h - streams are kept within their limits: as they grow, and as time passes. How
+ * their segments on disk are packed is said in the same way, and holds from the next XADD on.
  *
  * What holds for a stream is what it was told itself (SL.STREAM CONFIG SET); else what the longest
  * fitting prefix of stream-retention-for says; else what stream-retention-bytes, -age and -length
- * say. Bytes and length are looked at after each XADD. All three are looked at by a walk over the
- * keys about once a second, in slices: time passes, and limits are lowered.
+ * (and stream-compress) say. Bytes and length are looked at after each XADD. All three are looked
+ * at by a walk over the keys about once a second, in slices: time passes, and limits are lowered.
  *
  * A trim is exact and stands in the operation log as XTRIM key MAXLEN length: replay trims nothing
  * by itself. Loop thread only. */
@@ -18,7 +19,7 @@ struct stream_key;
 
 struct retention_rule {
     struct slice prefix; /* of stream-retention-for */
-    enum retention_limit limit;
+    enum retention_setting setting;
     uint64_t value;
 };
 
@@ -29,7 +30,7 @@ struct retention_candidate {
 };
 
 struct stream_retention {
-    uint64_t limits[RETENTION_LIMITS];                /* of all streams; 0: none */
+    uint64_t settings[RETENTION_SETTINGS];            /* of all streams */
     struct retention_rule rules[RETENTION_RULES_MAX]; /* shorter prefixes first */
     uint32_t rule_count;
     bool is_due;       /* walks are: there may be a stream with a limit */
@@ -49,11 +50,12 @@ int stream_retention_configure(void *context, const struct config *config,
                                struct config_error *out_error);
 void stream_retention_finish(struct stream_retention *retention);
 
-/* The limits that hold for that stream; 0: none. False: there is none at all. */
-bool stream_retention_limits(const struct stream_retention *retention, struct slice name,
-                             const struct value *value, uint64_t out_limits[RETENTION_LIMITS]);
+/* What holds for that stream. False: it has no limit. */
+bool stream_retention_settings(const struct stream_retention *retention, struct slice name,
+                               const struct value *value,
+                               uint64_t out_settings[RETENTION_SETTINGS]);
 /* The call has added to that stream, and no step that can fail is left: trims it to its bytes and
- * length, and says so. Nothing while a log is replayed. */
+ * length, and says so; and lets it be packed as it is to be. Nothing while a log is replayed. */
 void stream_retention_grown(struct call *call, struct slice name, const struct stream_key *key);
 /* A stream was told limits, or the server: they are looked at within about a second. */
 void stream_retention_begin(struct stream_retention *retention);

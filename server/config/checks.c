@@ -183,19 +183,20 @@ int check_replicaof(const struct option *option, const struct slice *words, size
 static int check_retention_rule(const struct slice *words, struct config_error *error)
 {
     struct slice prefix = words[0], name = words[1];
-    enum retention_limit limit;
+    enum retention_setting setting;
     uint64_t value;
     const char *what;
 
     if (prefix.size == 0)
         return config_refuse(error, "a prefix must not be empty: stream-retention-bytes, -age and "
                                     "-length are for all streams");
-    if (!retention_find(name, &limit))
+    if (!retention_find(name, &setting))
         return config_refuse(error,
-                             "'%.*s' is none of retention-bytes, retention-age, retention-length",
+                             "'%.*s' is none of retention-bytes, retention-age, retention-length, "
+                             "compress",
                              (int)(name.size < 100 ? name.size : 100), (const char *)name.bytes);
-    what = retention_parse(limit, words[2], &value);
-    return what ? config_refuse(error, "%s %s", retention_name(limit), what) : 0;
+    what = retention_parse(setting, words[2], &value);
+    return what ? config_refuse(error, "%s %s", retention_name(setting), what) : 0;
 }
 
 int check_retention(const struct option *option, const struct slice *words, size_t count,

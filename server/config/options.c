@@ -1,6 +1,7 @@
 /* options.c - the rows of options.def as a table, and values by directive. */
 #include "server/config/config_internal.h"
 #include "server/config/checks.h"
+#include "modules/journal/journal.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -19,6 +20,10 @@ static const struct option_word loglevel_words[] = { { "debug", CONFIG_LOG_DEBUG
 static const struct option_word fsync_words[] = { { "everysec", CONFIG_FSYNC_EVERYSEC },
                                                   { "always", CONFIG_FSYNC_ALWAYS },
                                                   { "no", CONFIG_FSYNC_NO },
+                                                  { 0 } };
+static const struct option_word codec_words[] = { { "none", JOURNAL_CODEC_NONE },
+                                                  { "lz4", JOURNAL_CODEC_LZ4 },
+                                                  { "zstd", JOURNAL_CODEC_ZSTD },
                                                   { 0 } };
 /* Of the others only the words matter: nothing here acts on their values. */
 static const struct option_word eviction_words[] = {

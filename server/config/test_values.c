@@ -98,11 +98,13 @@ START_TEST(rules_of_retention_are_triples)
     expect_set("stream-retention-for", "a: retention-age 7d b retention-length 0",
                "a: retention-age 7d b retention-length 0");
     expect_set("stream-retention-for", "a RETENTION-BYTES 1gb", "a RETENTION-BYTES 1gb");
+    expect_set("stream-retention-for", "a compress zstd", "a compress zstd");
+    expect_refused("stream-retention-for", "a compress zip", "compress must be none, lz4 or zstd");
     expect_set("stream-retention-for", "", "");
     expect_refused("stream-retention-for", "a retention-age",
                    "each rule is a prefix, a name and a value");
     expect_refused("stream-retention-for", "a age 7d",
-                   "'age' is none of retention-bytes, retention-age, retention-length");
+                   "'age' is none of retention-bytes, retention-age, retention-length, compress");
     expect_refused("stream-retention-for", "a retention-age 7x",
                    "retention-age must be a time: a number with ms, s, m, h or d");
     expect_refused("stream-retention-for", "a retention-bytes -1",

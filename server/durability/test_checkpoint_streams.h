@@ -108,8 +108,8 @@ static inline uint32_t sum_producers(uint32_t sum, const struct stream_producers
 
 static inline uint32_t sum_settings(uint32_t sum, const struct stream_settings *settings)
 {
-    for (unsigned i = 0; settings && i < RETENTION_LIMITS; i++)
-        sum = sum_number(sum_number(sum, settings->has[i]), settings->limits[i]);
+    for (unsigned i = 0; settings && i < RETENTION_SETTINGS; i++)
+        sum = sum_number(sum_number(sum, settings->has[i]), settings->values[i]);
     return sum;
 }
 
@@ -244,11 +244,12 @@ static inline void change_producers(struct random *random, struct value *value)
 
 static inline void change_settings(struct random *random, struct value *value)
 {
-    struct stream_settings settings = { .limits = { 0 } };
+    struct stream_settings settings = { .values = { 0 } };
 
-    for (unsigned i = 0; i < RETENTION_LIMITS; i++) {
+    for (unsigned i = 0; i < RETENTION_SETTINGS; i++) {
         settings.has[i] = random_below(random, 2);
-        if (settings.has[i]) settings.limits[i] = random_below(random, 1000);
+        if (settings.has[i])
+            settings.values[i] = random_below(random, i == RETENTION_COMPRESS ? 3 : 1000);
     }
     ck_assert_int_eq(stream_value_set_settings(value, &settings), 0);
 }

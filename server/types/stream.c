@@ -163,5 +163,7 @@ int stream_value_set_settings(struct value *value, const struct stream_settings 
     if (!stream->settings) stream->settings = malloc(sizeof(*stream->settings));
     if (!stream->settings) return -ENOMEM;
     *stream->settings = *settings;
+    if (settings->has[RETENTION_COMPRESS])
+        stream_set_codec(stream->stream, (enum journal_codec)settings->values[RETENTION_COMPRESS]);
     return 0;
 }

@@ -36,7 +36,8 @@ void stream_value_set_producers(struct value *value, struct stream_producers *pr
 /* NULL: it was told nothing. */
 const struct stream_settings *stream_value_settings(const struct value *value);
 /* Takes a copy of settings, which need memory unless they are the default ones. -ENOMEM: it has
- * those it had. */
+ * those it had. A codec of its own is the stream's at once; what else they say is for others to
+ * carry out. */
 int stream_value_set_settings(struct value *value, const struct stream_settings *settings);
 
 /* After a change of its groups, producers or settings: what its counted_bytes became more, or

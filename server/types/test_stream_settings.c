@@ -1,12 +1,14 @@
 #include "server/types/stream_settings.h"
+
+#include "modules/journal/journal.h"
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const struct stream_settings some = {
-    .has = { [RETENTION_AGE] = true, [RETENTION_LENGTH] = true },
-    .limits = { [RETENTION_AGE] = 604800000, [RETENTION_LENGTH] = 0 },
+    .has = { [RETENTION_AGE] = true, [RETENTION_LENGTH] = true, [RETENTION_COMPRESS] = true },
+    .values = { [RETENTION_AGE] = 604800000, [RETENTION_COMPRESS] = JOURNAL_CODEC_LZ4 },
 };
 
 static int load(const uint8_t *image, size_t size, struct stream_settings *out_settings)
@@ -29,11 +31,11 @@ START_TEST(what_is_written_is_read)
     ck_assert(!stream_settings_are_default(&some));
     stream_settings_image_write(&some, image);
     ck_assert_int_eq(load(image, sizeof(image), &settings), 0);
-    for (unsigned i = 0; i < RETENTION_LIMITS; i++) {
+    for (unsigned i = 0; i < RETENTION_SETTINGS; i++) {
         ck_assert(settings.has[i] == some.has[i]);
-        ck_assert_uint_eq(settings.limits[i], some.limits[i]);
+        ck_assert_uint_eq(settings.values[i], some.values[i]);
     }
-    stream_settings_image_write(&(struct stream_settings){ .limits = { 0 } }, image);
+    stream_settings_image_write(&(struct stream_settings){ .values = { 0 } }, image);
     ck_assert_int_eq(load(image, sizeof(image), &settings), 0);
     ck_assert(stream_settings_are_default(&settings));
 }
@@ -56,12 +58,12 @@ START_TEST(an_image_that_says_what_cannot_be_is_refused)
     struct stream_settings settings;
 
     stream_settings_image_write(&some, image);
-    image[0] ^= 1;
+    image[0] ^= 4;
     ck_assert_int_eq(load(image, sizeof(image), &settings), -EPROTONOSUPPORT);
-    image[0] ^= 1;
-    image[2] |= 8; /* a limit that there is not */
+    image[0] ^= 4;
+    image[2] |= 16; /* a setting that there is not */
     ck_assert_int_eq(load(image, sizeof(image), &settings), -EBADMSG);
-    image[2] ^= 8;
+    image[2] ^= 16;
     image[4] = 1;
     ck_assert_int_eq(load(image, sizeof(image), &settings), -EBADMSG);
     image[4] = 0;
@@ -71,7 +73,31 @@ START_TEST(an_image_that_says_what_cannot_be_is_refused)
     image[23] = 0x80; /* an age that no answer could tell */
     ck_assert_int_eq(load(image, sizeof(image), &settings), -EBADMSG);
     image[23] = 0;
+    image[32] = 3; /* a codec that there is not */
+    ck_assert_int_eq(load(image, sizeof(image), &settings), -EBADMSG);
+    image[32] = 2;
     ck_assert_int_eq(load(image, sizeof(image), &settings), 0);
+}
+END_TEST
+
+START_TEST(an_image_from_before_there_were_codecs_is_read)
+{
+    enum { BYTES = 32 };
+    static const struct stream_settings limits = {
+        .has = { [RETENTION_AGE] = true, [RETENTION_LENGTH] = true },
+        .values = { [RETENTION_AGE] = 604800000 },
+    };
+    uint8_t image[STREAM_SETTINGS_IMAGE_BYTES];
+    struct stream_settings settings;
+
+    stream_settings_image_write(&limits, image);
+    image[0] = 1;
+    ck_assert_int_eq(load(image, BYTES, &settings), 0);
+    ck_assert(!settings.has[RETENTION_COMPRESS] && settings.has[RETENTION_LENGTH]);
+    ck_assert_uint_eq(settings.values[RETENTION_AGE], 604800000);
+    ck_assert_int_eq(load(image, sizeof(image), &settings), -EBADMSG);
+    image[2] |= 8;
+    ck_assert_int_eq(load(image, BYTES, &settings), -EBADMSG);
 }
 END_TEST
 
@@ -85,6 +111,7 @@ int main(void)
     tcase_add_test(cases, what_is_written_is_read);
     tcase_add_test(cases, a_cut_image_is_refused);
     tcase_add_test(cases, an_image_that_says_what_cannot_be_is_refused);
+    tcase_add_test(cases, an_image_from_before_there_were_codecs_is_read);
     suite_add_tcase(suite, cases);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
