@@ -1,5 +1,4 @@
 /* stream_delex.c - XDELEX */
-#include <errno.h>
 #include <stdlib.h>
 
 #include "server/commands/handlers.h"
@@ -44,10 +43,9 @@ static int delete_from(struct call *call, const struct stream_id_options *option
         stream_reply_removals(call->reply, NULL, 0, ids->count);
         return 0;
     }
-    ordinals = malloc(ids->count * sizeof(*ordinals));
-    if (!ordinals) return -ENOMEM;
-    rc = stream_find_ordinals(key.stream, ids->ids, ids->count, ordinals);
-    if (rc == 0) rc = delete_all(call, &key, options, ordinals);
+    rc = stream_find_ordinals(key.stream, ids->ids, ids->count, &ordinals);
+    if (rc < 0) return rc;
+    rc = delete_all(call, &key, options, ordinals);
     free(ordinals);
     return rc;
 }

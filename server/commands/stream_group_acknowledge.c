@@ -1,6 +1,4 @@
 /* stream_group_acknowledge.c - XACK XACKDEL XNACK */
-#include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 
 #include "modules/stream/stream.h"
@@ -128,10 +126,9 @@ static int ackdel(struct call *call, const struct stream_id_options *options)
     int rc = stream_group_find(call, call->arguments[1], call->arguments[2], &key);
 
     if (rc <= 0) return rc < 0 ? rc : reply_none_removed(call, ids->count);
-    ordinals = malloc(ids->count * sizeof(*ordinals));
-    if (!ordinals) return -ENOMEM;
-    rc = stream_find_ordinals(key.stream.stream, ids->ids, ids->count, ordinals);
-    if (rc == 0) rc = ackdel_all(call, &key, options, ordinals);
+    rc = stream_find_ordinals(key.stream.stream, ids->ids, ids->count, &ordinals);
+    if (rc < 0) return rc;
+    rc = ackdel_all(call, &key, options, ordinals);
     free(ordinals);
     return rc;
 }
@@ -226,15 +223,14 @@ static uint64_t count_after(const struct nacking *nacking, uint64_t before)
     return INT64_MAX;
 }
 
-/* 1: it was given back. 0: it was not pending, nor is it to be. */
+/* 1: it was given back. 0: it was not pending, nor is it to be made so (FORCE). */
 static int give_back(const struct stream_group_key *key, const struct nacking *nacking,
-                     struct stream_id id, uint64_t ordinal)
+                     struct stream_id id, bool may_make)
 {
     struct stream_pending pending = { .id = id };
     int rc;
 
-    if (!stream_group_find_pending(key->group, id, &pending) && !(nacking->is_forced && ordinal))
-        return 0;
+    if (!stream_group_find_pending(key->group, id, &pending) && !may_make) return 0;
     pending.delivery_count = count_after(nacking, pending.delivery_count);
     pending.consumer = NULL;
     pending.delivered_ms = 0;
@@ -242,7 +238,8 @@ static int give_back(const struct stream_group_key *key, const struct nacking *n
     return rc < 0 ? rc : 1;
 }
 
-/* Without memory it stops half-way: what was done is answered, and said. */
+/* ordinals: what has an entry becomes pending if it was not; NULL: nothing does. Without memory it
+ * stops half-way: what was done is answered, and said. */
 static int give_all_back(struct call *call, const struct stream_group_key *key,
                          const struct nacking *nacking, const uint64_t *ordinals)
 {
@@ -251,7 +248,7 @@ static int give_all_back(struct call *call, const struct stream_group_key *key,
     int rc = 0;
 
     for (; done < nacking->ids.count; done++) {
-        rc = give_back(key, nacking, nacking->ids.ids[done], ordinals[done]);
+        rc = give_back(key, nacking, nacking->ids.ids[done], ordinals && ordinals[done]);
         if (rc < 0) break;
         count += rc;
     }
@@ -266,17 +263,15 @@ static int nack(struct call *call, const struct nacking *nacking)
 {
     const struct stream_ids *ids = &nacking->ids;
     struct stream_group_key key;
-    uint64_t *ordinals;
+    uint64_t *ordinals = NULL;
     int rc = stream_group_need(call, call->arguments[1], call->arguments[2], &key);
 
     if (rc <= 0) return rc;
-    assert(ids->count > 0); /* numids is positive */
-    ordinals = calloc(ids->count, sizeof(*ordinals));
-    if (!ordinals) return -ENOMEM;
     rc = 0;
     if (nacking->is_forced)
-        rc = stream_find_ordinals(key.stream.stream, ids->ids, ids->count, ordinals);
-    if (rc == 0) rc = give_all_back(call, &key, nacking, ordinals);
+        rc = stream_find_ordinals(key.stream.stream, ids->ids, ids->count, &ordinals);
+    if (rc < 0) return rc;
+    rc = give_all_back(call, &key, nacking, ordinals);
     free(ordinals);
     return rc;
 }

@@ -1,5 +1,9 @@
 #include "server/commands/stream_references.h"
 
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
 #include "modules/stream/group.h"
 
 int stream_remove_entry(struct stream *stream, struct stream_groups *groups,
@@ -19,15 +23,24 @@ int stream_remove_entry(struct stream *stream, struct stream_groups *groups,
 }
 
 int stream_find_ordinals(struct stream *stream, const struct stream_id *ids, uint32_t count,
-                         uint64_t *ordinals)
+                         uint64_t **out_ordinals)
 {
+    uint64_t *ordinals;
+
+    assert(count > 0);
+    ordinals = calloc(count, sizeof(*ordinals));
+    if (!ordinals) return -ENOMEM;
     for (uint32_t i = 0; i < count; i++) {
         struct stream_entry entry;
         int rc = stream_find(stream, ids[i], &entry);
 
-        if (rc < 0) return rc;
-        ordinals[i] = rc == 1 ? entry.ordinal : 0;
+        if (rc < 0) {
+            free(ordinals);
+            return rc;
+        }
+        if (rc == 1) ordinals[i] = entry.ordinal;
     }
+    *out_ordinals = ordinals;
     return 0;
 }
 
