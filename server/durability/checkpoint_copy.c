@@ -83,11 +83,6 @@ int checkpoint_copy_step(struct checkpoint_copy *copy, uint64_t bytes_max)
     return rc < 0 ? rc : !copy->has_end;
 }
 
-uint64_t checkpoint_copy_bytes(const struct checkpoint_copy *copy)
-{
-    return copy->offset;
-}
-
 void checkpoint_copy_end(struct checkpoint_copy *copy)
 {
     free(copy);

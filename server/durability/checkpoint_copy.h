@@ -16,7 +16,5 @@ int checkpoint_copy_begin(struct os *os, int from_fd, int to_fd, uint64_t number
 /* Copies blocks of about so many bytes. 1: there are more. 0: that was the last one. -EBADMSG: the
  * file is damaged. */
 int checkpoint_copy_step(struct checkpoint_copy *copy, uint64_t bytes_max);
-/* Copied so far: of whole blocks. */
-uint64_t checkpoint_copy_bytes(const struct checkpoint_copy *copy);
 void checkpoint_copy_end(struct checkpoint_copy *copy); /* accepts NULL */
 #endif
