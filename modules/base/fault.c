@@ -69,6 +69,8 @@ static bool is_change(enum fault_call call)
     case FAULT_MAP:
     case FAULT_UNMAP:
     case FAULT_WATCH_FILESYSTEM:
+    case FAULT_PIN:
+    case FAULT_RESIDENT:
         return false;
     default:
         return true;
@@ -411,6 +413,20 @@ static int faulty_populate(struct os *os, void *address, size_t size)
     return rc < 0 ? rc : fault->below->populate(fault->below, address, size);
 }
 
+static int faulty_pin(struct os *os, void *address, size_t size)
+{
+    struct fault *fault = fault_of(os);
+    int rc = admit(fault, FAULT_PIN);
+    return rc < 0 ? rc : fault->below->pin(fault->below, address, size);
+}
+
+static int faulty_resident(struct os *os, void *address, size_t size, size_t *out_size)
+{
+    struct fault *fault = fault_of(os);
+    int rc = admit(fault, FAULT_RESIDENT);
+    return rc < 0 ? rc : fault->below->resident(fault->below, address, size, out_size);
+}
+
 static int faulty_sync_map(struct os *os, void *address, size_t size)
 {
     struct fault *fault = fault_of(os);
@@ -516,6 +532,8 @@ int fault_create(struct os *below, struct fault **out_fault)
         .map = faulty_map,
         .unmap = faulty_unmap,
         .populate = faulty_populate,
+        .pin = faulty_pin,
+        .resident = faulty_resident,
         .sync_map = faulty_sync_map,
     };
     pthread_mutex_init(&fault->mutex, NULL); /* with default attributes it cannot fail */

@@ -50,6 +50,8 @@ enum fault_call {
     FAULT_MAP,
     FAULT_UNMAP,
     FAULT_POPULATE,
+    FAULT_PIN,
+    FAULT_RESIDENT,
     FAULT_SYNC_MAP,
     FAULT_CALL_COUNT,
     FAULT_ANY = FAULT_CALL_COUNT, /* whichever call */

@@ -328,6 +328,35 @@ static int real_populate(struct os *os, void *address, size_t size)
     return rc;
 }
 
+static int real_pin(struct os *os, void *address, size_t size)
+{
+    int rc;
+    (void)os;
+    RETRIED(rc, mlock(address, size));
+    return rc;
+}
+
+static int real_resident(struct os *os, void *address, size_t size, size_t *out_size)
+{
+    enum { PAGE_BYTES = 4096, PAGES = 64 };
+    unsigned char is_there[PAGES];
+    size_t left = size;
+
+    (void)os;
+    while (left > 0) { /* from the last pages on */
+        size_t pages = left / PAGE_BYTES < PAGES ? left / PAGE_BYTES : PAGES;
+        uint8_t *from = (uint8_t *)address + left - pages * PAGE_BYTES;
+        if (mincore(from, pages * PAGE_BYTES, is_there) < 0) return -errno;
+        while (pages > 0 && is_there[pages - 1] & 1) {
+            pages--;
+            left -= PAGE_BYTES;
+        }
+        if (pages > 0) break;
+    }
+    *out_size = size - left;
+    return 0;
+}
+
 static int real_sync_map(struct os *os, void *address, size_t size)
 {
     int rc;
@@ -367,6 +396,8 @@ struct os *os_real(void)
         .map = real_map,
         .unmap = real_unmap,
         .populate = real_populate,
+        .pin = real_pin,
+        .resident = real_resident,
         .sync_map = real_sync_map,
     };
     return &real_table;

@@ -452,6 +452,20 @@ static int recorded_populate(struct os *os, void *address, size_t size)
     return record->below->populate(record->below, address, size);
 }
 
+static int recorded_pin(struct os *os, void *address, size_t size)
+{
+    struct record *record = (struct record *)(void *)os;
+
+    return record->below->pin(record->below, address, size);
+}
+
+static int recorded_resident(struct os *os, void *address, size_t size, size_t *out_size)
+{
+    struct record *record = (struct record *)(void *)os;
+
+    return record->below->resident(record->below, address, size, out_size);
+}
+
 void record_fill_table(struct os *table)
 {
     *table = (struct os){
@@ -482,6 +496,8 @@ void record_fill_table(struct os *table)
         .map = recorded_map,
         .unmap = recorded_unmap,
         .populate = recorded_populate,
+        .pin = recorded_pin,
+        .resident = recorded_resident,
         .sync_map = recorded_sync_map,
     };
 }

@@ -142,12 +142,16 @@ static int call_unmap(struct os *os)
 static int call_of_mapping(struct os *os, enum fault_call call)
 {
     void *address;
+    size_t size;
     int rc;
 
     ck_assert_int_eq(os_real()->truncate(os_real(), fixture.fd, 4096), 0);
     address = os_real()->map(os_real(), fixture.fd, 4096, PROT_READ | PROT_WRITE, 0, &rc);
     ck_assert_ptr_nonnull(address);
-    rc = call == FAULT_POPULATE ? os->populate(os, address, 4096) : os->sync_map(os, address, 4096);
+    rc = call == FAULT_POPULATE   ? os->populate(os, address, 4096)
+         : call == FAULT_PIN      ? os->pin(os, address, 4096)
+         : call == FAULT_RESIDENT ? os->resident(os, address, 4096, &size)
+                                  : os->sync_map(os, address, 4096);
     ck_assert_int_eq(munmap(address, 4096), 0);
     return rc;
 }
@@ -204,6 +208,8 @@ static int call_each(enum fault_call call)
     case FAULT_UNMAP:
         return call_unmap(os);
     case FAULT_POPULATE:
+    case FAULT_PIN:
+    case FAULT_RESIDENT:
     case FAULT_SYNC_MAP:
         return call_of_mapping(os, call);
     case FAULT_CALL_COUNT:

@@ -52,6 +52,10 @@ bool journal_reader_is_busy(const struct journal_reader *reader);
  * is known without a system call. Of a reader that never waits; false of others. */
 bool journal_reader_has(const struct journal_reader *reader, uint64_t position);
 
+/* To be called of a reader that never waits when it is used after a while (in another turn of the
+ * loop): what was in memory may not be there any more. */
+void journal_reader_look_again(struct journal_reader *reader);
+
 /* The next frame. 1: *out_entry, and the reader stands behind it. 0: there is none yet. -EBADMSG:
  * the frame here is damaged; the reader stays. -ESTALE: it has been trimmed away; seek. -ENOKEY,
  * -EKEYREJECTED: its segment is encrypted, and the journal's key file cannot be read or is wrong.

@@ -303,6 +303,14 @@ int journal_meta_replace(struct os *os, const char *path, const struct journal_m
     return rc < 0 ? rc : sync_names(os, path);
 }
 
+/* Its thread must not wait for these two pages, however seldom it looks at them. Where the system
+ * does not allow it they are in memory now, at least. */
+static void pin(struct os *os, const struct journal_meta *meta)
+{
+    (void)os->pin(os, meta->live, JOURNAL_PAGE_BYTES);
+    (void)os->pin(os, meta->waiters, JOURNAL_PAGE_BYTES);
+}
+
 static int map_waiters(struct os *os, const char *path, bool is_writer, struct journal_meta *meta)
 {
     int rc = 0, fd = open_in(os, path, "waiters", is_writer ? O_RDWR | O_CREAT : O_RDWR);
@@ -315,6 +323,7 @@ static int map_waiters(struct os *os, const char *path, bool is_writer, struct j
         meta->waiters = os->map(os, fd, JOURNAL_PAGE_BYTES, PROT_READ | PROT_WRITE, 0, &rc);
     }
     (void)os->close(os, fd); /* nothing was written through it */
+    if (rc == 0 && is_writer) pin(os, meta);
     return rc;
 }
 

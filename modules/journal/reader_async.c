@@ -1,7 +1,7 @@
 /* Reading on the thread that owns the journal. Bytes come from, whichever has them first:
  *
  *   memory          the journal has no file yet
- *   the mapping     the writer's last MiB, in pages that it has touched
+ *   the mapping     the writer's last MiB, in pages that it has touched and that are there still
  *   the window      what was fetched last
  *   the page cache  pread_now() into the window
  *   a job           reads, or unpacks, into the window; the call returns -EAGAIN, on_ready follows
@@ -111,12 +111,47 @@ static int take_error(struct journal_async *async)
     return rc;
 }
 
-/* Whether the writer's own mapping has it, in pages that are certainly there. */
-static bool is_warm(const struct journal *journal, uint64_t number, uint64_t offset)
+/* Whether the writer's own mapping may have it in memory. */
+static bool may_be_warm(const struct journal *journal, uint64_t number, uint64_t offset)
 {
     if (number != journal->active->number || journal->is_resting) return false;
     if (journal->is_in_memory) return true;
     return journal->way == JOURNAL_MAPPED && offset + JOURNAL_WARM_BYTES >= journal->offset;
+}
+
+/* Whether it was found there: what was appended since is there, too. */
+static bool is_warm(const struct journal_async *async, uint64_t number, uint64_t offset)
+{
+    const struct journal *journal = async->journal;
+
+    if (!may_be_warm(journal, number, offset)) return false;
+    if (journal->is_in_memory) return true;
+    return async->has_looked && number == async->warm_number && offset >= async->warm_from;
+}
+
+/* The kernel may have taken pages that were not used for a while: a load there would wait. Only
+ * where it looks no further back is it looked again before journal_async_look_again. */
+static bool look_whether_warm(struct journal_async *async, uint64_t number, uint64_t offset)
+{
+    const struct journal *journal = async->journal;
+    struct os *os = journal->os;
+    uint64_t from = offset - offset % JOURNAL_PAGE_BYTES, end = journal->offset;
+    size_t there;
+
+    if (is_warm(async, number, offset)) return true;
+    if (!may_be_warm(journal, number, offset)) return false;
+    end += JOURNAL_PAGE_BYTES - 1;
+    end -= end % JOURNAL_PAGE_BYTES;
+    if (os->resident(os, journal->active->map + from, end - from, &there) < 0) there = 0;
+    async->has_looked = true;
+    async->warm_number = number;
+    async->warm_from = end - there;
+    return offset >= async->warm_from;
+}
+
+void journal_async_look_again(struct journal_async *async)
+{
+    async->has_looked = false;
 }
 
 /* Whether a window that begins there goes on where the one before ends. */
@@ -181,7 +216,7 @@ int journal_async_view(struct journal_async *async, uint64_t number, uint64_t of
     const struct journal *journal = async->journal;
     int rc;
 
-    if (is_warm(journal, number, offset)) {
+    if (look_whether_warm(async, number, offset)) {
         *out_bytes = journal->active->map + offset;
         return 0;
     }
@@ -203,7 +238,7 @@ int journal_async_view(struct journal_async *async, uint64_t number, uint64_t of
 
 bool journal_async_has(const struct journal_async *async, uint64_t number, uint64_t offset)
 {
-    if (is_warm(async->journal, number, offset)) return true;
+    if (may_be_warm(async->journal, number, offset)) return true;
     return !async->is_running &&
            journal_async_has_window(async, number, offset, JOURNAL_FRAME_HEADER_BYTES);
 }
@@ -213,7 +248,7 @@ uint64_t journal_async_at_hand(const struct journal_async *async, uint64_t numbe
 {
     const struct journal *journal = async->journal;
 
-    if (is_warm(journal, number, offset)) {
+    if (is_warm(async, number, offset)) {
         *out_bytes = journal->active->map + offset;
         return journal->offset - offset;
     }
@@ -321,9 +356,9 @@ void journal_async_fetch_whole(struct journal_async *async, bool is_whole)
     async->fetches_whole = is_whole;
 }
 
-bool journal_async_is_warm(const struct journal_async *async, uint64_t number, uint64_t offset)
+bool journal_async_is_warm(struct journal_async *async, uint64_t number, uint64_t offset)
 {
-    return is_warm(async->journal, number, offset);
+    return look_whether_warm(async, number, offset);
 }
 
 uint64_t journal_async_end(const struct journal_async *async)

@@ -28,9 +28,11 @@ void journal_async_fetch_whole(struct journal_async *async, bool is_whole);
 int journal_async_point_before(struct journal_async *async, uint64_t number, uint64_t offset,
                                uint64_t *out_offset);
 /* Whether the writer's own mapping has it, in pages that are certainly there. */
-bool journal_async_is_warm(const struct journal_async *async, uint64_t number, uint64_t offset);
+bool journal_async_is_warm(struct journal_async *async, uint64_t number, uint64_t offset);
 /* Whether the frame that begins there can be looked at at once, or its header at least. */
 bool journal_async_has(const struct journal_async *async, uint64_t number, uint64_t offset);
+/* Time has passed: what was in the mapping may not be there any more. */
+void journal_async_look_again(struct journal_async *async);
 /* Where a search ends. -EAGAIN: a job searches. Its answer is for the next call with that key. */
 int journal_async_search(struct journal_async *async, const struct journal_search *search,
                          uint64_t *out_position);

@@ -60,6 +60,10 @@ struct journal_async {
     /* For the job: first and last segment as they were, the end, and where to begin if not 0. */
     uint64_t search_start, search_end, search_hint;
 
+    /* Of the writer's mapping all pages from there on were in memory when it was looked at last. */
+    bool has_looked;
+    uint64_t warm_number, warm_from;
+
     struct journal_index index; /* of an ended segment: */
     uint64_t index_number;      /* 0: of none */
 };

@@ -26,7 +26,8 @@ static uint64_t waiting_calls(void)
     uint64_t count = 0;
 
     for (unsigned call = 0; call < FAULT_CALL_COUNT; call++) {
-        if (call != FAULT_PREAD_NOW) count += fault_count(fixture.fault, (enum fault_call)call);
+        if (call != FAULT_PREAD_NOW && call != FAULT_RESIDENT)
+            count += fault_count(fixture.fault, (enum fault_call)call);
     }
     return count;
 }
@@ -127,6 +128,40 @@ START_TEST(what_was_just_appended_is_read_without_a_job)
     ck_assert_uint_eq(ready_count, 0);
     ck_assert_int_eq(journal_reader_next(fixture.reader, &entry), 0);
     ck_assert_int_eq(journal_reader_wait(fixture.reader, JOURNAL_FOREVER), 0);
+}
+END_TEST
+
+static int (*resident_now)(struct os *os, void *address, size_t size, size_t *out_size);
+
+static int find_nothing(struct os *os, void *address, size_t size, size_t *out_size)
+{
+    (void)os;
+    (void)address;
+    (void)size;
+    *out_size = 0;
+    return 0;
+}
+
+START_TEST(what_the_kernel_took_from_the_mapping_is_read_from_the_file)
+{
+    struct os *os = fault_os(fixture.fault);
+    unsigned before;
+
+    fixture.options.settings.roll_bytes = 1 << 20;
+    open_journal();
+    append_many(500);
+    publish();
+    resident_now = os->resident;
+    os->resident = find_nothing;
+    open_async();
+    expect_async(1, 501);
+    before = ready_count;
+    ck_assert_uint_gt(before, 0);
+    os->resident = resident_now;
+    journal_reader_look_again(fixture.reader);
+    ck_assert_int_eq(journal_reader_seek_start(fixture.reader), 0);
+    expect_async(1, 501);
+    ck_assert_uint_eq(ready_count, before);
 }
 END_TEST
 
@@ -535,6 +570,7 @@ int main(void)
 
     tcase_add_loop_test(cases, all_is_read_and_no_call_waits, 0, 12);
     tcase_add_test(cases, what_was_just_appended_is_read_without_a_job);
+    tcase_add_test(cases, what_the_kernel_took_from_the_mapping_is_read_from_the_file);
     tcase_add_test(cases, what_is_in_the_page_cache_needs_one_job_a_segment);
     tcase_add_test(cases, who_reads_on_waits_once_a_segment);
     tcase_add_test(cases, who_does_not_read_on_has_little_read);

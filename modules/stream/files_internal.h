@@ -142,6 +142,7 @@ struct files_slot {
     uint64_t goal;   /* the place that it is asked to go on from; 0: the last one is answered */
     bool has_arrived;
     uint64_t used;             /* when: of the store's turns */
+    uint64_t tick;             /* the same, of its ticks */
     struct files_known behind; /* where it stands, if that is behind an entry */
 
     struct journal_search search;
@@ -158,6 +159,7 @@ struct stream_files_store {
     struct list_link *hand; /* in active: looks round for one to close; NULL: from the beginning */
     uint64_t last_number;
     uint64_t turn;
+    uint64_t tick;   /* of stream_store_tick: a turn of the loop */
     bool is_closing; /* the store is: nothing is removed any more */
 
     uint64_t *found; /* directories that were there at the start, ascending */

@@ -93,6 +93,13 @@ static void send_away(struct files_slot *slot)
     slot->behind.files = NULL;
 }
 
+static void use(struct stream_files_store *all, struct files_slot *slot)
+{
+    if (slot->tick != all->tick) journal_reader_look_again(slot->reader);
+    slot->tick = all->tick;
+    slot->used = ++all->turn;
+}
+
 /* One that is nobody's and belongs to that journal then. -EAGAIN: all are busy. */
 static int take_slot(struct stream_files *files, struct files_slot **out_slot)
 {
@@ -114,7 +121,7 @@ static int take_slot(struct stream_files *files, struct files_slot **out_slot)
     slot->is_awaited = false;
     slot->search.key = 0;
     slot->goal = 0;
-    slot->used = ++all->turn;
+    use(all, slot);
     *out_slot = slot;
     return 0;
 }
@@ -160,7 +167,7 @@ static int slot_at(struct stream_files *files, uint64_t position, struct files_s
     else if (!stands_at(slot, position))
         send_away(slot);
     if (rc < 0) return rc;
-    slot->used = ++all->turn;
+    use(all, slot);
     all->last_slot = *out_slot = slot;
     return 0;
 }

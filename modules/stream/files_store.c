@@ -116,6 +116,7 @@ void stream_checkpoint_loaded(struct stream_store *store)
 bool stream_files_tick(struct stream_store *store)
 {
     if (!store->files) return false;
+    store->files->tick++;
     stream_files_step_due(store->files);
     stream_files_tend_moves(store->files);
     return false;
