@@ -4,6 +4,7 @@
  * (place: three words of the backend's, and the stream's version that they belong to), and sought
  * anew when the stream has another version. */
 #include <assert.h>
+#include <errno.h>
 
 #include "modules/stream/deleted.h"
 #include "modules/stream/stream_internal.h"
@@ -105,6 +106,8 @@ int stream_cursor_next_some(struct stream_cursor *cursor, struct stream_want wan
         uint32_t shown;
 
         rc = stream->backend->next(stream, cursor->direction, want, &place, out_entries);
+        /* Sought again by who asks again, it would let go of what is read meanwhile, and so on. */
+        if (rc == -EAGAIN) set_place(cursor, &place);
         if (rc <= 0) return rc;
         last_ordinal = out_entries[rc - 1].ordinal;
         shown = keep_shown(stream, out_entries, (uint32_t)rc);

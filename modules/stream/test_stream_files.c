@@ -240,6 +240,55 @@ static void read_on(uint64_t from, uint64_t end)
     }
 }
 
+/* 1: the next entry; the cursor is asked again whenever something was read. 0: there is none. */
+static int next_without_waiting(struct stream_cursor *cursor, struct stream_entry *out_entry)
+{
+    int rc;
+
+    for (unsigned i = 0; (rc = stream_cursor_next(cursor, out_entry)) == -EAGAIN; i++) {
+        ck_assert_uint_lt(i, 100);
+        settle();
+    }
+    return rc;
+}
+
+/* From every 100th entry on, some. */
+static void read_without_waiting(enum stream_direction direction, uint64_t end)
+{
+    enum { SOME = 50 };
+
+    for (uint64_t from = 100; from + SOME < end; from += 100) {
+        struct stream_cursor cursor;
+        struct stream_entry entry;
+
+        stream_cursor_begin(&cursor, stream, (struct stream_id){ from, 0 }, direction);
+        for (uint64_t i = 0; i < SOME; i++) {
+            ck_assert_int_eq(next_without_waiting(&cursor, &entry), 1);
+            ck_assert_uint_eq(entry.id.ms, direction == STREAM_FORWARD ? from + i : from - i);
+        }
+    }
+}
+
+START_TEST(who_does_not_wait_gets_on_both_ways)
+{
+    enum { END = 2000 };
+    int rc;
+
+    files.hooks.wait = NULL;
+    create_store();
+    ck_assert_int_eq(stream_create(store, &stream), 0);
+    for (uint64_t number = 1; number < END; number++) {
+        while ((rc = try_add(stream, number, number % 70 == 0 ? 60000 : 200)) == -EAGAIN)
+            settle();
+        ck_assert_int_eq(rc, 0);
+    }
+    read_without_waiting(STREAM_FORWARD, END);
+    read_without_waiting(STREAM_BACKWARD, END);
+    stream_destroy(stream);
+    settle();
+}
+END_TEST
+
 /* Larger than a segment: the one that the journal began with stays empty, and goes. */
 START_TEST(whoever_reads_from_the_beginning_meets_a_first_entry_that_is_long)
 {
@@ -497,6 +546,7 @@ int main(void)
     tcase_add_test(cases, what_nothing_refers_to_goes_with_the_next_start);
     tcase_add_test(cases, who_may_wait_is_told_beforehand);
     tcase_add_test(cases, a_snapshot_keeps_what_the_stream_lets_go);
+    tcase_add_test(cases, who_does_not_wait_gets_on_both_ways);
     tcase_add_test(cases, whoever_reads_from_the_beginning_meets_a_first_entry_that_is_long);
     tcase_add_test(cases, who_reads_on_gets_what_follows_whatever_has_gone);
     tcase_add_test(cases, an_image_that_does_not_fit_is_refused);
