@@ -58,6 +58,19 @@ static void make_xadd(struct line *line)
     add(line, "XADD s%u %u-%u field %u", key, last_ms[key], below(3), below(1000));
 }
 
+/* Now and then options twice, where they do not belong, or without their value. */
+static void add_odd_options(struct line *line)
+{
+    static const char *const words[] = {
+        "COUNT 9",  "COUNT -1", "COUNT x",  "COUNT",         "NOACK",         "JUSTID",
+        "FORCE",    "IDLE 0",   "TIME 5",   "TIME",          "RETRYCOUNT 2",  "LASTID 3-0",
+        "LASTID x", "MKSTREAM", "mkstream", "ENTRIESREAD 2", "ENTRIESREAD -2"
+    };
+
+    while (percent(8))
+        add(line, "%s", words[below(sizeof(words) / sizeof(words[0]))]);
+}
+
 /* A group that goes, or a stream that comes to stand under a name, wakes all that wait there in
  * 7.0, which may have nothing for them and says so. */
 static void make_xgroup(struct line *line)
@@ -80,6 +93,7 @@ static void make_xgroup(struct line *line)
     } else if (strcmp(word, "DESTROY") != 0) {
         add_consumer(line);
     }
+    add_odd_options(line);
 }
 
 static void add_count(struct line *line, int least)
@@ -91,7 +105,7 @@ static void add_count(struct line *line, int least)
  * matter. */
 static void make_xreadgroup(struct line *line, bool blocks)
 {
-    unsigned count = blocks ? 1 : 1 + below(2), first = below(KEYS);
+    unsigned count = blocks ? 1 : 1 + below(3), first = below(KEYS);
 
     add(line, "XREADGROUP GROUP");
     add_group(line);
@@ -99,9 +113,10 @@ static void make_xreadgroup(struct line *line, bool blocks)
     add_count(line, -1);
     if (blocks) add(line, "BLOCK 0");
     add_word(line, 15, "NOACK");
+    add_odd_options(line);
     add(line, "STREAMS");
-    for (unsigned i = 0; i < count; i++) /* each of them once */
-        add(line, "s%u", (first + i) % KEYS);
+    for (unsigned i = 0; i < count; i++)
+        add(line, "s%u", percent(30) ? first : (first + i) % KEYS);
     for (unsigned i = 0; i < count; i++) {
         if (blocks || percent(60))
             add(line, ">");
@@ -128,6 +143,7 @@ static void make_xack(struct line *line)
     (void)add_key(line, KEYS);
     add_group(line);
     add_ids(line);
+    add_odd_options(line);
 }
 
 static void make_xpending(struct line *line)
@@ -172,6 +188,7 @@ static void make_xclaim(struct line *line)
         add_id(line);
     }
     add_word(line, 2, "FOO");
+    add_odd_options(line);
 }
 
 static void make_xautoclaim(struct line *line)
@@ -185,8 +202,12 @@ static void make_xautoclaim(struct line *line)
         add(line, "0");
     else
         add_id(line);
-    add_count(line, percent(5) ? 0 : 6); /* so that all that there is, is looked at */
+    if (percent(3))
+        add(line, "COUNT 0");
+    else
+        add_count(line, 6); /* so that all that there is, is looked at */
     add_word(line, 40, "JUSTID");
+    add_odd_options(line);
 }
 
 static void make_removal(struct line *line)

@@ -57,6 +57,7 @@ struct parked_call {
     struct waiter waiter; /* while BLOCKED */
     int64_t deadline_us;  /* of the first time that it blocked: running again does not move it */
     bool has_deadline;
+    bool looks_again;      /* see blocking.look_again_us */
     void *kept;            /* of a call that has blocked: see call_block_keeping; or NULL */
     struct fiber *fiber;   /* while RUNNING */
     struct call *inner;    /* of an EXEC that runs: the queued command it is at, or NULL */
@@ -99,6 +100,8 @@ struct blocking {
 };
 /* Puts a call into the queues of its keys; see call_block_keeping. */
 int parking_block(struct call *call, const struct blocking *blocking);
+/* Those of name's waiters that look again do so at the end of this turn. Others do not notice. */
+void parking_hasten(struct server *server, unsigned database, struct slice name);
 /* The client waits until its writes are on the device: CALL_BLOCKED. deadline_us -1: for ever. */
 int parking_wait_for_sync(struct call *call, int64_t deadline_us);
 /* A streamed reply has begun; parking_stream_end is called by its producer's destroy. */

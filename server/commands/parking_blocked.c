@@ -12,6 +12,7 @@
 #include "server/commands/stream_sharing.h"
 #include "server/keyspace/keyspace.h"
 #include "server/net/client.h"
+#include "server/net/loop.h"
 #include "server/net/net.h"
 
 enum { SERVED_AT_ONCE = 16 }; /* before their answers are sent */
@@ -62,6 +63,7 @@ int parking_block(struct call *call, const struct blocking *blocking)
     parked->waiter.kind = blocking->kind;
     parked->waiter.minds_going = blocking->minds_going;
     parked->waiter.deadline_us = next_time_us(parked, blocking);
+    parked->looks_again = blocking->look_again_us >= 0;
     rc = parking_keep(parked, blocking->kept);
     if (rc == 0)
         rc = blocked_add(server->blocked, &parked->waiter, blocking->names, blocking->name_count);
@@ -176,6 +178,21 @@ void parking_serve_blocked(struct server *server)
         serve_key(server, database, name);
     stream_sharing_end(server->sharing);
     parking->is_serving = false;
+}
+
+void parking_hasten(struct server *server, unsigned database, struct slice name)
+{
+    int64_t now_us = (int64_t)loop_now_us(server->loop);
+    struct waiter *waiter;
+
+    if (blocked_waiter_count(server->blocked) == 0) return;
+    waiter = blocked_first(server->blocked, database, name);
+    for (; waiter; waiter = blocked_next(server->blocked, waiter, database, name)) {
+        const struct parked_call *parked = waiter->owner;
+
+        if (parked->looks_again && waiter->deadline_us > now_us)
+            blocked_move_deadline(server->blocked, waiter, now_us);
+    }
 }
 
 void parking_look_again(struct parked_call *parked)

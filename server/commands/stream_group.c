@@ -9,6 +9,7 @@
 #include "server/commands/server.h"
 #include "server/commands/stream_group_key.h"
 #include "server/commands/stream_words.h"
+#include "server/keyspace/blocked.h"
 #include "server/keyspace/keyspace.h"
 #include "server/types/stream.h"
 
@@ -179,7 +180,9 @@ int stream_xgroup_destroy(struct call *call)
     reply_integer(call->reply, key.group != NULL);
     if (!key.group) return 0;
     stream_groups_remove(key.groups, key.group);
-    stream_group_changed_signal(call, &key); /* who waits in that group is told */
+    stream_group_changed(call, &key);
+    blocked_signal(call->server->blocked, call->database,
+                   call->arguments[2]); /* who waits is told */
     return 0;
 }
 

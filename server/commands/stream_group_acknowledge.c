@@ -253,7 +253,7 @@ static int give_all_back(struct call *call, const struct stream_group_key *key,
         count += rc;
     }
     if (rc < 0 && (count == 0 || call->is_replay)) return rc;
-    if (count > 0) stream_group_changed_signal(call, key); /* it may be claimed at once */
+    if (count > 0) stream_group_made_idle(call, key); /* it may be claimed at once */
     reply_integer(call->reply, count);
     if (rc < 0) stream_ids_say_first(call, NACK_NUMIDS, nacking->ids.count, done);
     return 0;

@@ -192,7 +192,7 @@ static int claim_and_reply(struct call *call, struct claim *claim)
         if (has_moved) stream_group_set_last_id(claim->key.group, claim->last_id);
         stream_gathered_reply(call, &claimed);
         if (claim->said_count > IDS && claim->claiming.delivered_ms < claim->claiming.now_ms)
-            stream_group_changed_signal(call, &claim->key); /* who claims need not wait so long */
+            stream_group_made_idle(call, &claim->key); /* who claims need not wait so long */
         else if (claim->said_count > IDS || has_moved)
             stream_group_changed(call, &claim->key);
         if (claim->said_count > IDS)

@@ -3,8 +3,8 @@
 #include <errno.h>
 
 #include "server/commands/lookup.h"
+#include "server/commands/parking.h"
 #include "server/commands/server.h"
-#include "server/keyspace/blocked.h"
 #include "server/keyspace/keyspace.h"
 #include "server/observe/memory.h"
 #include "server/types/stream.h"
@@ -61,10 +61,10 @@ void stream_group_changed(struct call *call, const struct stream_group_key *key)
     call_changed_unwatched(call);
 }
 
-void stream_group_changed_signal(struct call *call, const struct stream_group_key *key)
+void stream_group_made_idle(struct call *call, const struct stream_group_key *key)
 {
     stream_group_changed(call, key);
-    blocked_signal(call->server->blocked, call->database, key_name(key->stream.key));
+    parking_hasten(call->server, call->database, key_name(key->stream.key));
 }
 
 uint64_t stream_now_ms(const struct call *call)

@@ -27,8 +27,8 @@ int stream_group_get_consumer(struct call *call, const struct stream_group_key *
 /* What is pending, or who asks for it, has changed; as in Redis, that is no change of the key to
  * WATCH. */
 void stream_group_changed(struct call *call, const struct stream_group_key *key);
-/* The same, and clients who wait in a group of the stream look again. */
-void stream_group_changed_signal(struct call *call, const struct stream_group_key *key);
+/* The same, and something may be claimed sooner than who waits for that could know. */
+void stream_group_made_idle(struct call *call, const struct stream_group_key *key);
 
 /* Milliseconds since 1970, by the clock of this command; as it was when it is replayed. */
 uint64_t stream_now_ms(const struct call *call);

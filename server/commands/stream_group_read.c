@@ -3,6 +3,7 @@
  * Streams are served one behind the other, and what is done is what is answered: where it ends
  * early (the disk, memory, a full answer) the streams and entries before are answered, and the log
  * gets how many these were. So a stream that is named twice goes on where it came to. */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -260,10 +261,12 @@ static int reply_nothing(struct call *call, const struct group_reading *reading,
 /* All of it is delivered already: the entries come from where they lie, as the socket drains. */
 static int answer_long(struct call *call, const struct group_served *served, int64_t count)
 {
-    struct stream_part *parts = malloc((size_t)count * sizeof(*parts));
+    struct stream_part *parts;
     uint32_t part_count = 0;
     int rc = -ENOMEM;
 
+    assert(count > 0); /* something is long */
+    parts = malloc((size_t)count * sizeof(*parts));
     for (int64_t i = 0; parts && i < count; i++)
         if (served[i].is_served)
             parts[part_count++] =
