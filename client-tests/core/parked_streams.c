@@ -13,7 +13,9 @@ static struct wire *control;
 
 static void start(void)
 {
-    server_start(&server, NULL);
+    static const char *const short_slices[] = { "--slice-us", "10", NULL };
+
+    server_start(&server, &(struct server_options){ .own_arguments = short_slices });
     control = wire_open(&server);
 }
 
