@@ -3,6 +3,7 @@
 #include "client-tests/lib/expect.h"
 #include "client-tests/lib/observe.h"
 #include "client-tests/lib/suite.h"
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -54,14 +55,20 @@ static long long count_pending(void)
     return count;
 }
 
-/* Returns when nothing of it is under way any more. */
-static void send_and_go(const char *command)
+/* The command lies before the server when it is let go on; after so many more questions its client
+ * is ended. Returns when nothing of it is under way any more. */
+static void send_and_go(const char *command, int questions)
 {
     struct wire *client = wire_open(&server);
+    long long id = ask_integer(client, "CLIENT ID");
 
-    expect_text(client, "PONG", "PING"); /* the server knows it */
+    ck_assert_int_eq(kill(server.pid, SIGSTOP), 0);
     wire_command(client, command);
-    wire_reset(client); /* a polite end would wait for the answer */
+    ck_assert_int_eq(kill(server.pid, SIGCONT), 0);
+    for (int i = 0; i < questions; i++)
+        expect_text(control, "PONG", "PING");
+    expect_integer(control, 1, "CLIENT KILL ID %lld", id);
+    wire_close(client);
     info_wait(control, "connected_clients", 1);
     info_wait(control, "claims", 0);
 }
@@ -73,7 +80,7 @@ static long long trim_half_way(const char *command)
         long long left;
 
         fill();
-        send_and_go(command);
+        send_and_go(command, i);
         left = ask_integer(control, "XLEN s");
         ck_assert_int_eq(count_pending(), left);
         if (left > 1 && left < ENTRIES) return left;

@@ -276,7 +276,7 @@ static int check_state(void *context, const struct power_state *state)
     (void)context;
     forget_boot_of(state->directory);
     why = check_directory(state->directory, state->marks[MARK_SYNCED] > 0);
-    return why ? wrong(state, why) : 0;
+    return why ? states_wrong(state, why) : 0;
 }
 
 /* _i: the way, and how far it goes back. */

@@ -2,12 +2,6 @@
 #include "modules/rdb/test_stream_fixture.h"
 #include "server/transfer/test_import_server.h"
 
-static void begin_stream(enum rdb_type type)
-{
-    begin_file("0014");
-    put_key(type, "s");
-}
-
 static const struct import_summary *import_made(bool is_empty, bool replaces)
 {
     write_bytes(made.bytes, made.size);
