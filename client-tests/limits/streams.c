@@ -19,9 +19,13 @@ static bool memory_counts(void)
 
 static void start(struct server *server, const char *maxmemory, const char *appendonly)
 {
-    /* Nothing is saved on the way, or at the end. */
-    const char *arguments[] = { "--maxmemory", maxmemory, "--appendonly", appendonly, "--save", "",
-                                NULL };
+    /* Nothing is saved on the way, or at the end. Static: a restart reads them again. */
+    static const char *arguments[] = {
+        "--maxmemory", NULL, "--appendonly", NULL, "--save", "", NULL
+    };
+
+    arguments[1] = maxmemory;
+    arguments[3] = appendonly;
 
     server_start_with(server, arguments);
 }

@@ -88,11 +88,24 @@ START_TEST(a_log_that_cannot_be_synced_lets_none_complete)
 }
 END_TEST
 
+/* What DEL does for a stream whose journal could not be synced: without that, or a start, none is
+ * complete any more. */
+static void remove_streams(void)
+{
+    for (unsigned database = 0; database < DATABASES; database++) {
+        for (unsigned index = 0; index < NAMES; index++) {
+            struct key *key = find(&fixture.own, database, index);
+            if (key && key_value(key)->type->kind == VALUE_STREAM)
+                keyspace_remove(fixture.own.keyspace, key);
+        }
+    }
+}
+
 /* Whatever fails, and however often: the older one is what a crash leaves, until one is complete.
  */
 START_TEST(every_system_call_may_fail)
 {
-    uint64_t failed = 0;
+    uint64_t failed = 0, healed = 0;
     change_much(500);
     begin();
     ck_assert_int_eq(run(0), 0);
@@ -109,13 +122,16 @@ START_TEST(every_system_call_may_fail)
         fault_clear(fixture.fault);
         expect_after_crash();
         do { /* a failed sync makes suspect what was written before, which has to be put right */
+            if (tries == 5) remove_streams();
             begin();
         } while (run(1) < 0 && ++tries < 10);
+        if (tries < 5) healed++;
         ck_assert_int_lt(tries, 10);
         expect_after_crash();
         if (fired == 0) break;
     }
     ck_assert_uint_gt(failed, 5);
+    ck_assert_uint_gt(healed, failed / 2);
 }
 END_TEST
 
