@@ -14,7 +14,7 @@ static struct wire *control;
 
 static void start(void)
 {
-    static const char *const short_slices[] = { "--slice-us", "10", NULL };
+    static const char *const short_slices[] = { "--slice-us", "10", "--appendonly", "yes", NULL };
 
     server_start(&server, &(struct server_options){ .own_arguments = short_slices });
     control = wire_open(&server);

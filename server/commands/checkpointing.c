@@ -23,6 +23,7 @@ enum {
     SECOND_US = 1000000,
     RETRY_US = 5 * SECOND_US, /* after a failure, as Redis does */
     PAUSE_US = SECOND_US,     /* between two that rules ask for */
+    OF_LATE_US = SECOND_US,   /* then clients were refused for want of room, as far as rules go */
     PAUSE_TIMES_TOOK = 4,     /* and so many times what the last one took */
     DEFERRED_SHARE = 4,       /* of what the spill file holds: kept only for the last checkpoint */
     DEFERRED_BYTES_MIN = 64 * 1024 * 1024,
@@ -193,13 +194,23 @@ bool checkpointing_waits_for_claims(const struct server *server)
 /* ---- room for it ------------------------------------------------------------------------------
  */
 
+/* A stream's journal that found no room has told nobody but its client. */
+static bool was_refused_of_late(const struct server *server)
+{
+    const struct disk_log *refusals = &server->disk_log;
+
+    if (!refusals->refused_us || refusals->refused_by == SPILL_DISK_AT_LIMIT) return false;
+    return loop_now_us(server->loop) - refusals->refused_us < OF_LATE_US;
+}
+
 /* Something could not be written for want of room, and some of it is taken by what a checkpoint
  * makes superfluous: the log before it, and what only the older one refers to. */
 static bool disk_is_full(const struct server *server, const struct checkpoint_info *info)
 {
     struct spill_persist_info persist;
 
-    if (!oplog_room_error(server->oplog) && spill_store_disk(server->store) == SPILL_DISK_HAS_ROOM)
+    if (!was_refused_of_late(server) && !oplog_room_error(server->oplog) &&
+        spill_store_disk(server->store) == SPILL_DISK_HAS_ROOM)
         return false;
     spill_persist_info(server->store, &persist);
     return info->log_bytes > 0 || persist.deferred_bytes > 0;

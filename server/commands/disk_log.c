@@ -25,6 +25,7 @@ static void say_full(struct server *server, enum spill_disk disk)
 void disk_log_refused(struct server *server)
 {
     server->disk_log.has_refused = true;
+    server->disk_log.refused_us = loop_now_us(server->loop);
     server->disk_log.refused_by = spill_store_disk(server->store);
 }
 

@@ -12,7 +12,8 @@ struct server;
 struct disk_log {
     bool said_full;
     bool has_refused;           /* since the last look */
-    enum spill_disk refused_by; /* with the last of these */
+    uint64_t refused_us;        /* loop_now_us of the last one; 0: none */
+    enum spill_disk refused_by; /* with that one */
     uint64_t said_us;           /* loop_now_us of the last line */
 };
 
