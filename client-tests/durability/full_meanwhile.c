@@ -411,15 +411,16 @@ END_TEST
 /* ---- mending -----------------------------------------------------------------------------------
  */
 
-/* Behind the last frame of the log, a part of one. */
+/* Behind the last frame of the log, a part of one. That is not always in the last file: the next
+ * one may have been made ahead. */
 static void tear_log(void)
 {
     char command[8 * sizeof(mount_point)];
 
     (void)snprintf(command, sizeof(command),
-                   "cd %s/log && f=$(ls *.log | tail -n 1) && "
-                   "at=$(%s/sluice-check %s | sed -n 's/.*up to [0-9]*.log offset \\([0-9]*\\);.*/"
-                   "\\1/p') && printf garbage | dd of=$f bs=1 seek=$at conv=notrunc status=none",
+                   "cd %s/log && set -- $(%s/sluice-check %s | sed -n 's/.*up to \\([0-9]*.log\\) "
+                   "offset \\([0-9]*\\);.*/\\1 \\2/p') && printf garbage | "
+                   "dd of=$1 bs=1 seek=$2 conv=notrunc status=none",
                    mount_point, suite_build_directory(), mount_point);
     ck_assert_int_eq(system(command), 0);
 }
