@@ -27,7 +27,7 @@ static void start(struct server *server, const char *maxmemory, const char *appe
     arguments[1] = maxmemory;
     arguments[3] = appendonly;
 
-    server_start_with(server, arguments);
+    server_start(server, &(struct server_options){ .own_arguments = arguments });
 }
 
 /* XADD s<stream> <id>-1 f <element> */
