@@ -1,12 +1,16 @@
 /* Many who read one stream in a journal, each from his own place on: what they cost. The page cache
  * has all, so that what is counted does not depend on the machine. */
+#include "modules/stream/finder.h"
 #include "modules/stream/test_stream_files.h"
 
 enum { READERS = 100, ROUNDS = 20, PER_READ = 10, ENTRIES = READERS * ROUNDS * PER_READ };
 
+static unsigned windows; /* that were filled */
+
 static ssize_t read_now(struct os *os, int fd, void *bytes, size_t size, uint64_t offset)
 {
     (void)os;
+    windows++;
     return os_real()->pread(os_real(), fd, bytes, size, offset);
 }
 
@@ -122,6 +126,53 @@ START_TEST(readers_find_their_places_again_behind_what_was_deleted)
 }
 END_TEST
 
+static void expect_found(struct stream_finder *finder, uint64_t number, uint64_t seq, int is_there)
+{
+    uint64_t ordinal = 0;
+
+    ck_assert_int_eq(stream_finder_next(finder, (struct stream_id){ number, seq }, &ordinal),
+                     is_there);
+    ck_assert_uint_eq(ordinal, is_there ? number : 0);
+}
+
+START_TEST(many_that_are_asked_for_are_met_by_reading_on)
+{
+    enum { STEP = 10 };
+    struct stream_finder finder;
+    uint64_t before;
+
+    for (uint64_t number = STEP; number < ENTRIES; number += 100 * STEP)
+        ck_assert_int_eq(stream_delete(stream, number, (struct stream_id){ number, 0 }), 1);
+    before = waits();
+    stream_finder_begin(&finder, stream);
+    expect_found(&finder, 0, 7, 0);
+    for (uint64_t number = STEP; number < ENTRIES; number += STEP) {
+        int is_there = number % (100 * STEP) != STEP;
+
+        expect_found(&finder, number, 0, is_there);
+        expect_found(&finder, number, 0, is_there);
+        expect_found(&finder, number, 5, 0);
+    }
+    expect_found(&finder, ENTRIES, 0, 1);
+    expect_found(&finder, ENTRIES, 1, 0);
+    expect_found(&finder, ENTRIES + 1, 0, 0);
+    expect_few_waits(before, ENTRIES / STEP);
+}
+END_TEST
+
+START_TEST(who_is_far_behind_is_searched_for)
+{
+    struct stream_finder finder;
+    unsigned before = windows;
+
+    stream_finder_begin(&finder, stream);
+    expect_found(&finder, 1, 0, 1);
+    expect_found(&finder, ENTRIES / 2, 0, 1);
+    expect_found(&finder, ENTRIES - 10, 0, 1);
+    ck_assert_uint_le(windows - before, 3 * 4); /* of about a hundred */
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("readers of streams in journals");
@@ -134,6 +185,8 @@ int main(void)
     tcase_add_test(cases, each_of_many_readers_reads_on_without_waiting);
     tcase_add_test(cases, readers_of_the_same_entries_share_what_was_fetched);
     tcase_add_test(cases, readers_find_their_places_again_behind_what_was_deleted);
+    tcase_add_test(cases, many_that_are_asked_for_are_met_by_reading_on);
+    tcase_add_test(cases, who_is_far_behind_is_searched_for);
     suite_add_tcase(suite, cases);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -1,0 +1,56 @@
+#include "modules/stream/finder.h"
+
+enum { FRAME_BYTES = 32 /* of a frame beside its fields, about */ };
+
+void stream_finder_begin(struct stream_finder *finder, struct stream *stream)
+{
+    *finder = (struct stream_finder){ .cursor = { .stream = stream } };
+}
+
+/* Over what was read and is less. */
+static void pass(struct stream_finder *finder, struct stream_id id)
+{
+    for (; finder->at < finder->count; finder->at++) {
+        const struct stream_entry *entry = &finder->entries[finder->at];
+
+        if (stream_id_compare(entry->id, id) >= 0) return;
+        finder->walked_bytes += entry->fields.size + FRAME_BYTES;
+    }
+}
+
+/* How many come next; 0: none do. */
+static int read_on(struct stream_finder *finder, struct stream_id id)
+{
+    struct stream_want want = { .count = STREAM_FIND_AT_ONCE, .bytes = STREAM_FIND_WALK_BYTES };
+    int rc;
+
+    if (!finder->has_begun || finder->walked_bytes > STREAM_FIND_WALK_BYTES) {
+        stream_cursor_begin(&finder->cursor, finder->cursor.stream, id, STREAM_FORWARD);
+        finder->walked_bytes = 0;
+        finder->has_begun = true;
+    }
+    finder->count = finder->at = 0;
+    rc = stream_cursor_next_some(&finder->cursor, want, finder->entries);
+    if (rc > 0) finder->count = rc;
+    return rc;
+}
+
+int stream_finder_next(struct stream_finder *finder, struct stream_id id, uint64_t *out_ordinal)
+{
+    finder->walked_bytes = 0;
+    for (;;) {
+        const struct stream_entry *entry;
+        int rc;
+
+        pass(finder, id);
+        if (finder->at == finder->count) {
+            rc = read_on(finder, id);
+            if (rc <= 0) return rc;
+            continue;
+        }
+        entry = &finder->entries[finder->at];
+        if (stream_id_compare(entry->id, id) != 0) return 0;
+        *out_ordinal = entry->ordinal;
+        return 1;
+    }
+}
