@@ -1,10 +1,12 @@
-/* Commands that go through a long stream, and whose client goes in the middle: what was done by
- * then belongs together, and the log has been told of it. */
+/* Commands that go through a long stream, or have much to do in its groups, take many turns; when
+ * the client goes in the middle, what was done by then belongs together, and the log has been told
+ * of it. */
 #include "client-tests/lib/expect.h"
 #include "client-tests/lib/observe.h"
 #include "client-tests/lib/suite.h"
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { ENTRIES = 20000, AT_ONCE = 200, TRIES = 20 };
@@ -88,25 +90,188 @@ static long long trim_half_way(const char *command)
     ck_abort_msg("%s always came to its end", command);
 }
 
-static void expect_again(long long left)
+static void expect_again(long long left, long long pending)
 {
     wire_close(control);
     server_kill(&server);
     server_restart(&server);
     control = wire_open(&server);
     expect_integer(control, left, "XLEN s");
-    ck_assert_int_eq(count_pending(), left);
+    ck_assert_int_eq(count_pending(), pending);
+}
+
+static void expect_trimmed(const char *command)
+{
+    long long left = trim_half_way(command);
+
+    expect_again(left, left);
 }
 
 START_TEST(what_a_trim_has_made_forgotten_is_trimmed)
 {
-    expect_again(trim_half_way("XTRIM s MAXLEN 0 DELREF"));
+    expect_trimmed("XTRIM s MAXLEN 0 DELREF");
 }
 END_TEST
 
 START_TEST(so_it_is_when_the_id_tells_where_it_ends)
 {
-    expect_again(trim_half_way("XTRIM s MINID 9999999999999 DELREF"));
+    expect_trimmed("XTRIM s MINID 9999999999999 DELREF");
+}
+END_TEST
+
+/* ---- what goes on without its client
+ * ------------------------------------------------------------ */
+
+enum { DROPPED_AT_ONCE = 256 }; /* of what a consumer has pending */
+
+START_TEST(a_consumer_goes_in_as_many_turns_when_its_client_has_gone)
+{
+    long long slices, pending = ENTRIES;
+
+    for (int i = 0; i < TRIES && pending == ENTRIES; i++) { /* who goes at once is not served */
+        fill();
+        slices = info_number(control, "slices");
+        send_and_go("XGROUP DELCONSUMER s g c", i);
+        pending = count_pending();
+    }
+    ck_assert_int_eq(pending, 0);
+    ck_assert_int_ge(info_number(control, "slices"), slices + ENTRIES / DROPPED_AT_ONCE);
+    expect_again(ENTRIES, 0);
+}
+END_TEST
+
+/* The stream is short, and what is pending is much. */
+START_TEST(a_consumer_in_a_transaction_goes_in_many_turns)
+{
+    enum { MANY = 10000 };
+    long long slices;
+
+    expect_ok(control, "XGROUP CREATE t g 0 MKSTREAM");
+    for (int i = 0; i < MANY; i += AT_ONCE) {
+        for (int k = 0; k < AT_ONCE; k++)
+            wire_command(control, "XADD t MAXLEN %d * f v", AT_ONCE);
+        wire_command(control, "XREADGROUP GROUP g c STREAMS t >");
+        wire_skip(control, AT_ONCE + 1);
+    }
+    slices = info_number(control, "slices");
+    expect_ok(control, "MULTI");
+    expect_text(control, "QUEUED", "XGROUP DELCONSUMER t g c");
+    expect_text(control, "1) (integer) 10000", "EXEC");
+    ck_assert_int_ge(info_number(control, "slices"), slices + MANY / DROPPED_AT_ONCE);
+}
+END_TEST
+
+/* ---- many ids
+ * ----------------------------------------------------------------------------------- */
+
+enum {
+    LEAST_SLICES = 20,
+    LEFT = ENTRIES / 100,
+    NAMED = ENTRIES - LEFT,
+    NAMED_AGAIN = ENTRIES / 10 - LEFT,
+    NOT_THERE = ENTRIES / 10,
+};
+
+/* Entry n has the id n-0; all are pending. */
+static void fill_numbered(void)
+{
+    char value[300];
+
+    memset(value, 'x', sizeof(value) - 1);
+    value[sizeof(value) - 1] = '\0';
+    expect_ok(control, "XGROUP CREATE s g 0 MKSTREAM");
+    for (int i = 1; i <= ENTRIES; i += AT_ONCE) {
+        for (int k = 0; k < AT_ONCE; k++)
+            wire_command(control, "XADD s %d-0 f %s", i + k, value);
+        wire_command(control, "XREADGROUP GROUP g c COUNT %d STREAMS s >", AT_ONCE);
+        wire_skip(control, AT_ONCE + 1);
+    }
+}
+
+/* Behind the words: all entries but every hundredth, in no order, every tenth of them twice, and
+ * ids that no entry has. The answer is added to reply. */
+static void ask_of_many(const char *const *words, int word_count, struct text *reply)
+{
+    enum { STRIDE = 7919, TEXT_BYTES = 16, MOST = 2 * ENTRIES };
+    const char **items = calloc(MOST, sizeof(*items));
+    char(*texts)[TEXT_BYTES] = calloc(MOST, TEXT_BYTES);
+    int count = word_count;
+
+    ck_assert(items && texts);
+    memcpy((void *)items, (const void *)words, (size_t)word_count * sizeof(*words));
+    for (int i = 0; i < ENTRIES; i++) {
+        int number = (int)((long long)i * STRIDE % ENTRIES) + 1;
+
+        for (int again = 0; number % 100 != 0 && again < 1 + (number % 10 < 2); again++) {
+            (void)snprintf(texts[count], TEXT_BYTES, "%d-%d", number, again * (number % 10));
+            items[count] = texts[count];
+            count++;
+        }
+    }
+    ck_assert_int_eq(count - word_count, NAMED + NAMED_AGAIN + NOT_THERE);
+    wire_command_argv(control, count, items, NULL);
+    ck_assert_int_eq(wire_read(control, reply), 1);
+    free((void *)items);
+    free((void *)texts);
+}
+
+static int count_in(const struct text *reply, const char *word)
+{
+    int count = 0;
+
+    for (const char *at = text_string(reply); (at = strstr(at, word)) != NULL; at++)
+        count++;
+    return count;
+}
+
+START_TEST(many_ids_are_deleted_in_many_turns)
+{
+    static const char *const words[] = { "XDEL", "s" };
+    struct text reply = { 0 };
+    long long slices;
+
+    fill_numbered();
+    slices = info_number(control, "slices");
+    ask_of_many(words, 2, &reply);
+    ck_assert_str_eq(text_string(&reply), ":19800\r\n");
+    ck_assert_int_ge(info_number(control, "slices"), slices + LEAST_SLICES);
+    expect_integer(control, LEFT, "XLEN s");
+    expect_integer(control, 1, "XDEL s 99-0 100-0 101-0");
+    text_finish(&reply);
+}
+END_TEST
+
+START_TEST(so_are_many_that_groups_refer_to)
+{
+    static const char *const words[] = { "XDELEX", "s", "DELREF", "IDS", "23600" };
+    struct text reply = { 0 };
+    long long slices;
+
+    fill_numbered();
+    slices = info_number(control, "slices");
+    ask_of_many(words, 5, &reply);
+    ck_assert_int_eq(count_in(&reply, ":1\r\n"), NAMED);
+    ck_assert_int_eq(count_in(&reply, ":-1\r\n"), NAMED_AGAIN + NOT_THERE);
+    ck_assert_int_ge(info_number(control, "slices"), slices + LEAST_SLICES);
+    expect_integer(control, LEFT, "XLEN s");
+    ck_assert_int_eq(count_pending(), LEFT);
+    text_finish(&reply);
+}
+END_TEST
+
+START_TEST(many_ids_are_acknowledged_in_many_turns)
+{
+    static const char *const words[] = { "XACK", "s", "g" };
+    struct text reply = { 0 };
+    long long slices;
+
+    fill_numbered();
+    slices = info_number(control, "slices");
+    ask_of_many(words, 3, &reply);
+    ck_assert_str_eq(text_string(&reply), ":19800\r\n");
+    ck_assert_int_ge(info_number(control, "slices"), slices + LEAST_SLICES);
+    ck_assert_int_eq(count_pending(), LEFT);
+    text_finish(&reply);
 }
 END_TEST
 
@@ -118,5 +283,10 @@ int main(void)
     tcase_add_checked_fixture(tcase, start, stop);
     tcase_add_test(tcase, what_a_trim_has_made_forgotten_is_trimmed);
     tcase_add_test(tcase, so_it_is_when_the_id_tells_where_it_ends);
+    tcase_add_test(tcase, a_consumer_goes_in_as_many_turns_when_its_client_has_gone);
+    tcase_add_test(tcase, a_consumer_in_a_transaction_goes_in_many_turns);
+    tcase_add_test(tcase, many_ids_are_deleted_in_many_turns);
+    tcase_add_test(tcase, so_are_many_that_groups_refer_to);
+    tcase_add_test(tcase, many_ids_are_acknowledged_in_many_turns);
     return suite_run(suite);
 }

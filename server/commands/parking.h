@@ -138,6 +138,9 @@ struct log_frame *parking_frame_holding(const struct parking *parking, unsigned 
 /* To be called between pieces of long work: lets others go first when the slice is used up. 0, or
  * -ECANCELED: the client has gone. */
 int parking_breathe(struct server *server);
+/* The call that is running in a fiber, if one is, has changed something, and goes on to its end
+ * when its client goes: no wait of it is -ECANCELED from here on, unless the server stops. */
+void parking_must_finish(struct server *server);
 /* Inside a fiber, before something is added: suspends it while lists are above their memory, as
  * long as eviction gets on. 0, or -ECANCELED: the client has gone. */
 int parking_wait_for_eviction(struct server *server);

@@ -174,6 +174,11 @@ int parking_breathe(struct server *server)
     return pause_between_slices(server);
 }
 
+void parking_must_finish(struct server *server)
+{
+    if (server->parking->running) server->parking->running->must_finish = true;
+}
+
 /* Each round of eviction ends with a look: when nothing went, whatever else is wrong (the disk is
  * full, all is in use) is for the command itself to meet. */
 int parking_wait_for_eviction(struct server *server)

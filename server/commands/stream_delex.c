@@ -18,6 +18,7 @@ static int delete_all(struct call *call, const struct stream_key *key,
     int rc = 0;
 
     for (; done < ids->count; done++) {
+        (void)stream_ids_breathe(call, done, true);
         rc = stream_remove_entry(key->stream, groups, options->references, ids->ids[done],
                                  ordinals[done]);
         if (rc < 0) break;
@@ -43,7 +44,7 @@ static int delete_from(struct call *call, const struct stream_id_options *option
         stream_reply_removals(call->reply, NULL, 0, ids->count);
         return 0;
     }
-    rc = stream_find_ordinals(key.stream, ids->ids, ids->count, &ordinals);
+    rc = stream_find_ordinals(call, key.stream, ids->ids, ids->count, &ordinals);
     if (rc < 0) return rc;
     rc = delete_all(call, &key, options, ordinals);
     free(ordinals);

@@ -208,8 +208,8 @@ int stream_xgroup_createconsumer(struct call *call)
     return 0;
 }
 
-/* All that the consumer has pending, some at a time. Who is canceled in between has dropped a part
- * of it, and the log is told which. */
+/* All that the consumer has pending, some at a time. Once the first of it has gone the rest goes
+ * without the client, too, and not faster: the log is told of all of it at the end. */
 static int drop_all(struct call *call, const struct stream_group_key *key,
                     struct stream_consumer *consumer)
 {
@@ -218,7 +218,9 @@ static int drop_all(struct call *call, const struct stream_group_key *key,
     do {
         dropped = stream_consumer_drop(key->group, consumer, DROP_STEP);
         if (dropped < 0) return (int)dropped;
-        if (call_can_suspend(call) && !call->is_replay) (void)parking_breathe(call->server);
+        parking_must_finish(call->server);
+        (void)parking_breathe(
+            call->server); /* fails when the server stops, and nobody waits then */
     } while (dropped > 0);
     return 0;
 }

@@ -22,6 +22,7 @@ static int acknowledge_all(struct call *call, const struct stream_group_key *key
     int rc = 0;
 
     for (; i < count && rc >= 0; i++) {
+        (void)stream_ids_breathe(call, i, true);
         rc = stream_group_acknowledge(key->group, ids[i]);
         acknowledged += rc == 1;
     }
@@ -99,6 +100,7 @@ static int ackdel_all(struct call *call, struct stream_group_key *key,
     int rc = 0;
 
     for (; done < ids->count; done++) {
+        (void)stream_ids_breathe(call, done, true);
         rc = acknowledge_and_delete(key, options->references, ids->ids[done], ordinals[done]);
         if (rc < 0) break;
         has_changed |= rc != STREAM_NO_ENTRY;
@@ -126,7 +128,7 @@ static int ackdel(struct call *call, const struct stream_id_options *options)
     int rc = stream_group_find(call, call->arguments[1], call->arguments[2], &key);
 
     if (rc <= 0) return rc < 0 ? rc : reply_none_removed(call, ids->count);
-    rc = stream_find_ordinals(key.stream.stream, ids->ids, ids->count, &ordinals);
+    rc = stream_find_ordinals(call, key.stream.stream, ids->ids, ids->count, &ordinals);
     if (rc < 0) return rc;
     rc = ackdel_all(call, &key, options, ordinals);
     free(ordinals);
@@ -248,6 +250,7 @@ static int give_all_back(struct call *call, const struct stream_group_key *key,
     int rc = 0;
 
     for (; done < nacking->ids.count; done++) {
+        (void)stream_ids_breathe(call, done, true);
         rc = give_back(key, nacking, nacking->ids.ids[done], ordinals && ordinals[done]);
         if (rc < 0) break;
         count += rc;
@@ -269,7 +272,7 @@ static int nack(struct call *call, const struct nacking *nacking)
     if (rc <= 0) return rc;
     rc = 0;
     if (nacking->is_forced)
-        rc = stream_find_ordinals(key.stream.stream, ids->ids, ids->count, &ordinals);
+        rc = stream_find_ordinals(call, key.stream.stream, ids->ids, ids->count, &ordinals);
     if (rc < 0) return rc;
     rc = give_all_back(call, &key, nacking, ordinals);
     free(ordinals);

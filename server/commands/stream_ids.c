@@ -5,17 +5,37 @@
 
 #include "modules/base/number.h"
 #include "server/commands/effect.h"
+#include "server/commands/parking.h"
 #include "server/commands/stream_words.h"
+
+enum {
+    AT_ONCE_IDS = 1024, /* more than these are worked on in a fiber */
+    BREATH_IDS = 256
+};
 
 int stream_ids_take(struct call *call, uint32_t first, uint32_t count, struct stream_ids *out_ids)
 {
     *out_ids = (struct stream_ids){ .count = count };
     out_ids->ids = out_ids->few;
+    if (count > AT_ONCE_IDS && !call_can_suspend(call)) return -EAGAIN;
     if (count > STREAM_IDS_INLINE) out_ids->ids = malloc(count * sizeof(*out_ids->ids));
     if (!out_ids->ids) return -ENOMEM;
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
+        int rc = stream_ids_breathe(call, i, false);
+
+        if (rc < 0) return rc;
         if (!stream_word_id(call, first + i, &out_ids->ids[i])) return 0;
+    }
     return 1;
+}
+
+int stream_ids_breathe(struct call *call, uint32_t done_count, bool has_changed)
+{
+    if (done_count == 0 || done_count % BREATH_IDS != 0) return 0;
+    if (!has_changed) return parking_breathe(call->server);
+    parking_must_finish(call->server);
+    (void)parking_breathe(call->server); /* fails when the server stops, and nobody waits then */
+    return 0;
 }
 
 void stream_ids_finish(struct stream_ids *ids)

@@ -1,4 +1,5 @@
-/* stream_ids.h - ids in a row, as commands take them. */
+/* stream_ids.h - ids in a row, as commands take them: a few at once, many in a fiber, where others
+ * go first between them. */
 #ifndef SERVER_COMMANDS_STREAM_IDS_H
 #define SERVER_COMMANDS_STREAM_IDS_H
 #include "modules/stream/stream_id.h"
@@ -13,13 +14,17 @@ struct stream_ids {
     struct stream_id few[STREAM_IDS_INLINE];
 };
 
-/* The arguments from first on, count of them. 1; 0: one is no id, answered; -ENOMEM. */
+/* The arguments from first on, count of them. 1; 0: one is no id, answered; negative, as a handler:
+ * -EAGAIN when there are many and the call cannot be suspended. */
 int stream_ids_take(struct call *call, uint32_t first, uint32_t count, struct stream_ids *out_ids);
 /* "IDS numids id [id ...]", IDS at that index; *out_next is behind it. As stream_ids_take. */
 int stream_ids_parse(struct call *call, uint32_t index, struct stream_ids *out_ids,
                      uint32_t *out_next);
 /* Of a zeroed one, too. */
 void stream_ids_finish(struct stream_ids *ids);
+/* Something was done for so many of them. has_changed: of which something remains, and from here on
+ * the call goes on without its client, too. Else -ECANCELED: the client has gone. */
+int stream_ids_breathe(struct call *call, uint32_t done_count, bool has_changed);
 
 /* What XDELEX and XACKDEL take from first on, in any order. As stream_ids_take; stream_ids_finish
  * is needed whatever is returned. */

@@ -1,9 +1,5 @@
 #include "server/commands/stream_references.h"
 
-#include <assert.h>
-#include <errno.h>
-#include <stdlib.h>
-
 #include "modules/stream/group.h"
 
 int stream_remove_entry(struct stream *stream, struct stream_groups *groups,
@@ -20,28 +16,6 @@ int stream_remove_entry(struct stream *stream, struct stream_groups *groups,
     rc = stream_delete(stream, ordinal, id);
     if (rc < 0) return rc;
     return rc == 1 ? STREAM_REMOVED : STREAM_NO_ENTRY;
-}
-
-int stream_find_ordinals(struct stream *stream, const struct stream_id *ids, uint32_t count,
-                         uint64_t **out_ordinals)
-{
-    uint64_t *ordinals;
-
-    assert(count > 0);
-    ordinals = calloc(count, sizeof(*ordinals));
-    if (!ordinals) return -ENOMEM;
-    for (uint32_t i = 0; i < count; i++) {
-        struct stream_entry entry;
-        int rc = stream_find(stream, ids[i], &entry);
-
-        if (rc < 0) {
-            free(ordinals);
-            return rc;
-        }
-        if (rc == 1) ordinals[i] = entry.ordinal;
-    }
-    *out_ordinals = ordinals;
-    return 0;
 }
 
 void stream_reply_removals(struct reply *reply, const uint64_t *removals, uint32_t done_count,

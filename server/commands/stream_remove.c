@@ -1,11 +1,12 @@
-/* stream_remove.c - XTRIM XDEL XDELEX */
-#include <errno.h>
+/* stream_remove.c - XTRIM XDEL */
 #include <stdlib.h>
 
 #include "modules/base/number.h"
 #include "server/commands/effect.h"
 #include "server/commands/handlers.h"
+#include "server/commands/stream_ids.h"
 #include "server/commands/stream_key.h"
+#include "server/commands/stream_references.h"
 #include "server/commands/stream_trimmed.h"
 #include "server/commands/stream_trimming.h"
 #include "server/commands/stream_words.h"
@@ -38,7 +39,7 @@ int stream_xtrim(struct call *call)
 {
     struct stream_trimming trimming = { .is_asked = false };
     struct stream_key key;
-    struct stream_trimmed trimmed;
+    struct stream_trimmed trimmed = { .count = 0 };
     int rc;
 
     if (!parse_trim(call, &trimming)) return 0;
@@ -58,44 +59,21 @@ int stream_xtrim(struct call *call)
     return 0;
 }
 
-/* ---- XDEL, XDELEX ------------------------------------------------------------------------------
+/* ---- XDEL --------------------------------------------------------------------------------------
  */
-
-struct target {
-    struct stream_id id;
-    uint64_t ordinal; /* 0: there is no such entry */
-};
-
-/* The arguments from first on as ids, each of them found before any is deleted: what is on disk is
- * waited for here. 0; 1: one is no id, answered; negative: as a handler. */
-static int find_targets(struct call *call, struct stream *stream, uint32_t first, uint32_t count,
-                        struct target *targets)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        if (!stream_word_id(call, first + i, &targets[i].id)) return 1;
-        targets[i].ordinal = 0;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        struct stream_entry entry;
-        int rc = stream_find(stream, targets[i].id, &entry);
-
-        if (rc < 0) return rc;
-        if (rc == 1) targets[i].ordinal = entry.ordinal;
-    }
-    return 0;
-}
 
 /* The ids that were deleted are said when not all were: memory was short. A replay does all or is
  * refused. */
-static int delete_targets(struct call *call, struct stream *stream, uint32_t first, uint32_t count,
-                          const struct target *targets)
+static int delete_all(struct call *call, struct stream *stream, uint32_t first,
+                      const struct stream_ids *ids, const uint64_t *ordinals)
 {
     int64_t deleted = 0;
     uint32_t i = 0;
     int rc = 0;
 
-    for (; i < count && rc >= 0; i++) {
-        rc = targets[i].ordinal ? stream_delete(stream, targets[i].ordinal, targets[i].id) : 0;
+    for (; i < ids->count && rc >= 0; i++) {
+        (void)stream_ids_breathe(call, i, true);
+        rc = ordinals[i] ? stream_delete(stream, ordinals[i], ids->ids[i]) : 0;
         deleted += rc == 1;
     }
     if (rc < 0 && (deleted == 0 || call->is_replay)) return rc;
@@ -105,12 +83,24 @@ static int delete_targets(struct call *call, struct stream *stream, uint32_t fir
     return 0;
 }
 
+/* All are found before any is deleted: what is on disk is waited for there. */
+static int delete_found(struct call *call, struct stream *stream, uint32_t first,
+                        const struct stream_ids *ids)
+{
+    uint64_t *ordinals;
+    int rc = stream_find_ordinals(call, stream, ids->ids, ids->count, &ordinals);
+
+    if (rc < 0) return rc;
+    rc = delete_all(call, stream, first, ids, ordinals);
+    free(ordinals);
+    return rc;
+}
+
 /* XDEL key id [id ...] */
 int stream_xdel(struct call *call)
 {
     enum { FIRST = 2 };
-    uint32_t count = call->argument_count - FIRST;
-    struct target *targets;
+    struct stream_ids ids;
     struct stream_key key;
     int rc = stream_key_find(call, call->arguments[1], &key);
 
@@ -119,10 +109,8 @@ int stream_xdel(struct call *call)
         reply_integer(call->reply, 0);
         return 0;
     }
-    targets = malloc(count * sizeof(*targets));
-    if (!targets) return -ENOMEM;
-    rc = find_targets(call, key.stream, FIRST, count, targets);
-    if (rc == 0) rc = delete_targets(call, key.stream, FIRST, count, targets);
-    free(targets);
-    return rc < 0 ? rc : 0;
+    rc = stream_ids_take(call, FIRST, call->argument_count - FIRST, &ids);
+    if (rc == 1) rc = delete_found(call, key.stream, FIRST, &ids);
+    stream_ids_finish(&ids);
+    return rc;
 }

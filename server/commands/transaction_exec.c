@@ -77,7 +77,7 @@ static bool add_stream_bytes(const struct call *exec, const struct value *value,
     struct stream_info info;
 
     stream_get_info(stream, &info);
-    *bytes += info.memory_bytes;
+    *bytes += info.memory_bytes + value->type->counted_bytes(value); /* of groups, too */
     return !stream_may_wait(exec->server->streams, stream, exec->session->transaction->bytes);
 }
 
