@@ -89,18 +89,9 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("copies of streams");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = files_case(suite, "all", setup_files, teardown_files);
 
-    tcase_set_timeout(cases, 120);
-    tcase_add_checked_fixture(cases, setup_files, teardown_files);
     tcase_add_test(cases, a_copy_is_as_the_checkpoint_saw_it);
     tcase_add_test(cases, a_copy_that_fails_is_discarded);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return files_run(suite);
 }

@@ -292,12 +292,9 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("streams that are packed");
-    TCase *cases = tcase_create("all"), *threads = tcase_create("threads");
-    SRunner *runner;
-    int failed;
+    TCase *cases = files_case(suite, "all", setup_files, teardown_files);
+    TCase *threads = files_case(suite, "threads", setup_threads, teardown_files);
 
-    tcase_set_timeout(cases, 120);
-    tcase_add_checked_fixture(cases, setup_files, teardown_files);
     tcase_add_loop_test(cases, segments_that_have_ended_are_packed_and_read_as_before,
                         JOURNAL_CODEC_LZ4, JOURNAL_CODEC_ZSTD + 1);
     tcase_add_test(cases, what_is_told_is_what_the_files_take);
@@ -309,14 +306,6 @@ int main(void)
     tcase_add_test(cases, of_a_copy_that_is_discarded_nothing_stays);
     tcase_add_loop_test(cases, what_cannot_be_packed_stays_plain, 0, 3);
     tcase_add_loop_test(cases, a_stream_that_goes_while_it_is_packed_leaves_nothing, 0, 6);
-    suite_add_tcase(suite, cases);
-    tcase_set_timeout(threads, 120);
-    tcase_add_checked_fixture(threads, setup_threads, teardown_files);
     tcase_add_test(threads, closing_does_not_wait_until_all_is_packed);
-    suite_add_tcase(suite, threads);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return files_run(suite);
 }

@@ -176,21 +176,12 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("readers of streams in journals");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = files_case(suite, "all", setup_readers, teardown_readers);
 
-    tcase_set_timeout(cases, 120);
-    tcase_add_checked_fixture(cases, setup_readers, teardown_readers);
     tcase_add_test(cases, each_of_many_readers_reads_on_without_waiting);
     tcase_add_test(cases, readers_of_the_same_entries_share_what_was_fetched);
     tcase_add_test(cases, readers_find_their_places_again_behind_what_was_deleted);
     tcase_add_test(cases, many_that_are_asked_for_are_met_by_reading_on);
     tcase_add_test(cases, who_is_far_behind_is_searched_for);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return files_run(suite);
 }
