@@ -1,13 +1,21 @@
 /* Answers that wait for a ticket: nothing of them leaves before, all of them after. */
 #include "server/net/testing.h"
 
-START_TEST(answers_wait_for_their_ticket)
+/* One who has sent that, and whose answer waits for ticket 1. */
+static int ask(const char *request)
 {
     int fd = testing_connect();
 
     testing.ticket = 1;
-    testing_send(fd, "LEN abc\r\n");
+    testing_send(fd, request);
     testing_expect_silence(fd);
+    return fd;
+}
+
+START_TEST(answers_wait_for_their_ticket)
+{
+    int fd = ask("LEN abc\r\n");
+
     ck_assert_uint_eq(testing_info().held_clients, 1);
     net_release(testing.net, 1);
     testing_expect(fd, ":3\r\n");
@@ -18,11 +26,8 @@ END_TEST
 
 START_TEST(of_two_tickets_the_first_lets_only_its_own_answers_go)
 {
-    int fd = testing_connect();
+    int fd = ask("LEN a\r\n");
 
-    testing.ticket = 1;
-    testing_send(fd, "LEN a\r\n");
-    testing_expect_silence(fd);
     testing_send(fd, "LEN ab\r\n");
     testing_expect_silence(fd);
     testing.ticket = 2;
@@ -39,15 +44,12 @@ END_TEST
 
 START_TEST(an_answer_does_not_overtake_one_that_waits)
 {
-    int fd = testing_connect();
+    int fd = ask("LEN a\r\n");
 
-    testing.ticket = 5;
-    testing_send(fd, "LEN a\r\n");
-    testing_expect_silence(fd);
     testing.ticket = 0;
     testing_send(fd, "LEN ab\r\n");
     testing_expect_silence(fd);
-    net_release(testing.net, 5);
+    net_release(testing.net, 1);
     testing_expect(fd, ":1\r\n:2\r\n");
     ck_assert_int_eq(close(fd), 0);
 }
@@ -79,12 +81,9 @@ START_TEST(a_large_answer_waits_whole)
 {
     enum { BYTES = 1 << 20, HEAD = sizeof("$1048576\r\n") - 1 };
     char *bytes = malloc(HEAD + BYTES + 2);
-    int fd = testing_connect();
+    int fd = ask("ADD 1048576\r\n");
 
     ck_assert_ptr_nonnull(bytes);
-    testing.ticket = 1;
-    testing_send(fd, "ADD 1048576\r\n");
-    testing_expect_silence(fd);
     net_release(testing.net, 1);
     testing_receive(fd, bytes, HEAD + BYTES + 2);
     ck_assert_int_eq(bytes[HEAD], 'x');
@@ -97,12 +96,9 @@ START_TEST(a_streamed_answer_goes_on_as_tickets_are_released)
 {
     enum { PIECES = 20 };
     char *bytes = malloc((size_t)PIECES * TESTING_PIECE_BYTES);
-    int fd = testing_connect();
+    int fd = ask("STREAM 20\r\n");
 
     ck_assert_ptr_nonnull(bytes);
-    testing.ticket = 1;
-    testing_send(fd, "STREAM 20\r\n");
-    testing_expect_silence(fd);
     for (unsigned i = 0; i < PIECES; i++) {
         net_release(testing.net, testing.ticket++);
         testing_receive(fd, bytes, TESTING_PIECE_BYTES);
@@ -117,11 +113,8 @@ END_TEST
 
 START_TEST(who_quits_gets_the_answer_first)
 {
-    int fd = testing_connect();
+    int fd = ask("QUIT\r\n");
 
-    testing.ticket = 1;
-    testing_send(fd, "QUIT\r\n");
-    testing_expect_silence(fd);
     net_release(testing.net, 1);
     testing_expect(fd, "+OK\r\n");
     testing_expect_closed(fd);
@@ -130,11 +123,8 @@ END_TEST
 
 START_TEST(what_will_not_come_true_is_not_told)
 {
-    int waiting = testing_connect(), other;
+    int waiting = ask("LEN abc\r\n"), other;
 
-    testing.ticket = 1;
-    testing_send(waiting, "LEN abc\r\n");
-    testing_expect_silence(waiting);
     testing.ticket = 0;
     other = testing_connect();
     net_close_held(testing.net);
@@ -148,11 +138,8 @@ END_TEST
 
 START_TEST(a_client_may_go_while_its_answer_waits)
 {
-    int fd = testing_connect();
+    int fd = ask("LEN abc\r\n");
 
-    testing.ticket = 1;
-    testing_send(fd, "LEN abc\r\n");
-    testing_expect_silence(fd);
     testing_reset(fd);
     testing_until(testing.closed == 1);
     ck_assert_uint_eq(testing_info().held_clients, 0);
@@ -161,21 +148,17 @@ START_TEST(a_client_may_go_while_its_answer_waits)
 }
 END_TEST
 
-static void limit_clients(uint64_t bytes)
+static void no_memory_for_clients(struct net_limits *limits)
 {
-    testing.options.limits.clients_memory_bytes = bytes;
-    net_set_limits(testing.net, &testing.options.limits);
+    limits->clients_memory_bytes = 1;
 }
 
 /* What it popped would be lost with its answer. */
 START_TEST(who_is_evicted_gets_what_it_was_answered_first)
 {
-    int fd = testing_connect();
+    int fd = ask("LEN abc\r\n");
 
-    testing.ticket = 1;
-    testing_send(fd, "LEN abc\r\n");
-    testing_expect_silence(fd);
-    limit_clients(1);
+    testing_change_limits(no_memory_for_clients);
     testing_until(testing_info().evicted_clients == 1);
     testing_send(fd, "LEN abcd\r\n");
     testing_expect_silence(fd);
@@ -190,12 +173,9 @@ END_TEST
 
 START_TEST(who_has_quit_is_not_evicted_before_its_answers_leave)
 {
-    int fd = testing_connect(), other = testing_connect();
+    int other = testing_connect(), fd = ask("LEN abc\r\nQUIT\r\n");
 
-    testing.ticket = 1;
-    testing_send(fd, "LEN abc\r\nQUIT\r\n");
-    testing_expect_silence(fd);
-    limit_clients(1);
+    testing_change_limits(no_memory_for_clients);
     testing_until(testing_info().evicted_clients == 1);
     testing_expect_closed(other);
     testing_turns(5);
@@ -208,12 +188,9 @@ END_TEST
 
 START_TEST(who_leaves_and_does_not_read_is_evicted_in_the_end)
 {
-    int fd = testing_connect();
+    int fd = ask("ADD 6291456\r\n");
 
-    testing.ticket = 1;
-    testing_send(fd, "ADD 6291456\r\n");
-    testing_expect_silence(fd);
-    limit_clients(1);
+    testing_change_limits(no_memory_for_clients);
     testing_until(testing_info().evicted_clients == 1);
     net_release(testing.net, 1);
     testing_until(testing.closed == 1);
@@ -238,11 +215,8 @@ END_TEST
 
 START_TEST(what_is_flushed_amid_a_turn_waits_for_its_ticket)
 {
-    int fd = testing_connect();
+    int fd = ask("LEN a\r\nFLUSH\r\nLEN ab\r\n");
 
-    testing.ticket = 1;
-    testing_send(fd, "LEN a\r\nFLUSH\r\nLEN ab\r\n");
-    testing_expect_silence(fd);
     ck_assert_uint_eq(testing_info().held_clients, 1);
     net_release(testing.net, 1);
     testing_expect(fd, ":1\r\n+OK\r\n:2\r\n");
@@ -263,10 +237,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("hold");
-    TCase *cases = tcase_create("hold");
+    TCase *cases = testing_case(suite, "hold");
 
-    tcase_add_checked_fixture(cases, testing_set_up, testing_tear_down);
-    tcase_set_timeout(cases, 120);
     tcase_add_test(cases, answers_wait_for_their_ticket);
     tcase_add_test(cases, of_two_tickets_the_first_lets_only_its_own_answers_go);
     tcase_add_test(cases, an_answer_does_not_overtake_one_that_waits);
@@ -282,6 +254,5 @@ int main(void)
     tcase_add_test(cases, what_is_flushed_amid_a_turn_leaves_before_the_rest);
     tcase_add_test(cases, what_is_flushed_amid_a_turn_waits_for_its_ticket);
     tcase_add_test(cases, each_turn_asks_once);
-    suite_add_tcase(suite, cases);
     return testing_run(suite);
 }

@@ -135,32 +135,6 @@ START_TEST(an_answer_of_many_megabytes_arrives_however_late_it_is_read)
 }
 END_TEST
 
-START_TEST(a_client_with_a_lot_to_send_lets_others_go_between)
-{
-    char head[16];
-    char *received = malloc(1 << 20);
-    uint64_t id;
-    int greedy = testing_connect_id(&id), other = testing_connect();
-
-    ck_assert_ptr_nonnull(received);
-    for (int i = 0; i < 20; i++)
-        testing_send(greedy, "ADD 700000\r\n");
-    testing_send(other, "PING\r\n");
-    testing_turns(2);
-    ck_assert_uint_lt(testing.requests, 12); /* neither turn took all */
-    testing_expect(other, "+PONG\r\n");
-    for (int i = 0; i < 20; i++) {
-        testing_receive(greedy, received, 9 + 700000 + 2);
-        memcpy(head, received, 9);
-        head[9] = '\0';
-        ck_assert_str_eq(head, "$700000\r\n");
-    }
-    free(received);
-    ck_assert_int_eq(close(greedy), 0);
-    ck_assert_int_eq(close(other), 0);
-}
-END_TEST
-
 /* ---- parked ---- */
 
 static void wake(int fd, uint64_t id)
@@ -189,43 +163,6 @@ START_TEST(what_a_parked_client_sent_waits_until_it_is_unparked)
     testing_expect(parked, "+WOKEN\r\n:3\r\n:4\r\n");
     ck_assert_int_eq(close(parked), 0);
     ck_assert_int_eq(close(other), 0);
-}
-END_TEST
-
-static uint64_t unparked_at_turn_end;
-
-static void unpark_at_turn_end(void)
-{
-    struct client *client = net_client_by_id(testing.net, unparked_at_turn_end);
-
-    if (client && client_is_parked(client)) client_unpark(client);
-}
-
-START_TEST(input_goes_on_within_the_turn_that_unparks)
-{
-    int fd = testing_connect_id(&unparked_at_turn_end);
-
-    testing.at_turn_end = unpark_at_turn_end;
-    testing_send(fd, "PARK\r\nPARK\r\nPARK\r\nPARK\r\nPARK\r\nPARK\r\nPARK\r\nPING\r\n");
-    testing_expect(fd, "+PONG\r\n");
-    ck_assert_uint_eq(testing.requests, 8);
-    ck_assert_int_eq(close(fd), 0);
-    testing_until(testing.closed == 1);
-}
-END_TEST
-
-/* Who measures turns must see the busy ones too. */
-START_TEST(the_end_of_each_turn_is_told_also_when_the_loop_does_not_sleep)
-{
-    struct net_info before, after;
-
-    net_info(testing.net, &before);
-    testing.ended_turns = 0;
-    testing.wants_turn = true;
-    testing_turns(10);
-    net_info(testing.net, &after);
-    ck_assert_uint_ge(testing.ended_turns, 10);
-    ck_assert_uint_eq(testing.ended_turns, after.turns - before.turns);
 }
 END_TEST
 
@@ -506,11 +443,9 @@ END_TEST
 static Suite *net_suite(void)
 {
     Suite *suite = suite_create("net");
-    TCase *requests = tcase_create("requests"), *parked = tcase_create("parked");
-    TCase *end = tcase_create("end");
+    TCase *requests = testing_case(suite, "requests"), *parked = testing_case(suite, "parked");
+    TCase *end = testing_case(suite, "end");
 
-    tcase_add_checked_fixture(requests, testing_set_up, testing_tear_down);
-    tcase_set_timeout(requests, 120);
     tcase_add_test(requests, a_request_is_answered);
     tcase_add_test(requests, pipelined_requests_are_answered_in_order_with_few_system_calls);
     tcase_add_test(requests, a_request_may_come_byte_by_byte);
@@ -519,21 +454,12 @@ static Suite *net_suite(void)
     tcase_add_test(requests, a_protocol_error_is_told_after_the_answers_before_it_and_closes);
     tcase_add_test(requests, trust_changes_between_two_requests_of_one_read);
     tcase_add_test(requests, an_answer_of_many_megabytes_arrives_however_late_it_is_read);
-    tcase_add_test(requests, a_client_with_a_lot_to_send_lets_others_go_between);
     tcase_add_test(requests, what_client_list_shows_is_there);
-    suite_add_tcase(suite, requests);
-    tcase_add_checked_fixture(parked, testing_set_up, testing_tear_down);
-    tcase_set_timeout(parked, 120);
     tcase_add_test(parked, what_a_parked_client_sent_waits_until_it_is_unparked);
-    tcase_add_test(parked, input_goes_on_within_the_turn_that_unparks);
-    tcase_add_test(parked, the_end_of_each_turn_is_told_also_when_the_loop_does_not_sleep);
     tcase_add_test(parked, a_parked_client_sends_much_and_the_loop_still_sleeps);
     tcase_add_loop_test(parked, a_blocked_client_that_vanishes_is_noticed, 0, 8);
     tcase_add_test(parked, a_blocked_client_that_only_ends_its_input_is_gone_as_in_redis);
     tcase_add_test(parked, who_is_parked_for_our_sake_and_ends_its_input_gets_its_answers);
-    suite_add_tcase(suite, parked);
-    tcase_add_checked_fixture(end, testing_set_up, testing_tear_down);
-    tcase_set_timeout(end, 120);
     tcase_add_test(end, requests_before_the_end_of_input_are_answered);
     tcase_add_test(end, a_large_answer_is_sent_whole_after_the_end_of_input);
     tcase_add_test(end, quit_answers_and_takes_nothing_more);
@@ -543,7 +469,6 @@ static Suite *net_suite(void)
     tcase_add_test(end, ids_are_never_used_twice_and_all_are_found);
     tcase_add_test(end, a_walk_over_clients_may_close_them_and_stop);
     tcase_add_test(end, destroying_the_net_closes_everybody);
-    suite_add_tcase(suite, end);
     return suite;
 }
 

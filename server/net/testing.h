@@ -242,6 +242,13 @@ static inline void testing_tear_down(void)
     ck_assert_uint_eq(testing.opened, testing.closed);
 }
 
+/* While clients are there. */
+static inline void testing_change_limits(void (*change)(struct net_limits *limits))
+{
+    change(&testing.options.limits);
+    net_set_limits(testing.net, &testing.options.limits);
+}
+
 /* ---- turns ---- */
 
 static inline int64_t testing_before_wait(void *context)
@@ -415,6 +422,17 @@ static inline void testing_reset(int fd)
 
     ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
     ck_assert_int_eq(close(fd), 0);
+}
+
+/* A case of a suite with a net of its own. */
+static inline TCase *testing_case(Suite *suite, const char *name)
+{
+    TCase *cases = tcase_create(name);
+
+    tcase_add_checked_fixture(cases, testing_set_up, testing_tear_down);
+    tcase_set_timeout(cases, 120);
+    suite_add_tcase(suite, cases);
+    return cases;
 }
 
 static inline int testing_run(Suite *suite)
