@@ -21,6 +21,16 @@ void stream_cursor_begin(struct stream_cursor *cursor, struct stream *stream, st
     *cursor = (struct stream_cursor){ .stream = stream, .direction = direction, .next = from };
 }
 
+/* All frames stand in it where they stood: so does the place, if it is worth anything. */
+void stream_cursor_enter(struct stream_cursor *cursor, struct stream *snapshot)
+{
+    bool has_place = cursor->place[PLACE_VERSION] == cursor->stream->version;
+
+    assert(snapshot->is_snapshot && snapshot->backend == cursor->stream->backend);
+    cursor->stream = snapshot;
+    cursor->place[PLACE_VERSION] = has_place ? snapshot->version : 0;
+}
+
 static void get_place(const struct stream_cursor *cursor, struct stream_place *out_place)
 {
     memcpy(out_place, cursor->place, sizeof(*out_place));

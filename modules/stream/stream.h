@@ -146,6 +146,8 @@ struct stream_cursor {
 /* Begins at the entry with that id, or at the one nearest behind it in direction. Never fails. */
 void stream_cursor_begin(struct stream_cursor *cursor, struct stream *stream, struct stream_id from,
                          enum stream_direction direction);
+/* It goes on in a snapshot of its stream, which was taken just now, from where it stands. */
+void stream_cursor_enter(struct stream_cursor *cursor, struct stream *snapshot);
 /* 1: *out_entry, and the cursor stands behind it. 0: there is none. -EAGAIN: the cursor stays. In
  * these cases *out_entry may hold anything. */
 int stream_cursor_next(struct stream_cursor *cursor, struct stream_entry *out_entry);

@@ -109,6 +109,31 @@ START_TEST(readers_of_the_same_entries_share_what_was_fetched)
 }
 END_TEST
 
+/* An entry that had no room is read again, from a snapshot: the place before it is known to the
+ * cursor alone. */
+START_TEST(a_cursor_that_enters_a_snapshot_keeps_its_place)
+{
+    for (uint64_t number = 1; number < ENTRIES / 10; number += 2 * PER_READ) {
+        struct stream_cursor cursor, before;
+        struct stream_entry entry;
+        struct stream *snapshot;
+        uint64_t waited;
+
+        stream_cursor_begin(&cursor, stream, behind(number - 1), STREAM_FORWARD);
+        ck_assert_int_eq(stream_cursor_next(&cursor, &entry), 1);
+        before = cursor;
+        ck_assert_int_eq(stream_cursor_next(&cursor, &entry), 1);
+        waited = waits();
+        ck_assert_int_eq(stream_snapshot(stream, &snapshot), 0);
+        stream_cursor_enter(&before, snapshot);
+        ck_assert_int_eq(stream_cursor_next(&before, &entry), 1);
+        ck_assert_uint_eq(entry.id.ms, number + 1);
+        ck_assert_uint_eq(waits(), waited);
+        stream_destroy(snapshot);
+    }
+}
+END_TEST
+
 /* Deleting moves places on: they are searched for again, and found. */
 START_TEST(readers_find_their_places_again_behind_what_was_deleted)
 {
@@ -180,6 +205,7 @@ int main(void)
 
     tcase_add_test(cases, each_of_many_readers_reads_on_without_waiting);
     tcase_add_test(cases, readers_of_the_same_entries_share_what_was_fetched);
+    tcase_add_test(cases, a_cursor_that_enters_a_snapshot_keeps_its_place);
     tcase_add_test(cases, readers_find_their_places_again_behind_what_was_deleted);
     tcase_add_test(cases, many_that_are_asked_for_are_met_by_reading_on);
     tcase_add_test(cases, who_is_far_behind_is_searched_for);

@@ -102,6 +102,33 @@ START_TEST(a_snapshot_stays_as_it_was)
 }
 END_TEST
 
+START_TEST(a_cursor_goes_on_in_a_snapshot_whatever_was_changed_before)
+{
+    struct stream *snapshot = NULL;
+    struct stream_cursor cursor, moved;
+
+    add_many(2000);
+    stream_cursor_begin(&cursor, stream, STREAM_ID_MIN, STREAM_FORWARD);
+    for (uint64_t i = 1; i <= 700; i++)
+        ck_assert_uint_eq(next_ms(&cursor), i);
+    moved = cursor;
+    ck_assert_uint_eq(next_ms(&moved), 701); /* its place is of the stream as it is now */
+    ck_assert_uint_eq(stream_trim(stream, 501), 500);
+    delete_one(702);
+    ck_assert_int_eq(stream_snapshot(stream, &snapshot), 0);
+    stream_cursor_enter(&cursor, snapshot);
+    stream_cursor_enter(&moved, snapshot);
+    stream_trim(stream, 2001);
+    ck_assert_uint_eq(next_ms(&cursor), 701);
+    for (uint64_t i = 703; i <= 2000; i++) {
+        ck_assert_uint_eq(next_ms(&cursor), i);
+        ck_assert_uint_eq(next_ms(&moved), i);
+    }
+    ck_assert_uint_eq(next_ms(&cursor), 0);
+    stream_destroy(snapshot);
+}
+END_TEST
+
 /* ---- images ---- */
 
 START_TEST(an_image_of_an_empty_stream_keeps_its_ids)
@@ -187,6 +214,7 @@ int main(void)
     tcase_add_test(tcase, a_cursor_goes_on_where_what_it_stood_at_has_gone);
     tcase_add_test(tcase, the_last_id_there_can_be_is_the_end_of_a_cursor);
     tcase_add_test(tcase, a_snapshot_stays_as_it_was);
+    tcase_add_test(tcase, a_cursor_goes_on_in_a_snapshot_whatever_was_changed_before);
     tcase_add_test(tcase, an_image_of_an_empty_stream_keeps_its_ids);
     tcase_add_test(tcase, an_image_of_another_version_is_told_from_a_damaged_one);
     tcase_add_test(tcase, damaged_images_are_refused_or_hold_together);

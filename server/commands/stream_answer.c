@@ -176,13 +176,12 @@ static void end_streaming(void *context)
 
 static int take_snapshot(const struct stream_part *part, struct stream_part *out_part)
 {
-    const struct stream_cursor *cursor = &part->range.cursor;
     struct stream *snapshot;
-    int rc = stream_snapshot(cursor->stream, &snapshot);
+    int rc = stream_snapshot(part->range.cursor.stream, &snapshot);
 
     if (rc < 0) return rc;
     *out_part = *part;
-    stream_cursor_begin(&out_part->range.cursor, snapshot, cursor->next, cursor->direction);
+    stream_cursor_enter(&out_part->range.cursor, snapshot);
     return 0;
 }
 
@@ -207,11 +206,8 @@ static int take_snapshots(const struct writer *writer, struct streaming **out_st
         drop_snapshots(streaming);
         return rc;
     }
-    if (writer->has_begun) {
-        stream_cursor_begin(&streaming->writer.cursor, streaming->parts[0].range.cursor.stream,
-                            writer->cursor.next, writer->cursor.direction);
-        streaming->writer.cursor.is_at_end = writer->cursor.is_at_end;
-    }
+    if (writer->has_begun)
+        stream_cursor_enter(&streaming->writer.cursor, streaming->parts[0].range.cursor.stream);
     *out_streaming = streaming;
     return 0;
 }
