@@ -2,15 +2,15 @@
  *
  * Who cannot be suspended must not find out half-way that an entry has to be fetched: what was
  * delivered until then could not be answered with the rest. So a few entries are read first and
- * kept; what is more, or has to be looked for here and there, is done in a fiber. */
+ * kept; what is more, or has to be looked for here and there, is done in a fiber, where each entry
+ * is read once. */
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
 #include "modules/stream/stream.h"
+#include "server/commands/server.h"
 #include "server/commands/stream_group_reading.h"
-
-enum { AHEAD_MAX = 1000, BYTES_MIN = 1024 };
 
 struct group_ahead_entry {
     struct stream_id id;
@@ -26,41 +26,25 @@ void group_ahead_finish(struct group_ahead *ahead)
     *ahead = (struct group_ahead){ .entries = NULL };
 }
 
-struct stream_entry group_ahead_at(const struct group_ahead *ahead, uint64_t index)
+void group_ahead_get(const struct group_ahead *ahead, uint64_t index, uint32_t count,
+                     struct stream_entry *out_entries)
 {
-    const struct group_ahead_entry *kept;
+    assert(index + count <= ahead->count);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct group_ahead_entry *kept = &ahead->entries[index + i];
 
-    assert(index < ahead->count);
-    kept = &ahead->entries[index];
-    return (struct stream_entry){ .id = kept->id,
-                                  .ordinal = kept->ordinal,
-                                  .field_count = kept->field_count,
-                                  .fields = slice_of(ahead->bytes + kept->at, kept->size) };
+        out_entries[i] =
+            (struct stream_entry){ .id = kept->id,
+                                   .ordinal = kept->ordinal,
+                                   .field_count = kept->field_count,
+                                   .fields = slice_of(ahead->bytes + kept->at, kept->size) };
+    }
 }
 
-static int reserve_bytes(struct group_ahead *ahead, size_t size)
-{
-    size_t capacity = ahead->byte_capacity > 0 ? ahead->byte_capacity : BYTES_MIN;
-    uint8_t *bytes;
-
-    while (capacity < ahead->byte_count + size)
-        capacity *= 2;
-    if (capacity == ahead->byte_capacity) return 0;
-    bytes = realloc(ahead->bytes, capacity);
-    if (!bytes) return -ENOMEM;
-    ahead->bytes = bytes;
-    ahead->byte_capacity = capacity;
-    return 0;
-}
-
-static int keep(struct group_ahead *ahead, const struct stream_entry *entry)
+static void keep(struct group_ahead *ahead, const struct stream_entry *entry)
 {
     size_t size = entry->fields.size;
-    int rc;
 
-    if (ahead->byte_count + size > STREAM_GROUP_INLINE_BYTES) return -EAGAIN;
-    rc = reserve_bytes(ahead, size);
-    if (rc < 0) return rc;
     if (size > 0) memcpy(ahead->bytes + ahead->byte_count, entry->fields.bytes, size);
     ahead->entries[ahead->count++] = (struct group_ahead_entry){ .id = entry->id,
                                                                  .ordinal = entry->ordinal,
@@ -68,24 +52,48 @@ static int keep(struct group_ahead *ahead, const struct stream_entry *entry)
                                                                  .at = ahead->byte_count,
                                                                  .size = size };
     ahead->byte_count += size;
+}
+
+/* What was read together. */
+static int keep_some(struct group_ahead *ahead, const struct stream_entry *some, int count)
+{
+    size_t size = ahead->byte_count;
+    uint8_t *bytes;
+
+    for (int i = 0; i < count; i++)
+        size += some[i].fields.size;
+    if (size > STREAM_GROUP_INLINE_BYTES) return -EAGAIN;
+    bytes = realloc(ahead->bytes, size);
+    if (!bytes) return -ENOMEM;
+    ahead->bytes = bytes;
+    for (int i = 0; i < count; i++)
+        keep(ahead, &some[i]);
     return 0;
 }
 
-static int keep_range(struct group_ahead *ahead, const struct stream_range *range)
+static bool is_last(const struct stream_cursor *cursor)
 {
-    struct stream_cursor cursor = range->cursor;
-    int rc = 0;
+    return cursor->is_at_end || stream_id_compare(cursor->next, stream_last_id(cursor->stream)) > 0;
+}
 
-    ahead->entries = malloc(range->count * sizeof(*ahead->entries));
+/* All that there is behind the cursor, at most count_max. */
+static int keep_all(struct group_ahead *ahead, struct stream_cursor cursor, uint64_t count_max)
+{
+    uint64_t most = count_max < STREAM_GROUP_AT_ONCE ? count_max : STREAM_GROUP_AT_ONCE;
+
+    ahead->entries = malloc(most * sizeof(*ahead->entries));
     if (!ahead->entries) return -ENOMEM;
-    while (ahead->count < range->count && rc == 0) {
-        struct stream_entry entry;
+    while (ahead->count < most && !is_last(&cursor)) {
+        struct stream_entry some[STREAM_GROUP_AT_ONCE];
+        struct stream_want want = { (uint32_t)(most - ahead->count), STREAM_GROUP_INLINE_BYTES };
+        int rc = stream_cursor_next_some(&cursor, want, some);
 
-        rc = stream_cursor_next(&cursor, &entry);
-        if (rc == 0) return -EBADMSG; /* fewer than were counted */
-        if (rc == 1) rc = keep(ahead, &entry);
+        if (rc == 0) break; /* what is left was deleted */
+        if (rc > 0) rc = keep_some(ahead, some, rc);
+        if (rc < 0) return rc;
     }
-    return rc;
+    ahead->range.count = ahead->count;
+    return most == count_max || is_last(&cursor) ? 0 : -EAGAIN;
 }
 
 /* Something that is pending may have to be read, too. */
@@ -99,19 +107,16 @@ static bool may_read_old(const struct group_reading *reading, const struct group
 int group_ahead_read(struct call *call, const struct group_reading *reading,
                      struct group_served *served)
 {
+    struct stream *stream = served->key.stream.stream;
     struct stream_id from = stream_group_last_id(served->key.group);
     struct group_answer fresh = { .count_left = UINT64_MAX };
-    struct stream_range range;
-    struct stream_info info;
-    int rc;
+    struct stream_cursor *cursor = &served->ahead.range.cursor;
 
-    stream_get_info(served->key.stream.stream, &info);
-    if (info.is_in_memory) return 0;
+    if (!stream_may_wait(call->server->streams, stream, 0)) return 0;
     if (may_read_old(reading, served)) return -EAGAIN;
     if (!served->is_new || !stream_id_increment(&from)) return 0;
+    stream_cursor_begin(cursor, stream, from, STREAM_FORWARD);
+    if (is_last(cursor)) return 0;
     if (reading->asked.max_count > 0) fresh.count_left = (uint64_t)reading->asked.max_count;
-    rc = stream_range_find(served->key.stream.stream, from, STREAM_ID_MAX, STREAM_FORWARD,
-                           group_served_count_max(call, reading, &fresh), &range);
-    if (rc < 0 || range.count == 0) return rc;
-    return range.count > AHEAD_MAX ? -EAGAIN : keep_range(&served->ahead, &range);
+    return keep_all(&served->ahead, *cursor, group_served_count_max(call, reading, &fresh));
 }

@@ -6,7 +6,10 @@
 #include "server/commands/stream_reading.h"
 #include "server/commands/stream_reply.h"
 
-enum { STREAM_GROUP_INLINE_BYTES = 64 * 1024 };
+enum {
+    STREAM_GROUP_INLINE_BYTES = 64 * 1024,
+    STREAM_GROUP_AT_ONCE = 16, /* entries that are read together */
+};
 
 struct group_reading {
     struct reading asked;
@@ -20,9 +23,10 @@ struct group_reading {
 /* Entries of a journal that were read before anything is changed. */
 struct group_ahead {
     struct group_ahead_entry *entries; /* NULL: none were */
+    struct stream_range range;         /* they are all of it */
     uint64_t count;
     uint8_t *bytes; /* their fields, one behind the other */
-    size_t byte_count, byte_capacity;
+    size_t byte_count;
 };
 
 struct group_served {
@@ -66,8 +70,9 @@ uint64_t group_served_count_max(const struct call *call, const struct group_read
  * -EAGAIN: it has to be done in a fiber; -ENOMEM, or why it cannot be read. */
 int group_ahead_read(struct call *call, const struct group_reading *reading,
                      struct group_served *served);
-/* index: before count. Good until finish. */
-struct stream_entry group_ahead_at(const struct group_ahead *ahead, uint64_t index);
+/* So many from index on, which are there. Good until finish. */
+void group_ahead_get(const struct group_ahead *ahead, uint64_t index, uint32_t count,
+                     struct stream_entry *out_entries);
 /* Of a zeroed one, too. */
 void group_ahead_finish(struct group_ahead *ahead);
 #endif

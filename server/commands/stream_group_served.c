@@ -55,12 +55,14 @@ static void take(struct group_answer *answer, uint64_t fields_bytes)
     if (answer->may_stream && answer->bytes > STREAM_GROUP_INLINE_BYTES) answer->is_long = true;
 }
 
-/* Now and then, where there are many: others go first, and memory is looked at again. */
-static int rest(struct call *call, struct group_served *served, uint64_t done, bool grows)
+/* Now and then, where there are many: others go first, and memory is looked at again. before: so
+ * many were done when it was called last. */
+static int rest(struct call *call, struct group_served *served, uint64_t before, uint64_t done,
+                bool grows)
 {
     int rc = 0;
 
-    if (done % BREATH_ENTRIES != 0 || call->is_replay) return 0;
+    if (done / BREATH_ENTRIES == before / BREATH_ENTRIES || call->is_replay) return 0;
     if (grows) {
         stream_key_recount(call, &served->key.stream);
         rc = stream_group_may_grow(call);
@@ -189,7 +191,7 @@ static int serve_history(struct call *call, const struct group_reading *reading,
         rc = give_again(call, reading, answer, served, &pending, entries);
         from = pending.id;
         count += rc == 1;
-        if (rc == 1 && rest(call, served, count, false) < 0) rc = -ECANCELED;
+        if (rc == 1 && rest(call, served, count - 1, count, false) < 0) rc = -ECANCELED;
     }
     served->is_served = count > 0 || rc == 1; /* empty only when there is nothing */
     return rc < 0 ? rc : 0;
@@ -253,7 +255,7 @@ static int64_t claim_all(struct call *call, const struct group_reading *reading,
         if (rc == 0) return i;
         if (rc == 1) {
             served->is_served = true;
-            rc = rest(call, served, (uint64_t)i + 1, false);
+            rc = rest(call, served, (uint64_t)i, (uint64_t)i + 1, false);
         }
         if (rc < 0) return rc;
     }
@@ -314,16 +316,19 @@ static int deliver_new(struct call *call, const struct group_reading *reading,
     return rc < 0 ? rc : settle_consumer(reading, served, is_new, 0);
 }
 
-static int next_new(struct group_served *served, struct stream_cursor *cursor,
-                    struct stream_entry *out_entry)
+/* The next of those that are left, some at a time. */
+static int next_new(struct group_served *served, struct stream_cursor *cursor, uint64_t left,
+                    struct stream_entry out_entries[STREAM_GROUP_AT_ONCE])
 {
+    struct stream_want want = { .count = STREAM_GROUP_AT_ONCE, .bytes = STREAM_GROUP_INLINE_BYTES };
     int rc;
 
+    if (want.count > left) want.count = (uint32_t)left;
     if (served->ahead.entries) {
-        *out_entry = group_ahead_at(&served->ahead, served->range.count);
-        return 1;
+        group_ahead_get(&served->ahead, served->range.count, want.count, out_entries);
+        return (int)want.count;
     }
-    rc = stream_cursor_next(cursor, out_entry);
+    rc = stream_cursor_next_some(cursor, want, out_entries);
     return rc == 0 ? -EBADMSG : rc; /* fewer than were counted */
 }
 
@@ -338,45 +343,83 @@ static void write_new(const struct group_reading *reading, struct group_answer *
         (void)stream_entry_reply(&entries->reply, entry);
 }
 
+/* 1: it was given. 0: no more is. */
+static int give_new(struct call *call, const struct group_reading *reading,
+                    struct group_answer *answer, struct group_served *served,
+                    const struct stream_entry *entry, struct stream_gathered *entries)
+{
+    int rc;
+
+    if (!may_take(answer, entry->fields.size)) return 0;
+    rc = deliver_new(call, reading, served, entry->id);
+    if (rc < 0) return rc;
+    take(answer, entry->fields.size);
+    if (!call->is_replay) write_new(reading, answer, entry, entries);
+    served->range.count++;
+    served->is_served = true;
+    return 1;
+}
+
+/* Of some that were read together. 1: all were given. 0: no more are. */
+static int give_some(struct call *call, const struct group_reading *reading,
+                     struct group_answer *answer, struct group_served *served,
+                     const struct stream_entry *some, int count, struct stream_gathered *entries)
+{
+    int given = 0, rc = 1;
+
+    while (rc == 1 && given < count) {
+        rc = give_new(call, reading, answer, served, &some[given], entries);
+        given += rc == 1;
+    }
+    if (given > 0) advance(served, &some[given - 1]);
+    return rc;
+}
+
 /* So many of the range, which is as long then as what was delivered. */
 static int give_range(struct call *call, const struct group_reading *reading,
                       struct group_answer *answer, struct group_served *served, uint64_t count,
                       struct stream_gathered *entries)
 {
     struct stream_cursor cursor = served->range.cursor;
-    struct stream_entry last = { .ordinal = 0 };
     int rc = 1;
 
     served->range.count = 0;
     while (rc == 1 && served->range.count < count) {
-        struct stream_entry entry;
+        struct stream_entry some[STREAM_GROUP_AT_ONCE];
+        uint64_t before = served->range.count;
 
-        rc = next_new(served, &cursor, &entry);
-        if (rc < 0 || !may_take(answer, entry.fields.size)) break;
-        rc = deliver_new(call, reading, served, entry.id);
-        if (rc < 0) break;
-        take(answer, entry.fields.size);
-        if (!call->is_replay) write_new(reading, answer, &entry, entries);
-        last = entry;
-        rc = rest(call, served, ++served->range.count, !reading->no_ack) < 0 ? -ECANCELED : 1;
-    }
-    if (served->range.count > 0) {
-        advance(served, &last);
-        served->is_served = true;
+        rc = next_new(served, &cursor, count - before, some);
+        if (rc > 0) rc = give_some(call, reading, answer, served, some, rc, entries);
+        /* Others may read meanwhile: what was read is not looked at any more. */
+        if (rc == 1 && rest(call, served, before, served->range.count, !reading->no_ack) < 0)
+            rc = -ECANCELED;
     }
     return rc < 0 ? rc : 0;
+}
+
+/* What there is for it, which may have been read already. */
+static int find_new(struct group_served *served, uint64_t count_max)
+{
+    struct stream_id from = stream_group_last_id(served->key.group);
+
+    if (served->ahead.entries) {
+        served->range = served->ahead.range;
+        if (served->range.count > count_max) served->range.count = count_max;
+        return 0;
+    }
+    if (!stream_id_increment(&from)) return 0;
+    return stream_range_find(served->key.stream.stream, from, STREAM_ID_MAX, STREAM_FORWARD,
+                             count_max, &served->range);
 }
 
 static int serve_new(struct call *call, const struct group_reading *reading,
                      struct group_answer *answer, struct group_served *served, uint64_t count_max,
                      struct stream_gathered *entries)
 {
-    struct stream_id from = stream_group_last_id(served->key.group);
     int rc;
 
-    if (count_max == 0 || answer->is_full || !stream_id_increment(&from)) return 0;
-    rc = stream_range_find(served->key.stream.stream, from, STREAM_ID_MAX, STREAM_FORWARD,
-                           count_max, &served->range);
+    if (count_max == 0 || answer->is_full) return 0;
+    rc = find_new(served, count_max);
     if (rc < 0 || served->range.count == 0) return rc;
     if (!reading->no_ack) rc = stream_group_may_grow(call);
     if (rc < 0) {
