@@ -275,9 +275,30 @@ START_TEST(many_ids_are_acknowledged_in_many_turns)
 }
 END_TEST
 
+/* ---- how much fits
+ * ------------------------------------------------------------------------------ */
+
+static void expect_slices(const char *command)
+{
+    int64_t before = info_number(control, "slices");
+
+    wire_command(control, command);
+    wire_skip(control, 1);
+    ck_assert_int_ge(info_number(control, "slices"), before + LEAST_SLICES);
+}
+
+START_TEST(others_have_a_turn_while_it_is_looked_how_much_fits)
+{
+    fill_numbered();
+    expect_ok(control, "XGROUP CREATE s h 0");
+    expect_slices("XREAD MAXSIZE 1000000000 STREAMS s 0");
+    expect_slices("XREADGROUP GROUP h c MAXSIZE 1000000000 STREAMS s >");
+}
+END_TEST
+
 int main(void)
 {
-    Suite *suite = suite_create("streams of clients that go");
+    Suite *suite = suite_create("long streams in fibers");
     TCase *tcase = suite_case(suite, "half-way");
 
     tcase_add_checked_fixture(tcase, start, stop);
@@ -288,5 +309,6 @@ int main(void)
     tcase_add_test(tcase, many_ids_are_deleted_in_many_turns);
     tcase_add_test(tcase, so_are_many_that_groups_refer_to);
     tcase_add_test(tcase, many_ids_are_acknowledged_in_many_turns);
+    tcase_add_test(tcase, others_have_a_turn_while_it_is_looked_how_much_fits);
     return suite_run(suite);
 }

@@ -7,13 +7,14 @@
 #include <stdlib.h>
 
 #include "server/commands/handlers.h"
+#include "server/commands/parking.h"
 #include "server/commands/stream_answer.h"
 #include "server/commands/stream_key.h"
 #include "server/commands/stream_reading.h"
 #include "server/commands/stream_reply.h"
 #include "server/commands/stream_words.h"
 
-enum { INLINE_STREAMS = 8 };
+enum { INLINE_STREAMS = 8, BREATH_ENTRIES = 256 };
 
 /* ---- what is asked --------------------------------------------------------------------------- */
 
@@ -124,8 +125,15 @@ struct budget {
     bool is_untouched; /* an entry that is longer than all of it is taken, so that readers get on */
 };
 
+/* Many are looked at in a fiber, where others have their turns between. */
+static int breathe(const struct call *call, uint64_t looked_at)
+{
+    if (looked_at % BREATH_ENTRIES != 0) return 0;
+    return call_can_suspend(call) ? parking_breathe(call->server) : -EAGAIN;
+}
+
 /* So many of the range as fit. */
-static int fit(struct stream_range *range, struct budget *budget)
+static int fit(const struct call *call, struct stream_range *range, struct budget *budget)
 {
     struct stream_cursor cursor = range->cursor;
     uint64_t fitting = 0;
@@ -138,6 +146,8 @@ static int fit(struct stream_range *range, struct budget *budget)
 
         if (rc <= 0) return rc < 0 ? rc : -EBADMSG; /* fewer than were counted */
         bytes = stream_entry_header(header, &entry) + entry.fields.size;
+        rc = breathe(call, fitting + 1);
+        if (rc < 0) return rc;
         if (bytes > budget->bytes && !budget->is_untouched) break;
         budget->bytes -= least(bytes, budget->bytes);
         budget->is_untouched = false;
@@ -158,7 +168,7 @@ static int find_entries(struct call *call, const struct reading *reading, uint32
     if (!stream_id_increment(&id)) return 0; /* nothing is greater */
     rc = stream_range_find(key.stream, id, STREAM_ID_MAX, STREAM_FORWARD,
                            least(reading_count_wanted(call, reading), budget->count), out_range);
-    if (rc == 0 && reading->max_bytes > 0) rc = fit(out_range, budget);
+    if (rc == 0 && reading->max_bytes > 0) rc = fit(call, out_range, budget);
     if (rc < 0) return rc;
     budget->count -= out_range->count;
     return out_range->count > 0;
