@@ -157,6 +157,7 @@ static int find_warm(struct journal_reader *reader, const struct journal_search 
     uint64_t offset = journal_offset_of(end), position;
     int rc;
 
+    if (search->last > 0 && journal_segment_of(search->last) < number) return 0;
     for (;;) {
         if (offset == JOURNAL_SEGMENT_HEADER_BYTES) return 0;
         rc = journal_async_point_before(reader->async, number, offset, &offset);
