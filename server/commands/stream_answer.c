@@ -25,10 +25,8 @@
 
 enum {
     INLINE_BYTES = 64 * 1024,
-    /* Up to here not cut, wherever a piece ends: who stands within an entry has to seek it again
-     * when a snapshot takes over. */
-    WHOLE_ENTRY_BYTES = 16 * 1024,
-    ENTRIES_AT_ONCE = 16, /* are read together */
+    WHOLE_ENTRY_BYTES = 1024, /* up to here not cut, wherever a piece ends */
+    ENTRIES_AT_ONCE = 16,     /* are read together */
     BREATH_ENTRIES = 1024,
     LENT_BYTES_MIN = 4096, /* what is shared and shorter is copied: a loan would not be cheaper */
 };
