@@ -142,6 +142,96 @@ START_TEST(one_sync_serves_many_clients)
 }
 END_TEST
 
+/* ---- many who waited ---------------------------------------------------------------------------
+ */
+
+/* Four times as many as are served and flushed together. */
+enum { WAITERS = 64 };
+
+static struct wire *waiters[WAITERS];
+
+/* What they wait with, and what stands in each of their answers as strace writes it. */
+static const struct {
+    const char *wait, *answer;
+} waits[] = {
+    { "BLPOP list 0", "$4\\r\\nlist\\r\\n" },
+    { "XREAD BLOCK 0 STREAMS stream $", "$6\\r\\nstream\\r\\n" },
+};
+enum { WAITS = sizeof(waits) / sizeof(waits[0]) };
+
+static void let_all_wait(int kind)
+{
+    for (unsigned i = 0; i < WAITERS; i++) {
+        waiters[i] = wire_open(&server);
+        wire_command(waiters[i], waits[kind].wait);
+    }
+    info_wait(wire, "blocked_clients", WAITERS);
+}
+
+static void wake_all(int kind)
+{
+    struct text command = { 0 };
+
+    text_format(&command, kind == 0 ? "RPUSH list" : "XADD stream 1-1 f v");
+    for (unsigned i = 0; i < WAITERS && kind == 0; i++)
+        text_format(&command, " %u", i);
+    text_format(&command, "\r\n");
+    ck_assert_int_eq(wire_send(wire, command.bytes, command.size), 0);
+    text_finish(&command);
+}
+
+static void close_all(void)
+{
+    for (unsigned i = 0; i < WAITERS; i++)
+        wire_close(waiters[i]);
+    wire_close(wire);
+}
+
+/* The first answers leave for the sockets long before the last are made, and yet none before a sync
+ * that began when what woke them had been read. */
+static void expect_all_behind_a_sync(const struct text *trace, const char *request,
+                                     const char *answer)
+{
+    const char *line = strstr(text_string(trace), request);
+    bool began = false, was_synced = false;
+    unsigned found = 0;
+
+    ck_assert_ptr_nonnull(line);
+    for (; *line; line += strcspn(line, "\n") + 1) {
+        size_t length = strcspn(line, "\n");
+
+        if (memmem(line, length, "fdatasync(", 10)) began = true;
+        if (began && memmem(line, length, "fdatasync", 9) && memmem(line, length, "= 0", 3))
+            was_synced = true;
+        if (!memmem(line, length, "send", 4) || !memmem(line, length, answer, strlen(answer)))
+            continue;
+        ck_assert_msg(was_synced, "sent before the sync:\n%.*s", 2000, text_string(trace));
+        found++;
+    }
+    ck_assert_uint_eq(found, WAITERS);
+}
+
+START_TEST(none_of_many_who_waited_is_answered_before_the_sync)
+{
+    struct tracer tracer;
+    struct text seen = { 0 };
+
+    start("always");
+    let_all_wait(_i);
+    if (trace(&tracer, "read,sendto,sendmsg,fdatasync", "fdatasync:delay_enter=100000")) {
+        wake_all(_i);
+        wire_skip(wire, 1);
+        for (unsigned i = 0; i < WAITERS; i++)
+            wire_skip(waiters[i], 1);
+        tracer_stop(&tracer, &seen);
+        expect_all_behind_a_sync(&seen, _i == 0 ? "RPUSH list" : "XADD stream", waits[_i].answer);
+        text_finish(&seen);
+    }
+    close_all();
+    server_stop(&server);
+}
+END_TEST
+
 /* ---- WAITAOF ----------------------------------------------------------------------------------
  */
 
@@ -286,6 +376,24 @@ START_TEST(who_waits_for_a_sync_that_fails_is_not_answered)
 }
 END_TEST
 
+START_TEST(none_of_many_who_waited_is_told_what_a_failed_sync_loses)
+{
+    struct tracer tracer;
+
+    start("always");
+    let_all_wait(_i);
+    if (trace(&tracer, "fdatasync,fsync", "fdatasync,fsync:error=EIO")) {
+        wake_all(_i);
+        expect_no_answer(wire);
+        for (unsigned i = 0; i < WAITERS; i++)
+            expect_no_answer(waiters[i]);
+        tracer_stop(&tracer, NULL);
+    }
+    close_all();
+    server_kill(&server); /* which could not say goodbye: its log is not whole */
+}
+END_TEST
+
 START_TEST(a_failed_sync_each_second_stops_writes)
 {
     struct tracer tracer;
@@ -345,11 +453,13 @@ int main(void)
     tcase_add_test(cases, no_answer_leaves_before_its_sync);
     tcase_add_test(cases, a_reader_waits_for_what_it_sees);
     tcase_add_test(cases, one_sync_serves_many_clients);
+    tcase_add_loop_test(cases, none_of_many_who_waited_is_answered_before_the_sync, 0, WAITS);
     tcase_add_loop_test(cases, waitaof_tells_that_writes_are_on_the_device, 0, 3);
     tcase_add_test(cases, waitaof_ends_with_its_time_or_when_it_is_unblocked);
     tcase_add_test(cases, waitaof_refuses_what_makes_no_sense);
     tcase_add_test(cases, waitaof_without_a_log);
     tcase_add_test(cases, who_waits_for_a_sync_that_fails_is_not_answered);
+    tcase_add_loop_test(cases, none_of_many_who_waited_is_told_what_a_failed_sync_loses, 0, WAITS);
     tcase_add_test(cases, a_failed_sync_each_second_stops_writes);
     tcase_add_test(cases, the_mode_may_change_at_any_time);
     return suite_run(suite);

@@ -1,4 +1,5 @@
-/* Clients that ask for much and do not read it: whoever does read goes on beside them. */
+/* Clients that ask for much and do not read it, or send on and on behind that: whoever does read
+ * goes on beside them. */
 #include "client-tests/lib/command.h"
 #include "client-tests/lib/expect.h"
 #include "client-tests/lib/observe.h"
@@ -107,6 +108,76 @@ START_TEST(who_does_not_read_what_exec_copied_is_closed)
 }
 END_TEST
 
+/* ---- who sends on ------------------------------------------------------------------------------
+ */
+
+enum { SENT_BYTES_MAX = 16 * MIB /* what sockets may take, and more */, PING_BYTES = 6 };
+
+/* Answers of 12 MiB, each piece of which waits for the socket. */
+static const char *const long_answers[] = { "LRANGE list 0 -1", "XRANGE stream - +",
+                                            "XREVRANGE stream + -", "XREAD STREAMS stream 0" };
+enum { LONG_ANSWERS = sizeof(long_answers) / sizeof(long_answers[0]), SENDERS = 3, ELEMENTS = 12 };
+
+static void make_long(struct wire *wire)
+{
+    struct text value = { 0 };
+
+    text_add_filler(&value, MIB);
+    for (int i = 0; i < ELEMENTS; i++) {
+        wire_command(wire, "RPUSH list %s", value.bytes);
+        wire_command(wire, "XADD stream %d-0 f %s", i + 1, value.bytes);
+        wire_skip(wire, 2);
+    }
+    text_finish(&value);
+}
+
+/* Inputs that wait behind an answer stay in their sockets, beside the read that was under way. */
+START_TEST(who_sends_on_behind_a_long_answer_stops_nobody)
+{
+    static const char *const arguments[] = { "--maxmemory", "64mb", NULL };
+    size_t sent[SENDERS] = { 0 };
+    struct server server;
+    struct memory_watch *watch;
+    struct wire *control, *wires[SENDERS];
+    struct text pings = { 0 };
+    int64_t largest_kib;
+
+    for (unsigned i = 0; i < 10000; i++)
+        text_format(&pings, "PING\r\n");
+    server_start_with(&server, arguments);
+    control = wire_open(&server);
+    make_long(control);
+    watch = memory_watch_start(&server);
+    for (int i = 0; i < SENDERS; i++) {
+        wires[i] = wire_open_unix(&server);
+        wires[i]->takes_nothing = true;
+        wire_command(wires[i], long_answers[_i]);
+    }
+    for (int turn = 0; turn < 100; turn++) { /* until nobody takes more */
+        for (int i = 0; i < SENDERS; i++) {
+            size_t from = sent[i] % pings.size;
+            sent[i] += wire_send_some(wires[i], pings.bytes + from, pings.size - from);
+        }
+        expect_text(control, "PONG", "PING");
+    }
+    largest_kib = memory_watch_stop(watch);
+    if (strstr(suite_build_directory(), "/release/"))
+        ck_assert_int_le(largest_kib, (64 + 16) * 1024);
+    for (int i = 0; i < SENDERS; i++) {
+        size_t rest = (PING_BYTES - sent[i] % PING_BYTES) % PING_BYTES;
+
+        ck_assert_uint_lt(sent[i], SENT_BYTES_MAX);
+        wires[i]->takes_nothing = false;
+        ck_assert_int_eq(wire_send(wires[i], pings.bytes + PING_BYTES - rest, rest), 0);
+        wire_skip(wires[i], 1 + (sent[i] + rest) / PING_BYTES);
+        wire_close(wires[i]);
+    }
+    wire_close(control);
+    text_finish(&pings);
+    server_stop(&server);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("slow_readers");
@@ -114,5 +185,7 @@ int main(void)
 
     tcase_add_loop_test(tcase, who_does_not_read_large_values_stops_nobody, 0, GREEDY);
     tcase_add_test(tcase, who_does_not_read_what_exec_copied_is_closed);
+    tcase = suite_case(suite, "senders");
+    tcase_add_loop_test(tcase, who_sends_on_behind_a_long_answer_stops_nobody, 0, LONG_ANSWERS);
     return suite_run(suite);
 }
