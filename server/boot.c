@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "modules/base/clock.h"
@@ -23,6 +22,7 @@
 #include "server/boot_checkpoint.h"
 #include "server/boot_config.h"
 #include "server/boot_directory.h"
+#include "server/boot_limits.h"
 #include "server/boot_log.h"
 #include "server/commands/backing_up.h"
 #include "server/commands/checkpointing.h"
@@ -392,27 +392,6 @@ static void take_apart(struct house *house)
 /* ---- the process
  * ---------------------------------------------------------------------------------------- */
 
-/* Room for maxclients sockets beside the files we need ourselves; what the system allows is taken.
- */
-static void raise_descriptor_limit(struct server *server)
-{
-    /* 64 streams' journals with up to four each, 128 readers of them, and all else. */
-    enum { OWN_DESCRIPTORS = 512 };
-    struct rlimit limit;
-    rlim_t wanted = (rlim_t)server->config->maxclients + OWN_DESCRIPTORS;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted) return;
-    limit.rlim_cur = wanted;
-    if (limit.rlim_max < wanted) limit.rlim_max = wanted;
-    if (setrlimit(RLIMIT_NOFILE, &limit) == 0) return;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit);
-    log_write(server->log, LOG_WARNING,
-              "Only %llu descriptors are allowed: fewer than maxclients (%lld) can connect",
-              (unsigned long long)limit.rlim_cur, (long long)server->config->maxclients);
-}
-
 static void say_what_holds(const struct server *server)
 {
     log_write(server->log, LOG_NOTICE, "Sluice %s (as Redis %s), pid %ld, data directory %s",
@@ -431,10 +410,12 @@ static void say_what_holds(const struct server *server)
 static int run(struct house *house)
 {
     struct server *server = &house->server;
-    int rc = make_house(house);
+    int rc;
 
+    boot_limits_locked_memory(house->os, server->log);
+    rc = make_house(house);
     if (rc == 0) {
-        raise_descriptor_limit(server);
+        boot_limits_descriptors(server->log, (uint64_t)server->config->maxclients);
         rc = boot_directory_write_pid(house->os, server->log, server->config->pidfile);
     }
     if (rc == 0) {

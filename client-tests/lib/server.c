@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
@@ -83,6 +84,15 @@ static void make_directories(struct server *server)
         ck_abort_msg("%s: %s", server->data_path, strerror(errno));
 }
 
+/* Root keeps what it may exceed limits with across exec only if the bounding set has it. */
+static void forbid_locked_memory(void)
+{
+    struct rlimit nothing = { 0, 0 };
+
+    if (setrlimit(RLIMIT_MEMLOCK, &nothing) != 0) _exit(126);
+    if (geteuid() == 0 && prctl(PR_CAPBSET_DROP, CAP_IPC_LOCK) != 0) _exit(126);
+}
+
 /* In the child. Only what may be called after fork in any program. */
 static void become_server(const struct server *server, struct argument_list *list, int log_fd)
 {
@@ -94,6 +104,7 @@ static void become_server(const struct server *server, struct argument_list *lis
         struct rlimit descriptors = { (rlim_t)limit, (rlim_t)limit };
         (void)setrlimit(RLIMIT_NOFILE, &descriptors);
     }
+    if (server->options.may_lock_nothing) forbid_locked_memory();
     if (dup2(log_fd, STDOUT_FILENO) < 0 || dup2(log_fd, STDERR_FILENO) < 0) _exit(126);
     execvp(list->items[0], (char *const *)(void *)list->items);
     dprintf(STDERR_FILENO, "cannot run %s: %s\n", list->items[0], strerror(errno));

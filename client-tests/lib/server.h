@@ -21,6 +21,7 @@ struct server_options {
     const char *configuration;          /* text of a configuration file; NULL: there is none */
     const char *data_directory;         /* NULL: one below the server's own directory */
     int descriptor_limit;               /* RLIMIT_NOFILE of the process; 0: as it is */
+    bool may_lock_nothing;              /* RLIMIT_MEMLOCK of 0, and no privilege to exceed it */
 };
 
 struct server {

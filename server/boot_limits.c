@@ -1,0 +1,65 @@
+#include "server/boot_limits.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include "modules/base/log.h"
+#include "modules/base/os.h"
+
+/* As far as an unprivileged process may. */
+static void raise_softly(int resource, struct rlimit *limit)
+{
+    limit->rlim_cur = limit->rlim_max;
+    (void)setrlimit(resource, limit); /* it can always be lower than it was */
+}
+
+void boot_limits_descriptors(struct log *log, uint64_t clients_max)
+{
+    /* 64 streams' journals with up to four each, 128 readers of them, and all else. */
+    enum { OWN_DESCRIPTORS = 512 };
+    struct rlimit limit;
+    rlim_t wanted = (rlim_t)clients_max + OWN_DESCRIPTORS;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted) return;
+    limit.rlim_cur = wanted;
+    if (limit.rlim_max < wanted) limit.rlim_max = wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0) return;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
+    raise_softly(RLIMIT_NOFILE, &limit);
+    log_write(log, LOG_WARNING,
+              "Only %llu descriptors are allowed: fewer than maxclients (%llu) can connect",
+              (unsigned long long)limit.rlim_cur, (unsigned long long)clients_max);
+}
+
+/* Tried, because privileges count more than the limit, which is in force all the same where they
+ * are missing. */
+static int try_to_lock(struct os *os, size_t size_bytes)
+{
+    void *pages =
+        mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int rc;
+
+    if (pages == MAP_FAILED) return 0; /* that is not what is asked here */
+    rc = os->pin(os, pages, size_bytes);
+    (void)munmap(pages, size_bytes);
+    return rc;
+}
+
+void boot_limits_locked_memory(struct os *os, struct log *log)
+{
+    /* Two pages each of 64 streams' journals, and of the logs while one takes another's place. */
+    enum { LOCKED_BYTES = 2 * 4096 * (64 + 2) };
+    struct rlimit limit;
+    int rc;
+
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur < LOCKED_BYTES)
+        raise_softly(RLIMIT_MEMLOCK, &limit);
+    rc = try_to_lock(os, LOCKED_BYTES);
+    if (rc == 0) return;
+    log_write(
+        log, LOG_WARNING,
+        "%d KiB may not be locked in memory: %s (see RLIMIT_MEMLOCK). When memory is short the "
+        "server may wait for its own journals' first pages to come back from the disk",
+        LOCKED_BYTES / 1024, strerror(-rc));
+}
