@@ -113,8 +113,16 @@ WITH_CRC static uint32_t crc32c_x86(uint32_t seed, const uint8_t *p, size_t size
     }
     for (; size >= 8; p += 8, size -= 8)
         crc = (uint32_t)_mm_crc32_u64(crc, load_u64le(p));
-    for (; size > 0; p++, size--)
-        crc = _mm_crc32_u8(crc, *p);
+    /* Each step waits for the one before: as few as there can be. */
+    if (size & 4) {
+        crc = _mm_crc32_u32(crc, load_u32le(p));
+        p += 4;
+    }
+    if (size & 2) {
+        crc = _mm_crc32_u16(crc, load_u16le(p));
+        p += 2;
+    }
+    if (size & 1) crc = _mm_crc32_u8(crc, *p);
     return ~crc;
 }
 #endif

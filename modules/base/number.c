@@ -176,20 +176,35 @@ static size_t digit_count(uint64_t value)
 }
 
 /* The number of digits is known first, so they are written where they belong. */
+/* Of a number below 10^8, with zeros in front; no pair waits for the one behind it. */
+static void put_eight_digits(char *text, uint32_t value)
+{
+    uint32_t high = value / 10000, low = value % 10000;
+
+    memcpy(text, digit_pairs + high / 100 * 2, 2);
+    memcpy(text + 2, digit_pairs + high % 100 * 2, 2);
+    memcpy(text + 4, digit_pairs + low / 100 * 2, 2);
+    memcpy(text + 6, digit_pairs + low % 100 * 2, 2);
+}
+
 size_t number_format_uint64(char *text, uint64_t value)
 {
     size_t size = digit_count(value);
     char *p = text + size;
+    uint32_t first;
 
-    while (value >= 100) {
-        p -= 2;
-        memcpy(p, digit_pairs + value % 100 * 2, 2);
-        value /= 100;
+    for (; value >= 100000000; value /= 100000000) {
+        p -= 8;
+        put_eight_digits(p, (uint32_t)(value % 100000000));
     }
-    if (value >= 10)
-        memcpy(p - 2, digit_pairs + value * 2, 2);
+    for (first = (uint32_t)value; first >= 100; first /= 100) {
+        p -= 2;
+        memcpy(p, digit_pairs + first % 100 * 2, 2);
+    }
+    if (first >= 10)
+        memcpy(p - 2, digit_pairs + first * 2, 2);
     else
-        p[-1] = (char)('0' + value);
+        p[-1] = (char)('0' + first);
     return size;
 }
 

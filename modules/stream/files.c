@@ -100,10 +100,11 @@ static void *grow(struct stream_files *files, void *array, uint32_t count, uint3
                   size_t size)
 {
     uint32_t wanted = *capacity > 0 ? 2 * *capacity : SLOTS_MIN;
-    int64_t before = memory_bytes(files);
+    int64_t before;
     void *grown;
 
     if (count < *capacity) return array;
+    before = memory_bytes(files);
     grown = realloc(array, wanted * size);
     if (!grown) return NULL;
     *capacity = wanted;

@@ -246,7 +246,8 @@ static int prepare(struct call *call, const struct adding *adding, struct stream
 
     if (rc == 0) rc = prepare_trim(call, key, adding);
     if (rc == 0) rc = reserve(call, key, fields.size);
-    if (rc == 0) rc = stream_idmp_add(call, key->value, &adding->idmp, adding->id);
+    if (rc == 0 && adding->idmp.producer.bytes)
+        rc = stream_idmp_add(call, key->value, &adding->idmp, adding->id);
     if (rc == 0 && !key->key) return stream_key_add(call, call->arguments[1], key);
     if (rc == 0 && adding->idmp.producer.bytes) stream_key_recount(call, key);
     return rc;
@@ -288,7 +289,7 @@ int stream_xadd(struct call *call)
         reply_null(call->reply);
         return 0;
     }
-    if (rc == 1 && !call->is_replay &&
+    if (rc == 1 && adding.idmp.producer.bytes && !call->is_replay &&
         stream_idmp_find(call, key.value, &adding.idmp, &adding.id) == 1) {
         stream_id_reply(call->reply, adding.id);
         return 0;

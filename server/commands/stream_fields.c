@@ -89,5 +89,5 @@ int stream_fields_take(const struct call *call, uint32_t first, struct stream_fi
 
 void stream_fields_finish(struct stream_fields *fields)
 {
-    free(fields->copy);
+    if (fields->copy) free(fields->copy); /* mostly there is none */
 }

@@ -62,6 +62,9 @@ int stream_retention_configure(void *context, const struct config *config,
     retention->settings[RETENTION_LENGTH] = (uint64_t)config->stream_retention_length;
     retention->settings[RETENTION_COMPRESS] = (uint64_t)config->stream_compress;
     take_rules(retention, &config->stream_retention_for);
+    retention->is_set = retention->rule_count > 0;
+    for (unsigned i = 0; i < RETENTION_SETTINGS; i++)
+        retention->is_set |= retention->settings[i] > 0;
     stream_retention_begin(retention);
     return 0;
 }
@@ -128,6 +131,10 @@ void stream_retention_grown(struct call *call, struct slice name, const struct s
     bool has_limit;
 
     if (call->is_replay) return;
+    if (!retention->is_set && !stream_value_settings(key->value)) { /* mostly */
+        stream_set_codec(key->stream, JOURNAL_CODEC_NONE);
+        return;
+    }
     has_limit = stream_retention_settings(retention, name, key->value, settings);
     stream_set_codec(key->stream, (enum journal_codec)settings[RETENTION_COMPRESS]);
     if (!has_limit) return;

@@ -33,6 +33,7 @@ struct stream_retention {
     uint64_t settings[RETENTION_SETTINGS];            /* of all streams */
     struct retention_rule rules[RETENTION_RULES_MAX]; /* shorter prefixes first */
     uint32_t rule_count;
+    bool is_set;       /* something above is: else only what streams were told themselves counts */
     bool is_due;       /* walks are: there may be a stream with a limit */
     bool has_begun;    /* one is under way */
     bool has_found;    /* it has found such a stream, or there is a new one */
