@@ -122,7 +122,10 @@ END_TEST
 /* ---- what goes on without its client
  * ------------------------------------------------------------ */
 
-enum { DROPPED_AT_ONCE = 256 }; /* of what a consumer has pending */
+enum {
+    DROPPED_AT_ONCE = 256, /* of what a consumer has pending */
+    LEAST_SLICES = 20      /* of less work */
+};
 
 START_TEST(a_consumer_goes_in_as_many_turns_when_its_client_has_gone)
 {
@@ -161,11 +164,35 @@ START_TEST(a_consumer_in_a_transaction_goes_in_many_turns)
 }
 END_TEST
 
+/* ---- producers
+ * ---------------------------------------------------------------------------------- */
+
+START_TEST(what_producers_have_added_is_copied_in_many_turns)
+{
+    enum { OF_EACH = 10000 };
+    long long slices;
+
+    expect_string(control, "1-0", "XADD p 1-0 f v");
+    expect_ok(control, "XCFGSET p IDMP-MAXSIZE %d", OF_EACH);
+    for (int i = 0; i < ENTRIES; i += AT_ONCE) {
+        for (int k = i; k < i + AT_ONCE; k++)
+            wire_command(control, "XIDMPRECORD p name%d %d 1-0", k / OF_EACH, k);
+        wire_skip(control, AT_ONCE);
+    }
+    slices = info_number(control, "slices");
+    expect_integer(control, 1, "COPY p q");
+    ck_assert_int_ge(info_number(control, "slices"), slices + LEAST_SLICES);
+    expect_integer(control, 1, "DEL p");
+    expect_string(control, "1-0", "XADD q IDMP name0 5 * f v");
+    expect_string(control, "1-0", "XADD q IDMP name1 19999 * f v");
+    expect_integer(control, 1, "XLEN q");
+}
+END_TEST
+
 /* ---- many ids
  * ----------------------------------------------------------------------------------- */
 
 enum {
-    LEAST_SLICES = 20,
     LEFT = ENTRIES / 100,
     NAMED = ENTRIES - LEFT,
     NAMED_AGAIN = ENTRIES / 10 - LEFT,
@@ -306,6 +333,7 @@ int main(void)
     tcase_add_test(tcase, so_it_is_when_the_id_tells_where_it_ends);
     tcase_add_test(tcase, a_consumer_goes_in_as_many_turns_when_its_client_has_gone);
     tcase_add_test(tcase, a_consumer_in_a_transaction_goes_in_many_turns);
+    tcase_add_test(tcase, what_producers_have_added_is_copied_in_many_turns);
     tcase_add_test(tcase, many_ids_are_deleted_in_many_turns);
     tcase_add_test(tcase, so_are_many_that_groups_refer_to);
     tcase_add_test(tcase, many_ids_are_acknowledged_in_many_turns);

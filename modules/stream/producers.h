@@ -12,20 +12,37 @@
 #include "modules/base/slice.h"
 #include "modules/stream/stream_id.h"
 
+struct stream_producer_store;
 struct stream_producers;
+struct stream_producers_loader;
+struct stream_producers_picture;
+
+/* ---- what the producers of all streams share ---- */
+
+int stream_producer_store_create(struct stream_producer_store **out_store);
+/* No producers and no pictures are left. Frees what is still buried. Accepts NULL. */
+void stream_producer_store_destroy(struct stream_producer_store *store);
+/* What was buried is freed here, a slice of at most so many iids a call. True: there is more. */
+bool stream_producer_store_tick(struct stream_producer_store *store, unsigned iid_max);
+/* What is held for pictures and what is buried: all that no producers' memory_bytes has. */
+uint64_t stream_producer_store_memory_bytes(const struct stream_producer_store *store);
+
+/* ---- the producers of a stream ---- */
 
 #define STREAM_IDMP_DURATION_S_DEFAULT 100u
 #define STREAM_IDMP_DURATION_S_MAX     86400u
 #define STREAM_IDMP_SIZE_DEFAULT       100u
 #define STREAM_IDMP_SIZE_MAX           10000u
 
-int stream_producers_create(struct stream_producers **out_producers);
-/* Accepts NULL. */
+/* store must outlive it. */
+int stream_producers_create(struct stream_producer_store *store,
+                            struct stream_producers **out_producers);
+/* O(1): what is known is buried. Accepts NULL. */
 void stream_producers_destroy(struct stream_producers *producers);
 /* duration_s is 1 … STREAM_IDMP_DURATION_S_MAX, size_max 1 … STREAM_IDMP_SIZE_MAX. All that was
- * known is forgotten. */
-void stream_producers_configure(struct stream_producers *producers, uint32_t duration_s,
-                                uint32_t size_max);
+ * known is forgotten, as by destroy. -ENOMEM. */
+int stream_producers_configure(struct stream_producers *producers, uint32_t duration_s,
+                               uint32_t size_max);
 
 /* 1: that was added less than duration ago, and got *out_id; counts as a duplicate. 0: not known.
  */
@@ -48,11 +65,27 @@ struct stream_producers_info {
 void stream_producers_get_info(const struct stream_producers *producers,
                                struct stream_producers_info *out_info);
 
-/* All of it in bytes. Size first: it is exact until the next change. put is called for a few bytes
- * at a time. */
-uint64_t stream_producers_image_size(const struct stream_producers *producers);
-void stream_producers_image_write(const struct stream_producers *producers,
-                                  void (*put)(void *context, struct slice piece), void *context);
-/* -EBADMSG: these are no image's bytes. */
-int stream_producers_image_load(struct slice image, struct stream_producers **out_producers);
+/* ---- pictures: all of it at one moment, in bytes ---- */
+
+/* O(1): what is forgotten meanwhile is kept for it. The picture outlives the producers. */
+int stream_producers_picture_take(struct stream_producers *producers,
+                                  struct stream_producers_picture **out_picture);
+/* In all; never 0. */
+uint64_t stream_producers_picture_size(const struct stream_producers_picture *picture);
+/* Writes what comes next, as much as finds room: how many bytes; 0: that was all. */
+size_t stream_producers_picture_read(struct stream_producers_picture *picture, uint8_t *bytes,
+                                     size_t capacity);
+/* What was kept for it goes in slices. Accepts NULL. */
+void stream_producers_picture_drop(struct stream_producers_picture *picture);
+
+/* Makes producers from a picture's bytes, which come in pieces that may be cut anywhere. */
+int stream_producers_loader_create(struct stream_producer_store *store,
+                                   struct stream_producers_loader **out_loader);
+/* -EBADMSG: these are no picture's bytes. After an error only destroy may follow. */
+int stream_producers_loader_add(struct stream_producers_loader *loader, struct slice piece);
+/* That was all of it. -EBADMSG: something is missing. */
+int stream_producers_loader_finish(struct stream_producers_loader *loader,
+                                   struct stream_producers **out_producers);
+/* Accepts NULL. */
+void stream_producers_loader_destroy(struct stream_producers_loader *loader);
 #endif

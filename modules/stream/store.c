@@ -5,6 +5,7 @@
 #include "modules/base/clock.h"
 #include "modules/stream/blocks.h"
 #include "modules/stream/files.h"
+#include "modules/stream/producers.h"
 
 enum {
     MEMORY_BYTES_MAX_DEFAULT = 32 << 10,
@@ -12,6 +13,7 @@ enum {
     NODE_ENTRIES_DEFAULT = 100,
     /* Freed at once, which takes some 20 us. */
     GRAVES_STEP = 256,
+    PRODUCERS_STEP = 512, /* iids; each is a few misses of the cache */
 };
 
 static void fill_defaults(struct stream_options *options)
@@ -41,8 +43,10 @@ int stream_store_create(struct os *os, struct io *io, const struct stream_option
     fill_defaults(&store->options);
     list_init(&store->movable);
     list_init(&store->leaving);
-    rc = stream_files_store_create(store);
+    rc = stream_producer_store_create(&store->producers);
+    if (rc == 0) rc = stream_files_store_create(store);
     if (rc < 0) {
+        stream_producer_store_destroy(store->producers);
         free(directory);
         free(store);
         return rc;
@@ -63,6 +67,7 @@ void stream_store_destroy(struct stream_store *store)
     while (stream_graves_tick(store, GRAVES_STEP)) {}
     assert(store->stream_count == 0 && store->memory_bytes == 0);
     stream_files_store_destroy(store);
+    stream_producer_store_destroy(store->producers);
     free((char *)store->options.directory);
     free(store);
 }
@@ -75,6 +80,7 @@ bool stream_store_tick(struct stream_store *store, uint64_t now_ms, uint64_t sli
     store->now_ms = now_ms;
     has_more = stream_files_tick(store);
     if (stream_shrink_tick(store)) has_more = true; /* who waits for that goes on */
+    if (stream_producer_store_tick(store->producers, PRODUCERS_STEP)) has_more = true;
     if (!stream_graves_tick(store, GRAVES_STEP)) return has_more;
     end_us = clock_monotonic_us() + slice_us;
     while (clock_monotonic_us() < end_us)
@@ -84,5 +90,10 @@ bool stream_store_tick(struct stream_store *store, uint64_t now_ms, uint64_t sli
 
 uint64_t stream_store_memory_bytes(const struct stream_store *store)
 {
-    return store->memory_bytes;
+    return store->memory_bytes + stream_producer_store_memory_bytes(store->producers);
+}
+
+struct stream_producer_store *stream_store_producers(const struct stream_store *store)
+{
+    return store->producers;
 }

@@ -38,6 +38,11 @@ uint64_t stream_count(const struct stream *stream)
     return stream->end - stream->start - deleted_count(stream->deleted);
 }
 
+struct stream_store *stream_store_of(const struct stream *stream)
+{
+    return stream->store;
+}
+
 struct stream_id stream_last_id(const struct stream *stream)
 {
     return stream->last_id;

@@ -26,6 +26,7 @@
 struct io;
 struct os;
 struct stream;
+struct stream_producer_store;
 struct stream_store;
 
 /* Of all the fields of one entry. */
@@ -55,13 +56,18 @@ struct stream_options {
 
 int stream_store_create(struct os *os, struct io *io, const struct stream_options *options,
                         const struct stream_hooks *hooks, struct stream_store **out_store);
-/* All streams have been destroyed. Waits for what is under way. Accepts NULL. */
+/* All streams and producers have been destroyed. Waits for what is under way. Accepts NULL. */
 void stream_store_destroy(struct stream_store *store);
 /* As the option, for trims from now on. */
 void stream_store_set_node_entries(struct stream_store *store, uint32_t node_entries);
+/* What the producers of its streams share: producers.h. The store's, which goes on with what is
+ * buried there, and counts it. */
+struct stream_producer_store *stream_store_producers(const struct stream_store *store);
 /* A slice of what is due, once a turn. True: there is more. */
 bool stream_store_tick(struct stream_store *store, uint64_t now_ms, uint64_t slice_us);
-/* All that the streams of the store take of the heap. O(1). */
+/* All that the streams of the store take of the heap, and what stream_store_producers() holds.
+ * O(1).
+ */
 uint64_t stream_store_memory_bytes(const struct stream_store *store);
 /* Memory is short: streams in memory that take more than a block, and were not used since this
  * looked at them last, begin to move to journals, those first that were looked at longest ago,
@@ -93,6 +99,7 @@ struct stream_info {
 };
 void stream_get_info(const struct stream *stream, struct stream_info *out_info);
 uint64_t stream_count(const struct stream *stream);
+struct stream_store *stream_store_of(const struct stream *stream);
 /* How its segments are packed when they have ended and no checkpoint may set the stream back into
  * them: those that are not packed yet, from now on; those that are stay as they are. An I/O thread
  * does it, readers do not notice. Not saved in images: JOURNAL_CODEC_NONE until it is said. O(1)

@@ -119,6 +119,7 @@ struct stream_store {
     uint64_t stream_count;            /* snapshots, too */
     uint64_t memory_bytes;            /* of all streams, and what is buried */
     struct stream_grave *graves;      /* blocks.c */
+    struct stream_producer_store *producers;
     struct stream_files_store *files; /* NULL: all streams stay in memory */
     /* Streams in memory with several blocks, by the links of blocks.c: to be looked at in this
      * order when memory is short; being moved for that reason. */

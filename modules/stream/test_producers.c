@@ -6,16 +6,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static struct stream_producer_store *store;
 static struct stream_producers *producers;
 
 static void setup(void)
 {
-    ck_assert_int_eq(stream_producers_create(&producers), 0);
+    ck_assert_int_eq(stream_producer_store_create(&store), 0);
+    ck_assert_int_eq(stream_producers_create(store, &producers), 0);
 }
 
 static void teardown(void)
 {
     stream_producers_destroy(producers);
+    stream_producer_store_destroy(store);
+}
+
+static void configure(uint32_t duration_s, uint32_t size_max)
+{
+    ck_assert_int_eq(stream_producers_configure(producers, duration_s, size_max), 0);
 }
 
 static void add(const char *producer, const char *iid, uint64_t ms, uint64_t now_ms)
@@ -62,7 +70,7 @@ END_TEST
 
 START_TEST(the_oldest_of_too_many_is_forgotten)
 {
-    stream_producers_configure(producers, 10, 2);
+    configure(10, 2);
     add("a", "x", 1, 1);
     add("a", "y", 2, 1);
     add("b", "x", 9, 1);
@@ -76,7 +84,7 @@ END_TEST
 
 START_TEST(what_is_too_old_is_not_known_any_more)
 {
-    stream_producers_configure(producers, 10, 100);
+    configure(10, 100);
     add("a", "x", 999999, 1000);
     add("b", "y", 2, 2000);
     ck_assert_uint_eq(find("a", "x", 10999), 999999);
@@ -92,7 +100,7 @@ END_TEST
 
 START_TEST(an_iid_that_is_too_old_can_be_used_again)
 {
-    stream_producers_configure(producers, 1, 100);
+    configure(1, 100);
     add("a", "x", 1, 1000);
     add("a", "x", 2, 2000);
     ck_assert_uint_eq(find("a", "x", 2000), 2);
@@ -106,7 +114,7 @@ START_TEST(other_settings_forget_all)
 
     add("a", "x", 1, 1);
     ck_assert_uint_gt(info().memory_bytes, empty_bytes);
-    stream_producers_configure(producers, 5, 6);
+    configure(5, 6);
     ck_assert_uint_eq(find("a", "x", 1), 0);
     ck_assert_uint_eq(info().memory_bytes, empty_bytes);
     ck_assert_uint_eq(info().duration_s, 5);
@@ -143,7 +151,7 @@ START_TEST(of_many_the_newest_are_known)
 {
     enum { COUNT = 20000 };
 
-    stream_producers_configure(producers, 86400, SIZE_MAX_OF_EACH);
+    configure(86400, SIZE_MAX_OF_EACH);
     for (unsigned i = 1; i <= COUNT; i++)
         add_number(i);
     ck_assert_uint_eq(info().iid_count, PRODUCERS * SIZE_MAX_OF_EACH);
@@ -157,7 +165,7 @@ START_TEST(many_come_and_go)
     enum { COUNT = 30000 };
     uint64_t empty_bytes = info().memory_bytes;
 
-    stream_producers_configure(producers, 10, STREAM_IDMP_SIZE_MAX);
+    configure(10, STREAM_IDMP_SIZE_MAX);
     for (unsigned i = 1; i <= COUNT; i++)
         add_number(i);
     /* Those of the last ten seconds, and all are found. */
@@ -170,79 +178,238 @@ START_TEST(many_come_and_go)
 }
 END_TEST
 
-/* ---- images ---- */
+/* ---- what was buried ---- */
 
-struct written {
+START_TEST(what_is_buried_is_freed_in_slices)
+{
+    enum { COUNT = 1000, SLICE = 100 };
+    uint64_t bytes;
+    int ticks = 0;
+
+    configure(86400, STREAM_IDMP_SIZE_MAX);
+    for (unsigned i = 1; i <= COUNT; i++)
+        add_number(i);
+    while (stream_producer_store_tick(store, 1)) {} /* of what was configured away */
+    ck_assert_uint_eq(stream_producer_store_memory_bytes(store), 0);
+    bytes = info().memory_bytes;
+    configure(86400, 7);
+    ck_assert_uint_ge(info().memory_bytes + stream_producer_store_memory_bytes(store), bytes);
+    while (stream_producer_store_tick(store, SLICE))
+        ticks++;
+    ck_assert_int_ge(ticks, COUNT / SLICE);
+    ck_assert_uint_eq(stream_producer_store_memory_bytes(store), 0);
+}
+END_TEST
+
+/* ---- pictures ---- */
+
+struct bytes {
     uint8_t *bytes;
-    size_t size, capacity;
+    size_t size;
 };
 
-static void put(void *context, struct slice piece)
+static struct bytes read_whole(struct stream_producers_picture *picture, size_t step)
 {
-    struct written *written = context;
+    struct bytes read = { .bytes = malloc(stream_producers_picture_size(picture) + step) };
+    size_t size;
 
-    ck_assert_uint_le(written->size + piece.size, written->capacity);
-    if (piece.size > 0) memcpy(written->bytes + written->size, piece.bytes, piece.size);
-    written->size += piece.size;
+    ck_assert_ptr_nonnull(read.bytes);
+    while ((size = stream_producers_picture_read(picture, read.bytes + read.size, step)) > 0) {
+        read.size += size;
+        ck_assert_uint_le(read.size, stream_producers_picture_size(picture));
+    }
+    ck_assert_uint_eq(read.size, stream_producers_picture_size(picture));
+    return read;
 }
 
-static struct written write_image(const struct stream_producers *of)
+static struct stream_producers_picture *take_picture(void)
 {
-    struct written written = { .capacity = stream_producers_image_size(of) };
+    struct stream_producers_picture *picture;
 
-    written.bytes = malloc(written.capacity);
-    stream_producers_image_write(of, put, &written);
-    ck_assert_uint_eq(written.size, written.capacity);
-    return written;
+    ck_assert_int_eq(stream_producers_picture_take(producers, &picture), 0);
+    return picture;
 }
 
-static struct written example_image(void)
+static struct bytes picture_now(void)
 {
-    stream_producers_configure(producers, 77, 3);
+    struct stream_producers_picture *picture = take_picture();
+    struct bytes read = read_whole(picture, 1000);
+
+    stream_producers_picture_drop(picture);
+    return read;
+}
+
+/* In pieces of so many bytes. */
+static int load(struct bytes image, size_t step, struct stream_producers **out_producers)
+{
+    struct stream_producers_loader *loader;
+    int rc;
+
+    ck_assert_int_eq(stream_producers_loader_create(store, &loader), 0);
+    rc = image.size == 0 ? stream_producers_loader_add(loader, slice_of(NULL, 0)) : 0;
+    for (size_t at = 0; rc == 0 && at < image.size; at += step) {
+        size_t size = image.size - at < step ? image.size - at : step;
+        rc = stream_producers_loader_add(loader, slice_of(image.bytes + at, size));
+    }
+    if (rc == 0) rc = stream_producers_loader_finish(loader, out_producers);
+    stream_producers_loader_destroy(loader);
+    return rc;
+}
+
+static struct bytes example_picture(void)
+{
+    configure(77, 3);
     add("a", "x", 1, 5);
     add("bb", "", 2, 6);
     add("a", "y", 3, 7);
     ck_assert_uint_eq(find("a", "x", 7), 1);
-    return write_image(producers);
+    return picture_now();
 }
 
-START_TEST(an_image_is_loaded_as_it_was)
+START_TEST(a_picture_is_loaded_as_it_was)
 {
-    struct written image = example_image(), again;
-    struct stream_producers *loaded;
+    struct bytes image = example_picture(), again;
 
-    ck_assert_int_eq(stream_producers_image_load(slice_of(image.bytes, image.size), &loaded), 0);
-    again = write_image(loaded);
-    ck_assert_uint_eq(image.size, again.size);
-    ck_assert_mem_eq(image.bytes, again.bytes, again.size);
-    stream_producers_destroy(producers);
-    producers = loaded;
+    for (size_t step = 1; step <= image.size; step++) {
+        stream_producers_destroy(producers);
+        ck_assert_int_eq(load(image, step, &producers), 0);
+        again = picture_now();
+        ck_assert_uint_eq(image.size, again.size);
+        ck_assert_mem_eq(image.bytes, again.bytes, again.size);
+        free(again.bytes);
+    }
     ck_assert_uint_eq(find("bb", "", 8), 2);
     ck_assert_uint_eq(info().duplicate_count, 2);
     ck_assert_uint_eq(info().duration_s, 77);
     free(image.bytes);
-    free(again.bytes);
 }
 END_TEST
 
-START_TEST(damaged_images_are_refused_or_hold_together)
+START_TEST(damaged_pictures_are_refused_or_hold_together)
 {
-    struct written image = example_image();
+    struct bytes image = example_picture();
     struct stream_producers *loaded;
 
     for (size_t at = 0; at < image.size; at++) {
-        ck_assert_int_eq(stream_producers_image_load(slice_of(image.bytes, at), &loaded), -EBADMSG);
+        ck_assert_int_eq(load((struct bytes){ image.bytes, at }, 7, &loaded), -EBADMSG);
         for (int bit = 0; bit < 8; bit++) {
             int rc;
 
             image.bytes[at] ^= (uint8_t)(1 << bit);
-            rc = stream_producers_image_load(slice_of(image.bytes, image.size), &loaded);
+            rc = load(image, image.size, &loaded);
             ck_assert(rc == 0 || rc == -EBADMSG);
             if (rc == 0) stream_producers_destroy(loaded);
             image.bytes[at] ^= (uint8_t)(1 << bit);
         }
     }
     free(image.bytes);
+}
+END_TEST
+
+/* A picture, and what it has to be. */
+struct pictured {
+    struct stream_producers_picture *picture;
+    struct bytes expected;
+    struct bytes read;
+};
+
+static struct pictured begin_picture(void)
+{
+    struct pictured pictured = { .picture = take_picture(), .expected = picture_now() };
+
+    pictured.read.bytes = malloc(pictured.expected.size + 1);
+    ck_assert_ptr_nonnull(pictured.read.bytes);
+    return pictured;
+}
+
+/* Some of it. False: that was all, and it was right. */
+static bool read_on(struct pictured *pictured, size_t most)
+{
+    size_t left = pictured->expected.size + 1 - pictured->read.size;
+    size_t size = stream_producers_picture_read(
+        pictured->picture, pictured->read.bytes + pictured->read.size, left < most ? left : most);
+
+    pictured->read.size += size;
+    if (size > 0) return true;
+    ck_assert_uint_eq(pictured->read.size, pictured->expected.size);
+    ck_assert_mem_eq(pictured->read.bytes, pictured->expected.bytes, pictured->expected.size);
+    return false;
+}
+
+static void end_picture(struct pictured *pictured)
+{
+    while (read_on(pictured, 100)) {}
+    stream_producers_picture_drop(pictured->picture);
+    free(pictured->expected.bytes);
+    free(pictured->read.bytes);
+}
+
+START_TEST(a_picture_stays_as_it_was_whatever_is_forgotten)
+{
+    struct pictured first, second;
+    unsigned number = 1;
+
+    configure(1, 20);
+    for (; number < 100; number++)
+        add_number(number);
+    first = begin_picture();
+    for (; number < 150; number++) { /* the oldest of each producer go */
+        add_number(number);
+        (void)read_on(&first, 10);
+    }
+    second = begin_picture();
+    for (; number < 1200; number++) { /* and what is too old */
+        add_number(number);
+        if (number % 10 == 0) (void)read_on(&second, 3);
+    }
+    end_picture(&first);
+    ck_assert(!stream_producer_store_tick(store, 10)); /* the second still has some of it */
+    first = begin_picture();
+    end_picture(&second);
+    configure(1, 30); /* all */
+    end_picture(&first);
+    while (stream_producer_store_tick(store, 10)) {}
+    ck_assert_uint_eq(stream_producer_store_memory_bytes(store), 0);
+}
+END_TEST
+
+START_TEST(a_picture_outlives_its_producers)
+{
+    struct pictured pictured;
+
+    for (unsigned i = 1; i <= 300; i++)
+        add_number(i);
+    pictured = begin_picture();
+    (void)read_on(&pictured, 1000);
+    stream_producers_destroy(producers);
+    ck_assert_int_eq(stream_producers_create(store, &producers), 0);
+    while (stream_producer_store_tick(store, 10)) {}
+    end_picture(&pictured);
+    while (stream_producer_store_tick(store, 10)) {}
+    ck_assert_uint_eq(stream_producer_store_memory_bytes(store), 0);
+}
+END_TEST
+
+/* What is kept for a picture goes in slices, and what is known stays. */
+START_TEST(what_was_kept_is_freed_in_slices)
+{
+    enum { COUNT = 1000, SLICE = 50 };
+    struct pictured pictured;
+    int ticks = 0;
+
+    configure(1, STREAM_IDMP_SIZE_MAX);
+    for (unsigned i = 1; i <= COUNT; i++)
+        add_number(i);
+    pictured = begin_picture();
+    add("a", "x", 1, 2000);
+    while (stream_producers_expire(producers, 2001, 10)) {}
+    ck_assert_uint_eq(info().iid_count, 1);
+    end_picture(&pictured);
+    while (stream_producer_store_tick(store, SLICE))
+        ticks++;
+    ck_assert_int_ge(ticks, COUNT / SLICE);
+    ck_assert_uint_eq(stream_producer_store_memory_bytes(store), 0);
+    ck_assert_uint_eq(find("a", "x", 2001), 1);
 }
 END_TEST
 
@@ -261,8 +428,12 @@ int main(void)
     tcase_add_test(tcase, other_settings_forget_all);
     tcase_add_test(tcase, of_many_the_newest_are_known);
     tcase_add_test(tcase, many_come_and_go);
-    tcase_add_test(tcase, an_image_is_loaded_as_it_was);
-    tcase_add_test(tcase, damaged_images_are_refused_or_hold_together);
+    tcase_add_test(tcase, what_is_buried_is_freed_in_slices);
+    tcase_add_test(tcase, a_picture_is_loaded_as_it_was);
+    tcase_add_test(tcase, damaged_pictures_are_refused_or_hold_together);
+    tcase_add_test(tcase, a_picture_stays_as_it_was_whatever_is_forgotten);
+    tcase_add_test(tcase, a_picture_outlives_its_producers);
+    tcase_add_test(tcase, what_was_kept_is_freed_in_slices);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

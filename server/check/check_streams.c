@@ -10,6 +10,7 @@
 #include "modules/journal/check.h"
 #include "modules/stream/checkpoint.h"
 #include "modules/stream/group.h"
+#include "modules/stream/producers.h"
 #include "modules/stream/stream.h"
 #include "server/check/check.h"
 #include "server/check/read_only_os.h"
@@ -133,15 +134,16 @@ static int check_value(struct streams *streams, const struct checkpoint_record *
 static int check_piece(struct streams *streams, const struct checkpoint_record *record,
                        struct slice name)
 {
-    struct stream_groups *groups = NULL;
-    int rc = checkpoint_load_groups(&streams->load, streams->reader, streams->group_store, record,
-                                    name, &groups);
+    struct checkpoint_stream_part part = { 0 };
+    int rc = checkpoint_load_piece(&streams->load, streams->reader, streams->store,
+                                   streams->group_store, record, name, &part);
 
     if (rc == -ENOMEM) return rc;
     if (rc < 0) return damaged(streams, streams->error[0] ? streams->error : strerror(-rc));
     if (rc == 0) return 0;
-    count_groups(streams, groups);
-    stream_groups_destroy(groups);
+    count_groups(streams, part.groups);
+    stream_groups_destroy(part.groups);
+    stream_producers_destroy(part.producers);
     return 0;
 }
 
@@ -171,7 +173,7 @@ static int check_all(struct streams *streams)
     int rc;
 
     while ((rc = checkpoint_reader_next(streams->reader, &record)) == 1) {
-        if (record.kind != CHECKPOINT_STREAM && record.kind != CHECKPOINT_GROUPS) continue;
+        if (record.kind != CHECKPOINT_STREAM && !checkpoint_record_is_piece(record.kind)) continue;
         rc = check_record(streams, &record);
         if (rc < 0) return rc;
     }

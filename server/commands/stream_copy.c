@@ -12,7 +12,7 @@
 #include "server/types/stream.h"
 #include "server/types/stream_settings.h"
 
-enum { INLINE_BYTES = 256 * 1024, BREATH_ENTRIES = 64, PIECE_BYTES = 64 * 1024 };
+enum { INLINE_BYTES = 256 * 1024, BREATH_ENTRIES = 64, PIECE_BYTES = 16 * 1024 };
 
 /* The entry is looked at twice: making room for it in the other stream takes the view away. */
 static int copy_next(struct stream_cursor *cursor, struct stream *to)
@@ -53,10 +53,9 @@ static int copy_entries(struct call *call, struct stream *from, struct stream *t
     return 0;
 }
 
-/* ---- groups: as a checkpoint would have them ---------------------------------------------------
+/* ---- groups and producers: as a checkpoint would have them, in pieces between which others go on
  */
 
-/* Groups may have much pending: it is copied in pieces, between which others go on. */
 static int copy_picture(struct call *call, struct stream_groups_picture *picture,
                         struct stream_groups_loader *loader)
 {
@@ -90,31 +89,37 @@ static int copy_groups(struct call *call, const struct stream_groups *from, stru
     return rc;
 }
 
-/* ---- producers: at most some thousands of ids each ---------------------------------------------
- */
-
-static void put_piece(void *context, struct slice piece)
+static int copy_known(struct call *call, struct stream_producers_picture *picture,
+                      struct stream_producers_loader *loader)
 {
-    uint8_t **at = context;
+    uint8_t *piece = malloc(PIECE_BYTES);
+    size_t size;
+    int rc = piece ? 0 : -ENOMEM;
 
-    memcpy(*at, piece.bytes, piece.size);
-    *at += piece.size;
+    while (rc == 0 && (size = stream_producers_picture_read(picture, piece, PIECE_BYTES)) > 0) {
+        rc = stream_producers_loader_add(loader, slice_of(piece, size));
+        if (rc == 0) rc = parking_breathe(call->server);
+    }
+    free(piece);
+    return rc;
 }
 
-static int copy_producers(const struct stream_producers *from, struct value *to)
+static int copy_producers(struct call *call, struct stream_producers *from, struct value *to)
 {
+    struct stream_producers_picture *picture = NULL;
+    struct stream_producers_loader *loader = NULL;
     struct stream_producers *producers;
-    uint64_t size = from ? stream_producers_image_size(from) : 0;
-    uint8_t *image, *at;
     int rc;
 
     if (!from) return 0;
-    image = at = malloc(size);
-    if (!image) return -ENOMEM;
-    stream_producers_image_write(from, put_piece, &at);
-    rc = stream_producers_image_load(slice_of(image, size), &producers);
+    rc = stream_producers_picture_take(from, &picture);
+    if (rc == 0)
+        rc = stream_producers_loader_create(stream_store_producers(call->server->streams), &loader);
+    if (rc == 0) rc = copy_known(call, picture, loader);
+    if (rc == 0) rc = stream_producers_loader_finish(loader, &producers);
     if (rc == 0) stream_value_set_producers(to, producers);
-    free(image);
+    stream_producers_loader_destroy(loader);
+    stream_producers_picture_drop(picture);
     return rc;
 }
 
@@ -140,7 +145,7 @@ static int copy_all(struct call *call, const struct value *from, struct value *t
     int rc = copy_entries(call, stream_value_stream(from), stream_value_stream(to));
 
     if (rc == 0) rc = copy_groups(call, stream_value_groups(from), to);
-    if (rc == 0) rc = copy_producers(stream_value_producers(from), to);
+    if (rc == 0) rc = copy_producers(call, stream_value_producers(from), to);
     if (rc == 0) rc = copy_settings(stream_value_settings(from), to);
     (void)stream_value_recount(to); /* the keyspace counts it when it gets it */
     return rc;

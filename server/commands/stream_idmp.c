@@ -148,7 +148,8 @@ static int configure(struct call *call, struct stream_key *key, const struct bou
     duration_s = bounds->duration_s ? (uint32_t)bounds->duration_s : info.duration_s;
     size_max = bounds->size_max ? (uint32_t)bounds->size_max : info.size_max;
     if (duration_s != info.duration_s || size_max != info.size_max)
-        stream_producers_configure(producers, duration_s, size_max);
+        rc = stream_producers_configure(producers, duration_s, size_max);
+    if (rc < 0) return rc;
     stream_key_recount(call, key);
     call_changed(call, call->arguments[1]);
     return 0;

@@ -18,7 +18,7 @@ enum {
     BUCKETS_A_LOOK = 64,                 /* at the clock */
     PENDING_BYTES_MAX = 4 * 1024 * 1024, /* that wait for the disk: the walk waits, too */
     PENDING_LISTS_MAX = 256,
-    PENDING_GROUPS_MAX = 16,
+    KEPT_MAX = 16, /* large groups and producers that are being written */
     STATE_PIECES_A_TURN = 16,
 };
 
@@ -36,7 +36,7 @@ int checkpoint_create(const struct checkpoint_options *options, struct checkpoin
     struct checkpoint *checkpoint = calloc(1, sizeof(*checkpoint));
     if (!checkpoint) return -ENOMEM;
     checkpoint->options = *options;
-    checkpoint->groups_end = &checkpoint->groups_first;
+    checkpoint->kept_end = &checkpoint->kept_first;
     checkpoint->info = (struct checkpoint_info){ .failed_step = "", .took_ms = { -1, -1 } };
     *out_checkpoint = checkpoint;
     return 0;
@@ -290,7 +290,7 @@ static bool is_disk_behind(const struct checkpoint *checkpoint)
 
 static bool is_congested(const struct checkpoint *checkpoint)
 {
-    return is_disk_behind(checkpoint) || checkpoint->groups_count > PENDING_GROUPS_MAX;
+    return is_disk_behind(checkpoint) || checkpoint->kept_count > KEPT_MAX;
 }
 
 /* Goes through keys for a slice. True: there are more. */
@@ -314,17 +314,17 @@ static void store_synced(void *context, int rc)
 }
 
 /* The groups that wait, unless the disk is behind. True: some still do. */
-static bool save_groups(struct checkpoint *checkpoint)
+static bool save_kept(struct checkpoint *checkpoint)
 {
-    if (checkpoint->error || checkpoint->groups_count == 0) return false;
-    return is_disk_behind(checkpoint) || checkpoint_save_groups(checkpoint);
+    if (checkpoint->error || checkpoint->kept_count == 0) return false;
+    return is_disk_behind(checkpoint) || checkpoint_save_kept(checkpoint);
 }
 
 static bool step_saving(struct checkpoint *checkpoint, uint64_t slice_us)
 {
-    bool has_groups = save_groups(checkpoint);
-    if (walk(checkpoint, slice_us) || has_groups) return !is_disk_behind(checkpoint);
-    if (checkpoint->error || checkpoint->groups_count > 0 ||
+    bool has_kept = save_kept(checkpoint);
+    if (walk(checkpoint, slice_us) || has_kept) return !is_disk_behind(checkpoint);
+    if (checkpoint->error || checkpoint->kept_count > 0 ||
         spill_checkpoint_pending(checkpoint->options.store) > 0)
         return false;
     checkpoint->info.step = CHECKPOINT_SYNCING;
@@ -383,7 +383,7 @@ static bool step_aborting(struct checkpoint *checkpoint, uint64_t slice_us)
 static void start_aborting(struct checkpoint *checkpoint)
 {
     checkpoint->info.step = CHECKPOINT_ABORTING;
-    checkpoint_drop_groups(checkpoint);
+    checkpoint_drop_kept(checkpoint);
     keyspace_picture_abandon(checkpoint->options.keyspace);
     checkpoint_writer_cancel(checkpoint->writer, checkpoint->error);
 }

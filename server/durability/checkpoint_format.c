@@ -8,7 +8,12 @@
 
 static const uint8_t magic[8] = { 'S', 'l', 'u', 'i', 'c', 'e', 'C', 'P' };
 
-enum { HEAD_CRC_OFFSET = 12, RECORD_EXPIRES = 1u << 0, GROUPS_FOLLOW = 1u << 0 };
+enum {
+    HEAD_CRC_OFFSET = 12,
+    RECORD_EXPIRES = 1u << 0,
+    GROUPS_FOLLOW = 1u << 0,
+    PRODUCERS_FOLLOW = 1u << 1
+};
 enum { VERSION_WITHOUT_STREAMS = 1 };
 
 static uint32_t head_crc(const uint8_t bytes[CHECKPOINT_HEAD_BYTES])
@@ -129,7 +134,7 @@ size_t checkpoint_record_size(const uint8_t bytes[CHECKPOINT_RECORD_BYTES_MIN])
 int checkpoint_record_read(const uint8_t *bytes, struct checkpoint_record *out_record)
 {
     uint8_t kind = bytes[0], flags = bytes[1];
-    if (kind < CHECKPOINT_STRING || kind > CHECKPOINT_GROUPS) return -EBADMSG;
+    if (kind < CHECKPOINT_STRING || kind > CHECKPOINT_PRODUCERS) return -EBADMSG;
     if (flags & ~(unsigned)RECORD_EXPIRES) return -EBADMSG;
     *out_record = (struct checkpoint_record){
         .kind = (enum checkpoint_record_kind)kind,
@@ -141,12 +146,17 @@ int checkpoint_record_read(const uint8_t *bytes, struct checkpoint_record *out_r
     /* What is no key has nothing of one. */
     if (kind == CHECKPOINT_STORE && (flags != 0 || out_record->database || out_record->name_size))
         return -EBADMSG;
-    return kind == CHECKPOINT_GROUPS && flags != 0 ? -EBADMSG : 0;
+    return checkpoint_record_is_piece(out_record->kind) && flags != 0 ? -EBADMSG : 0;
+}
+
+bool checkpoint_record_is_piece(enum checkpoint_record_kind kind)
+{
+    return kind == CHECKPOINT_GROUPS || kind == CHECKPOINT_PRODUCERS;
 }
 
 bool checkpoint_record_is_key(enum checkpoint_record_kind kind)
 {
-    return kind != CHECKPOINT_STORE && kind != CHECKPOINT_GROUPS;
+    return kind != CHECKPOINT_STORE && !checkpoint_record_is_piece(kind);
 }
 
 /* ---- streams ---- */
@@ -154,7 +164,8 @@ bool checkpoint_record_is_key(enum checkpoint_record_kind kind)
 void checkpoint_stream_write(const struct checkpoint_stream *stream,
                              uint8_t bytes[CHECKPOINT_STREAM_BYTES])
 {
-    store_u32le(bytes, stream->groups_follow ? GROUPS_FOLLOW : 0);
+    store_u32le(bytes, (stream->groups_follow ? GROUPS_FOLLOW : 0) |
+                           (stream->producers_follow ? PRODUCERS_FOLLOW : 0));
     store_u32le(bytes + 4, stream->settings_bytes);
     store_u64le(bytes + 8, stream->entries_bytes);
     store_u64le(bytes + 16, stream->producers_bytes);
@@ -165,31 +176,32 @@ int checkpoint_stream_read(const uint8_t bytes[CHECKPOINT_STREAM_BYTES], uint64_
 {
     uint32_t flags = load_u32le(bytes), settings = load_u32le(bytes + 4);
     uint64_t entries = load_u64le(bytes + 8), producers = load_u64le(bytes + 16), left;
-    if (flags & ~(unsigned)GROUPS_FOLLOW) return -EBADMSG;
+    if (flags & ~(unsigned)(GROUPS_FOLLOW | PRODUCERS_FOLLOW)) return -EBADMSG;
     if (value_bytes < CHECKPOINT_STREAM_BYTES) return -EBADMSG;
     left = value_bytes - CHECKPOINT_STREAM_BYTES;
     if (settings > left || entries > left - settings) return -EBADMSG;
     left -= settings + entries;
     if (producers > left || (flags & GROUPS_FOLLOW && left > producers)) return -EBADMSG;
-    *out_stream = (struct checkpoint_stream){ settings, entries, producers, flags & GROUPS_FOLLOW };
+    if (flags & PRODUCERS_FOLLOW && producers > 0) return -EBADMSG;
+    *out_stream = (struct checkpoint_stream){ settings, entries, producers, flags & GROUPS_FOLLOW,
+                                              flags & PRODUCERS_FOLLOW };
     return 0;
 }
 
-void checkpoint_groups_write(const struct checkpoint_groups *groups,
-                             uint8_t bytes[CHECKPOINT_GROUPS_BYTES])
+void checkpoint_piece_write(const struct checkpoint_piece *piece,
+                            uint8_t bytes[CHECKPOINT_PIECE_BYTES])
 {
-    store_u64le(bytes, groups->offset);
-    store_u64le(bytes + 8, groups->total_bytes);
+    store_u64le(bytes, piece->offset);
+    store_u64le(bytes + 8, piece->total_bytes);
 }
 
-int checkpoint_groups_read(const uint8_t bytes[CHECKPOINT_GROUPS_BYTES], uint64_t value_bytes,
-                           struct checkpoint_groups *out_groups)
+int checkpoint_piece_read(const uint8_t bytes[CHECKPOINT_PIECE_BYTES], uint64_t value_bytes,
+                          struct checkpoint_piece *out_piece)
 {
     uint64_t offset = load_u64le(bytes), total = load_u64le(bytes + 8), piece;
-    if (value_bytes <= CHECKPOINT_GROUPS_BYTES) return -EBADMSG;
-    piece = value_bytes - CHECKPOINT_GROUPS_BYTES;
-    if (piece > CHECKPOINT_GROUPS_PIECE || offset > total || piece > total - offset)
-        return -EBADMSG;
-    *out_groups = (struct checkpoint_groups){ offset, total };
+    if (value_bytes <= CHECKPOINT_PIECE_BYTES) return -EBADMSG;
+    piece = value_bytes - CHECKPOINT_PIECE_BYTES;
+    if (piece > CHECKPOINT_PIECE || offset > total || piece > total - offset) return -EBADMSG;
+    *out_piece = (struct checkpoint_piece){ offset, total };
     return 0;
 }

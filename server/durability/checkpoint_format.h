@@ -37,14 +37,14 @@
  *   | settings | entries | producers | groups |    images as types/stream_settings.h and
  * modules/stream
  *   +----------+---------+-----------+--------+    give them; all but entries may be missing
- *    Flags may say that the groups, being large, follow in records of their own, somewhere behind
+ *    Flags may say that groups or producers, being large, follow in records of their own, somewhere
+ *    behind
  *
- *   value of a piece of groups, whose name and database are the stream's
+ *   value of a piece of groups or of producers, whose name and database are the stream's
  *   0        8       16
  *   +--------+-------+-------+
- *   | offset | total | bytes |    pieces of one stream's groups lie in order, with none of
- * another's
- *   +--------+-------+-------+    between
+ *   | offset | total | bytes |    pieces of one stream's groups lie in order, with no other
+ *   +--------+-------+-------+    pieces between; so do those of its producers
  */
 #ifndef SERVER_DURABILITY_CHECKPOINT_FORMAT_H
 #define SERVER_DURABILITY_CHECKPOINT_FORMAT_H
@@ -60,9 +60,9 @@ enum {
     CHECKPOINT_END_BYTES = 24,
     CHECKPOINT_RECORD_BYTES_MAX = 24, /* of a record's own fields */
     CHECKPOINT_RECORD_BYTES_MIN = 16,
-    CHECKPOINT_STREAM_BYTES = 24,       /* of what stands before a stream's images */
-    CHECKPOINT_GROUPS_BYTES = 16,       /* of what stands before a piece of groups */
-    CHECKPOINT_GROUPS_PIECE = 64 << 10, /* bytes at most; groups that are longer come in pieces */
+    CHECKPOINT_STREAM_BYTES = 24, /* of what stands before a stream's images */
+    CHECKPOINT_PIECE_BYTES = 16,  /* of what stands before a piece of groups or producers */
+    CHECKPOINT_PIECE = 64 << 10,  /* bytes at most; what is longer comes in pieces */
 };
 
 struct checkpoint_head {
@@ -87,17 +87,18 @@ enum checkpoint_record_kind {
     CHECKPOINT_LIST = 2,  /* value: a root, as modules/spill/persist.h gives it */
     CHECKPOINT_STORE = 3, /* no key: a piece of what spill needs to open its files again */
     CHECKPOINT_STREAM = 4,
-    CHECKPOINT_GROUPS = 5, /* no key: a piece of the groups of a stream that came before */
+    CHECKPOINT_GROUPS = 5,    /* no key: a piece of the groups of a stream that came before */
+    CHECKPOINT_PRODUCERS = 6, /* likewise of its producers */
 };
 
 struct checkpoint_stream {
     /* Of the images that follow; groups have the rest. */
     uint32_t settings_bytes;
     uint64_t entries_bytes, producers_bytes;
-    bool groups_follow; /* as records */
+    bool groups_follow, producers_follow; /* as records */
 };
 
-struct checkpoint_groups {
+struct checkpoint_piece {
     uint64_t offset, total_bytes;
 };
 
@@ -137,7 +138,8 @@ size_t checkpoint_record_write(const struct checkpoint_record *record,
 size_t checkpoint_record_size(const uint8_t bytes[CHECKPOINT_RECORD_BYTES_MIN]);
 /* 0, or -EBADMSG: that is no record. */
 int checkpoint_record_read(const uint8_t *bytes, struct checkpoint_record *out_record);
-/* Whether such a record is a key. */
+/* Whether such a record is a piece of what a stream has; whether it is a key. */
+bool checkpoint_record_is_piece(enum checkpoint_record_kind kind);
 bool checkpoint_record_is_key(enum checkpoint_record_kind kind);
 
 void checkpoint_stream_write(const struct checkpoint_stream *stream,
@@ -145,9 +147,9 @@ void checkpoint_stream_write(const struct checkpoint_stream *stream,
 /* value_bytes: of the record. 0, or -EBADMSG: no such value begins so. */
 int checkpoint_stream_read(const uint8_t bytes[CHECKPOINT_STREAM_BYTES], uint64_t value_bytes,
                            struct checkpoint_stream *out_stream);
-void checkpoint_groups_write(const struct checkpoint_groups *groups,
-                             uint8_t bytes[CHECKPOINT_GROUPS_BYTES]);
+void checkpoint_piece_write(const struct checkpoint_piece *piece,
+                            uint8_t bytes[CHECKPOINT_PIECE_BYTES]);
 /* value_bytes: of the record. 0, or -EBADMSG: no such value begins so. */
-int checkpoint_groups_read(const uint8_t bytes[CHECKPOINT_GROUPS_BYTES], uint64_t value_bytes,
-                           struct checkpoint_groups *out_groups);
+int checkpoint_piece_read(const uint8_t bytes[CHECKPOINT_PIECE_BYTES], uint64_t value_bytes,
+                          struct checkpoint_piece *out_piece);
 #endif

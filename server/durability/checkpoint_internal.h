@@ -10,7 +10,7 @@
 #include "server/durability/checkpoint_writer.h"
 #include "server/keyspace/picture.h"
 
-struct checkpoint_groups_kept;
+struct checkpoint_kept;
 
 struct checkpoint {
     struct io_job cleaning; /* first: its jobs get it */
@@ -27,9 +27,9 @@ struct checkpoint {
     bool has_state;              /* all of it was taken from the store */
     bool is_cleaning;            /* the job is under way */
     int cleaning_rc;
-    struct checkpoint_groups_kept *groups_first, **groups_end; /* large groups, in a queue */
-    unsigned groups_count;
-    uint8_t groups_piece[CHECKPOINT_GROUPS_PIECE];
+    struct checkpoint_kept *kept_first, **kept_end; /* large groups and producers, in a queue */
+    unsigned kept_count;
+    uint8_t piece[CHECKPOINT_PIECE];
 };
 
 /* ---- checkpoint.c ---- */
@@ -40,9 +40,9 @@ void checkpoint_spoil(struct checkpoint *checkpoint, int error, const char *step
 /* Of a picture: context is the checkpoint. */
 void checkpoint_save_key(void *context, const struct pictured_key *key);
 void checkpoint_save_stream(struct checkpoint *checkpoint, const struct pictured_key *key);
-/* A few pieces of the groups of streams that were kept for later. True: there are more. */
-bool checkpoint_save_groups(struct checkpoint *checkpoint);
-void checkpoint_drop_groups(struct checkpoint *checkpoint);
+/* A few pieces of what streams have that was kept for later. True: there are more. */
+bool checkpoint_save_kept(struct checkpoint *checkpoint);
+void checkpoint_drop_kept(struct checkpoint *checkpoint);
 /* Once all keys are there: a piece of what the store needs to be opened again. 1: there may be
  * more; 0: that was all. */
 int checkpoint_save_store(struct checkpoint *checkpoint);

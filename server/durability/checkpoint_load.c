@@ -3,6 +3,7 @@
 #include "modules/base/clock.h"
 #include "modules/spill/persist.h"
 #include "modules/stream/group.h"
+#include "modules/stream/producers.h"
 #include "server/durability/checkpoint_files.h"
 #include "server/durability/checkpoint_load_stream.h"
 #include "server/durability/checkpoint_reader.h"
@@ -203,28 +204,34 @@ static int load_key(struct checkpoint_load *load, const struct checkpoint_target
     return rc < 0 ? rc : add_key(load, target->keyspace, record, name, value);
 }
 
-/* All groups of the stream of that name have come. */
-static int give_groups(struct checkpoint_load *load, struct keyspace *keyspace, unsigned database,
-                       struct slice name, struct stream_groups *groups)
+/* All pieces of it have come, for the stream of that name. */
+static int give_part(struct checkpoint_load *load, struct keyspace *keyspace, unsigned database,
+                     struct slice name, const struct checkpoint_stream_part *part)
 {
     struct key *key = keyspace_find(keyspace, database, name);
     struct value *value = key ? key_value(key) : NULL;
-    if (!value || value->type->kind != VALUE_STREAM || stream_value_groups(value)) {
-        stream_groups_destroy(groups);
-        return checkpoint_reader_refuse(load->reader, "groups belong to no stream");
+    if (!value || value->type->kind != VALUE_STREAM ||
+        (part->groups ? stream_value_groups(value) != NULL
+                      : stream_value_producers(value) != NULL)) {
+        stream_groups_destroy(part->groups);
+        stream_producers_destroy(part->producers);
+        return checkpoint_reader_refuse(load->reader, "groups or producers belong to no stream");
     }
-    stream_value_set_groups(value, groups);
+    if (part->groups)
+        stream_value_set_groups(value, part->groups);
+    else
+        stream_value_set_producers(value, part->producers);
     keyspace_account(keyspace, stream_value_recount(value));
     return 0;
 }
 
-static int load_groups(struct checkpoint_load *load, const struct checkpoint_target *target,
-                       const struct checkpoint_record *record, struct slice name)
+static int load_piece(struct checkpoint_load *load, const struct checkpoint_target *target,
+                      const struct checkpoint_record *record, struct slice name)
 {
-    struct stream_groups *groups = NULL;
-    int rc =
-        checkpoint_load_groups(&load->streams, load->reader, target->groups, record, name, &groups);
-    return rc == 1 ? give_groups(load, target->keyspace, record->database, name, groups) : rc;
+    struct checkpoint_stream_part part = { 0 };
+    int rc = checkpoint_load_piece(&load->streams, load->reader, target->streams, target->groups,
+                                   record, name, &part);
+    return rc == 1 ? give_part(load, target->keyspace, record->database, name, &part) : rc;
 }
 
 static int load_record(struct checkpoint_load *load, const struct checkpoint_target *target,
@@ -237,8 +244,8 @@ static int load_record(struct checkpoint_load *load, const struct checkpoint_tar
         return checkpoint_reader_refuse(load->reader,
                                         "a key is in a database that there is not (see databases)");
     rc = read_bytes(load, record->name_size, load->name, &name);
-    if (rc == 0 && record->kind == CHECKPOINT_GROUPS)
-        rc = load_groups(load, target, record, slice_of(name, record->name_size));
+    if (rc == 0 && checkpoint_record_is_piece(record->kind))
+        rc = load_piece(load, target, record, slice_of(name, record->name_size));
     else if (rc == 0)
         rc = load_key(load, target, record, slice_of(name, record->name_size));
     free_bytes(load->name, name);

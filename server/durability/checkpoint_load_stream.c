@@ -19,7 +19,7 @@ static int tell(struct checkpoint_reader *reader, int rc, const char *damaged)
     return rc == -EBADMSG ? checkpoint_reader_refuse(reader, damaged) : rc;
 }
 
-/* ---- groups ---- */
+/* ---- groups and producers ---- */
 
 static int load_groups(struct stream_group_store *store, struct slice image,
                        struct stream_groups **out_groups)
@@ -33,10 +33,26 @@ static int load_groups(struct stream_group_store *store, struct slice image,
     return rc;
 }
 
+static int load_producers(struct stream_producer_store *store, struct slice image,
+                          struct stream_producers **out_producers)
+{
+    struct stream_producers_loader *loader;
+    int rc = stream_producers_loader_create(store, &loader);
+    if (rc < 0) return rc;
+    rc = stream_producers_loader_add(loader, image);
+    if (rc == 0) rc = stream_producers_loader_finish(loader, out_producers);
+    stream_producers_loader_destroy(loader);
+    return rc;
+}
+
+/* ---- piece by piece ---- */
+
 static void forget_loader(struct checkpoint_stream_load *load)
 {
-    stream_groups_loader_destroy(load->loader);
-    load->loader = NULL;
+    stream_groups_loader_destroy(load->groups);
+    load->groups = NULL;
+    stream_producers_loader_destroy(load->producers);
+    load->producers = NULL;
     free(load->name);
     load->name = NULL;
 }
@@ -46,8 +62,14 @@ void checkpoint_load_streams_finish(struct checkpoint_stream_load *load)
     forget_loader(load);
 }
 
-static int begin_loader(struct checkpoint_stream_load *load, struct stream_group_store *store,
-                        const struct checkpoint_record *record, struct slice name, uint64_t total)
+static bool has_begun(const struct checkpoint_stream_load *load)
+{
+    return load->groups || load->producers;
+}
+
+static int begin_loader(struct checkpoint_stream_load *load, struct stream_store *streams,
+                        struct stream_group_store *groups, const struct checkpoint_record *record,
+                        struct slice name, uint64_t total)
 {
     int rc;
     load->name = malloc(name.size + 1);
@@ -57,73 +79,89 @@ static int begin_loader(struct checkpoint_stream_load *load, struct stream_group
     load->database = record->database;
     load->loaded_bytes = 0;
     load->total_bytes = total;
-    rc = stream_groups_loader_create(store, &load->loader);
+    if (record->kind == CHECKPOINT_PRODUCERS)
+        rc = stream_producers_loader_create(stream_store_producers(streams), &load->producers);
+    else
+        rc = stream_groups_loader_create(groups, &load->groups);
     if (rc < 0) forget_loader(load);
     return rc;
 }
 
-/* The piece is the next one of the groups that have begun. */
+/* The piece is the next one of what has begun. */
 static bool goes_on(const struct checkpoint_stream_load *load,
                     const struct checkpoint_record *record, struct slice name,
-                    const struct checkpoint_groups *groups)
+                    const struct checkpoint_piece *piece)
 {
-    return load->loader && load->database == record->database &&
+    return (record->kind == CHECKPOINT_PRODUCERS ? load->producers != NULL
+                                                 : load->groups != NULL) &&
+           load->database == record->database &&
            slice_equal(slice_of(load->name, load->name_size), name) &&
-           load->loaded_bytes == groups->offset && load->total_bytes == groups->total_bytes;
+           load->loaded_bytes == piece->offset && load->total_bytes == piece->total_bytes;
+}
+
+static const char *damaged_part(const struct checkpoint_stream_load *load)
+{
+    return load->producers ? "a stream's producers are damaged" : "a stream's groups are damaged";
 }
 
 /* All pieces have come. */
 static int end_loader(struct checkpoint_stream_load *load, struct checkpoint_reader *reader,
-                      struct stream_groups **out_groups)
+                      struct checkpoint_stream_part *out_part)
 {
-    int rc = stream_groups_loader_finish(load->loader, out_groups);
-    if (rc < 0) return tell(reader, rc, "a stream's groups are damaged");
+    int rc;
+    *out_part = (struct checkpoint_stream_part){ 0 };
+    if (load->producers)
+        rc = stream_producers_loader_finish(load->producers, &out_part->producers);
+    else
+        rc = stream_groups_loader_finish(load->groups, &out_part->groups);
+    if (rc < 0) return tell(reader, rc, damaged_part(load));
     load->awaited_count--;
     forget_loader(load);
     return 1;
 }
 
-static int load_piece(struct checkpoint_stream_load *load, struct checkpoint_reader *reader,
+static int load_bytes(struct checkpoint_stream_load *load, struct checkpoint_reader *reader,
                       size_t size)
 {
     uint8_t *bytes = malloc(size);
     int rc = bytes ? checkpoint_reader_read(reader, bytes, size) : -ENOMEM;
-    if (rc == 0)
-        rc = tell(reader, stream_groups_loader_add(load->loader, slice_of(bytes, size)),
-                  "a stream's groups are damaged");
+    if (rc == 0 && load->producers)
+        rc = stream_producers_loader_add(load->producers, slice_of(bytes, size));
+    else if (rc == 0)
+        rc = stream_groups_loader_add(load->groups, slice_of(bytes, size));
     free(bytes);
     load->loaded_bytes += size;
-    return rc;
+    return tell(reader, rc, damaged_part(load));
 }
 
-int checkpoint_load_groups(struct checkpoint_stream_load *load, struct checkpoint_reader *reader,
-                           struct stream_group_store *groups,
-                           const struct checkpoint_record *record, struct slice name,
-                           struct stream_groups **out_groups)
+int checkpoint_load_piece(struct checkpoint_stream_load *load, struct checkpoint_reader *reader,
+                          struct stream_store *streams, struct stream_group_store *groups,
+                          const struct checkpoint_record *record, struct slice name,
+                          struct checkpoint_stream_part *out_part)
 {
-    uint8_t head[CHECKPOINT_GROUPS_BYTES] = { 0 };
-    struct checkpoint_groups piece = { 0 };
+    uint8_t head[CHECKPOINT_PIECE_BYTES] = { 0 };
+    struct checkpoint_piece piece = { 0 };
     int rc;
     if (record->value_size < sizeof(head))
-        return checkpoint_reader_refuse(reader, "a piece of groups is too short");
+        return checkpoint_reader_refuse(reader, "a piece of a stream is too short");
     rc = checkpoint_reader_read(reader, head, sizeof(head));
     if (rc < 0) return rc;
-    if (checkpoint_groups_read(head, record->value_size, &piece) < 0)
-        return checkpoint_reader_refuse(reader, "a piece of groups is damaged");
-    if (!load->loader && piece.offset == 0 && load->awaited_count > 0)
-        rc = begin_loader(load, groups, record, name, piece.total_bytes);
+    if (checkpoint_piece_read(head, record->value_size, &piece) < 0)
+        return checkpoint_reader_refuse(reader, "a piece of a stream is damaged");
+    if (!has_begun(load) && piece.offset == 0 && load->awaited_count > 0)
+        rc = begin_loader(load, streams, groups, record, name, piece.total_bytes);
     else if (!goes_on(load, record, name, &piece))
-        rc = checkpoint_reader_refuse(reader, "a piece of groups is not the next one");
-    if (rc == 0) rc = load_piece(load, reader, (size_t)record->value_size - sizeof(head));
+        rc = checkpoint_reader_refuse(reader, "a piece of a stream is not the next one");
+    if (rc == 0) rc = load_bytes(load, reader, (size_t)record->value_size - sizeof(head));
     if (rc < 0 || load->loaded_bytes < load->total_bytes) return rc;
-    return end_loader(load, reader, out_groups);
+    return end_loader(load, reader, out_part);
 }
 
 int checkpoint_load_streams_end(const struct checkpoint_stream_load *load,
                                 struct checkpoint_reader *reader)
 {
     if (load->awaited_count == 0) return 0;
-    return checkpoint_reader_refuse(reader, "the groups of a stream are missing");
+    return checkpoint_reader_refuse(reader, "the groups or producers of a stream are missing");
 }
 
 /* ---- a stream ---- */
@@ -166,7 +204,8 @@ static int load_parts(struct checkpoint_reader *reader, struct stream_store *str
         rc = tell(reader, stream_image_load(streams, entries, &out_parts->stream),
                   "a stream's entries are damaged, or not where they should be");
     if (rc == 0 && producers.size > 0)
-        rc = tell(reader, stream_producers_image_load(producers, &out_parts->producers),
+        rc = tell(reader,
+                  load_producers(stream_store_producers(streams), producers, &out_parts->producers),
                   "a stream's producers are damaged");
     if (rc == 0 && images.size > 0)
         rc = tell(reader, load_groups(groups, images, &out_parts->groups),
@@ -205,7 +244,7 @@ static int load_value(struct checkpoint_stream_load *load, struct checkpoint_rea
         destroy_parts(&parts);
         return rc;
     }
-    if (saved.groups_follow) load->awaited_count++;
+    load->awaited_count += (uint64_t)saved.groups_follow + saved.producers_follow;
     return give_settings(*out_value, &parts.settings);
 }
 

@@ -1,6 +1,6 @@
-/* A stream becomes a record: its entries, or where they are, and what its producers have added. So
- * do its groups, if they are small; else a picture of them is kept, and becomes records, piece by
- * piece, turn by turn. */
+/* A stream becomes a record: its entries, or where they are. So do its groups and what its
+ * producers have added, if they are small; else pictures of them are kept, and become records,
+ * piece by piece, turn by turn. */
 #include "server/durability/checkpoint_internal.h"
 
 #include "modules/stream/group.h"
@@ -12,108 +12,154 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { PIECES_A_TURN = 8 };
+/* What producers have added is scattered in memory: reading it takes longer. */
+enum {
+    PIECES_A_TURN = 8,
+    PIECES_OF_PRODUCERS = 4, /* one of theirs is worth so many */
+    INLINE_PRODUCERS_BYTES = 8 << 10
+};
 
-/* Groups that become records later. */
-struct checkpoint_groups_kept {
-    struct checkpoint_groups_kept *next;
-    struct stream_groups_picture *picture;
-    struct checkpoint_groups groups; /* offset: how far it was written */
+/* A picture: one of both, or none. */
+struct picture {
+    struct stream_groups_picture *groups;
+    struct stream_producers_picture *producers;
+};
+
+/* One that becomes records later. */
+struct checkpoint_kept {
+    struct checkpoint_kept *next;
+    struct picture picture;
+    struct checkpoint_piece piece;   /* offset: how far it was written */
     struct checkpoint_record record; /* of the next piece */
     uint8_t name[];
 };
 
-static void put(void *context, struct slice bytes)
+/* ---- pictures ---- */
+
+static uint64_t picture_size(const struct picture *picture)
 {
-    checkpoint_writer_put(context, bytes);
+    if (picture->producers) return stream_producers_picture_size(picture->producers);
+    return picture->groups ? stream_groups_picture_size(picture->groups) : 0;
 }
 
-/* The next piece of groups: how many bytes. */
-static size_t read_piece(struct checkpoint *checkpoint, struct stream_groups_picture *picture)
+/* The next piece: how many bytes. */
+static size_t read_piece(struct checkpoint *checkpoint, const struct picture *picture)
 {
-    return stream_groups_picture_read(picture, checkpoint->groups_piece,
-                                      sizeof(checkpoint->groups_piece));
+    if (picture->producers)
+        return stream_producers_picture_read(picture->producers, checkpoint->piece,
+                                             sizeof(checkpoint->piece));
+    return stream_groups_picture_read(picture->groups, checkpoint->piece,
+                                      sizeof(checkpoint->piece));
 }
 
-static void put_groups(struct checkpoint *checkpoint, struct stream_groups_picture *picture)
+static void put_picture(struct checkpoint *checkpoint, const struct picture *picture)
 {
     size_t size;
+    if (picture_size(picture) == 0) return;
     while ((size = read_piece(checkpoint, picture)) > 0)
-        checkpoint_writer_put(checkpoint->writer, slice_of(checkpoint->groups_piece, size));
+        checkpoint_writer_put(checkpoint->writer, slice_of(checkpoint->piece, size));
 }
 
-/* ---- large groups ---- */
-
-/* Takes picture over. */
-static int keep_groups(struct checkpoint *checkpoint, const struct pictured_key *key,
-                       struct stream_groups_picture *picture)
+static void drop_picture(struct picture *picture)
 {
-    struct checkpoint_groups_kept *kept = malloc(sizeof(*kept) + key->name.size);
+    stream_groups_picture_drop(picture->groups);
+    stream_producers_picture_drop(picture->producers);
+    *picture = (struct picture){ 0 };
+}
+
+static int take_groups(const struct stream_groups *groups, struct picture *out_picture)
+{
+    if (!groups || stream_groups_count(groups) == 0) return 0;
+    return stream_groups_picture_take(groups, &out_picture->groups);
+}
+
+static int take_producers(struct stream_producers *producers, struct picture *out_picture)
+{
+    return producers ? stream_producers_picture_take(producers, &out_picture->producers) : 0;
+}
+
+/* ---- what is large ---- */
+
+/* Takes the picture over when it is large; *out_follows says whether. */
+static int keep_large(struct checkpoint *checkpoint, const struct pictured_key *key,
+                      struct picture *picture, bool *out_follows)
+{
+    struct checkpoint_kept *kept;
+    if (picture_size(picture) <= (picture->producers ? INLINE_PRODUCERS_BYTES : CHECKPOINT_PIECE))
+        return 0;
+    kept = malloc(sizeof(*kept) + key->name.size);
     if (!kept) return -ENOMEM;
-    *kept = (struct checkpoint_groups_kept){
-        .picture = picture,
-        .groups.total_bytes = stream_groups_picture_size(picture),
-        .record = { .kind = CHECKPOINT_GROUPS,
+    *kept = (struct checkpoint_kept){
+        .picture = *picture,
+        .piece.total_bytes = picture_size(picture),
+        .record = { .kind = picture->producers ? CHECKPOINT_PRODUCERS : CHECKPOINT_GROUPS,
                     .database = key->database,
                     .name_size = (uint32_t)key->name.size,
                     .expires_at_ms = -1 },
     };
     if (key->name.size > 0) memcpy(kept->name, key->name.bytes, key->name.size);
-    *checkpoint->groups_end = kept;
-    checkpoint->groups_end = &kept->next;
-    checkpoint->groups_count++;
+    *checkpoint->kept_end = kept;
+    checkpoint->kept_end = &kept->next;
+    checkpoint->kept_count++;
+    *picture = (struct picture){ 0 };
+    *out_follows = true;
     return 0;
 }
 
 static void drop_first(struct checkpoint *checkpoint)
 {
-    struct checkpoint_groups_kept *kept = checkpoint->groups_first;
-    checkpoint->groups_first = kept->next;
-    if (!kept->next) checkpoint->groups_end = &checkpoint->groups_first;
-    checkpoint->groups_count--;
-    stream_groups_picture_drop(kept->picture);
+    struct checkpoint_kept *kept = checkpoint->kept_first;
+    checkpoint->kept_first = kept->next;
+    if (!kept->next) checkpoint->kept_end = &checkpoint->kept_first;
+    checkpoint->kept_count--;
+    drop_picture(&kept->picture);
     free(kept);
 }
 
 static void write_piece(struct checkpoint *checkpoint)
 {
-    struct checkpoint_groups_kept *kept = checkpoint->groups_first;
-    uint8_t head[CHECKPOINT_GROUPS_BYTES];
-    size_t size = read_piece(checkpoint, kept->picture);
+    struct checkpoint_kept *kept = checkpoint->kept_first;
+    uint8_t head[CHECKPOINT_PIECE_BYTES];
+    size_t size = read_piece(checkpoint, &kept->picture);
     if (size == 0) {
         drop_first(checkpoint);
         return;
     }
-    checkpoint_groups_write(&kept->groups, head);
+    checkpoint_piece_write(&kept->piece, head);
     kept->record.value_size = sizeof(head) + size;
     checkpoint_writer_begin_record(checkpoint->writer, &kept->record,
                                    slice_of(kept->name, kept->record.name_size));
     checkpoint_writer_put(checkpoint->writer, slice_of(head, sizeof(head)));
-    checkpoint_writer_put(checkpoint->writer, slice_of(checkpoint->groups_piece, size));
-    kept->groups.offset += size;
+    checkpoint_writer_put(checkpoint->writer, slice_of(checkpoint->piece, size));
+    kept->piece.offset += size;
 }
 
-bool checkpoint_save_groups(struct checkpoint *checkpoint)
+bool checkpoint_save_kept(struct checkpoint *checkpoint)
 {
-    for (int i = 0; i < PIECES_A_TURN && checkpoint->groups_first; i++)
+    for (int i = 0; i < PIECES_A_TURN && checkpoint->kept_first;) {
+        i += checkpoint->kept_first->picture.producers ? PIECES_OF_PRODUCERS : 1;
         write_piece(checkpoint);
-    return checkpoint->groups_first != NULL;
+    }
+    return checkpoint->kept_first != NULL;
 }
 
-void checkpoint_drop_groups(struct checkpoint *checkpoint)
+void checkpoint_drop_kept(struct checkpoint *checkpoint)
 {
-    while (checkpoint->groups_first)
+    while (checkpoint->kept_first)
         drop_first(checkpoint);
 }
 
 /* ---- a stream ---- */
 
-static int take_picture(const struct stream_groups *groups,
-                        struct stream_groups_picture **out_picture)
+/* Its parts as they go into its record; what follows later is not among them any more. */
+struct stream_parts {
+    struct checkpoint_stream saved;
+    struct picture groups, producers;
+};
+
+static void put(void *context, struct slice bytes)
 {
-    *out_picture = NULL;
-    if (!groups || stream_groups_count(groups) == 0) return 0;
-    return stream_groups_picture_take(groups, out_picture);
+    checkpoint_writer_put(context, bytes);
 }
 
 /* NULL: there are none. */
@@ -126,49 +172,49 @@ static void put_settings(struct checkpoint *checkpoint, const struct stream_sett
 }
 
 static void write_stream(struct checkpoint *checkpoint, const struct pictured_key *key,
-                         const struct checkpoint_stream *saved,
-                         struct stream_groups_picture *picture)
+                         const struct stream_parts *parts)
 {
-    const struct stream *stream = stream_value_stream(key->value);
-    const struct stream_producers *producers = stream_value_producers(key->value);
+    const struct checkpoint_stream *saved = &parts->saved;
     uint8_t head[CHECKPOINT_STREAM_BYTES];
     struct checkpoint_record record = {
         .kind = CHECKPOINT_STREAM,
         .database = key->database,
         .name_size = (uint32_t)key->name.size,
         .value_size = sizeof(head) + saved->settings_bytes + saved->entries_bytes +
-                      saved->producers_bytes + (picture ? stream_groups_picture_size(picture) : 0),
+                      saved->producers_bytes + picture_size(&parts->groups),
         .expires_at_ms = key->expires_at_ms,
     };
     checkpoint_stream_write(saved, head);
     checkpoint_writer_begin_record(checkpoint->writer, &record, key->name);
     checkpoint_writer_put(checkpoint->writer, slice_of(head, sizeof(head)));
     put_settings(checkpoint, stream_value_settings(key->value));
-    stream_image_write(stream, put, checkpoint->writer);
-    if (producers) stream_producers_image_write(producers, put, checkpoint->writer);
-    if (picture) put_groups(checkpoint, picture);
+    stream_image_write(stream_value_stream(key->value), put, checkpoint->writer);
+    put_picture(checkpoint, &parts->producers);
+    put_picture(checkpoint, &parts->groups);
+}
+
+static int take_parts(struct checkpoint *checkpoint, const struct pictured_key *key,
+                      struct stream_parts *parts)
+{
+    struct checkpoint_stream *saved = &parts->saved;
+    int rc = take_groups(stream_value_groups(key->value), &parts->groups);
+    if (rc == 0) rc = take_producers(stream_value_producers(key->value), &parts->producers);
+    if (rc == 0) rc = keep_large(checkpoint, key, &parts->groups, &saved->groups_follow);
+    if (rc == 0) rc = keep_large(checkpoint, key, &parts->producers, &saved->producers_follow);
+    saved->settings_bytes = stream_value_settings(key->value) ? STREAM_SETTINGS_IMAGE_BYTES : 0;
+    saved->entries_bytes = stream_image_size(stream_value_stream(key->value));
+    saved->producers_bytes = picture_size(&parts->producers);
+    return rc;
 }
 
 void checkpoint_save_stream(struct checkpoint *checkpoint, const struct pictured_key *key)
 {
-    const struct stream_producers *producers = stream_value_producers(key->value);
-    struct checkpoint_stream saved = {
-        .settings_bytes = stream_value_settings(key->value) ? STREAM_SETTINGS_IMAGE_BYTES : 0,
-        .entries_bytes = stream_image_size(stream_value_stream(key->value)),
-        .producers_bytes = producers ? stream_producers_image_size(producers) : 0,
-    };
-    struct stream_groups_picture *picture;
-    int rc = take_picture(stream_value_groups(key->value), &picture);
-    if (rc == 0 && picture && stream_groups_picture_size(picture) > CHECKPOINT_GROUPS_PIECE) {
-        rc = keep_groups(checkpoint, key, picture);
-        if (rc == 0) {
-            saved.groups_follow = true;
-            picture = NULL;
-        }
-    }
+    struct stream_parts parts = { .saved = { .groups_follow = false } };
+    int rc = take_parts(checkpoint, key, &parts);
     if (rc < 0)
         checkpoint_spoil(checkpoint, rc, "saving a stream");
     else
-        write_stream(checkpoint, key, &saved, picture);
-    stream_groups_picture_drop(picture);
+        write_stream(checkpoint, key, &parts);
+    drop_picture(&parts.groups);
+    drop_picture(&parts.producers);
 }

@@ -3,6 +3,7 @@
 #include "server/durability/test_checkpoint_crash.h"
 
 #include "modules/base/endian.h"
+#include "modules/stream/producers.h"
 #include "server/durability/checkpoint_files.h"
 #include "server/durability/checkpoint_writer.h"
 
@@ -46,6 +47,24 @@ static struct value *add_stream(unsigned index, uint64_t pending_count)
     return value;
 }
 
+/* With a producer of so many iids. */
+static struct value *add_produced(unsigned index, unsigned iid_count)
+{
+    struct stream_producers *producers;
+    struct value *value = add_stream(index, 10);
+    char text[TEST_NAME_BYTES];
+
+    ck_assert_int_eq(stream_value_get_producers(value, &producers), 0);
+    ck_assert_int_eq(stream_producers_configure(producers, 1, STREAM_IDMP_SIZE_MAX), 0);
+    for (unsigned i = 0; i < iid_count; i++)
+        ck_assert_int_eq(stream_producers_add(producers, SLICE_LITERAL("p"),
+                                              numbered(text, "iid", i), (struct stream_id){ i, 0 },
+                                              1000),
+                         0);
+    keyspace_account(fixture.own.keyspace, stream_value_recount(value));
+    return value;
+}
+
 static struct stream_group *group_of(struct value *value)
 {
     return stream_groups_find(stream_value_groups(value), SLICE_LITERAL("g"));
@@ -70,13 +89,14 @@ static unsigned count_records(enum checkpoint_record_kind kind)
     return count;
 }
 
-START_TEST(small_groups_are_part_of_their_streams_record)
+START_TEST(small_groups_and_producers_are_part_of_their_streams_record)
 {
-    (void)add_stream(0, 10);
+    (void)add_produced(0, 10);
     begin();
     ck_assert_int_eq(run(0), 0);
     ck_assert_uint_eq(count_records(CHECKPOINT_STREAM), 1);
     ck_assert_uint_eq(count_records(CHECKPOINT_GROUPS), 0);
+    ck_assert_uint_eq(count_records(CHECKPOINT_PRODUCERS), 0);
     expect_after_crash();
 }
 END_TEST
@@ -113,6 +133,42 @@ START_TEST(large_groups_are_written_while_they_change)
     ck_assert_int_eq(run(0), 0);
     ck_assert_uint_eq(count_records(CHECKPOINT_STREAM), STREAMS);
     ck_assert_uint_gt(count_records(CHECKPOINT_GROUPS), 2 * STREAMS);
+    expect_after_crash();
+}
+END_TEST
+
+/* What they have known is too old and goes, all at once or by and by; new ones come; streams go. */
+START_TEST(large_producers_are_written_while_they_change)
+{
+    enum { STREAMS = 8, IIDS = 9000 };
+    struct value *values[STREAMS];
+    unsigned turns = 0;
+
+    for (unsigned i = 0; i < STREAMS; i++)
+        values[i] = add_produced(i, IIDS);
+    begin();
+    for (; step_now() == CHECKPOINT_SAVING; turns++) {
+        unsigned index = turns % STREAMS;
+        struct key *key = find(&fixture.own, 0, index);
+        struct stream_producers *producers = key ? stream_value_producers(values[index]) : NULL;
+        char text[TEST_NAME_BYTES];
+
+        if (producers) {
+            ck_assert_int_eq(stream_producers_add(producers, SLICE_LITERAL("p"),
+                                                  numbered(text, "new", turns),
+                                                  (struct stream_id){ turns, 0 }, 3000),
+                             0);
+            (void)stream_producers_expire(producers, 3000, 1000);
+        }
+        if (producers && index == 3)
+            ck_assert_int_eq(stream_producers_configure(producers, 9, 9), 0);
+        if (key && turns % 7 == 0) keyspace_remove(fixture.own.keyspace, key);
+        turn(0);
+    }
+    ck_assert_uint_gt(turns, 5);
+    ck_assert_int_eq(run(0), 0);
+    ck_assert_uint_eq(count_records(CHECKPOINT_STREAM), STREAMS);
+    ck_assert_uint_gt(count_records(CHECKPOINT_PRODUCERS), 2 * STREAMS);
     expect_after_crash();
 }
 END_TEST
@@ -183,10 +239,11 @@ static void put(void *context, struct slice bytes)
     checkpoint_writer_put(writer, bytes);
 }
 
-/* An empty stream whose groups are to follow, or not. */
-static void put_stream(struct slice name, bool groups_follow)
+/* An empty stream whose groups or producers are to follow, or not. */
+static void put_stream_of(struct slice name, bool groups_follow, bool producers_follow)
 {
-    struct checkpoint_stream saved = { .groups_follow = groups_follow };
+    struct checkpoint_stream saved = { .groups_follow = groups_follow,
+                                       .producers_follow = producers_follow };
     uint8_t head[CHECKPOINT_STREAM_BYTES];
     struct stream *stream;
 
@@ -197,6 +254,11 @@ static void put_stream(struct slice name, bool groups_follow)
     put(NULL, slice_of(head, sizeof(head)));
     stream_image_write(stream, put, NULL);
     stream_destroy(stream);
+}
+
+static void put_stream(struct slice name, bool groups_follow)
+{
+    put_stream_of(name, groups_follow, false);
 }
 
 /* A picture of groups without any pending entry. */
@@ -218,17 +280,48 @@ static struct slice groups_image(void)
     return slice_of(bytes, size);
 }
 
-/* From offset on, so many bytes of the groups' image. */
-static void put_piece(struct slice name, uint64_t offset, size_t size)
+/* A picture of producers who have added one. */
+static struct slice producers_image(void)
 {
-    struct slice image = groups_image();
-    const struct checkpoint_groups groups = { offset, image.size };
-    uint8_t head[CHECKPOINT_GROUPS_BYTES];
+    static uint8_t bytes[1000];
+    struct stream_producers_picture *picture;
+    struct stream_producers *producers;
+    size_t size;
 
-    checkpoint_groups_write(&groups, head);
-    put_record(CHECKPOINT_GROUPS, name, sizeof(head) + size);
+    ck_assert_int_eq(
+        stream_producers_create(stream_store_producers(fixture.own.streams), &producers), 0);
+    ck_assert_int_eq(stream_producers_add(producers, SLICE_LITERAL("p"), SLICE_LITERAL("i"),
+                                          (struct stream_id){ 1, 2 }, 3),
+                     0);
+    ck_assert_int_eq(stream_producers_picture_take(producers, &picture), 0);
+    size = stream_producers_picture_read(picture, bytes, sizeof(bytes));
+    ck_assert_uint_eq(size, stream_producers_picture_size(picture));
+    stream_producers_picture_drop(picture);
+    stream_producers_destroy(producers);
+    return slice_of(bytes, size);
+}
+
+/* From offset on, so many bytes of the image. */
+static void put_piece_of(enum checkpoint_record_kind kind, struct slice image, struct slice name,
+                         uint64_t offset, size_t size)
+{
+    const struct checkpoint_piece piece = { offset, image.size };
+    uint8_t head[CHECKPOINT_PIECE_BYTES];
+
+    checkpoint_piece_write(&piece, head);
+    put_record(kind, name, sizeof(head) + size);
     put(NULL, slice_of(head, sizeof(head)));
     put(NULL, slice_of(image.bytes + offset, size));
+}
+
+static void put_piece(struct slice name, uint64_t offset, size_t size)
+{
+    put_piece_of(CHECKPOINT_GROUPS, groups_image(), name, offset, size);
+}
+
+static void put_produced(struct slice name, uint64_t offset, size_t size)
+{
+    put_piece_of(CHECKPOINT_PRODUCERS, producers_image(), name, offset, size);
 }
 
 static int load_file(void)
@@ -273,17 +366,62 @@ START_TEST(pieces_that_are_all_there_in_order_are_taken)
 }
 END_TEST
 
+START_TEST(so_are_pieces_of_producers)
+{
+    size_t size = producers_image().size;
+
+    begin_file();
+    put_stream_of(A, true, true);
+    put_stream_of(B, false, true);
+    for (size_t i = 0; i < size; i++)
+        put_produced(B, i, 1);
+    put_piece(A, 0, groups_image().size);
+    put_produced(A, 0, 10);
+    put_produced(A, 10, size - 10);
+    ck_assert_msg(load_file() == 1, "%s", why);
+}
+END_TEST
+
+START_TEST(wrong_pieces_of_producers_are_noticed)
+{
+    size_t size = producers_image().size;
+
+    begin_file();
+    put_stream_of(A, true, true);
+    put_produced(A, 0, size);
+    expect_refused("groups or producers of a stream are missing");
+    begin_file();
+    put_stream_of(A, false, true);
+    put_produced(A, 0, size - 1);
+    expect_refused("groups or producers of a stream are missing");
+    begin_file();
+    put_stream_of(A, true, true);
+    put_produced(A, 0, 5);
+    put_piece_of(CHECKPOINT_GROUPS, producers_image(), A, 5, size - 5);
+    expect_refused("not the next one");
+    begin_file();
+    put_stream_of(A, true, true);
+    put_produced(A, 0, size);
+    put_produced(A, 0, size);
+    expect_refused("producers belong to no stream");
+    begin_file();
+    put_stream_of(A, false, true);
+    put_piece_of(CHECKPOINT_PRODUCERS, groups_image(), A, 0, groups_image().size);
+    expect_refused("producers are damaged");
+}
+END_TEST
+
 START_TEST(pieces_that_are_missing_are_noticed)
 {
     size_t size = groups_image().size;
 
     begin_file();
     put_stream(A, true);
-    expect_refused("groups of a stream are missing");
+    expect_refused("groups or producers of a stream are missing");
     begin_file();
     put_stream(A, true);
     put_piece(A, 0, size - 1);
-    expect_refused("groups of a stream are missing");
+    expect_refused("groups or producers of a stream are missing");
     begin_file();
     put_stream(A, true);
     put_piece(A, 1, size - 1);
@@ -310,12 +448,12 @@ START_TEST(pieces_of_nothing_are_noticed)
     begin_file();
     put_stream(A, true);
     put_piece(B, 0, size);
-    expect_refused("groups belong to no stream");
+    expect_refused("groups or producers belong to no stream");
     begin_file();
     put_stream(A, true);
     put_record(CHECKPOINT_STRING, B, 0);
     put_piece(B, 0, size);
-    expect_refused("groups belong to no stream");
+    expect_refused("groups or producers belong to no stream");
     begin_file();
     put_stream(A, true);
     put_stream(B, true);
@@ -327,7 +465,7 @@ START_TEST(pieces_of_nothing_are_noticed)
     put_stream(B, true);
     put_piece(A, 0, size);
     put_piece(A, 0, size);
-    expect_refused("groups belong to no stream");
+    expect_refused("groups or producers belong to no stream");
 }
 END_TEST
 
@@ -342,7 +480,8 @@ START_TEST(records_that_do_not_add_up_are_refused)
         const char *words;
     } rows[] = {
         { CHECKPOINT_STREAM, 0, 0, 0, 0, 10, "record is damaged" },
-        { CHECKPOINT_STREAM, 2, 0, 0, 0, 80, "record is damaged" },
+        { CHECKPOINT_STREAM, 4, 0, 0, 0, 80, "record is damaged" },
+        { CHECKPOINT_STREAM, 2, 0, 10, 10, 100, "record is damaged" },
         { CHECKPOINT_STREAM, 0, 0, 77, 0, 100, "record is damaged" },
         { CHECKPOINT_STREAM, 0, 0, 60, 17, 100, "record is damaged" },
         { CHECKPOINT_STREAM, 0, 0, UINT64_MAX, 2, 100, "record is damaged" },
@@ -353,8 +492,9 @@ START_TEST(records_that_do_not_add_up_are_refused)
         { CHECKPOINT_STREAM, 0, 1, 10, 0, 100, "settings are damaged" },
         { CHECKPOINT_STREAM, 0, 0, 76, 0, 100, "another version" },
         { CHECKPOINT_GROUPS, 0, 0, 0, 0, 10, "too short" },
-        { CHECKPOINT_GROUPS, 0, 0, 0, 0, 16, "piece of groups is damaged" },
-        { CHECKPOINT_GROUPS, 0, 0, 0, 0, 20, "piece of groups is damaged" },
+        { CHECKPOINT_PRODUCERS, 0, 0, 0, 0, 10, "too short" },
+        { CHECKPOINT_GROUPS, 0, 0, 0, 0, 16, "piece of a stream is damaged" },
+        { CHECKPOINT_GROUPS, 0, 0, 0, 0, 20, "piece of a stream is damaged" },
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -384,10 +524,13 @@ int main(void)
 
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_checked_fixture(records, setup, teardown);
-    tcase_add_test(tests, small_groups_are_part_of_their_streams_record);
+    tcase_add_test(tests, small_groups_and_producers_are_part_of_their_streams_record);
     tcase_add_test(tests, large_groups_are_written_while_they_change);
+    tcase_add_test(tests, large_producers_are_written_while_they_change);
     tcase_add_test(tests, groups_that_wait_go_with_a_checkpoint_that_is_given_up);
     tcase_add_test(records, pieces_that_are_all_there_in_order_are_taken);
+    tcase_add_test(records, so_are_pieces_of_producers);
+    tcase_add_test(records, wrong_pieces_of_producers_are_noticed);
     tcase_add_test(records, pieces_that_are_missing_are_noticed);
     tcase_add_test(records, pieces_of_nothing_are_noticed);
     tcase_add_test(records, records_that_do_not_add_up_are_refused);

@@ -141,7 +141,10 @@ int stream_value_get_producers(struct value *value, struct stream_producers **ou
     struct stream_value *stream = as_stream(value);
     int rc = 0;
 
-    if (!stream->producers) rc = stream_producers_create(&stream->producers);
+    if (!stream->producers) {
+        struct stream_store *store = stream_store_of(stream->stream);
+        rc = stream_producers_create(stream_store_producers(store), &stream->producers);
+    }
     if (rc == 0) *out_producers = stream->producers;
     return rc;
 }
