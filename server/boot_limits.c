@@ -6,6 +6,14 @@
 
 #include "modules/base/log.h"
 #include "modules/base/os.h"
+#include "server/boot_code.h"
+
+enum {
+    /* Two pages each of 64 streams' journals, and of the logs while one takes another's place. */
+    LOCKED_BYTES_OF_JOURNALS = 2 * 4096 * (64 + 2),
+    /* That and the code: as much as Linux allows by default. */
+    LOCKED_BYTES_MAX = 8 * 1024 * 1024
+};
 
 /* As far as an unprivileged process may. */
 static void raise_softly(int resource, struct rlimit *limit)
@@ -46,20 +54,36 @@ static int try_to_lock(struct os *os, size_t size_bytes)
     return rc;
 }
 
-void boot_limits_locked_memory(struct os *os, struct log *log)
+static void lock_code(struct os *os, struct log *log)
 {
-    /* Two pages each of 64 streams' journals, and of the logs while one takes another's place. */
-    enum { LOCKED_BYTES = 2 * 4096 * (64 + 2) };
-    struct rlimit limit;
-    int rc;
+    int rc = boot_code_pin(os);
 
-    if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur < LOCKED_BYTES)
-        raise_softly(RLIMIT_MEMLOCK, &limit);
-    rc = try_to_lock(os, LOCKED_BYTES);
+    if (rc == 0) return;
+    log_write(
+        log, LOG_WARNING,
+        "The program's code may not be locked in memory: %s (see RLIMIT_MEMLOCK). When memory "
+        "is short the server may wait for code that it has not used of late",
+        strerror(-rc));
+}
+
+static void lock_pages_of_journals(struct os *os, struct log *log)
+{
+    int rc = try_to_lock(os, LOCKED_BYTES_OF_JOURNALS);
+
     if (rc == 0) return;
     log_write(
         log, LOG_WARNING,
         "%d KiB may not be locked in memory: %s (see RLIMIT_MEMLOCK). When memory is short the "
         "server may wait for its own journals' first pages to come back from the disk",
-        LOCKED_BYTES / 1024, strerror(-rc));
+        LOCKED_BYTES_OF_JOURNALS / 1024, strerror(-rc));
+}
+
+void boot_limits_locked_memory(struct os *os, struct log *log)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur < LOCKED_BYTES_MAX)
+        raise_softly(RLIMIT_MEMLOCK, &limit);
+    lock_code(os, log);
+    lock_pages_of_journals(os, log);
 }
