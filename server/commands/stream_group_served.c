@@ -74,18 +74,22 @@ static int rest(struct call *call, struct group_served *served, uint64_t before,
  */
 
 /* Made by the first thing that it is given, as in Redis 7.0. */
-static int get_consumer(struct call *call, const struct group_reading *reading,
-                        struct group_served *served, bool *out_is_new)
+static int get_consumer(const struct group_reading *reading, struct group_served *served,
+                        bool *out_is_new)
 {
-    int rc;
+    struct stream_group *group = served->key.group;
+    int rc = 0;
 
     *out_is_new = false;
     if (served->consumer) return 0;
-    *out_is_new = !stream_group_find_consumer(served->key.group, reading->consumer);
-    rc = stream_group_get_consumer(call, &served->key, reading->consumer, &served->consumer);
-    if (rc < 0) return rc;
-    stream_consumer_set_seen(served->consumer, reading->now_ms);
-    return 0;
+    served->consumer = stream_group_find_consumer(group, reading->consumer);
+    *out_is_new = !served->consumer;
+    if (*out_is_new)
+        rc =
+            stream_group_add_consumer(group, reading->consumer, reading->now_ms, &served->consumer);
+    else
+        stream_consumer_set_seen(served->consumer, reading->now_ms);
+    return rc;
 }
 
 /* It was given that, or (rc) was not, and is not made for it then. */
@@ -103,11 +107,11 @@ static int settle_consumer(const struct group_reading *reading, struct group_ser
 }
 
 /* Makes it the consumer's. */
-static int deliver(struct call *call, const struct group_reading *reading,
-                   struct group_served *served, struct stream_pending *pending)
+static int deliver(const struct group_reading *reading, struct group_served *served,
+                   struct stream_pending *pending)
 {
     bool is_new;
-    int rc = get_consumer(call, reading, served, &is_new);
+    int rc = get_consumer(reading, served, &is_new);
 
     if (rc < 0) return rc;
     pending->consumer = served->consumer;
@@ -156,7 +160,7 @@ static int give_again(struct call *call, const struct group_reading *reading,
     if (!may_take(answer, entry.fields.size)) return 0;
     if (is_there) {
         pending->delivery_count += pending->delivery_count < INT64_MAX;
-        rc = deliver(call, reading, served, pending);
+        rc = deliver(reading, served, pending);
         if (rc < 0) return rc;
     }
     take(answer, entry.fields.size);
@@ -181,7 +185,7 @@ static int serve_history(struct call *call, const struct group_reading *reading,
     int rc;
 
     if (answer->count_left == 0) return 0;
-    rc = get_consumer(call, reading, served, &is_new);
+    rc = get_consumer(reading, served, &is_new);
     if (rc < 0) return rc;
     served->has_changed = is_new;
     rc = 1;
@@ -208,11 +212,11 @@ static int64_t idle_since(const struct group_reading *reading, const struct stre
 }
 
 /* It has no entry any more: it is not pending either, then. */
-static int drop_gone(struct call *call, const struct group_reading *reading,
-                     struct group_answer *answer, struct group_served *served, struct stream_id id)
+static int drop_gone(const struct group_reading *reading, struct group_answer *answer,
+                     struct group_served *served, struct stream_id id)
 {
     bool is_new;
-    int rc = get_consumer(call, reading, served, &is_new);
+    int rc = get_consumer(reading, served, &is_new);
 
     if (rc < 0) return rc;
     rc = stream_group_acknowledge(served->key.group, id);
@@ -232,9 +236,9 @@ static int claim(struct call *call, const struct group_reading *reading,
 
     if (rc < 0) return rc;
     if (!may_take(answer, rc == 1 ? entry.fields.size : 0)) return 0;
-    if (rc == 0) return drop_gone(call, reading, answer, served, pending.id);
+    if (rc == 0) return drop_gone(reading, answer, served, pending.id);
     pending.delivery_count += pending.delivery_count < INT64_MAX;
-    rc = deliver(call, reading, served, &pending);
+    rc = deliver(reading, served, &pending);
     if (rc < 0) return rc;
     take(answer, entry.fields.size);
     entries->count++;
@@ -304,15 +308,15 @@ static void advance(struct group_served *served, const struct stream_entry *entr
     stream_group_set_entries_read(served->key.group, (int64_t)(entry->ordinal + never_here));
 }
 
-static int deliver_new(struct call *call, const struct group_reading *reading,
-                       struct group_served *served, struct stream_id id)
+static int deliver_new(const struct group_reading *reading, struct group_served *served,
+                       struct stream_id id)
 {
     struct stream_pending pending = { .id = id, .delivery_count = 1 };
     bool is_new;
     int rc;
 
-    if (!reading->no_ack) return deliver(call, reading, served, &pending);
-    rc = get_consumer(call, reading, served, &is_new);
+    if (!reading->no_ack) return deliver(reading, served, &pending);
+    rc = get_consumer(reading, served, &is_new);
     return rc < 0 ? rc : settle_consumer(reading, served, is_new, 0);
 }
 
@@ -351,7 +355,7 @@ static int give_new(struct call *call, const struct group_reading *reading,
     int rc;
 
     if (!may_take(answer, entry->fields.size)) return 0;
-    rc = deliver_new(call, reading, served, entry->id);
+    rc = deliver_new(reading, served, entry->id);
     if (rc < 0) return rc;
     take(answer, entry->fields.size);
     if (!call->is_replay) write_new(reading, answer, entry, entries);
