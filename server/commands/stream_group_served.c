@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "modules/pool/pool.h"
 #include "modules/stream/stream.h"
 #include "server/commands/parking.h"
 #include "server/commands/stream_group_reading.h"
@@ -13,6 +14,7 @@
 
 enum {
     BREATH_ENTRIES = 256,
+    WHOLE_BYTES = 4 * STREAM_GROUP_INLINE_BYTES,
     CLAIM_MAX = 65536, /* of what is idle, at a time */
 };
 
@@ -43,6 +45,18 @@ static bool may_take(struct group_answer *answer, uint64_t fields_bytes)
     return !answer->is_full;
 }
 
+/* It is to go out as the socket drains, from ranges that are read again then: not while little is
+ * held for others. */
+static bool is_too_much(const struct group_answer *answer)
+{
+    struct pool_info pool;
+
+    if (answer->bytes <= STREAM_GROUP_INLINE_BYTES) return false;
+    if (answer->bytes > WHOLE_BYTES) return true;
+    pool_info(chain_pool(answer->parts.reply.chain), &pool);
+    return pool.in_use_bytes + pool.overflow_bytes > pool.limit_bytes / 4;
+}
+
 /* It was taken, delivered if it is to be, and is written or will be. */
 static void take(struct group_answer *answer, uint64_t fields_bytes)
 {
@@ -52,7 +66,7 @@ static void take(struct group_answer *answer, uint64_t fields_bytes)
     if (answer->count_left != UINT64_MAX) answer->count_left--;
     answer->bytes += bytes;
     answer->bytes_left -= bytes < answer->bytes_left ? bytes : answer->bytes_left;
-    if (answer->may_stream && answer->bytes > STREAM_GROUP_INLINE_BYTES) answer->is_long = true;
+    if (answer->may_stream && is_too_much(answer)) answer->is_long = true;
 }
 
 /* Now and then, where there are many: others go first, and memory is looked at again. before: so
