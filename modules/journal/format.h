@@ -58,9 +58,10 @@ enum journal_state {
     JOURNAL_UNWRITTEN, /* and the whole word is zero */
     JOURNAL_CLAIMED,   /* several writers only: somebody is filling it */
     JOURNAL_DATA,
-    JOURNAL_SEALED, /* claimed by a writer that died: skip it; the crc covers no payload */
-    JOURNAL_END,    /* the journal goes on in the next segment */
-    JOURNAL_NOTE,   /* the journal's own: up to which position it was synced */
+    /* Skip it: claimed by a writer that died, or dropped (packer.h); the crc covers no payload. */
+    JOURNAL_SEALED,
+    JOURNAL_END,  /* the journal goes on in the next segment */
+    JOURNAL_NOTE, /* the journal's own: up to which position it was synced */
 };
 
 static inline uint64_t journal_position(uint64_t segment, uint64_t offset)

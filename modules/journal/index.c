@@ -145,10 +145,25 @@ int journal_index_write(struct os *os, const char *path, uint64_t segment, uint3
     return rc < 0 ? rc : closed;
 }
 
+/* How much there is of so many bytes: who makes the file anew meanwhile has cut it first. */
+static ssize_t read_some(struct os *os, int fd, uint8_t *bytes, size_t size)
+{
+    size_t done = 0;
+
+    while (done < size) {
+        ssize_t got = os->pread(os, fd, bytes + done, size - done, done);
+        if (got < 0) return got;
+        if (got == 0) break;
+        done += (size_t)got;
+    }
+    return (ssize_t)done;
+}
+
 static int load_entries(struct os *os, int fd, uint32_t seed, struct journal_index *index)
 {
     uint64_t size, last = 0;
     uint8_t *bytes;
+    ssize_t there;
     int rc = os->size(os, fd, &size);
 
     if (rc < 0) return rc;
@@ -158,8 +173,9 @@ static int load_entries(struct os *os, int fd, uint32_t seed, struct journal_ind
     if (size < JOURNAL_INDEX_ENTRY_BYTES) return 0;
     bytes = malloc(size);
     if (!bytes) return -ENOMEM;
-    rc = os_read_all(os, fd, bytes, size, 0);
-    for (uint64_t at = 0; rc == 0 && at + JOURNAL_INDEX_ENTRY_BYTES <= size;
+    there = read_some(os, fd, bytes, size);
+    if (there < 0) rc = (int)there;
+    for (uint64_t at = 0; rc == 0 && at + JOURNAL_INDEX_ENTRY_BYTES <= (uint64_t)there;
          at += JOURNAL_INDEX_ENTRY_BYTES) {
         struct journal_index_entry entry;
         if (!decode(bytes + at, seed, &entry) || entry.offset <= last) break;

@@ -75,6 +75,18 @@ struct journal_settings {
 struct journal_packed_segment {
     uint64_t number;
     uint64_t file_bytes; /* of its packed form */
+    uint32_t note;       /* of what dropped frames of it; 0: nothing did */
+};
+
+/* Which frames of a segment nobody needs any more. is_dropped is called on I/O threads; head is the
+ * first 8 bytes of the frame's payload, little-endian, 0 of a shorter one. What it once said of a
+ * frame stays true. */
+struct journal_dropping {
+    uint64_t number;          /* of the segment */
+    enum journal_codec codec; /* to pack it with; not NONE */
+    uint32_t note;            /* kept with the segment, for who drops of it later; not 0 */
+    bool (*is_dropped)(const void *context, uint64_t head);
+    const void *context;
 };
 
 enum journal_way { JOURNAL_MAPPED, JOURNAL_BUFFERED };
@@ -217,6 +229,14 @@ void journal_keep_plain(struct journal *journal, uint64_t position);
  * that are plain yet, too, while those that are packed stay as they are. For a journal that has
  * files and is not encrypted, until it is closed. */
 void journal_set_codec(struct journal *journal, enum journal_codec codec);
+/* Writes a segment that has ended anew, packed, without the frames that are not needed; it may be
+ * packed already. Positions of all others, and places behind those that go, stay as they are;
+ * readers pass over what has gone. on_packed follows; or it could not be done, and the segment is
+ * as it was. dropping->context must stay until it is over. One at a time: -EBUSY. -EINVAL: it has
+ * not ended, is not on the device yet, or must stay plain. */
+int journal_drop_frames(struct journal *journal, const struct journal_dropping *dropping);
+/* False: it is over, or there was none. */
+bool journal_is_dropping(const struct journal *journal);
 /* True: what is done to segments that have ended (packing, moving) stops before the next step, of
  * some MiB. False: it goes on. Who wants to close a journal soon does not wait for it so. */
 void journal_pause_tending(struct journal *journal, bool is_paused);

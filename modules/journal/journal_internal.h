@@ -106,12 +106,15 @@ struct tend_job {
     bool has_more;   /* of this round */
     bool is_stopped; /* the journal is being closed */
     bool is_paused;
-    bool is_changed;              /* a round may find more to do than the last one */
-    enum journal_codec codec;     /* the tender's from its next step on */
-    struct journal_tender tender; /* run()'s while it is running */
-    uint64_t end;                 /* segments below it may be tended */
-    uint64_t now_ms, asked_ms;    /* of this round; the latest that was asked for */
-    int error;                    /* of the last round */
+    bool is_changed; /* a round may find more to do than the last one */
+    /* The tender's from its next step on. */
+    enum journal_codec codec;
+    struct journal_dropping dropping; /* number 0: none */
+    bool is_dropping;                 /* the tender knows of it */
+    struct journal_tender tender;     /* run()'s while it is running */
+    uint64_t end;                     /* segments below it may be tended */
+    uint64_t now_ms, asked_ms;        /* of this round; the latest that was asked for */
+    int error;                        /* of the last round */
     /* The tender's, when it was seen last. */
     uint64_t packed_count, moved_count, damaged_count, reindexed_count;
 };

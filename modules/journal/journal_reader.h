@@ -55,6 +55,10 @@ bool journal_reader_has(const struct journal_reader *reader, uint64_t position);
 /* To be called of a reader that never waits when it is used after a while (in another turn of the
  * loop): what was in memory may not be there any more. */
 void journal_reader_look_again(struct journal_reader *reader);
+/* The same when frames were dropped (journal_drop_frames): what it has of segments is as they were
+ * before, and who goes by that and by what another reader has found since may go in a circle. Views
+ * stay good until it is used. */
+void journal_reader_look_anew(struct journal_reader *reader);
 
 /* The next frame. 1: *out_entry, and the reader stands behind it. 0: there is none yet. -EBADMSG:
  * the frame here is damaged; the reader stays. -ESTALE: it has been trimmed away; seek. -ENOKEY,

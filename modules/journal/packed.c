@@ -47,6 +47,7 @@ void journal_packed_header_store(uint8_t bytes[JOURNAL_PACKED_HEADER_BYTES],
     store_u64le(bytes + 40, header->segment.synced);
     store_u32le(bytes + 48, header->raw_bytes);
     store_u32le(bytes + 52, header->is_encrypted ? FLAG_ENCRYPTED : 0);
+    store_u32le(bytes + 56, header->note);
     store_u32le(bytes + 60, header->table_crc);
     memcpy(bytes + 64, header->salt, JOURNAL_SALT_BYTES);
     store_u32le(bytes + CRC_OFFSET, crc32c(0, bytes, CRC_OFFSET));
@@ -69,6 +70,7 @@ int journal_packed_header_load(const uint8_t bytes[JOURNAL_PACKED_HEADER_BYTES],
                      .capacity = load_u32le(bytes + 32),
                      .synced = load_u64le(bytes + 40) },
         .raw_bytes = load_u32le(bytes + 48),
+        .note = load_u32le(bytes + 56),
         .table_crc = load_u32le(bytes + 60),
         .codec = (enum journal_codec)codec,
         .is_encrypted = load_u32le(bytes + 52) == FLAG_ENCRYPTED,

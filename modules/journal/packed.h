@@ -18,10 +18,12 @@
  *   +-------+---------+---------+--------+------------+----------+-------+--------+-----------+
  *   | magic | version | journal | number | created_ms | capacity | codec | synced | raw_bytes |
  *   +-------+---------+---------+--------+------------+----------+-------+--------+-----------+
- *   52      56     60          64     80      124      128
- *   +-------+------+-----------+------+-------+--------+
- *   | flags | zero | table_crc | salt | zeros | crc32c |
- *   +-------+------+-----------+------+-------+--------+
+ *   52      56        60          64     80      124      128
+ *   +-------+---------+-----------+------+-------+--------+
+ *   | flags | note    | table_crc | salt | zeros | crc32c |
+ *   +-------+---------+-----------+------+-------+--------+
+ *
+ * note: not 0 when frames were dropped (drop.h), and then what who did it wants to remember.
  *
  * With the flag 1 blocks are encrypted after they were compressed, which makes them longer by
  * JOURNAL_TAG_BYTES (cipher.h); the header up to and with the salt, table_crc left out, is
@@ -50,6 +52,7 @@ struct journal_packed_header {
     struct journal_segment_header segment; /* of the plain file */
     uint32_t raw_bytes;                    /* of the plain file up to and with its END */
     uint32_t table_crc;
+    uint32_t note;
     enum journal_codec codec;
     bool is_encrypted;
     uint8_t salt[JOURNAL_SALT_BYTES];

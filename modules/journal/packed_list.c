@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "modules/base/os.h"
-#include "modules/journal/format.h"
+#include "modules/journal/packed.h"
 
 /* One directory, being listed. */
 struct listing {
@@ -30,6 +30,18 @@ static int add(struct journal_packed_list *list, const struct journal_packed_seg
     return 0;
 }
 
+static int read_header(struct os *os, int fd, struct journal_packed_segment *segment)
+{
+    uint8_t bytes[JOURNAL_PACKED_HEADER_BYTES];
+    struct journal_packed_header header;
+    int rc = os->size(os, fd, &segment->file_bytes);
+
+    if (rc == 0) rc = os_read_all(os, fd, bytes, sizeof(bytes), 0);
+    if (rc == 0) rc = journal_packed_header_load(bytes, &header);
+    if (rc == 0) segment->note = header.note;
+    return rc == -EBADMSG || rc == -EPROTONOSUPPORT ? 0 : rc; /* who reads it will tell */
+}
+
 /* -ENOENT: it has gone. */
 static int look_at(const struct listing *listing, struct journal_packed_segment *segment)
 {
@@ -40,9 +52,22 @@ static int look_at(const struct listing *listing, struct journal_packed_segment 
 
     free(file);
     if (fd < 0) return fd;
-    rc = listing->os->size(listing->os, fd, &segment->file_bytes);
+    rc = read_header(listing->os, fd, segment);
     (void)listing->os->close(listing->os, fd); /* read only */
     return rc;
+}
+
+/* 1: its plain file is there, too, which is what counts then: packing was broken off. */
+static int is_plain(const struct listing *listing, uint64_t number)
+{
+    struct journal_place place = { listing->tier, false };
+    char *file = journal_places_file(listing->places, place, number);
+    int fd = file ? listing->os->open(listing->os, file, O_RDONLY | O_NOFOLLOW, 0) : -ENOMEM;
+
+    free(file);
+    if (fd < 0) return fd == -ENOENT ? 0 : fd;
+    (void)listing->os->close(listing->os, fd); /* read only */
+    return 1;
 }
 
 static int note(void *context, const char *name)
@@ -52,6 +77,8 @@ static int note(void *context, const char *name)
     int rc;
 
     if (segment.number == 0) return 0;
+    rc = is_plain(listing, segment.number);
+    if (rc != 0) return rc < 0 ? rc : 0;
     rc = look_at(listing, &segment);
     if (rc == -ENOENT) return 0;
     return rc < 0 ? rc : add(listing->list, &segment);

@@ -10,14 +10,19 @@
 #include "modules/base/os.h"
 #include "modules/base/random.h"
 #include "modules/journal/codec.h"
+#include "modules/journal/drop.h"
+#include "modules/journal/index.h"
 #include "modules/journal/meta.h"
 #include "modules/journal/scan.h"
+
+/* Frames are dropped while the disk has room for so many copies of the segment. */
+enum { DROPPING_ROOM = 2 };
 
 struct journal_packer {
     struct os *os;
     const struct journal_places *places;
     uint64_t number;
-    struct journal_stored plain;
+    struct journal_stored source; /* plain; or packed, when frames are dropped */
     struct journal_scan scan;
     struct journal_packed_header header;
     /* Verifying, writing, comparing; 0: done. */
@@ -27,9 +32,12 @@ struct journal_packer {
     uint64_t end;    /* of the file that is being made */
     uint8_t *table;  /* as it is stored */
     char *file_new, *file;
-    int fd;                        /* of file_new; -1 */
-    struct journal_packed *packed; /* the same, to compare */
-    struct journal_cipher *cipher; /* or NULL */
+    int fd;                                  /* of file_new; -1 */
+    struct journal_packed *packed;           /* the same, to compare */
+    struct journal_cipher *cipher;           /* or NULL */
+    const struct journal_dropping *dropping; /* or NULL, and then drop has nothing in it */
+    struct journal_drop drop;
+    struct journal_index index; /* of the frames that stay */
     uint8_t sealed[JOURNAL_PACKED_BLOCK_BYTES + JOURNAL_TAG_BYTES];
     uint8_t bytes[JOURNAL_PACKED_BLOCK_BYTES], other[JOURNAL_PACKED_BLOCK_BYTES];
 };
@@ -68,6 +76,22 @@ static int start_writing(struct journal_packer *packer)
     return 1;
 }
 
+/* Whether it goes, and the index if it stays. */
+static int look_at_data(struct journal_packer *packer, const struct journal_frame *frame)
+{
+    uint64_t head = 0;
+    int rc = 0;
+
+    if (frame->payload_bytes >= sizeof(head))
+        rc = journal_scan_head(&packer->scan, packer->offset, &head);
+    if (rc < 0) return rc;
+    if (packer->dropping->is_dropped(packer->dropping->context, head))
+        journal_drop_mark(&packer->drop, packer->offset);
+    else
+        journal_index_add(&packer->index, packer->offset, frame->time_ms, frame->seq);
+    return 0;
+}
+
 static int verify_frames(struct journal_packer *packer)
 {
     uint64_t stop = packer->offset + JOURNAL_PACKER_STEP_BYTES;
@@ -76,6 +100,8 @@ static int verify_frames(struct journal_packer *packer)
         struct journal_frame frame;
         int rc = journal_scan_frame(&packer->scan, packer->offset, &frame);
         if (rc == 0 || rc == -EAGAIN) return -EBADMSG; /* it has no END */
+        if (rc < 0) return rc;
+        if (packer->dropping && frame.state == JOURNAL_DATA) rc = look_at_data(packer, &frame);
         if (rc < 0) return rc;
         packer->offset += journal_frame_bytes(frame.payload_bytes);
         if (frame.state != JOURNAL_END) continue;
@@ -100,13 +126,22 @@ static int seal(struct journal_packer *packer, struct slice *stored)
     return rc;
 }
 
+/* A block as it will be read. From the first to the last. */
+static int read_block(struct journal_packer *packer, uint32_t size, uint64_t offset)
+{
+    int rc = journal_stored_read(&packer->source, packer->bytes, size, offset);
+
+    if (rc == 0 && packer->dropping) journal_drop_apply(&packer->drop, packer->bytes, size, offset);
+    return rc;
+}
+
 static int write_block(struct journal_packer *packer)
 {
     uint8_t *entry = packer->table + (size_t)packer->block * JOURNAL_PACKED_ENTRY_BYTES;
     uint32_t size = journal_packed_block_bytes(packer->header.raw_bytes, packer->block);
     uint64_t offset = (uint64_t)packer->block * JOURNAL_PACKED_BLOCK_BYTES;
     struct slice plain = slice_of(packer->bytes, size), stored = plain;
-    int rc = journal_stored_read(&packer->plain, packer->bytes, size, offset);
+    int rc = read_block(packer, size, offset);
     ssize_t packed;
 
     if (rc < 0) return rc;
@@ -159,14 +194,19 @@ static int write_blocks(struct journal_packer *packer)
 /* ---- comparing --------------------------------------------------------------------------------
  */
 
-/* The name, and with it the right to the plain file's place, comes last. */
+/* The name, and with it the right to the place of what was there, comes last. The index is right
+ * for both. */
 static int settle(struct journal_packer *packer)
 {
+    const char *path = packer->places->paths[JOURNAL_HOT];
     struct os *os = packer->os;
     struct journal_place plain = { JOURNAL_HOT, false };
-    int rc = os->rename(os, packer->file_new, packer->file);
+    int rc = 0;
 
-    if (rc == 0) rc = os->fsync_directory(os, packer->places->paths[JOURNAL_HOT]);
+    if (packer->dropping)
+        rc = journal_index_write(os, path, packer->number, packer->scan.seed, &packer->index, 0);
+    if (rc == 0) rc = os->rename(os, packer->file_new, packer->file);
+    if (rc == 0) rc = os->fsync_directory(os, path);
     if (rc == 0) rc = journal_places_remove_one(os, packer->places, plain, packer->number);
     if (rc < 0) return rc;
     packer->phase = NULL;
@@ -177,7 +217,7 @@ static int compare_block(struct journal_packer *packer)
 {
     uint32_t size = journal_packed_block_bytes(packer->header.raw_bytes, packer->block);
     uint64_t offset = (uint64_t)packer->block * JOURNAL_PACKED_BLOCK_BYTES;
-    int rc = journal_stored_read(&packer->plain, packer->bytes, size, offset);
+    int rc = read_block(packer, size, offset);
 
     if (rc == 0) {
         rc = journal_packed_read(packer->os, packer->packed, packer->other, size, offset);
@@ -213,6 +253,25 @@ static char *hot_file(const struct journal_packer *packer, const char *suffix)
     return journal_join_path(packer->places->paths[JOURNAL_HOT], name);
 }
 
+/* A copy of what is deleted must not take the last room from what is added. */
+static int need_free_bytes(struct journal_packer *packer)
+{
+    uint64_t free_bytes;
+    int rc = packer->os->free_bytes(packer->os, packer->places->paths[JOURNAL_HOT], &free_bytes);
+
+    if (rc < 0) return rc;
+    return free_bytes < DROPPING_ROOM * packer->source.size_bytes ? -ENOSPC : 0;
+}
+
+static int prepare_dropping(struct journal_packer *packer)
+{
+    int rc = need_free_bytes(packer);
+
+    if (rc < 0) return rc;
+    packer->header.note = packer->dropping->note;
+    return journal_drop_init(&packer->drop, packer->scan.seed, packer->source.size_bytes);
+}
+
 static int prepare(struct journal_packer *packer, enum journal_codec codec)
 {
     int rc;
@@ -220,18 +279,21 @@ static int prepare(struct journal_packer *packer, enum journal_codec codec)
     packer->file = hot_file(packer, "pak");
     packer->file_new = hot_file(packer, "pak.new");
     if (!packer->file || !packer->file_new) return -ENOMEM;
-    rc = journal_stored_open(packer->os, packer->places, packer->number, &packer->plain);
+    rc = journal_stored_open(packer->os, packer->places, packer->number, &packer->source);
     if (rc < 0) return rc;
-    if (packer->plain.packed || packer->plain.place.tier != JOURNAL_HOT) return -ENOENT;
+    if (packer->source.place.tier != JOURNAL_HOT) return -ENOENT;
+    if (packer->source.packed && !packer->dropping) return -ENOENT;
     packer->header =
-        (struct journal_packed_header){ .segment = packer->plain.header, .codec = codec };
+        (struct journal_packed_header){ .segment = packer->source.header, .codec = codec };
     packer->offset = JOURNAL_SEGMENT_HEADER_BYTES;
     packer->phase = verify_frames;
-    return journal_scan_init(&packer->scan, &packer->plain);
+    rc = journal_scan_init(&packer->scan, &packer->source);
+    return rc == 0 && packer->dropping ? prepare_dropping(packer) : rc;
 }
 
-int journal_packer_create(struct os *os, const struct journal_places *places, uint64_t number,
-                          enum journal_codec codec, struct journal_packer **out_packer)
+static int create(struct os *os, const struct journal_places *places, uint64_t number,
+                  enum journal_codec codec, const struct journal_dropping *dropping,
+                  struct journal_packer **out_packer)
 {
     struct journal_packer *packer = calloc(1, sizeof(*packer));
     int rc;
@@ -240,9 +302,10 @@ int journal_packer_create(struct os *os, const struct journal_places *places, ui
     packer->os = os;
     packer->places = places;
     packer->number = number;
+    packer->dropping = dropping;
     packer->fd = -1;
-    packer->plain.os = os;
-    packer->plain.fd = -1;
+    packer->source.os = os;
+    packer->source.fd = -1;
     rc = prepare(packer, codec);
     if (rc < 0) {
         journal_packer_destroy(packer);
@@ -250,6 +313,19 @@ int journal_packer_create(struct os *os, const struct journal_places *places, ui
     }
     *out_packer = packer;
     return 0;
+}
+
+int journal_packer_create(struct os *os, const struct journal_places *places, uint64_t number,
+                          enum journal_codec codec, struct journal_packer **out_packer)
+{
+    return create(os, places, number, codec, NULL, out_packer);
+}
+
+int journal_packer_create_dropping(struct os *os, const struct journal_places *places,
+                                   const struct journal_dropping *dropping,
+                                   struct journal_packer **out_packer)
+{
+    return create(os, places, dropping->number, dropping->codec, dropping, out_packer);
 }
 
 int journal_packer_step(struct journal_packer *packer)
@@ -272,7 +348,9 @@ void journal_packer_destroy(struct journal_packer *packer)
     /* What stays is removed by the next who opens the journal. */
     if (is_half_made) (void)os->unlink(os, packer->file_new);
     journal_scan_finish(&packer->scan);
-    journal_stored_close(&packer->plain);
+    journal_stored_close(&packer->source);
+    journal_drop_finish(&packer->drop);
+    journal_index_finish(&packer->index);
     free(packer->table);
     free(packer->file);
     free(packer->file_new);

@@ -56,6 +56,11 @@ void journal_reader_look_again(struct journal_reader *reader)
     if (reader->async) journal_async_look_again(reader->async);
 }
 
+void journal_reader_look_anew(struct journal_reader *reader)
+{
+    if (reader->async) journal_async_look_anew(reader->async);
+}
+
 uint64_t journal_reader_position(const struct journal_reader *reader)
 {
     return reader->position;

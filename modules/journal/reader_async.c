@@ -29,12 +29,22 @@
 /* How far is read ahead for a reader, the longer it reads on. */
 enum { READ_AHEAD_BYTES_MIN = 256 << 10, READ_AHEAD_BYTES_MAX = 2 << 20 };
 
+/* The next job closes the file. */
+static void forget_files(struct journal_async *async)
+{
+    async->number = 0;
+    async->window_size = 0;
+    async->index_number = 0;
+    async->is_old = false;
+}
+
 static void fetch_done(struct io_job *job)
 {
     struct journal_async *async = (struct journal_async *)job;
 
     async->is_running = false;
     async->rc = job->rc;
+    if (async->is_old) forget_files(async);
     if (async->on_ready) async->on_ready(async->context);
 }
 
@@ -152,6 +162,14 @@ static bool look_whether_warm(struct journal_async *async, uint64_t number, uint
 void journal_async_look_again(struct journal_async *async)
 {
     async->has_looked = false;
+}
+
+void journal_async_look_anew(struct journal_async *async)
+{
+    if (async->is_running)
+        async->is_old = true;
+    else
+        forget_files(async);
 }
 
 /* Whether a window that begins there goes on where the one before ends. */

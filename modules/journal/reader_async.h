@@ -33,6 +33,8 @@ bool journal_async_is_warm(struct journal_async *async, uint64_t number, uint64_
 bool journal_async_has(const struct journal_async *async, uint64_t number, uint64_t offset);
 /* Time has passed: what was in the mapping may not be there any more. */
 void journal_async_look_again(struct journal_async *async);
+/* Frames were dropped: what it has of files is forgotten. */
+void journal_async_look_anew(struct journal_async *async);
 /* Where a search ends. -EAGAIN: a job searches. Its answer is for the next call with that key. */
 int journal_async_search(struct journal_async *async, const struct journal_search *search,
                          uint64_t *out_position);

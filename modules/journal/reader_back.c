@@ -6,7 +6,8 @@
  *   …  |frame|frame|  …  |frame|frame|frame|    |        all of them are in the segment before the
  *      ^ begin           ^ walked                ^ end   target: a run ends with its segment
  *
- * Frames do not change, so a run is true for as long as its segment is there. */
+ * Frames do not move, so no run misses one for as long as its segment is there. But one that is
+ * in it may have been dropped since (packer.h): then the one before is meant. */
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -20,6 +21,10 @@ enum { RUN_FRAMES_MIN = 64, RUN_FRAMES_MAX = 8192 };
 struct journal_run {
     uint64_t begin, end;     /* places of all data frames between are known; end 0: not yet */
     uint64_t target, walked; /* while it is being made */
+    /* Before asked is looked, and between reached and it there is nothing: runs without any data
+     * lie there perhaps. Who waited goes on from there; else, with one index and one window at a
+     * time, he would never come past two of them. */
+    uint64_t asked, reached;
     uint64_t *places;
     size_t count, capacity;
 };
@@ -149,48 +154,69 @@ static uint64_t place_before(const struct journal_run *run, uint64_t position)
     return low > 0 ? run->places[low - 1] : 0;
 }
 
-/* 1: *out_place is that of the data frame before position. 0: there is none. */
+/* Up to a target there is a run that is complete, and reaches beyond it. 1, 0: nothing lies before
+ * the target, or an error. */
+static int need_run(struct journal_reader *reader, uint64_t target)
+{
+    struct journal_run *run = reader->run;
+    int rc;
+
+    if (run->end > 0 && target > run->begin && target <= run->end) return 1;
+    rc = run->end == 0 && run->target == target ? 1 : begin_run(reader, target);
+    if (rc <= 0) return rc;
+    if (reader->async) journal_async_fetch_whole(reader->async, true);
+    rc = walk_run(reader);
+    if (reader->async) journal_async_fetch_whole(reader->async, false);
+    return rc < 0 ? rc : 1;
+}
+
+/* 1: *out_place is that of the last frame before position that may be data. 0: there is none. */
 static int find_before(struct journal_reader *reader, uint64_t position, uint64_t *out_place)
 {
     struct journal_run *run = reader->run;
 
+    if (run->asked != position) run->asked = run->reached = position;
     for (;;) {
-        int rc;
-        if (run->end == 0 || position <= run->begin || position > run->end) {
-            rc = run->end == 0 && run->target == position ? 1 : begin_run(reader, position);
-            if (rc <= 0) return rc;
-            if (reader->async) journal_async_fetch_whole(reader->async, true);
-            rc = walk_run(reader);
-            if (reader->async) journal_async_fetch_whole(reader->async, false);
-            if (rc < 0) return rc;
-        }
-        *out_place = place_before(run, position);
+        int rc = need_run(reader, run->reached);
+        if (rc <= 0) return rc;
+        *out_place = place_before(run, run->reached);
         if (*out_place > 0) return 1;
-        position = run->begin; /* nothing but notes */
+        run->reached = run->begin; /* nothing but notes, and what was dropped */
+    }
+}
+
+/* The same, and the reader stands there. */
+static int go_before(struct journal_reader *reader, uint64_t position,
+                     struct journal_frame *out_frame, const uint8_t **out_bytes)
+{
+    for (;;) {
+        uint64_t place;
+        int rc = find_before(reader, position, &place);
+        if (rc <= 0) return rc;
+        reader->position = place;
+        rc = journal_reader_frame(reader, position, out_frame, out_bytes);
+        if (rc <= 0 || out_frame->state == JOURNAL_DATA) return rc;
+        reader->run->reached = place; /* it was dropped since the run was made */
     }
 }
 
 int journal_reader_previous(struct journal_reader *reader, struct journal_entry *out_entry)
 {
-    uint64_t before = reader->position, place;
+    uint64_t before = reader->position;
     struct journal_frame frame;
     const uint8_t *bytes;
     int rc;
 
     if (!reader->run) reader->run = calloc(1, sizeof(*reader->run));
     if (!reader->run) return -ENOMEM;
-    rc = find_before(reader, before, &place);
-    if (rc == 1) {
-        reader->position = place;
-        rc = journal_reader_frame(reader, before, &frame, &bytes);
-    }
+    rc = go_before(reader, before, &frame, &bytes);
     if (rc <= 0) {
         reader->position = before;
         return rc;
     }
     reader->last_position = 0;
     *out_entry = (struct journal_entry){
-        .position = place,
+        .position = reader->position,
         .time_ms = frame.time_ms,
         .seq = frame.seq,
         .payload = slice_of(bytes + JOURNAL_FRAME_HEADER_BYTES, frame.payload_bytes),

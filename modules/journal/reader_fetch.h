@@ -37,6 +37,7 @@ struct journal_async {
     void *context;
     bool is_running;
     bool is_held; /* the job begins when that ends which reads ahead */
+    bool is_old;  /* what the job brings: frames were dropped since it began */
     bool wants_whole, fetches_whole;
     bool has_seek;   /* position is the answer for that id */
     bool has_search; /* position is the answer for that search */

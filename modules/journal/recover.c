@@ -86,7 +86,7 @@ static int walk_frames(struct finder *finder, struct journal_scan *scan)
         if (frame.state == JOURNAL_END) return 1;
         if (frame.state == JOURNAL_DATA) note_data(extent, &frame);
         if (frame.state == JOURNAL_NOTE) {
-            rc = journal_scan_note(scan, offset, &synced);
+            rc = journal_scan_head(scan, offset, &synced);
             if (rc < 0) return rc;
             raise_synced(extent, synced);
         }

@@ -99,15 +99,15 @@ int journal_scan_frame(struct journal_scan *scan, uint64_t offset, struct journa
     return crc == out_frame->crc32c ? 1 : -EBADMSG;
 }
 
-int journal_scan_note(struct journal_scan *scan, uint64_t offset, uint64_t *out_position)
+int journal_scan_head(struct journal_scan *scan, uint64_t offset, uint64_t *out_head)
 {
     const uint8_t *bytes;
     size_t size;
-    int rc = view(scan, offset + JOURNAL_FRAME_HEADER_BYTES, JOURNAL_NOTE_BYTES, &bytes, &size);
+    int rc = view(scan, offset + JOURNAL_FRAME_HEADER_BYTES, sizeof(*out_head), &bytes, &size);
 
     if (rc < 0) return rc;
-    assert(size == JOURNAL_NOTE_BYTES);
-    *out_position = load_u64le(bytes);
+    assert(size == sizeof(*out_head));
+    *out_head = load_u64le(bytes);
     return 0;
 }
 
@@ -146,7 +146,7 @@ int journal_scan_search_notes(struct journal_scan *scan, uint64_t offset, uint64
         if (rc < 0) return rc;
         if (load_u32le(bytes) != word) continue;
         rc = journal_scan_frame(scan, offset, &frame);
-        if (rc == 1) rc = journal_scan_note(scan, offset, &position);
+        if (rc == 1) rc = journal_scan_head(scan, offset, &position);
         if (rc == -EBADMSG) continue;
         if (rc < 0) return rc;
         if (position > *out_position) *out_position = position;

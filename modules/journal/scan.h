@@ -27,8 +27,8 @@ void journal_scan_finish(struct journal_scan *scan); /* also of one that is all 
 /* Looks at the frame at offset. 1: it is whole and right. 0: nothing was written there, or the file
  * ends there. -EAGAIN: claimed. -EBADMSG: damaged. Else the error of reading. */
 int journal_scan_frame(struct journal_scan *scan, uint64_t offset, struct journal_frame *out_frame);
-/* The first 8 bytes of a frame's payload as a number: what a note says. */
-int journal_scan_note(struct journal_scan *scan, uint64_t offset, uint64_t *out_position);
+/* The first 8 bytes of a frame's payload, which has as many, little-endian: what a note says. */
+int journal_scan_head(struct journal_scan *scan, uint64_t offset, uint64_t *out_head);
 /* The end of the last byte at or after offset that is not zero; offset itself when there is none.
  */
 int journal_scan_used_end(struct journal_scan *scan, uint64_t offset, uint64_t *out_end);

@@ -21,10 +21,20 @@ static void tell_packed(struct journal *journal, const struct journal_packed_seg
     if (segment->number > 0 && journal->on_packed) journal->on_packed(journal->context, segment);
 }
 
+/* True: the tender was dropping frames, and that is over. */
+static bool end_dropping(struct tend_job *tend)
+{
+    if (!tend->is_dropping || tend->tender.dropping.number > 0) return false;
+    tend->is_dropping = false;
+    tend->dropping.number = 0;
+    return true;
+}
+
 static void tend_done(struct io_job *job)
 {
     struct tend_job *tend = (struct tend_job *)job;
     struct journal *journal = tend->journal;
+    bool has_dropped;
 
     tend->is_running = false;
     tend->has_more = job->rc > 0;
@@ -33,10 +43,12 @@ static void tend_done(struct io_job *job)
     tend->moved_count = tend->tender.moved_count;
     tend->damaged_count = tend->tender.damaged_count;
     tend->reindexed_count = tend->tender.reindexed_count;
+    has_dropped = end_dropping(tend);
     tell_packed(journal, &tend->tender.packed);
     journal_trim_step(journal);
     journal_tend_step(journal);
-    if (!tend->is_running) journal_tell_progress(journal); /* it is paused, or through */
+    /* It is paused, or through; or who had frames dropped may want to go on with that. */
+    if (!tend->is_running || has_dropped) journal_tell_progress(journal);
 }
 
 static void submit(struct journal *journal)
@@ -45,6 +57,10 @@ static void submit(struct journal *journal)
 
     tend->journal = journal;
     tend->tender.codec = tend->codec;
+    if (tend->dropping.number > 0 && !tend->is_dropping) {
+        tend->tender.dropping = tend->dropping;
+        tend->is_dropping = true;
+    }
     tend->is_running = true;
     tend->job.run = run_tend;
     tend->job.done = tend_done;
@@ -112,6 +128,25 @@ void journal_set_codec(struct journal *journal, enum journal_codec codec)
     tend->codec = codec;
     tend->is_changed = true;
     journal_tend_step(journal);
+}
+
+int journal_drop_frames(struct journal *journal, const struct journal_dropping *dropping)
+{
+    struct tend_job *tend = &journal->jobs->tend;
+
+    assert(!journal->is_in_memory && dropping->codec != JOURNAL_CODEC_NONE);
+    if (tend->dropping.number > 0) return -EBUSY;
+    if (dropping->number < journal->first_segment || dropping->number >= tended_end(journal))
+        return -EINVAL;
+    tend->dropping = *dropping;
+    tend->is_changed = true;
+    journal_tend_step(journal);
+    return 0;
+}
+
+bool journal_is_dropping(const struct journal *journal)
+{
+    return journal->jobs && journal->jobs->tend.dropping.number > 0;
 }
 
 void journal_pause_tending(struct journal *journal, bool is_paused)

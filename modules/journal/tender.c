@@ -21,6 +21,8 @@ void journal_tender_finish(struct journal_tender *tender)
 {
     journal_packer_destroy(tender->packer);
     tender->packer = NULL;
+    journal_packer_destroy(tender->dropper);
+    tender->dropper = NULL;
     journal_mover_destroy(tender->mover);
     tender->mover = NULL;
 }
@@ -41,6 +43,13 @@ static void drop_packer(struct journal_tender *tender)
     tender->packer = NULL;
 }
 
+static void end_dropping(struct journal_tender *tender)
+{
+    journal_packer_destroy(tender->dropper);
+    tender->dropper = NULL;
+    tender->dropping.number = 0;
+}
+
 static void raise(uint64_t *number, uint64_t to)
 {
     if (*number < to) *number = to;
@@ -49,6 +58,7 @@ static void raise(uint64_t *number, uint64_t to)
 void journal_tender_trim(struct journal_tender *tender, uint64_t first)
 {
     if (tender->packer && journal_packer_number(tender->packer) < first) drop_packer(tender);
+    if (tender->dropping.number < first) end_dropping(tender);
     if (tender->mover && journal_mover_number(tender->mover) < first) {
         journal_mover_destroy(tender->mover);
         tender->mover = NULL;
@@ -77,13 +87,18 @@ static void reindex(struct journal_tender *tender)
 /* ---- packing ----------------------------------------------------------------------------------
  */
 
+static void note_packed(struct journal_tender *tender, uint64_t number, uint32_t note,
+                        const struct journal_packer *packer)
+{
+    tender->packed = (struct journal_packed_segment){
+        .number = number, .file_bytes = journal_packer_file_bytes(packer), .note = note
+    };
+}
+
 /* What packing has said at last: 0, or an error. */
 static void end_packing(struct journal_tender *tender, int rc)
 {
-    if (rc == 0)
-        tender->packed = (struct journal_packed_segment){
-            .number = tender->packed_end, .file_bytes = journal_packer_file_bytes(tender->packer)
-        };
+    if (rc == 0) note_packed(tender, tender->packed_end, 0, tender->packer);
     drop_packer(tender);
     tender->packed_count += rc == 0;
     tender->damaged_count += rc == -EBADMSG;
@@ -108,6 +123,30 @@ static void pack(struct journal_tender *tender)
         if (rc == 0) rc = 1;
     }
     if (rc <= 0) end_packing(tender, rc);
+}
+
+/* ---- dropping ---------------------------------------------------------------------------------
+ */
+
+/* It is packed then; a segment that could not be written anew is as it was. */
+static void go_on_dropping(struct journal_tender *tender)
+{
+    struct journal_packer *packer = tender->packer;
+    int rc = 1;
+
+    if (tender->dropper) {
+        rc = journal_packer_step(tender->dropper);
+    } else {
+        /* Both would make a file of one name. */
+        if (packer && journal_packer_number(packer) == tender->dropping.number) drop_packer(tender);
+        rc = journal_packer_create_dropping(tender->os, &tender->meta->places, &tender->dropping,
+                                            &tender->dropper);
+        if (rc == 0) rc = 1;
+    }
+    if (rc > 0) return;
+    if (rc == 0)
+        note_packed(tender, tender->dropping.number, tender->dropping.note, tender->dropper);
+    end_dropping(tender);
 }
 
 /* ---- moving -----------------------------------------------------------------------------------
@@ -182,6 +221,11 @@ int journal_tender_step(struct journal_tender *tender, uint64_t end, uint64_t no
     if (tender->packer && !packs(tender)) drop_packer(tender);
     if (tender->mover) {
         go_on_moving(tender);
+        return 1;
+    }
+    if (tender->dropping.number >= end) end_dropping(tender);
+    if (tender->dropping.number > 0) {
+        go_on_dropping(tender);
         return 1;
     }
     if (tender->index_error == 0 && tender->indexed_end < end) {

@@ -16,6 +16,10 @@ struct journal_tender {
     const struct journal_meta *meta;
     enum journal_codec codec;      /* to pack with; may be changed between steps */
     struct journal_packer *packer; /* at work, or NULL */
+    /* Frames to be dropped; may be set between steps when number is 0, and it is when that is over.
+     */
+    struct journal_dropping dropping;
+    struct journal_packer *dropper; /* at work, or NULL */
     struct journal_mover *mover;
     /* Where the next segment for each of these is. */
     uint64_t indexed_end, packed_end, cool_end, cold_end;
