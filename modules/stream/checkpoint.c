@@ -73,6 +73,7 @@ static void end(struct stream_store *store, enum outcome outcome)
         struct stream_files *files = files_at(link);
         if (outcome == IS_COMPLETE) files->saved = files->running;
         if (outcome == IS_STRAY) files->saved = join(files->saved, files->running);
+        stream_files_end_dead(files, outcome == IS_COMPLETE);
         files->running = (struct files_reference){ 0 };
         stream_files_trim_journal(files);
         stream_files_plan_packing(files);

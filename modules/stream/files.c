@@ -80,6 +80,7 @@ void stream_files_free(struct stream_files *files)
 {
     assert(files->state == FILES_CLOSED && !files->journal);
     assert(!files->stream && !files->is_moving);
+    stream_files_release_dead(files);
     files->is_wanted = false;
     stream_files_list(files);
     list_remove(&files->link);
@@ -311,11 +312,11 @@ static void files_trim(struct stream *stream, uint64_t ordinal)
     stream_files_trim_journal(files);
 }
 
-/* Its frame stays where it is; readers pass over it. */
+/* Its frame stays where it is, until its segment is written anew; readers pass over it. */
 static void files_forget(struct stream *stream, uint64_t ordinal)
 {
-    (void)stream;
     (void)ordinal;
+    stream_files_count_forgotten(stream->files);
 }
 
 /* ---- snapshots ---- */
@@ -436,6 +437,7 @@ static void files_destroy(struct stream *stream)
     if (!files) return; /* it could not be loaded */
     stream->files = NULL;
     stream_files_disown(files);
+    stream_files_forget_dead(files);
     if (is_snapshot(files)) {
         destroy_snapshot(files);
     } else {

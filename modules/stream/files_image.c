@@ -60,13 +60,16 @@ static void get_segment(const uint8_t *at, struct files_segment *out_segment)
 }
 
 /* A checkpoint that is being made refers to it from now on. */
-static void refer(const struct stream_files *files)
+static void refer(const struct stream *stream)
 {
+    const struct stream_files *files = stream->files;
+
     if (!files->store->files->is_checkpointing) return;
     files->base->running = (struct files_reference){ .is_there = true,
                                                      .start = files->segments[0].start,
                                                      .end = files->end };
     stream_files_plan_packing(files->base);
+    stream_files_refer_dead(stream);
 }
 
 void stream_files_image_write(const struct stream *stream,
@@ -75,7 +78,7 @@ void stream_files_image_write(const struct stream *stream,
     const struct stream_files *files = stream->files;
     uint8_t bytes[IMAGE_FIXED_BYTES];
 
-    refer(files);
+    refer(stream);
     store_u64le(bytes, files->base->number);
     store_u64le(bytes + 8, files->end);
     put_id(bytes + 16, files->last_id);

@@ -7,6 +7,7 @@
  *   files_look.c    what is found at a start looked at
  *   files_move.c    from memory to a journal
  *   files_pack.c    segments that have ended are made smaller
+ *   files_rewrite.c those in which most is deleted are written anew
  *   files_read.c    places and frames, by readers that streams share
  *   files_store.c   the directory: what is in it, and what goes from it
  *   checkpoint.c    what checkpoints refer to
@@ -64,6 +65,7 @@ struct files_segment {
     struct stream_id first_id;
     uint64_t bytes;        /* up to the end of its last frame, as it was written */
     uint64_t packed_bytes; /* of its file, when it is packed; 0: it is not, or that is not known */
+    uint32_t dropped;      /* ordinals that were deleted when it was written anew the last time */
 };
 
 struct files_fall {
@@ -85,6 +87,8 @@ struct files_reference {
     uint64_t start; /* of the first segment that counts */
     uint64_t end;   /* frames up to there count */
 };
+
+struct files_dead; /* what was deleted at some time: files_rewrite.c */
 
 struct stream_files {
     struct list_link link;     /* in the store's, all */
@@ -124,6 +128,14 @@ struct stream_files {
 
     struct files_reference saved, running; /* checkpoint.h */
     struct files_reference pinned;         /* copy.h */
+
+    /* What was deleted when that was referred to; without a checkpoint saved_dead is what was when
+     * looking for segments to be written anew began. NULL: not known, or nothing. */
+    struct files_dead *saved_dead, *running_dead;
+    struct files_dead *dropping_dead; /* of the segment that is written anew; NULL: none is */
+    bool is_looking;                  /* for the next one */
+    uint32_t look_index;              /* segments from there on */
+    uint32_t forgotten_count;         /* entries that were deleted since it began to look */
 };
 
 /* The next frame behind an entry with the id `before` begins at position: files_places.c. */
@@ -170,6 +182,7 @@ struct stream_files_store {
     struct files_known known[1 << STREAM_KNOWN_BITS];
 
     bool is_checkpointing;
+    bool is_rewriting;             /* a segment, of whatever stream */
     struct files_looking *looking; /* files_look.c; NULL: nobody is */
 
     /* files_sync.c */
@@ -248,6 +261,8 @@ void stream_files_tend_moves(struct stream_files_store *all);
 /* ---- files_read.c ---- */
 /* Closes readers of it. False: one is busy. */
 bool stream_files_close_readers(struct stream_files *files);
+/* Frames of it were dropped: readers forget what they have. */
+void stream_files_read_anew(const struct stream_files *files);
 /* True: somebody reads it, or is about to. */
 bool stream_files_is_read(const struct stream_files *files);
 int stream_files_seek_id(struct stream *stream, struct stream_id id,
@@ -271,6 +286,26 @@ static inline uint64_t stream_segment_disk_bytes(const struct files_segment *seg
 {
     return segment->packed_bytes > 0 ? segment->packed_bytes : segment->bytes;
 }
+
+/* Segments that are not below that position's stay plain. */
+uint64_t stream_files_plain_from(const struct stream_files *files);
+
+/* ---- files_rewrite.c ---- */
+/* A checkpoint that is being made refers to the stream as it is now; stream is it, or a snapshot.
+ */
+void stream_files_refer_dead(const struct stream *stream);
+/* That checkpoint counts now (is_complete), or it is not known to, or never will. */
+void stream_files_end_dead(struct stream_files *files, bool is_complete);
+/* An entry was deleted. */
+void stream_files_count_forgotten(struct stream_files *files);
+/* What follows when a segment was written anew, or could not be. */
+void stream_files_end_rewrite(struct stream_files *files);
+/* Goes on looking for a segment to be written anew. */
+void stream_files_rewrite_step(struct stream_files *files);
+/* It has no stream any more: nothing of it will be written anew. */
+void stream_files_forget_dead(struct stream_files *files);
+/* The same, and its journal is closed. */
+void stream_files_release_dead(struct stream_files *files);
 
 /* ---- files_places.c ---- */
 /* The version that places count for which this stream, or snapshot, finds now. */

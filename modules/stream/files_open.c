@@ -337,6 +337,7 @@ static void step_open(struct stream_files *files)
 {
     if (files->state == FILES_OPEN && is_used(files)) {
         stream_files_trim_journal(files);
+        stream_files_rewrite_step(files);
         return;
     }
     if (keeps_failure(files)) {
@@ -356,6 +357,7 @@ static void step_open(struct stream_files *files)
 
 void stream_files_step(struct stream_files *files)
 {
+    stream_files_end_rewrite(files);
     if (files->state == FILES_OPEN || files->state == FILES_LEAVING) {
         step_open(files);
     } else if (files->state == FILES_CLOSED && !is_needed(files)) {
@@ -366,6 +368,8 @@ void stream_files_step(struct stream_files *files)
         }
     } else if (files->state == FILES_CLOSED && !is_used(files) && files->store->files->is_closing) {
         stream_files_free(files);
+    } else if (files->state == FILES_CLOSED) {
+        stream_files_rewrite_step(files);
     }
 }
 

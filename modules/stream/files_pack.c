@@ -21,7 +21,7 @@ static uint64_t end_of(const struct files_reference *reference)
     return reference->is_there ? reference->end : UINT64_MAX;
 }
 
-static uint64_t plain_from(const struct stream_files *files)
+uint64_t stream_files_plain_from(const struct stream_files *files)
 {
     uint64_t from = lesser(files->end, end_of(&files->saved));
 
@@ -35,7 +35,7 @@ static uint64_t plain_from(const struct stream_files *files)
 
 void stream_files_plan_packing(struct stream_files *files)
 {
-    if (files->journal) journal_keep_plain(files->journal, plain_from(files));
+    if (files->journal) journal_keep_plain(files->journal, stream_files_plain_from(files));
 }
 
 void stream_files_apply_codec(struct stream_files *files)
@@ -66,5 +66,7 @@ void stream_files_note_packed(void *context, const struct journal_packed_segment
     struct stream_files *files = context;
     struct files_segment *segment = find_segment(files, journal_segment_start(packed->number));
 
-    if (segment) segment->packed_bytes = packed->file_bytes;
+    if (!segment) return;
+    segment->packed_bytes = packed->file_bytes;
+    segment->dropped = packed->note;
 }

@@ -60,6 +60,14 @@ bool stream_files_close_readers(struct stream_files *files)
     return is_closed;
 }
 
+void stream_files_read_anew(const struct stream_files *files)
+{
+    struct files_slot *slots = files->store->files->slots;
+
+    for (unsigned i = 0; i < STREAM_READERS_MAX; i++)
+        if (slots[i].files == files) journal_reader_look_anew(slots[i].reader);
+}
+
 bool stream_files_is_read(const struct stream_files *files)
 {
     const struct files_slot *slots = files->store->files->slots;

@@ -1,0 +1,476 @@
+/* Segments most of whose entries are deleted are written anew without them; and what anybody may
+ * come to see again stays. */
+#include "modules/stream/copy.h"
+#include "modules/stream/test_stream_files.h"
+
+enum { SIZE = 200, ENTRIES = 3000, KEPT_EVERY = 10 };
+
+static struct stream_info info_now(void)
+{
+    struct stream_info info;
+
+    stream_get_info(stream, &info);
+    return info;
+}
+
+static void begin(void)
+{
+    create_store();
+    ck_assert_int_eq(stream_create(store, &stream), 0);
+    add_entries(stream, 1, ENTRIES, SIZE);
+    settle();
+}
+
+/* Entry n has the ordinal n. */
+static void delete_one(uint64_t number)
+{
+    ck_assert_int_eq(stream_delete(stream, number, (struct stream_id){ number, 0 }), 1);
+}
+
+/* Of [from, end) those stay whose numbers can be divided so. */
+static void thin_out(uint64_t from, uint64_t end)
+{
+    for (uint64_t number = from; number < end; number++)
+        if (number % KEPT_EVERY != 0) delete_one(number);
+    settle();
+}
+
+static uint64_t next_kept(uint64_t number, uint64_t from, uint64_t end)
+{
+    while (number >= from && number < end && number % KEPT_EVERY != 0)
+        number++;
+    return number;
+}
+
+/* Of [1, last) those of [from, end) have been thinned out; read both ways, and one by one. */
+static void expect_thinned(struct stream *of, uint64_t from, uint64_t end, uint64_t last)
+{
+    struct stream_cursor cursor;
+    struct stream_entry entry;
+    uint64_t number, count = 0;
+
+    stream_check(of);
+    stream_cursor_begin(&cursor, of, STREAM_ID_MIN, STREAM_FORWARD);
+    for (number = next_kept(1, from, end); number < last;
+         number = next_kept(number + 1, from, end)) {
+        ck_assert_int_eq(stream_cursor_next(&cursor, &entry), 1);
+        ck_assert_uint_eq(entry.id.ms, number);
+        ck_assert_uint_eq(entry.ordinal, number);
+        ck_assert(slice_equal(entry.fields, value_of(number, SIZE)));
+        count++;
+    }
+    ck_assert_int_eq(stream_cursor_next(&cursor, &entry), 0);
+    ck_assert_uint_eq(stream_count(of), count);
+    stream_cursor_begin(&cursor, of, STREAM_ID_MAX, STREAM_BACKWARD);
+    for (number = last - 1; number > 0; number--) {
+        if (next_kept(number, from, end) != number) continue;
+        ck_assert_int_eq(stream_cursor_next(&cursor, &entry), 1);
+        ck_assert_uint_eq(entry.id.ms, number);
+    }
+    for (number = 1; number < last; number += 97) {
+        int is_there = next_kept(number, from, end) == number;
+        ck_assert_int_eq(stream_find(of, (struct stream_id){ number, 0 }, &entry), is_there);
+    }
+}
+
+/* ---- what goes --------------------------------------------------------------------------------
+ */
+
+START_TEST(what_is_mostly_deleted_is_written_anew)
+{
+    uint64_t raw;
+
+    begin();
+    stream_set_codec(stream, (enum journal_codec)_i);
+    settle();
+    raw = info_now().segment_count * (uint64_t)JOURNAL_ROLL_BYTES_MIN;
+    thin_out(1, ENTRIES);
+    ck_assert_uint_gt(count_in_stream(1, ".pak"), 8);
+    ck_assert_uint_lt(info_now().compressed_bytes, raw / 8);
+    expect_thinned(stream, 1, ENTRIES, ENTRIES);
+    add_entries(stream, ENTRIES, ENTRIES + 500, SIZE);
+    expect_thinned(stream, 1, ENTRIES, ENTRIES + 500);
+    stream_destroy(stream);
+    settle();
+    ck_assert_uint_eq(count_directories(), 0);
+    ck_assert_uint_eq(stream_store_memory_bytes(store), 0);
+}
+END_TEST
+
+/* One of which less is deleted stays as it is. */
+START_TEST(what_is_mostly_there_stays)
+{
+    begin();
+    for (uint64_t number = 2; number < ENTRIES; number++)
+        if (number % 5 < 2) delete_one(number);
+    settle();
+    ck_assert_uint_eq(count_in_stream(1, ".pak"), 0);
+    stream_destroy(stream);
+}
+END_TEST
+
+START_TEST(a_segment_without_anything_that_is_left_takes_next_to_nothing)
+{
+    begin();
+    for (uint64_t number = 500; number < 2500; number++)
+        delete_one(number);
+    settle();
+    ck_assert_uint_gt(count_in_stream(1, ".pak"), 4);
+    ck_assert_uint_lt(info_now().compressed_bytes, 8 * 10000);
+    ck_assert_uint_eq(stream_count(stream), ENTRIES - 1 - 2000);
+    trim_to(stream, 300);
+    expect_entries(stream, ENTRIES - 300, ENTRIES, SIZE);
+    stream_destroy(stream);
+}
+END_TEST
+
+/* Each checkpoint looks, and finds nothing new; so does one after a restart. */
+START_TEST(what_was_written_anew_is_not_again)
+{
+    uint64_t renames;
+
+    begin();
+    thin_out(1, 1500);
+    checkpoint(stream, true);
+    settle();
+    renames = fault_count(files.fault, FAULT_RENAME);
+    checkpoint(stream, true);
+    checkpoint(stream, true);
+    ck_assert_uint_eq(fault_count(files.fault, FAULT_RENAME), renames);
+    stream_destroy(stream);
+    restart();
+    load();
+    expect_thinned(stream, 1, 1500, ENTRIES);
+    checkpoint(stream, true);
+    ck_assert_uint_eq(fault_count(files.fault, FAULT_RENAME), renames);
+    thin_out(1500, ENTRIES);
+    checkpoint(stream, true);
+    ck_assert_uint_gt(fault_count(files.fault, FAULT_RENAME), renames);
+    expect_thinned(stream, 1, ENTRIES, ENTRIES);
+    stream_destroy(stream);
+}
+END_TEST
+
+/* Entries that were deleted before the stream moved there have no frames. */
+START_TEST(of_what_was_never_written_nothing_is_dropped)
+{
+    uint64_t renames;
+
+    files.options.memory_bytes_max = 200 << 10;
+    create_store();
+    ck_assert_int_eq(stream_create(store, &stream), 0);
+    add_entries(stream, 1, 700, SIZE);
+    thin_out(1, 600);
+    add_entries(stream, 700, ENTRIES, SIZE);
+    checkpoint(stream, true);
+    ck_assert(!info_now().is_in_memory);
+    renames = fault_count(files.fault, FAULT_RENAME);
+    checkpoint(stream, true);
+    ck_assert_uint_eq(fault_count(files.fault, FAULT_RENAME), renames);
+    expect_thinned(stream, 1, 600, ENTRIES);
+    stream_destroy(stream);
+}
+END_TEST
+
+START_TEST(streams_take_turns)
+{
+    struct stream *other;
+    uint64_t bytes;
+
+    begin();
+    ck_assert_int_eq(stream_create(store, &other), 0);
+    add_entries(other, 1, ENTRIES, SIZE);
+    thin_out(1, 1020); /* not enough yet to look */
+    bytes = info_now().disk_bytes;
+    for (uint64_t number = 1020; number < ENTRIES; number++) {
+        struct stream *mine = stream;
+        if (number % KEPT_EVERY != 0) delete_one(number);
+        stream = other;
+        delete_one(number);
+        stream = mine;
+    }
+    settle();
+    ck_assert_uint_lt(info_now().disk_bytes, bytes / 2);
+    ck_assert_uint_gt(count_in_stream(2, ".pak"), 4);
+    expect_thinned(stream, 1, ENTRIES, ENTRIES);
+    expect_entries(other, 1, 1020, SIZE);
+    stream_destroy(other);
+    stream_destroy(stream);
+}
+END_TEST
+
+/* Who reads while segments are written anew has some of them as they were. */
+START_TEST(who_reads_meanwhile_gets_on)
+{
+    enum stream_direction direction = _i % 2 ? STREAM_BACKWARD : STREAM_FORWARD;
+    struct stream_cursor cursor;
+    struct stream_entry entry;
+    uint64_t number = direction == STREAM_FORWARD ? 0 : ENTRIES, step = 0;
+
+    begin();
+    checkpoint(stream, true); /* what is deleted behind it stays until the next one */
+    thin_out(1, ENTRIES);
+    stream_cursor_begin(&cursor, stream,
+                        direction == STREAM_FORWARD ? STREAM_ID_MIN : STREAM_ID_MAX, direction);
+    for (;; step++) {
+        number = direction == STREAM_FORWARD ? number + KEPT_EVERY : number - KEPT_EVERY;
+        if (step == ENTRIES / KEPT_EVERY / 2) {
+            ck_assert_uint_eq(count_in_stream(1, ".pak"), 0);
+            checkpoint(stream, true);
+            settle();
+            ck_assert_uint_gt(count_in_stream(1, ".pak"), 8);
+        }
+        if (number == 0 || number >= ENTRIES) break;
+        ck_assert_int_eq(stream_cursor_next(&cursor, &entry), 1);
+        ck_assert_uint_eq(entry.id.ms, number);
+        ck_assert(slice_equal(entry.fields, value_of(number, SIZE)));
+    }
+    ck_assert_int_eq(stream_cursor_next(&cursor, &entry), 0);
+    expect_thinned(stream, 1, ENTRIES, ENTRIES);
+    stream_destroy(stream);
+}
+END_TEST
+
+/* ---- what stays -------------------------------------------------------------------------------
+ */
+
+/* A start sets back to the checkpoint, and replays what deleted it. */
+START_TEST(what_was_deleted_since_the_checkpoint_stays)
+{
+    unsigned packed;
+
+    begin();
+    thin_out(1, 500);
+    checkpoint(stream, true);
+    thin_out(500, ENTRIES);
+    add_entries(stream, ENTRIES, ENTRIES + 1000, SIZE);
+    settle();
+    expect_thinned(stream, 1, ENTRIES, ENTRIES + 1000);
+    stream_destroy(stream);
+    restart();
+    load();
+    expect_thinned(stream, 1, 500, ENTRIES);
+    thin_out(500, ENTRIES);
+    packed = count_in_stream(1, ".pak");
+    stream_checkpoint_begin(store);
+    write_image(stream);
+    ck_assert_int_eq(sync_checkpoint(), 1);
+    if (_i == 0)
+        stream_checkpoint_end(store, false);
+    else
+        stream_checkpoint_stray(store); /* it may come to count, or not */
+    settle();
+    ck_assert_uint_eq(count_in_stream(1, ".pak"), packed);
+    expect_thinned(stream, 1, ENTRIES, ENTRIES);
+    checkpoint(stream, true);
+    ck_assert_uint_gt(count_in_stream(1, ".pak"), packed + 4);
+    expect_thinned(stream, 1, ENTRIES, ENTRIES);
+    stream_destroy(stream);
+}
+END_TEST
+
+START_TEST(what_a_snapshot_sees_stays)
+{
+    struct stream *snapshot;
+
+    begin();
+    ck_assert_int_eq(stream_snapshot(stream, &snapshot), 0);
+    thin_out(1, ENTRIES);
+    ck_assert_uint_eq(count_in_stream(1, ".pak"), 0);
+    expect_thinned(snapshot, 1, 1, ENTRIES);
+    stream_destroy(snapshot);
+    settle();
+    ck_assert_uint_gt(count_in_stream(1, ".pak"), 8);
+    expect_thinned(stream, 1, ENTRIES, ENTRIES);
+    /* One that is newer sees less. */
+    ck_assert_int_eq(stream_snapshot(stream, &snapshot), 0);
+    expect_thinned(snapshot, 1, ENTRIES, ENTRIES);
+    stream_destroy(snapshot);
+    stream_destroy(stream);
+}
+END_TEST
+
+START_TEST(what_is_being_copied_stays)
+{
+    struct stream_copy *copy;
+    struct slice first;
+    char target[80];
+    uint64_t bytes;
+
+    (void)snprintf(target, sizeof(target), "%s/copy", files.directory);
+    ck_assert_int_eq(mkdir(target, 0755), 0);
+    begin();
+    checkpoint(stream, true);
+    ck_assert_int_eq(stream_copy_create(store, target, &copy), 0);
+    first = slice_of(image.bytes, image.size);
+    image.bytes = NULL;
+    thin_out(1, ENTRIES);
+    checkpoint(stream, true);
+    ck_assert_uint_eq(count_in_stream(1, ".pak"), 0);
+    while (stream_copy_step(copy, fault_os(files.fault), 50000, &bytes) == 1) {}
+    stream_copy_destroy(copy);
+    settle();
+    ck_assert_uint_gt(count_in_stream(1, ".pak"), 8); /* now it may */
+    stream_destroy(stream);
+    stream_store_destroy(store);
+    files.options.directory = target;
+    create_store();
+    ck_assert_int_eq(stream_image_load(store, first, &stream), 0);
+    stream_checkpoint_loaded(store);
+    expect_entries(stream, 1, ENTRIES, SIZE);
+    stream_destroy(stream);
+    free((void *)(uintptr_t)first.bytes);
+}
+END_TEST
+
+/* ---- what fails -------------------------------------------------------------------------------
+ */
+
+START_TEST(whatever_fails_the_entries_are_there)
+{
+    bool has_fired = true;
+    uint64_t nth = (uint64_t)_i;
+
+    for (; has_fired; nth += 20) {
+        begin();
+        checkpoint(stream, true);
+        thin_out(1, ENTRIES);
+        stream_checkpoint_begin(store);
+        write_image(stream);
+        ck_assert_int_eq(sync_checkpoint(), 1);
+        fault_fail(files.fault, FAULT_ANY, nth, nth % 2 ? EIO : ENOSPC, FAULT_ONCE);
+        stream_checkpoint_end(store, true);
+        settle();
+        has_fired = fault_fired(files.fault) > 0;
+        fault_clear(files.fault);
+        expect_thinned(stream, 1, ENTRIES, ENTRIES);
+        stream_destroy(stream);
+        restart();
+        load();
+        expect_thinned(stream, 1, ENTRIES, ENTRIES);
+        checkpoint(stream, true);
+        ck_assert_uint_gt(count_in_stream(1, ".pak"), 8);
+        expect_thinned(stream, 1, ENTRIES, ENTRIES);
+        stream_destroy(stream);
+        checkpoint(NULL, true);
+        stream_store_destroy(store);
+    }
+    create_store(); /* for the fixture */
+    ck_assert_uint_gt(nth, 50);
+}
+END_TEST
+
+/* A stream that goes, and one that is closed, while it is written anew. */
+START_TEST(whoever_goes_meanwhile_leaves_nothing)
+{
+    begin();
+    checkpoint(stream, true);
+    thin_out(1, ENTRIES);
+    stream_checkpoint_begin(store);
+    write_image(stream);
+    ck_assert_int_eq(sync_checkpoint(), 1);
+    stream_checkpoint_end(store, true);
+    for (int i = 0; i < _i; i++)
+        (void)io_wait(files.io);
+    if (_i % 2 == 0) {
+        stream_destroy(stream);
+        checkpoint(NULL, true);
+        settle();
+        ck_assert_uint_eq(count_directories(), 0);
+        ck_assert_uint_eq(stream_store_memory_bytes(store), 0);
+        return;
+    }
+    stream_destroy(stream);
+    restart();
+    load();
+    expect_thinned(stream, 1, ENTRIES, ENTRIES);
+    stream_destroy(stream);
+}
+END_TEST
+
+/* ---- beside an array --------------------------------------------------------------------------
+ */
+
+/* The process ends after a checkpoint, and after more that is not there any more then. */
+static void step_restart(struct mix mix)
+{
+    struct model saved = model;
+
+    if (info_now().is_in_memory) return;
+    for (unsigned i = 0; i < KEPT; i++)
+        let_go(&kept[i]);
+    saved.entries = malloc(MODEL_MAX * sizeof(*saved.entries));
+    ck_assert_ptr_nonnull(saved.entries);
+    memcpy(saved.entries, model.entries, MODEL_MAX * sizeof(*saved.entries));
+    checkpoint(stream, true);
+    for (uint64_t more = random_below(&dice, 300); more > 0; more--)
+        step(mix);
+    for (unsigned i = 0; i < KEPT; i++)
+        let_go(&kept[i]);
+    free(model.entries);
+    model = saved;
+    stream_destroy(stream);
+    restart();
+    load();
+    memset(walks, 0, sizeof(walks));
+}
+
+START_TEST(a_stream_that_is_written_anew_agrees_with_an_array)
+{
+    static const struct mix mixes[] = { { 45, 42, 0 }, { 50, 40, 1 } };
+    struct mix mix = mixes[_i % 2];
+    uint64_t renames = fault_count(files.fault, FAULT_RENAME);
+
+    create_store();
+    steps_begin((uint64_t)_i + 501);
+    for (unsigned i = 0; i < 6000; i++) {
+        step(mix);
+        if (random_below(&dice, 300) == 0) {
+            checkpoint(stream, random_below(&dice, 4) > 0);
+        }
+        if (random_below(&dice, 900) == 0) step_restart(mix);
+        if (random_below(&dice, 50) == 0) (void)stream_store_tick(store, 0, 0);
+        if (random_below(&dice, 300) == 0)
+            stream_set_codec(stream, (enum journal_codec)random_below(&dice, 3));
+        if (i % 512 == 0) expect_stream(stream, &model);
+    }
+    expect_stream(stream, &model);
+    ck_assert_uint_gt(fault_count(files.fault, FAULT_RENAME), renames);
+    steps_end();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("segments that are written anew");
+    TCase *cases = tcase_create("all"), *threads = tcase_create("threads");
+    SRunner *runner;
+    int failed;
+
+    tcase_set_timeout(cases, 240);
+    tcase_add_checked_fixture(cases, setup_files, teardown_files);
+    tcase_add_loop_test(cases, what_is_mostly_deleted_is_written_anew, 0, 3);
+    tcase_add_test(cases, what_is_mostly_there_stays);
+    tcase_add_test(cases, a_segment_without_anything_that_is_left_takes_next_to_nothing);
+    tcase_add_test(cases, what_was_written_anew_is_not_again);
+    tcase_add_test(cases, of_what_was_never_written_nothing_is_dropped);
+    tcase_add_test(cases, streams_take_turns);
+    tcase_add_loop_test(cases, who_reads_meanwhile_gets_on, 0, 2);
+    tcase_add_loop_test(cases, what_was_deleted_since_the_checkpoint_stays, 0, 2);
+    tcase_add_test(cases, what_a_snapshot_sees_stays);
+    tcase_add_test(cases, what_is_being_copied_stays);
+    tcase_add_loop_test(cases, whatever_fails_the_entries_are_there, 1, 6);
+    tcase_add_loop_test(cases, whoever_goes_meanwhile_leaves_nothing, 0, 8);
+    tcase_add_loop_test(cases, a_stream_that_is_written_anew_agrees_with_an_array, 0,
+                        soak_is_full() ? 200 : 8);
+    suite_add_tcase(suite, cases);
+    tcase_set_timeout(threads, 240);
+    tcase_add_checked_fixture(threads, setup_threads, teardown_files);
+    tcase_add_loop_test(threads, a_stream_that_is_written_anew_agrees_with_an_array, 0, 2);
+    suite_add_tcase(suite, threads);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
