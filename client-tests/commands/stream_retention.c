@@ -427,6 +427,74 @@ START_TEST(what_holds_for_streams_compresses_them_as_they_grow)
 }
 END_TEST
 
+static const char *const readings[] = { "XRANGE s - +", "XREVRANGE s + -",
+                                        "XREAD COUNT 300 STREAMS s 2000-0",
+                                        "XREVRANGE s 5003-0 3000-0 COUNT 100" };
+enum { READINGS = sizeof(readings) / sizeof(readings[0]) };
+
+static void read_all(struct wire *reader, struct text answers[READINGS])
+{
+    for (unsigned i = 0; i < READINGS; i++) {
+        wire_command(reader, readings[i]);
+        ck_assert_int_eq(wire_read(reader, &answers[i]), 1);
+    }
+}
+
+/* Every reader is answered as before. */
+static void expect_same(struct wire *reader, const struct text before[READINGS])
+{
+    struct text now[READINGS] = { 0 };
+
+    read_all(reader, now);
+    for (unsigned i = 0; i < READINGS; i++) {
+        ck_assert_msg(now[i].size == before[i].size &&
+                          memcmp(now[i].bytes, before[i].bytes, now[i].size) == 0,
+                      "%s says otherwise", readings[i]);
+        text_finish(&now[i]);
+    }
+}
+
+/* Whatever segments are packed with: what is left of those that are mostly deleted is. */
+START_TEST(room_of_what_is_deleted_comes_back)
+{
+    enum { ENTRIES = 8000 };
+    int64_t deadline_ms = clock_ms() + WAIT_MS;
+    struct text before = { 0 }, answers[READINGS] = { 0 };
+    struct wire *reader = wire_open(&server);
+    long long raw, disk;
+
+    if (_i > 0)
+        expect_ok(wire, "CONFIG SET stream-compress zstd stream-retention-for %s",
+                  "raw compress none");
+    add_long("raw", 1, ENTRIES);
+    add_long("s", 1, ENTRIES);
+    raw = told("raw", "bytes_on_disk");
+    for (int i = 2; i < ENTRIES; i++)
+        if (i % 10 != 0) wire_command(wire, "XDEL s %d-0", i);
+    for (int i = 2; i < ENTRIES; i++)
+        if (i % 10 != 0) wire_skip(wire, 1);
+    contents_add(&before, wire);
+    read_all(reader, answers);
+    expect_ok(wire, "SAVE"); /* what was deleted before it goes */
+    do {
+        expect_same(reader, answers);
+        disk = told("s", "bytes_on_disk");
+    } while (disk > raw / 3 && clock_probe(deadline_ms));
+    ck_assert_int_le(disk, raw / 3);
+    ck_assert_int_gt(told("s", "bytes_compressed"), 0);
+    contents_expect(wire, &before, "written anew");
+    expect_same(reader, answers);
+    wire_close(reader);
+    kill_and_restart();
+    contents_expect(wire, &before, "after kill -9");
+    ck_assert_int_le(told("s", "bytes_on_disk"), raw / 3);
+    expect_same(wire, answers);
+    text_finish(&before);
+    for (unsigned i = 0; i < READINGS; i++)
+        text_finish(&answers[i]);
+}
+END_TEST
+
 /* ---- restarts --------------------------------------------------------------------------------
  */
 
@@ -541,5 +609,6 @@ int main(void)
     tcase_add_checked_fixture(compressed, start_small, stop);
     tcase_add_loop_test(compressed, what_is_told_to_be_compressed_is_smaller_and_the_same, 0, 2);
     tcase_add_test(compressed, what_holds_for_streams_compresses_them_as_they_grow);
+    tcase_add_loop_test(compressed, room_of_what_is_deleted_comes_back, 0, 2);
     return suite_run(suite);
 }

@@ -149,7 +149,7 @@ static inline void take(struct consumer *consumer, const char *id, const char *v
     entry->ack_sent = true;
     wire_command(consumer->client.wire, "XACK queue g %s", id);
     ask(consumer, ASK_ACK, entry);
-    if (below(4) > 0) return;
+    if (below(8) == 0) return;
     entry->delete_sent = true;
     wire_command(consumer->client.wire, "XDEL queue %s", id);
     ask(consumer, ASK_DELETE, entry);

@@ -3,9 +3,10 @@
  * and not acknowledged is pending, whoever has it.
  *
  * **Producers** add numbered entries to one stream. **Consumers** of a group read them, acknowledge
- * some of them, and delete some of those. After each kill all of it is compared with what was
- * answered, then each consumer takes what it has pending. **Keepers** have a stream each that they
- * trim: its state must be one that it had between the last answer and the last command.
+ * most of them, and delete most of those, so that segments are written anew without them. After
+ * each kill all of it is compared with what was answered, then each consumer takes what it has
+ * pending. **Keepers** have a stream each that they trim: its state must be one that it had between
+ * the last answer and the last command.
  *
  * Checkpoints are made now and then, the directory stays, the mode changes from round to round, and
  * now and then what segments are compressed with.
