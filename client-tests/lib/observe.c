@@ -138,6 +138,22 @@ int64_t server_loop_major_faults(const struct server *server)
     return faults;
 }
 
+int64_t server_read_bytes(const struct server *server)
+{
+    struct text io = { 0 };
+    const char *found;
+    char path[64];
+    int64_t bytes;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/io", (int)server->pid);
+    if (text_add_file(&io, path) < 0) ck_abort_msg("%s: %s", path, strerror(errno));
+    found = strstr(text_string(&io), "\nread_bytes: ");
+    if (!found) ck_abort_msg("%s: not as expected", path);
+    bytes = strtoll(found + sizeof("\nread_bytes: ") - 1, NULL, 10);
+    text_finish(&io);
+    return bytes;
+}
+
 struct memory_watch {
     pthread_t thread;
     pid_t pid;

@@ -24,6 +24,9 @@ int server_descriptor_count(const struct server *server);
 /* Major page faults of the thread that runs the loop (the first one). */
 int64_t server_loop_major_faults(const struct server *server);
 
+/* What the process has had read from disks. */
+int64_t server_read_bytes(const struct server *server);
+
 /* Samples server_memory_kib from a thread of its own every few ms and keeps the largest. */
 struct memory_watch;
 struct memory_watch *memory_watch_start(const struct server *server);

@@ -4,6 +4,7 @@
 #include "client-tests/lib/clock.h"
 #include "client-tests/lib/command.h"
 #include "client-tests/lib/expect.h"
+#include "client-tests/lib/loop_trace.h"
 #include "client-tests/lib/observe.h"
 #include "client-tests/lib/suite.h"
 #include "client-tests/lib/tracer.h"
@@ -59,80 +60,6 @@ static void transact(struct wire *wire)
     expect_integer(wire, 60000 - 300, "LLEN k");
 }
 
-static const char calls[] = "pread64,preadv,preadv2,pwrite64,pwritev,pwritev2,fsync,fdatasync,"
-                            "sync_file_range,fallocate,ftruncate,unlink,unlinkat,openat,rename,"
-                            "renameat,renameat2,msync,sendto,futex,poll,ppoll,mkdir,rmdir,"
-                            "copy_file_range,sendfile,syncfs,sync";
-
-/* Whether a line of the trace is of that thread, whose id it begins with. */
-static bool is_of(const char *line, pid_t thread)
-{
-    return strtol(line, NULL, 10) == thread;
-}
-
-/* A look at a socket, which waits for nothing. */
-static bool is_a_look(const char *line, size_t length)
-{
-    return memmem(line, length, " poll(", 6) && memmem(line, length, "], 1, 0", 7);
-}
-
-static const char *next_line(const char *line)
-{
-    line += strcspn(line, "\n");
-    return *line ? line + 1 : line;
-}
-
-static bool is_allocator(const char *stack)
-{
-    for (; strncmp(stack, " > ", 3) == 0; stack = next_line(stack)) {
-        if (memmem(stack, strcspn(stack, "\n"), "jemalloc", 8)) return true;
-    }
-    return false;
-}
-
-/* The allocator's own locks, which its other threads hold for an instant, are its own affair. A
- * call that others come in between has its stack where it has ended. */
-static bool is_allocators_wait(const char *line, pid_t thread)
-{
-    size_t length = strcspn(line, "\n");
-
-    if (!memmem(line, length, "FUTEX_WAIT", 10)) return false;
-    if (!memmem(line, length, "unfinished", 10)) return is_allocator(next_line(line));
-    for (line = next_line(line); *line; line = next_line(line)) {
-        if (is_of(line, thread)) return is_allocator(next_line(line));
-    }
-    return false;
-}
-
-/* /proc is no disk: the server looks there at its own memory. */
-static void expect_no_call(const struct text *trace, pid_t thread)
-{
-    static const char *const waiting[] = {
-        "pread",  "pwrite",  "sync",      "fallocate", "ftruncate",  "unlink",
-        "rename", "openat(", "mkdir(",    "rmdir(",    "FUTEX_WAIT", "FUTEX_LOCK",
-        " poll(", " ppoll(", "copy_file", "sendfile",
-    };
-    const char *line = text_string(trace);
-    unsigned answers = 0;
-
-    for (; *line; line += strcspn(line, "\n") + 1) {
-        size_t length = strcspn(line, "\n");
-        /* A call that others come in between stands in two lines; the first has it all. */
-        if (!is_of(line, thread) || memmem(line, length, " resumed>", 9)) continue;
-        if (memmem(line, length, "sendto(", 7)) {
-            answers++; /* whose bytes may say anything */
-            continue;
-        }
-        for (size_t i = 0; i < sizeof(waiting) / sizeof(waiting[0]); i++) {
-            const char *found = memmem(line, length, waiting[i], strlen(waiting[i]));
-            if (!found || memmem(line, length, "/proc/", 6) || is_a_look(line, length)) continue;
-            if (is_allocators_wait(line, thread)) continue;
-            ck_abort_msg("the loop's thread called %.*s", (int)length, line);
-        }
-    }
-    ck_assert_uint_gt(answers, 0); /* it was that thread that was watched */
-}
-
 /* Others remove what a checkpoint has made superfluous. */
 static void expect_removal(const struct text *trace, pid_t loop)
 {
@@ -144,7 +71,7 @@ static void expect_removal(const struct text *trace, pid_t loop)
 
         if (!memmem(line, length, "unlink", 6) || !memmem(line, length, "/checkpoint-", 12))
             continue;
-        ck_assert(!is_of(line, loop));
+        ck_assert(!loop_trace_is_of(line, loop));
         removals++;
     }
     ck_assert_uint_gt(removals, 0);
@@ -208,7 +135,7 @@ START_TEST(the_loop_thread_touches_no_disk)
     push(wire, 60000);
     work(wire, 1000);
     push(wire, 60000);
-    if (!tracer_start_with_stacks(&tracer, &server, calls)) {
+    if (!tracer_start_with_stacks(&tracer, &server, LOOP_TRACE_CALLS ",futex")) {
         suite_skip("strace may not attach on this machine");
         server_stop(&server);
         return;
@@ -219,7 +146,7 @@ START_TEST(the_loop_thread_touches_no_disk)
     ck_assert_int_gt(info_number(wire, "spill_writes"), 0);
     ck_assert_int_gt(info_number(wire, "spill_reads"), 0);
     tracer_stop(&tracer, &trace);
-    expect_no_call(&trace, server.pid);
+    loop_trace_expect_no_wait(&trace, server.pid);
     expect_removal(&trace, server.pid);
     text_finish(&trace);
     wire_close(wire);
@@ -304,10 +231,10 @@ START_TEST(the_loop_thread_gives_back_no_large_string)
         free_large(wire);
         wait_for_memory(&server);
         tracer_stop(&tracer, &trace);
-        for (const char *line = text_string(&trace); *line; line = next_line(line)) {
+        for (const char *line = text_string(&trace); *line; line = loop_trace_next_line(line)) {
             size_t length = strcspn(line, "\n");
             uint64_t bytes = given_back(line, length);
-            if (!is_of(line, server.pid))
+            if (!loop_trace_is_of(line, server.pid))
                 others += bytes;
             else if (bytes >= LARGE_STEP_BYTES)
                 ck_abort_msg("the loop's thread called %.*s", (int)length, line);
