@@ -21,20 +21,16 @@ int stream_group_store_create(struct stream_group_store **out_store)
 void stream_group_store_destroy(struct stream_group_store *store)
 {
     if (!store) return;
-    while (pending_account_tick(&store->account, UINT32_MAX)) {}
+    while (stream_group_store_tick(store, UINT32_MAX)) {}
     assert(store->account.node_bytes == 0 && store->picture_bytes == 0);
+    assert(store->buried_bytes == 0);
     free(store);
-}
-
-bool stream_group_store_tick(struct stream_group_store *store, unsigned node_max)
-{
-    return pending_account_tick(&store->account, node_max);
 }
 
 uint64_t stream_group_store_memory_bytes(const struct stream_group_store *store)
 {
-    return alloc_size(sizeof(*store)) + store->picture_bytes + store->account.node_bytes -
-           store->tree_bytes;
+    return alloc_size(sizeof(*store)) + store->picture_bytes + store->buried_bytes +
+           store->account.node_bytes - store->tree_bytes;
 }
 
 void group_count_bytes(struct stream_group *group, const struct stream_consumer *consumer,
@@ -42,6 +38,7 @@ void group_count_bytes(struct stream_group *group, const struct stream_consumer 
 {
     uint64_t after = group_bytes_before(group, consumer);
 
+    group->tree_bytes += after - before;
     group->groups->tree_bytes += after - before;
     group->groups->store->tree_bytes += after - before;
 }
@@ -56,27 +53,6 @@ int stream_groups_create(struct stream_group_store *store, struct stream_groups 
     *groups = (struct stream_groups){ .store = store, .other_bytes = alloc_size(sizeof(*groups)) };
     *out_groups = groups;
     return 0;
-}
-
-static void free_group(struct stream_group *group)
-{
-    struct stream_groups *groups = group->groups;
-    uint64_t before = group_bytes_before(group, NULL);
-
-    group_free_consumers(group);
-    pending_tree_drop(&group->pending, &groups->store->account);
-    group_count_bytes(group, NULL, before);
-    named_free(group, sizeof(*group), &groups->other_bytes);
-}
-
-void stream_groups_destroy(struct stream_groups *groups)
-{
-    if (!groups) return;
-    for (uint32_t i = 0; i < groups->order.count; i++)
-        free_group(groups->order.items[i]);
-    assert(groups->tree_bytes == 0);
-    free((void *)groups->order.items);
-    free(groups);
 }
 
 uint64_t stream_groups_memory_bytes(const struct stream_groups *groups)
@@ -107,15 +83,18 @@ int stream_groups_add(struct stream_groups *groups, struct slice name, struct st
                       struct stream_group **out_group)
 {
     struct stream_group *group;
+    uint64_t bytes = 0;
     bool is_there;
     uint32_t place = name_order_place(&groups->order, name, &is_there);
     int rc = name_order_reserve(&groups->order, &groups->other_bytes);
 
     assert(!is_there);
     if (rc < 0) return rc;
-    group = named_create(sizeof(*group), name, &groups->other_bytes);
+    group = named_create(sizeof(*group), name, &bytes);
     if (!group) return -ENOMEM;
     group->groups = groups;
+    group->other_bytes = bytes;
+    groups->other_bytes += bytes;
     group->last_id = last_id;
     group->entries_read = STREAM_ENTRIES_READ_UNKNOWN;
     group->pending.has_owners = true;
@@ -132,7 +111,7 @@ void stream_groups_remove(struct stream_groups *groups, struct stream_group *gro
 
     assert(is_there && groups->order.items[place] == group);
     name_order_remove(&groups->order, place);
-    free_group(group);
+    group_bury(group);
 }
 
 bool stream_groups_refer_to(const struct stream_groups *groups, struct stream_id id)

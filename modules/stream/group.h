@@ -30,8 +30,8 @@ struct stream_groups_picture;
 int stream_group_store_create(struct stream_group_store **out_store);
 /* No groups and no pictures are left. Frees what is still buried. Accepts NULL. */
 void stream_group_store_destroy(struct stream_group_store *store);
-/* Large groups that were removed are freed here, a slice of at most node_max pieces (of 2 KiB) a
- * call. True: there is more. */
+/* Groups that were removed are freed here, a slice of at most node_max pieces (consumers, or 2 KiB
+ * of what was pending) a call. True: there is more. */
 bool stream_group_store_tick(struct stream_group_store *store, unsigned node_max);
 /* What is held for pictures and what is buried: all that no stream_groups_memory_bytes() has. */
 uint64_t stream_group_store_memory_bytes(const struct stream_group_store *store);
@@ -40,7 +40,7 @@ uint64_t stream_group_store_memory_bytes(const struct stream_group_store *store)
 
 /* Takes no more than a struct until there is a group. store must outlive it. */
 int stream_groups_create(struct stream_group_store *store, struct stream_groups **out_groups);
-/* In O(groups + consumers); what is pending is buried. Accepts NULL. */
+/* O(1): all of it is buried. Accepts NULL. */
 void stream_groups_destroy(struct stream_groups *groups);
 /* All that these groups take of the heap. O(1). */
 uint64_t stream_groups_memory_bytes(const struct stream_groups *groups);
@@ -52,6 +52,7 @@ struct stream_group *stream_groups_find(const struct stream_groups *groups, stru
 /* There is none of that name. name is copied. */
 int stream_groups_add(struct stream_groups *groups, struct slice name, struct stream_id last_id,
                       struct stream_group **out_group);
+/* It is buried. */
 void stream_groups_remove(struct stream_groups *groups, struct stream_group *group);
 /* Some group has yet to deliver that entry, or has it pending: its id is above the last delivered
  * one, or among what is pending. O(groups * log n). */

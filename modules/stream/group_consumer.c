@@ -31,7 +31,7 @@ struct stream_consumer *stream_group_find_consumer(const struct stream_group *gr
 
 static int reserve_slot(struct stream_group *group)
 {
-    uint64_t *bytes = &group->groups->other_bytes;
+    uint64_t *bytes = &group->other_bytes;
     uint32_t capacity = grown_capacity(group->slot_capacity);
     union consumer_slot *slots;
 
@@ -65,20 +65,30 @@ static void free_slot(struct stream_group *group, uint32_t number)
 
 /* ---- coming and going ---- */
 
+/* What it takes is counted in the group; arrays that grew before it failed, too. */
+static int create_consumer(struct stream_group *group, struct slice name,
+                           struct stream_consumer **out_consumer)
+{
+    int rc = name_order_reserve(&group->order, &group->other_bytes);
+
+    if (rc == 0) rc = reserve_slot(group);
+    if (rc < 0) return rc;
+    *out_consumer = named_create(sizeof(**out_consumer), name, &group->other_bytes);
+    return *out_consumer ? 0 : -ENOMEM;
+}
+
 int stream_group_add_consumer(struct stream_group *group, struct slice name, uint64_t seen_ms,
                               struct stream_consumer **out_consumer)
 {
-    uint64_t *bytes = &group->groups->other_bytes;
     struct stream_consumer *consumer;
+    uint64_t before = group->other_bytes;
     bool is_there;
     uint32_t place = name_order_place(&group->order, name, &is_there);
-    int rc = name_order_reserve(&group->order, bytes);
+    int rc = create_consumer(group, name, &consumer);
 
     assert(!is_there);
-    if (rc == 0) rc = reserve_slot(group);
+    group->groups->other_bytes += group->other_bytes - before;
     if (rc < 0) return rc;
-    consumer = named_create(sizeof(*consumer), name, bytes);
-    if (!consumer) return -ENOMEM;
     consumer->seen_ms = seen_ms;
     consumer->active_ms = STREAM_NEVER_ACTIVE;
     consumer->number = take_slot(group, consumer);
@@ -95,27 +105,9 @@ void stream_group_remove_consumer(struct stream_group *group, struct stream_cons
     assert(is_there && consumer->pending.count == 0);
     name_order_remove(&group->order, place);
     free_slot(group, consumer->number);
-    named_free(consumer, sizeof(*consumer), &group->groups->other_bytes);
-}
-
-void group_free_consumers(struct stream_group *group)
-{
-    struct stream_groups *groups = group->groups;
-
-    for (uint32_t i = 0; i < group->order.count; i++) {
-        struct stream_consumer *consumer = group->order.items[i];
-        uint64_t before = group_bytes_before(group, consumer);
-
-        pending_tree_drop(&consumer->pending, &groups->store->account);
-        group_count_bytes(group, consumer, before);
-        named_free(consumer, sizeof(*consumer), &groups->other_bytes);
-    }
-    if (group->order.items)
-        groups->other_bytes -= alloc_size(group->order.capacity * sizeof(void *));
-    if (group->slots)
-        groups->other_bytes -= alloc_size(group->slot_capacity * sizeof(*group->slots));
-    free((void *)group->order.items);
-    free(group->slots);
+    group->groups->other_bytes -= group->other_bytes;
+    named_free(consumer, sizeof(*consumer), &group->other_bytes);
+    group->groups->other_bytes += group->other_bytes;
 }
 
 /* ---- what it says of itself ---- */

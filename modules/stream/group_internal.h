@@ -8,6 +8,10 @@ struct stream_group_store {
     struct pending_account account; /* nodes of all trees, shared and buried ones too */
     uint64_t tree_bytes;            /* of those that belong to groups: the rest is the store's */
     uint64_t picture_bytes;         /* of pictures, without nodes */
+    /* What was removed, to be freed by the tick, and what that takes without nodes. */
+    struct stream_group *graves;
+    struct stream_groups *sets;
+    uint64_t buried_bytes;
 };
 
 /* Pointers in order of names. */
@@ -20,6 +24,7 @@ struct stream_groups {
     struct stream_group_store *store;
     struct name_order order;
     uint64_t tree_bytes, other_bytes; /* of all groups and consumers; the array above in other */
+    struct stream_groups *next_buried;
 };
 
 /* What is pending says by number whose it is. A free number holds the next free one. */
@@ -30,8 +35,10 @@ union consumer_slot {
 enum { CONSUMER_NONE = UINT32_MAX };
 
 struct stream_group {
-    struct slice name; /* first, as in a consumer; the bytes follow the struct */
-    struct stream_groups *groups;
+    struct slice name;            /* first, as in a consumer; the bytes follow the struct */
+    struct stream_groups *groups; /* buried: NULL */
+    struct stream_group *next_buried;
+    uint64_t tree_bytes, other_bytes; /* as in groups, of this one */
     struct stream_id last_id;
     int64_t entries_read;
     bool is_marked;
@@ -94,7 +101,8 @@ static inline uint64_t group_bytes_before(const struct stream_group *group,
 }
 void group_count_bytes(struct stream_group *group, const struct stream_consumer *consumer,
                        uint64_t before);
-void group_free_consumers(struct stream_group *group);
+/* Its groups have it no more. O(1). */
+void group_bury(struct stream_group *group);
 /* item is, or (is_new) becomes, one of the group's and of owner's (or NULL: nobody's), and nobody
  * else's. */
 int group_put_item(struct stream_group *group, struct stream_consumer *owner, bool is_new,

@@ -6,6 +6,7 @@
 #include "modules/stream/test_group_fixture.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 enum { CONSUMERS = 4 };
 
@@ -467,6 +468,68 @@ START_TEST(a_large_group_is_freed_in_slices)
 }
 END_TEST
 
+/* How many slices of so many pieces it takes until all of what is buried is freed. */
+static unsigned count_slices(unsigned piece_max)
+{
+    unsigned slices = 1;
+
+    while (stream_group_store_tick(store, piece_max))
+        slices++;
+    return slices;
+}
+
+START_TEST(many_consumers_are_freed_in_slices)
+{
+    enum { COUNT = 3000, SLICE = 100 };
+    struct stream_group *other, *large;
+    uint64_t before, bytes;
+    char name[16];
+
+    open_groups();
+    before = stream_group_store_memory_bytes(store);
+    other = add_group("other");
+    large = add_group("large");
+    for (unsigned i = 0; i < COUNT; i++) {
+        (void)snprintf(name, sizeof(name), "c%u", i);
+        deliver(large, add_consumer(large, name), i, i);
+    }
+    deliver(other, add_consumer(other, "c"), 1, 1);
+    bytes = stream_groups_memory_bytes(groups);
+    stream_groups_remove(groups, large);
+    stream_groups_check(groups);
+    ck_assert_uint_lt(stream_groups_memory_bytes(groups), 1024);
+    ck_assert_uint_eq(stream_groups_memory_bytes(groups) + stream_group_store_memory_bytes(store),
+                      bytes + before);
+    ck_assert_uint_ge(count_slices(SLICE), COUNT / SLICE);
+    ck_assert_uint_eq(stream_group_store_memory_bytes(store), before);
+    close_groups();
+}
+END_TEST
+
+START_TEST(many_groups_are_freed_in_slices)
+{
+    enum { COUNT = 1000, SLICE = 50 };
+    uint64_t before, bytes;
+    char name[16];
+
+    open_groups();
+    before = stream_group_store_memory_bytes(store);
+    for (unsigned i = 0; i < COUNT; i++) {
+        struct stream_group *added;
+
+        (void)snprintf(name, sizeof(name), "g%u", i);
+        added = add_group(name);
+        deliver(added, add_consumer(added, "c"), i, i);
+    }
+    bytes = stream_groups_memory_bytes(groups);
+    stream_groups_destroy(groups);
+    ck_assert_uint_eq(stream_group_store_memory_bytes(store), bytes + before);
+    ck_assert_uint_ge(count_slices(SLICE), COUNT / SLICE);
+    ck_assert_uint_eq(stream_group_store_memory_bytes(store), before);
+    stream_group_store_destroy(store);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("group");
@@ -484,6 +547,8 @@ int main(void)
     tcase_add_test(tcase, a_consumer_goes_in_steps);
     tcase_add_test(tcase, groups_refer_to_what_is_pending_or_not_yet_delivered);
     tcase_add_test(tcase, a_large_group_is_freed_in_slices);
+    tcase_add_test(tcase, many_consumers_are_freed_in_slices);
+    tcase_add_test(tcase, many_groups_are_freed_in_slices);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
