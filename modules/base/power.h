@@ -9,6 +9,9 @@
  *   names     each creation, renaming and removal happened or did not, until its directory (both,
  *             if it led from one to another) was synced
  *
+ * A sync that has failed leaves content like that for ever: a later one brings only the pages that
+ * were written again since.
+ *
  * All of these independently of each other: file systems promise more, no two of them the same. If
  * they combine to more states than asked for, the plain ones (nothing of it happened, all of it,
  * only the last, all but one) are followed by random ones from a seed.

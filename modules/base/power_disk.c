@@ -162,8 +162,9 @@ static void settle_versions(struct power_file *file, struct power_page *page, un
     if (page->version_count == 0) file->pending_pages--;
 }
 
-/* Those from before an event; of a page that was not synced itself, up to the last that came with a
- * change of the file's shape: blocks that were given back do not return with their content. */
+/* Those from before an event; of a page that was not synced itself, or has nothing that the kernel
+ * would write, up to the last that came with a change of the file's shape: blocks that were given
+ * back do not return with their content. */
 static void settle_page(struct power_file *file, struct power_page *page, size_t before,
                         bool is_synced)
 {
@@ -171,19 +172,34 @@ static void settle_page(struct power_file *file, struct power_page *page, size_t
 
     while (count < page->version_count && page->versions[count].event < before)
         if (!page->versions[count++].bytes) last = count;
+    if (count > 0 && page->versions[count - 1].is_clean) is_synced = false;
     settle_versions(file, page, is_synced ? count : last);
+}
+
+static bool is_inside(size_t page, uint64_t offset, uint64_t size)
+{
+    uint64_t at = (uint64_t)page * POWER_PAGE_BYTES;
+
+    return size == UINT64_MAX || (at + POWER_PAGE_BYTES > offset && at < offset + size);
+}
+
+/* A sync of it has failed. */
+static void lose_file(struct power_file *file, uint64_t offset, uint64_t size)
+{
+    for (size_t i = 0; file->pending_pages > 0 && i < file->page_count; i++) {
+        struct power_page *page = &file->pages[i];
+        if (!is_inside(i, offset, size)) continue;
+        for (unsigned k = 0; k < page->version_count; k++)
+            page->versions[k].is_clean = true;
+    }
 }
 
 static void settle_file(struct power_file *file, size_t before, uint64_t offset, uint64_t size)
 {
     unsigned count = 0;
 
-    for (size_t i = 0; file->pending_pages > 0 && i < file->page_count; i++) {
-        uint64_t at = (uint64_t)i * POWER_PAGE_BYTES;
-        bool is_inside =
-            size == UINT64_MAX || (at + POWER_PAGE_BYTES > offset && at < offset + size);
-        settle_page(file, &file->pages[i], before, is_inside);
-    }
+    for (size_t i = 0; file->pending_pages > 0 && i < file->page_count; i++)
+        settle_page(file, &file->pages[i], before, is_inside(i, offset, size));
     while (count < file->shape_count && file->shapes[count].event < before)
         file->size = file->shapes[count++].size;
     if (count == 0) return;
@@ -286,6 +302,13 @@ void power_disk_take(struct power_disk *disk, size_t index, const struct record_
         break;
     case RECORD_SYNC_ALL:
         settle_all(disk, event->begun > 0 ? event->begun : index);
+        break;
+    case RECORD_SYNC_FAILED:
+        lose_file(file, event->offset, event->size);
+        break;
+    case RECORD_SYNC_ALL_FAILED:
+        for (uint32_t i = 0; i < disk->file_count; i++)
+            lose_file(&disk->files[i], 0, UINT64_MAX);
         break;
     case RECORD_SYNC_BEGIN:
     case RECORD_MARK:

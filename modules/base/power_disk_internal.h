@@ -17,6 +17,8 @@ struct power_version {
     size_t event;
     uint32_t begin, end;  /* in the page */
     const uint8_t *bytes; /* of the record; NULL: zeros, with a change of shape of the same event */
+    bool
+        is_clean; /* to the kernel, since a sync has failed; those before it of the page are, too */
 };
 
 struct power_page {

@@ -24,18 +24,22 @@ struct record;
 
 /* A file or directory below the root has a number; the root itself is 0. */
 enum record_kind {
-    RECORD_WRITE,      /* bytes at offset, by a call or by stores */
-    RECORD_RESIZE,     /* size is the new one */
-    RECORD_ALLOCATE,   /* [offset, offset + size); the file reaches that far now */
-    RECORD_PUNCH,      /* [offset, offset + size) are zero */
-    RECORD_NAME,       /* name in directory leads to file, which is new */
-    RECORD_UNNAME,     /* name in directory is gone */
-    RECORD_RENAME,     /* name in directory leads to file; from_name in from_directory is gone */
-    RECORD_SYNC_BEGIN, /* of file, which may be a directory */
-    RECORD_SYNC_END,   /* that began with event `begun`, of [offset, offset + size) */
-    RECORD_SYNC_ALL,   /* of all that was done before the event `begun`; 0: before this one, behind
-                        * what was there at the start */
-    RECORD_MARK,       /* number, value: of record_mark */
+    RECORD_WRITE,       /* bytes at offset, by a call or by stores */
+    RECORD_RESIZE,      /* size is the new one */
+    RECORD_ALLOCATE,    /* [offset, offset + size); the file reaches that far now */
+    RECORD_PUNCH,       /* [offset, offset + size) are zero */
+    RECORD_NAME,        /* name in directory leads to file, which is new */
+    RECORD_UNNAME,      /* name in directory is gone */
+    RECORD_RENAME,      /* name in directory leads to file; from_name in from_directory is gone */
+    RECORD_SYNC_BEGIN,  /* of file, which may be a directory */
+    RECORD_SYNC_END,    /* that began with event `begun`, of [offset, offset + size) */
+    RECORD_SYNC_ALL,    /* of all that was done before the event `begun`; 0: before this one, behind
+                         * what was there at the start */
+    RECORD_SYNC_FAILED, /* of file, [offset, offset + size): pages written before it are taken for
+                         * written by the kernel, and no later sync brings them, unless they are
+                         * written once more */
+    RECORD_SYNC_ALL_FAILED, /* the same of all files */
+    RECORD_MARK,            /* number, value: of record_mark */
 };
 
 struct record_event {
@@ -57,7 +61,9 @@ enum record_plant {
     RECORD_SYNCS_LATE, /* answered at once, and done when the next sync of that file is asked for */
 };
 
-/* Begins with what is in the directory now, taken as synced. bytes_max: room for events and what
+/* A sync that fails in the table below is recorded as one that has failed.
+ *
+ * Begins with what is in the directory now, taken as synced. bytes_max: room for events and what
  * they tell of, beyond which the process is aborted; memory is taken as it is used. -ENOMEM, or an
  * error of reading. */
 int record_create(struct os *below, const char *directory, size_t bytes_max,

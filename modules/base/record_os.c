@@ -241,11 +241,22 @@ static void delay(const struct sync *sync)
     if (sync->record->sync_delay_us > 0 && !sync->is_late) usleep(sync->record->sync_delay_us);
 }
 
+static void add_failure(const struct sync *sync)
+{
+    record_add(sync->record, &(struct record_event){ .kind = RECORD_SYNC_FAILED,
+                                                     .file = sync->number,
+                                                     .offset = sync->offset,
+                                                     .size = sync->size });
+}
+
 static int end_sync(const struct sync *sync, int rc)
 {
-    if (rc < 0 || sync->number == RECORD_NO_FILE || sync->is_late) return rc;
+    if (sync->number == RECORD_NO_FILE || sync->is_late) return rc;
     pthread_mutex_lock(&sync->record->mutex);
-    add_end(sync->record, sync->number, sync->begun, sync->offset, sync->size);
+    if (rc < 0)
+        add_failure(sync);
+    else
+        add_end(sync->record, sync->number, sync->begun, sync->offset, sync->size);
     pthread_mutex_unlock(&sync->record->mutex);
     return rc;
 }
@@ -305,9 +316,11 @@ static int recorded_sync_filesystem(struct os *os, int fd)
     leave(record);
     if (record->sync_delay_us > 0) usleep(record->sync_delay_us);
     rc = record->below->sync_filesystem(record->below, fd);
-    if (rc < 0 || record->arena->syncs_late) return rc;
+    if (record->arena->syncs_late) return rc;
     pthread_mutex_lock(&record->mutex);
-    record_add(record, &(struct record_event){ .kind = RECORD_SYNC_ALL, .begun = begun });
+    record_add(record,
+               &(struct record_event){ .kind = rc < 0 ? RECORD_SYNC_ALL_FAILED : RECORD_SYNC_ALL,
+                                       .begun = begun });
     pthread_mutex_unlock(&record->mutex);
     return rc;
 }

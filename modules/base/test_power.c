@@ -1,4 +1,5 @@
 /* What a record tells of a directory, and what power.h makes of it. */
+#include "modules/base/fault.h"
 #include "modules/base/test_power_fixture.h"
 
 #include <errno.h>
@@ -94,6 +95,46 @@ START_TEST(blocks_that_were_given_back_do_not_return_with_their_content)
     close_file(fd);
     walk();
     ck_assert(was_found("x.|-") && was_found("y.|-") && was_found(".|-"));
+}
+END_TEST
+
+/* Of two pages the second one is written again; and then, if it helps, the first. */
+START_TEST(after_a_failed_sync_only_what_is_written_again_comes)
+{
+    struct fault *fault;
+    int fd;
+
+    record_destroy(fixture.record);
+    ck_assert_int_eq(fault_create(os_real(), &fault), 0);
+    ck_assert_int_eq(record_create(fault_os(fault), fixture.work, RECORD_BYTES, &fixture.record),
+                     0);
+    fixture.os = record_os(fixture.record);
+    fd = settled_file("a", 'x', 2);
+    put(fd, 0, 'y', 2 * PAGE);
+    fault_fail(fault, _i == 0 ? FAULT_FDATASYNC : FAULT_SYNC_FILESYSTEM, 1, EIO, FAULT_ONCE);
+    if (_i == 0)
+        ck_assert_int_eq(fixture.os->fdatasync(fixture.os, fd), -EIO);
+    else
+        ck_assert_int_eq(fixture.os->sync_filesystem(fixture.os, fd), -EIO);
+    put(fd, PAGE, 'z', 512);
+    sync_file(fd);
+    from_here();
+    close_file(make_file("b"));
+    walk();
+    ck_assert(was_found("xzy|-") && was_found("yzy|-"));
+    ck_assert(!was_found("xy|-") && !was_found("x|-") && !was_found("yx|-"));
+    fixture.outcome_count = 0;
+    put(fd, 0, 'y', PAGE);
+    sync_file(fd);
+    sync_names();
+    from_here();
+    close_file(make_file("c"));
+    walk();
+    expect_outcomes("yzy|");
+    close_file(fd);
+    record_destroy(fixture.record);
+    fixture.record = NULL;
+    fault_destroy(fault);
 }
 END_TEST
 
@@ -286,6 +327,7 @@ int main(void)
     tcase_add_test(cases, an_older_write_of_a_page_does_not_come_after_a_newer_one);
     tcase_add_test(cases, a_file_that_grew_may_have_its_size_without_its_content);
     tcase_add_test(cases, blocks_that_were_given_back_do_not_return_with_their_content);
+    tcase_add_loop_test(cases, after_a_failed_sync_only_what_is_written_again_comes, 0, 2);
     tcase_add_test(cases, stores_into_a_mapping_are_seen_page_by_page);
     tcase_add_test(cases, what_is_written_beside_a_mapping_is_no_store);
     tcase_add_test(cases, a_mapping_keeps_no_lock_alive);
