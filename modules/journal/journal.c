@@ -421,12 +421,12 @@ void journal_detach(struct journal *journal)
 
 bool journal_may_close_late(const struct journal *journal)
 {
-    return journal->syncs_late && !journal->error && !journal->retired_head &&
-           journal->buffered_bytes == 0;
+    return journal->syncs_late && !journal->retired_head && journal->buffered_bytes == 0;
 }
 
 void journal_give_up(struct journal *journal)
 {
+    journal->is_renewing = false;
     if (!journal->error) journal->error = -ECANCELED;
 }
 
@@ -565,5 +565,6 @@ void journal_get_info(const struct journal *journal, struct journal_info *out_in
         .error = journal->error,
         .room_error = journal->room_error,
         .write_error = journal->write_error,
+        .damage = journal->damage,
     };
 }

@@ -177,7 +177,8 @@ void journal_detach(struct journal *journal);
  * the journal is closed all the same. */
 int journal_close(struct journal *journal);
 /* True: of one that syncs late, what is not on the device lies in its last segment, and all is
- * written. It may be closed as it is; who opens it again says what journal_synced was. */
+ * written. It may be closed as it is, also after a failed sync; who opens it again says what
+ * journal_synced was, and remembers the failure. */
 bool journal_may_close_late(const struct journal *journal);
 /* What has not been written never will be: as after a failed sync, with -ECANCELED. Once nothing is
  * under way (journal_is_busy), journal_close waits for nobody, and any thread may call it. */
@@ -205,6 +206,15 @@ int journal_reserve(struct journal *journal, uint64_t frame_bytes);
 void journal_publish(struct journal *journal);
 /* Starts a sync of all that was appended and publishes it; while one runs, the next follows it. */
 void journal_sync(struct journal *journal);
+/* After a failed sync, of this journal or of all that lies in its file system: what is not known to
+ * be on the device (behind journal_synced) is written once more where it lies, synced, and then
+ * verified, by I/O threads; nothing is taken meanwhile, as it is with journal_error. on_progress
+ * follows when that has ended: journal_error is 0, and the journal goes on; or it tells why not.
+ * -EBADMSG: the kernel has let go of what was not on the device, and it is lost; journal_info's
+ * damage is where. After another error it may be called again. For one that has files, not in a
+ * set. */
+void journal_renew(struct journal *journal);
+bool journal_is_renewing(const struct journal *journal);
 /* Waits until something that is under way has ended (io_wait), for callers without a loop. -EAGAIN:
  * nothing is. */
 int journal_wait(struct journal *journal);
@@ -253,7 +263,8 @@ uint64_t journal_appended(const struct journal *journal);
 uint64_t journal_published(const struct journal *journal);
 uint64_t journal_synced(const struct journal *journal);
 /* 0, or why writes have stopped for good: a write or sync has failed, and what the device holds
- * behind the synced position is unknown. Reading goes on; opening anew recovers. */
+ * behind the synced position is unknown. Reading goes on; opening anew recovers, and journal_renew
+ * may mend it. */
 int journal_error(const struct journal *journal);
 
 struct journal_info {
@@ -280,6 +291,7 @@ struct journal_info {
     /* Why what was appended could not be written, for want of room: it stays in memory, and is
      * tried again by the next journal_publish or _sync. 0: that has succeeded. */
     int write_error;
+    uint64_t damage; /* after journal_renew: the position of what was lost; 0: none is known */
 };
 void journal_get_info(const struct journal *journal, struct journal_info *out_info);
 /* Of its segments' files, what the writer has mapped and may store to without a fault. 0: it is in

@@ -70,6 +70,8 @@ struct step_job {
     struct journal_buffer *buffers; /* of that segment, oldest first */
     bool is_sync, is_mapped, is_retiring;
     bool is_written;            /* run() came as far as the sync */
+    bool is_renewing;           /* after one that has failed */
+    uint64_t damage;            /* by run(), then: the offset of what was lost */
     int meta_fd;                /* to be synced with the names, too; -1: they were */
     uint64_t from, to;          /* offsets in the segment */
     uint64_t reached;           /* the position that is written, or synced, when it is done */
@@ -178,6 +180,8 @@ struct journal {
     bool has_last_id, ids_may_fall;
     uint64_t segment_time_ms; /* of active's first frame */
     bool has_segment_time;
+    bool is_renewing; /* journal_renew has begun, and error stays until it has ended well */
+    uint64_t damage;  /* the position of what was lost, as far as it is known; 0 */
     int error, room_error;
     int write_error; /* of the last step that found no room for what was appended; 0: none since */
     uint64_t sync_bytes;      /* that a sync brought to the device of late, about */

@@ -201,6 +201,16 @@ int journal_meta_sync(struct os *os, const char *path, int fd)
     return rc < 0 ? rc : sync_names(os, path);
 }
 
+int journal_meta_renew(struct os *os, const char *path, const struct journal_meta *meta)
+{
+    uint8_t page[JOURNAL_PAGE_BYTES];
+    int rc;
+
+    store_page(page, meta);
+    rc = os_write_all(os, meta->fd, page, sizeof(page), 0);
+    return rc < 0 ? rc : journal_meta_sync(os, path, meta->fd);
+}
+
 static int write_meta(struct os *os, int fd, const struct journal_meta *meta)
 {
     uint8_t bytes[META_BYTES] = { 0 };

@@ -55,6 +55,9 @@ int journal_meta_open_writer(struct os *os, const char *path,
                              bool *out_is_created);
 /* What was put off: meta, whose descriptor is fd, the names in the directory, and its own. */
 int journal_meta_sync(struct os *os, const char *path, int fd);
+/* The same after it has failed: what is written once is written once more, from memory. The names
+ * are left to the file system: one that could not write its own records says so from then on. */
+int journal_meta_renew(struct os *os, const char *path, const struct journal_meta *meta);
 /* The same for one of several writers: takes the first free slot. Returns with the journal locked,
  * after waiting for that. -EUSERS: all slots are taken. */
 int journal_meta_open_shared(struct os *os, const char *path,
