@@ -118,11 +118,32 @@ static void tell_of_stream(void *context, const char *path, int error, const cha
               path, text, *text ? ": " : "", strerror(-error));
 }
 
+static void tell_of_sync(void *context, const char *path, int error, const char *text)
+{
+    const struct server *server = context;
+
+    if (error == 0)
+        log_write(server->log, LOG_NOTICE,
+                  "All that streams in %s had written is on the device now: they go on", path);
+    else if (error == -EBADMSG)
+        log_write(server->log, LOG_WARNING,
+                  "The journal of a stream, %s, is damaged%s%s: what a failed sync had left was "
+                  "lost before it could be written once more. The stream takes nothing, and no "
+                  "checkpoint with it is complete; the next start takes it from the log",
+                  path, *text ? " at " : "", text);
+    else
+        log_write(server->log, LOG_WARNING,
+                  "A sync of streams has failed, of %s first: %s. They take nothing until what "
+                  "they had written was written once more",
+                  path, strerror(-error));
+}
+
 int boot_config_streams(struct server *server, struct os *os, const struct spill_hooks *hooks)
 {
     struct stream_hooks stream_hooks = { .wait = hooks->wait,
                                          .on_ready = hooks->on_ready,
                                          .on_failure = tell_of_stream,
+                                         .on_sync = tell_of_sync,
                                          .context = hooks->context };
     struct stream_options options = {
         .directory = server->config->dir,

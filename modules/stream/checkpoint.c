@@ -25,7 +25,6 @@ static int sync_one(struct stream_files *files)
     if (!files->running.is_there || synced >= files->running.end) return 1;
     if (files->sync_error < 0) return files->sync_error;
     if (files->journal) {
-        if (journal_error(files->journal) < 0) return journal_error(files->journal);
         journal_sync(files->journal);
     } else if (files->state == FILES_CLOSED) {
         stream_files_sync_closed(files->store->files);

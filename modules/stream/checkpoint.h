@@ -33,8 +33,8 @@ struct stream_store;
 void stream_checkpoint_begin(struct stream_store *store);
 /* Brings to the device what those images refer to. 1: all of it is there. 0: not yet; on_ready
  * follows, then ask again. Negative: it will not come: a sync has failed, or a journal could not be
- * written; the checkpoint must not get its name, and no later one will until the server has been
- * started anew. */
+ * written; the checkpoint must not get its name, and no later one that refers to that journal will
+ * until it is mended (stream_trouble), its stream is gone or the server has been started anew. */
 int stream_checkpoint_sync(struct stream_store *store);
 /* is_complete: it is the one that counts, on the device; what only the one before referred to goes.
  * Else it is certain that nobody will ever load it, and all is as if it had never begun. */

@@ -65,6 +65,7 @@ int stream_files_create(struct stream_store *store, struct stream_files **out_fi
     list_init(&files->due_link);
     list_init(&files->moving_link);
     list_init(&files->active_link);
+    list_init(&files->suspect_link);
     *out_files = files;
     return 0;
 }
@@ -83,6 +84,7 @@ void stream_files_free(struct stream_files *files)
     stream_files_release_dead(files);
     files->is_wanted = false;
     stream_files_list(files);
+    stream_files_forget_suspect(files);
     list_remove(&files->link);
     list_remove(&files->due_link);
     stream_files_forget_known(files);
@@ -168,9 +170,8 @@ uint64_t stream_files_frame_bytes(uint64_t fields_bytes)
 
 int stream_files_try_reserve(struct stream_files *files, uint64_t frame_bytes)
 {
-    int rc = stream_files_need_open(files);
+    int rc = files->sync_error < 0 ? -EROFS : stream_files_need_open(files);
 
-    if (rc == 0) rc = files->sync_error;
     if (rc == 0) rc = stream_files_need_slots(files);
     return rc < 0 ? rc : journal_reserve(files->journal, frame_bytes);
 }
@@ -367,6 +368,7 @@ static int files_snapshot(struct stream *stream, struct stream *snapshot)
     list_init(&copy->due_link);
     list_init(&copy->moving_link);
     list_init(&copy->active_link);
+    list_init(&copy->suspect_link);
     list_push_back(&copy->base->snapshots, &copy->snapshots);
     stream_files_plan_packing(copy->base);
     stream_files_own(copy, snapshot);

@@ -4,6 +4,7 @@
  *   files_image.c   what an image says of it
  *   files_open.c    journals opened and closed by jobs, no more than so many at a time
  *   files_sync.c    what is closed brought to the device
+ *   files_mend.c    what a failed sync has left is written once more
  *   files_look.c    what is found at a start looked at
  *   files_move.c    from memory to a journal
  *   files_pack.c    segments that have ended are made smaller
@@ -30,8 +31,8 @@
  * refers to it: until then the operation log has all of it. So none is synced for being made,
  * opened or closed, which would take four syncs each time, one after the other. A checkpoint has
  * the open ones sync themselves, and what is closed is brought to the device by one sync of the
- * file system (files_sync.c). When that has failed, or cannot be (os.h), each is synced before it
- * is closed.
+ * file system (files_sync.c). When that cannot be (os.h), each is synced before it is closed. What
+ * a failed sync leaves is not closed but as it is, and mended (files_mend.c).
  *
  * **Ids may fall**: XSETID lowers the last id when what was behind it is deleted, and the next
  * entry has a smaller id than frames before it. Those frames are all deleted. So that places can be
@@ -113,11 +114,19 @@ struct stream_files {
     uint64_t end;            /* behind the last frame: up to there it counts */
     uint64_t synced;         /* of one without journal: as journal_synced */
     uint64_t sync_end;       /* what the sync brings that is under way; 0: nothing of this one */
-    int sync_error;          /* of such a sync: it is read, and takes nothing more; 0 */
-    int error;               /* of opening it, or why it takes nothing more; 0 */
-    bool is_used;            /* since somebody looked for one to close */
-    bool was_told;           /* why it cannot be opened: hooks.on_failure */
-    bool knows_packed;       /* which of its segments are packed */
+
+    /* files_mend.c */
+    int sync_error;                /* a sync has failed: it is read, and takes nothing more; 0 */
+    struct list_link suspect_link; /* then in the store's, suspect or mending, unless is_damaged */
+    uint64_t mend_ms;              /* in suspect: when it is to be mended */
+    bool is_mending;               /* it is in mending */
+    bool is_renewing;              /* and its journal, which is open, has been told to */
+    bool is_damaged;               /* that has found something lost */
+
+    int error;         /* of opening it, or why it takes nothing more; 0 */
+    bool is_used;      /* since somebody looked for one to close */
+    bool was_told;     /* why it cannot be opened: hooks.on_failure */
+    bool knows_packed; /* which of its segments are packed */
 
     struct stream_id last_id; /* of the last frame */
     struct files_segment *segments;
@@ -186,9 +195,16 @@ struct stream_files_store {
     struct files_looking *looking; /* files_look.c; NULL: nobody is */
 
     /* files_sync.c */
-    int sync_fd; /* -1: each is synced before it is closed */
+    int sync_fd;      /* -1: each is synced before it is closed */
+    int next_sync_fd; /* by the job, in its place when it has failed */
     struct io_job sync_job;
     bool is_syncing;
+
+    /* files_mend.c */
+    struct list_link suspect, mending; /* suspect: in the order of their mend_ms */
+    unsigned mending_count;
+    bool has_told_suspects; /* hooks.on_sync, and not yet that all is well */
+    struct stream_trouble trouble;
 };
 
 /* ---- files.c ---- */
@@ -249,6 +265,16 @@ void stream_files_list(struct stream_files *files);
 bool stream_files_may_close(const struct stream_files *files);
 /* Begins to bring to the device what is closed, unless that is under way; on_ready follows. */
 void stream_files_sync_closed(struct stream_files_store *all);
+
+/* ---- files_mend.c ---- */
+/* A sync has failed: what is not known to be on the device will be written once more. */
+void stream_files_suspect(struct stream_files *files, int error);
+/* Nothing of it matters any more, or all is well. */
+void stream_files_forget_suspect(struct stream_files *files);
+/* The same if nobody counts on it any more. */
+void stream_files_review_suspect(struct stream_files *files);
+/* Goes on with it, once a turn. */
+void stream_files_tend_suspects(struct stream_files_store *all);
 
 /* ---- files_look.c ---- */
 /* True: nobody looks any more. Else soon, when jobs have ended. */

@@ -104,7 +104,9 @@ static void set_state(struct stream_files *files, enum files_state state)
 static void on_progress(void *context)
 {
     struct stream_files *files = context;
+    int rc = journal_error(files->journal);
 
+    if (rc < 0 && rc != -ECANCELED) stream_files_suspect(files, rc); /* it was not given up */
     files->asked_ms = files->store->now_ms;
     stream_files_touch(files);
     stream_files_tell_ready(files->store);
@@ -192,11 +194,15 @@ static bool is_used(const struct stream_files *files)
     return files->stream || !list_is_empty(&files->snapshots);
 }
 
+/* What a failed sync has left is mended while it is open, and some of it may be nowhere else. */
+static bool is_bound(const struct stream_files *files)
+{
+    return files->sync_error < 0 && (files->is_renewing || !journal_may_close_late(files->journal));
+}
+
 static bool may_close(const struct stream_files *files)
 {
-    /* What a failed sync has left can only be read while it is open. */
-    return files->state == FILES_OPEN && is_used(files) && !files->is_moving &&
-           journal_error(files->journal) == 0;
+    return files->state == FILES_OPEN && is_used(files) && !files->is_moving && !is_bound(files);
 }
 
 static void keep_open(struct stream_files *files)
@@ -319,17 +325,17 @@ static void start_close(struct stream_files *files)
     }
     job->journal = files->journal;
     job->is_removing = is_removing;
-    if (files->journal && files->sync_error == 0) files->synced = journal_synced(files->journal);
+    if (files->journal) files->synced = journal_synced(files->journal);
     if (files->journal) journal_detach(files->journal);
     files->journal = NULL;
     set_state(files, FILES_CLOSING);
     submit(job, run_close, close_done, false);
 }
 
-/* A failed sync: opening it anew would hide that, so that a checkpoint might count on it. */
-static bool keeps_failure(const struct stream_files *files)
+/* Somebody counts on what a failed sync has left. */
+static bool must_stay(const struct stream_files *files)
 {
-    return journal_error(files->journal) < 0 && (is_used(files) || files->running.is_there) &&
+    return is_bound(files) && (is_used(files) || files->running.is_there) &&
            !files->store->files->is_closing;
 }
 
@@ -340,7 +346,7 @@ static void step_open(struct stream_files *files)
         stream_files_rewrite_step(files);
         return;
     }
-    if (keeps_failure(files)) {
+    if (must_stay(files)) {
         keep_open(files);
         return;
     }
@@ -358,6 +364,7 @@ static void step_open(struct stream_files *files)
 void stream_files_step(struct stream_files *files)
 {
     stream_files_end_rewrite(files);
+    stream_files_review_suspect(files);
     if (files->state == FILES_OPEN || files->state == FILES_LEAVING) {
         step_open(files);
     } else if (files->state == FILES_CLOSED && !is_needed(files)) {

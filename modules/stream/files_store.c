@@ -67,6 +67,8 @@ int stream_files_store_create(struct stream_store *store)
     list_init(&all->due);
     list_init(&all->moving);
     list_init(&all->active);
+    list_init(&all->suspect);
+    list_init(&all->mending);
     all->sync_fd = store->os->watch_filesystem(store->os, store->options.directory);
     if (all->sync_fd < 0) all->sync_fd = -1; /* then one by one */
     rc = store->os->list(store->os, store->options.directory, note_directory, all);
@@ -119,6 +121,7 @@ bool stream_files_tick(struct stream_store *store)
     store->files->tick++;
     stream_files_step_due(store->files);
     stream_files_tend_moves(store->files);
+    stream_files_tend_suspects(store->files);
     return false;
 }
 

@@ -42,6 +42,10 @@ struct stream_hooks {
     /* The journal in the directory path could not be opened: a negative errno, and what is wrong in
      * words, "" if there is nothing to add. Told once, until it can be. May be NULL. */
     void (*on_failure)(void *context, const char *path, int error, const char *text);
+    /* What was written to journals could not be brought to the device: a negative errno, and the
+     * directory of the first one; with 0, that all of it has been since. -EBADMSG, for each one of
+     * which something was lost: text is where, if that is known. May be NULL. */
+    void (*on_sync)(void *context, const char *path, int error, const char *text);
     void *context;
 };
 
@@ -65,6 +69,17 @@ void stream_store_set_node_entries(struct stream_store *store, uint32_t node_ent
 struct stream_producer_store *stream_store_producers(const struct stream_store *store);
 /* A slice of what is due, once a turn. True: there is more. */
 bool stream_store_tick(struct stream_store *store, uint64_t now_ms, uint64_t slice_us);
+/* When the next tick is due by itself, in microseconds from now; -1: something else brings it. */
+int64_t stream_store_wait_us(const struct stream_store *store);
+
+/* What a failed sync has left. The log has all of it; the next start knows of no such thing. */
+struct stream_trouble {
+    uint64_t suspect_count; /* journals that may not be on the device: they are written once more */
+    uint64_t damaged_count; /* of which some was lost by that; their streams take nothing more */
+    uint64_t mended_count;  /* since the store was made */
+    int last_error;         /* the latest failure; 0: there was none */
+};
+void stream_store_get_trouble(const struct stream_store *store, struct stream_trouble *out_trouble);
 /* All that the streams of the store take of the heap, and what stream_store_producers() holds.
  * O(1).
  */
@@ -110,7 +125,8 @@ struct stream_id stream_last_id(const struct stream *stream);
 /* ---- adding ---- */
 
 /* Room for an entry with fields of so many bytes in all. -EAGAIN, -ENOSPC, -ENOMEM, … -EMSGSIZE:
- * above STREAM_FIELDS_BYTES_MAX. Kept until the next stream_add. */
+ * above STREAM_FIELDS_BYTES_MAX. -EROFS: a sync has failed, and the stream takes nothing until what
+ * it has was written once more (stream_trouble). Kept until the next stream_add. */
 int stream_reserve(struct stream *stream, uint64_t fields_bytes);
 /* The same when memory is used up: a stream that is in memory moves to a journal first. -ENOMEM:
  * streams of this store stay in memory. */

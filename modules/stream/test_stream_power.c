@@ -41,6 +41,8 @@ static struct held held[STREAMS];
 static struct saved saved[CHECKPOINTS_MAX];
 static uint64_t saved_count;
 static struct record *record;
+static struct fault *device; /* below the record: a sync that fails there leaves what it leaves */
+static uint64_t now_ms;
 static struct io *after_io;
 static char work[80], after[80];
 
@@ -55,7 +57,9 @@ static void setup_power(void)
     (void)snprintf(work, sizeof(work), "%s/work", files.directory);
     (void)snprintf(after, sizeof(after), "%s/after", files.directory);
     ck_assert_int_eq(mkdir(work, 0755), 0);
-    ck_assert_int_eq(record_create(os_real(), work, RECORD_BYTES, &record), 0);
+    now_ms = 0;
+    ck_assert_int_eq(fault_create(os_real(), &device), 0);
+    ck_assert_int_eq(record_create(fault_os(device), work, RECORD_BYTES, &record), 0);
     ck_assert_int_eq(fault_create(record_os(record), &files.fault), 0);
     ck_assert_int_eq(io_create(fault_os(files.fault), 0, &files.io), 0);
     ck_assert_int_eq(io_create(os_real(), 0, &after_io), 0);
@@ -71,6 +75,7 @@ static void teardown_power(void)
     teardown_files();
     io_destroy(after_io);
     record_destroy(record);
+    fault_destroy(device);
 }
 
 /* ---- what is found ----------------------------------------------------------------------------
@@ -158,6 +163,16 @@ static int check_state(void *context, const struct power_state *state)
 /* ---- what is done -----------------------------------------------------------------------------
  */
 
+/* False: what a failed sync has left is mended first, as time goes by; or the next segment could
+ * not be made. */
+static bool add_mended(struct held *one)
+{
+    int rc = try_add(one->stream, one->range.end, VALUE_BYTES);
+
+    ck_assert(rc == 0 || rc == -EROFS || rc == -EIO);
+    return rc == 0;
+}
+
 static void step_some_add(struct held *one)
 {
     uint64_t count = random_below(&dice, 150);
@@ -168,8 +183,8 @@ static void step_some_add(struct held *one)
         one->range.first = one->range.from = one->range.thinned = one->range.end =
             1 + random_below(&dice, 1000);
     }
-    while (count-- > 0)
-        ck_assert_int_eq(try_add(one->stream, one->range.end++, VALUE_BYTES), 0);
+    for (; count > 0 && add_mended(one); count--)
+        one->range.end++;
 }
 
 static void step_some_trim(struct held *one)
@@ -242,8 +257,26 @@ static void some_step(void)
     default:
         step_some_add(one);
     }
-    (void)stream_store_tick(store, 0, 0);
+    now_ms += 500;
+    (void)stream_store_tick(store, now_ms, 0);
     ck_assert_int_eq(record_look(record), 0);
+}
+
+/* One of the next syncs fails, or all for a while. When all of the file system cannot be synced,
+ * who has a file open is told of it, too. */
+static void step_fail(void)
+{
+    static const enum fault_call calls[] = { FAULT_SYNC_MAP, FAULT_FDATASYNC, FAULT_FSYNC };
+
+    fault_clear(device);
+    if (random_below(&dice, 2) == 0) {
+        fault_fail(device, FAULT_SYNC_FILESYSTEM, 1, EIO, FAULT_FROM_THEN_ON);
+        for (unsigned i = 0; i < 3; i++)
+            fault_fail(device, calls[i], 1, EIO, FAULT_FROM_THEN_ON);
+        return;
+    }
+    fault_fail(device, calls[random_below(&dice, 3)], 1 + random_below(&dice, 3), EIO,
+               random_below(&dice, 3) == 0 ? FAULT_FROM_THEN_ON : FAULT_ONCE);
 }
 
 /* Streams change while it is being made, behind their images. */
@@ -251,6 +284,7 @@ static void step_save_all(void)
 {
     struct saved *checkpoint = &saved[saved_count];
     bool is_complete = random_below(&dice, 4) > 0;
+    int rc;
 
     if (saved_count == CHECKPOINTS_MAX) return;
     stream_checkpoint_begin(store);
@@ -259,22 +293,40 @@ static void step_save_all(void)
     saved_count++;
     for (uint64_t count = random_below(&dice, 4); count > 0; count--)
         some_step();
-    ck_assert_int_eq(sync_checkpoint(), 1);
+    rc = sync_checkpoint();
+    ck_assert(rc == 1 || rc == -EIO);
+    is_complete = is_complete && rc == 1;
     if (is_complete) record_mark(record, MARK_CHECKPOINT, saved_count);
     stream_checkpoint_end(store, is_complete);
 }
 
-static void run_script(uint64_t seed)
+/* The disk is well again, and so is what it had failed. */
+static void step_recover(void)
+{
+    struct stream_trouble trouble;
+
+    fault_clear(device);
+    now_ms += 2000;
+    settle_at(now_ms);
+    stream_store_get_trouble(store, &trouble);
+    ck_assert_uint_eq(trouble.suspect_count, 0);
+    ck_assert_uint_eq(trouble.damaged_count, 0);
+}
+
+static void run_script(uint64_t seed, bool fails)
 {
     random_init(&dice, seed);
     create_store();
     for (unsigned i = 0; i < STEPS; i++) {
-        if (random_below(&dice, 6) == 0)
+        if (fails && random_below(&dice, 5) == 0) step_fail();
+        if (fails && random_below(&dice, 6) == 0) step_recover();
+        if (random_below(&dice, fails ? 3 : 6) == 0)
             step_save_all();
         else
             some_step();
     }
-    settle();
+    step_recover();
+    step_save_all();
     destroy_all();
     stream_store_destroy(store);
     store = NULL;
@@ -297,10 +349,46 @@ START_TEST(whatever_the_disk_holds_the_checkpoint_is_there)
     uint64_t seed = soak_seed() * 1000 + (uint64_t)_i;
     struct power_figures figures;
 
-    run_script(seed);
+    run_script(seed, false);
     ck_assert_msg(walk_all(seed, &figures) == 0, "script %d, seed %llu", _i,
                   (unsigned long long)soak_seed());
     states_expect_more_than(&figures, 10);
+}
+END_TEST
+
+START_TEST(what_failed_syncs_have_left_was_mended_before_a_checkpoint)
+{
+    uint64_t seed = soak_seed() * 1000 + 500 + (uint64_t)_i;
+    struct power_figures figures;
+
+    run_script(seed, true);
+    ck_assert_msg(walk_all(seed, &figures) == 0, "script %d, seed %llu", _i,
+                  (unsigned long long)soak_seed());
+    states_expect_more_than(&figures, 20);
+}
+END_TEST
+
+/* Its meta is written once, and is not on the device. */
+START_TEST(what_the_first_sync_of_a_journal_has_left_is_mended)
+{
+    struct power_figures figures;
+
+    random_init(&dice, 1);
+    create_store();
+    ck_assert_int_eq(stream_create(store, &held[0].stream), 0);
+    held[0].range = (struct range){ .first = 1, .from = 1, .thinned = 1, .end = 100 };
+    add_entries(held[0].stream, 1, 100, VALUE_BYTES);
+    settle();
+    fault_fail(device, FAULT_FSYNC, 1, EIO, FAULT_ONCE);
+    stream_checkpoint_begin(store);
+    write_image(held[0].stream);
+    ck_assert_int_eq(sync_checkpoint(), -EIO);
+    stream_checkpoint_end(store, false);
+    step_recover();
+    for (unsigned i = 0; i < 5; i++)
+        step_save_all();
+    ck_assert_int_eq(walk_all(1, &figures), 0);
+    destroy_all();
 }
 END_TEST
 
@@ -339,6 +427,9 @@ int main(void)
     tcase_add_checked_fixture(cases, setup_power, teardown_power);
     tcase_add_loop_test(cases, whatever_the_disk_holds_the_checkpoint_is_there, 0,
                         soak_is_full() ? 20 : 8);
+    tcase_add_loop_test(cases, what_failed_syncs_have_left_was_mended_before_a_checkpoint, 0,
+                        soak_is_full() ? 40 : 12);
+    tcase_add_test(cases, what_the_first_sync_of_a_journal_has_left_is_mended);
     tcase_add_loop_test(cases, a_planted_bug_is_found, RECORD_DIRECTORY_SYNCS_LEFT_OUT,
                         RECORD_SYNCS_LATE + 1);
     suite_add_tcase(suite, cases);

@@ -7,6 +7,7 @@
 #include "modules/base/log.h"
 #include "modules/base/number.h"
 #include "modules/spill/store.h"
+#include "modules/stream/stream.h"
 #include "server/commands/command.h"
 #include "server/commands/disk_log.h"
 #include "server/commands/parking.h"
@@ -131,6 +132,23 @@ static void answer_read_error(struct call *call, const char *what)
     (void)call_errorf(call, "ERR %s: %s", what, text);
 }
 
+/* Nothing was done, and it may be tried again; unless what the stream had written is lost. */
+static void answer_sync_error(struct call *call)
+{
+    struct stream_trouble trouble;
+
+    stream_store_get_trouble(call->server->streams, &trouble);
+    if (trouble.suspect_count == 0 && trouble.damaged_count > 0)
+        (void)call_error(call, "MISCONF What this stream had written is damaged since a sync has "
+                               "failed: nothing was changed. Reads go on; a restart takes it from "
+                               "the log.");
+    else
+        (void)call_errorf(call,
+                          "MISCONF A stream could not be brought to the disk (%s): nothing was "
+                          "changed. What it had written is written once more; reads go on.",
+                          strerror(trouble.last_error < 0 ? -trouble.last_error : EROFS));
+}
+
 void call_engine_error(struct call *call, int rc)
 {
     struct spill_store *store = call->server->store;
@@ -143,6 +161,9 @@ void call_engine_error(struct call *call, int rc)
                           spill_store_disk(store) == SPILL_DISK_AT_LIMIT
                               ? "maxdisk is reached"
                               : "The disk is full (No space left on device)");
+        break;
+    case -EROFS:
+        answer_sync_error(call);
         break;
     case -ENOMEM:
         (void)call_error(call, CALL_OUT_OF_MEMORY);

@@ -5,6 +5,7 @@
 
 #include "modules/base/clock.h"
 #include "modules/spill/persist.h"
+#include "modules/stream/stream.h"
 #include "server/commands/backing_up.h"
 #include "server/commands/checkpointing.h"
 #include "server/commands/info_constant.h"
@@ -141,20 +142,24 @@ static void checkpoint_fields(struct server *server, const struct checkpoint_inf
     static const char *const steps[] = { "idle",    "wanted",   "saving",  "syncing",
                                          "writing", "cleaning", "aborting" };
     struct spill_persist_info store;
+    struct stream_trouble streams;
 
     spill_persist_info(server->store, &store);
+    stream_store_get_trouble(server->streams, &streams);
     info_add(text,
              "checkpoint_state:%s\r\ncheckpoint_number:%llu\r\ncheckpoint_position:%llu\r\n"
              "checkpoint_file_bytes:%llu\r\ncheckpoint_log_bytes:%llu\r\n"
              "checkpoint_written_bytes:%llu\r\ncheckpoint_memory:%llu\r\n"
              "checkpoint_lists_pending:%llu\r\ncheckpoint_lists_written_bytes:%llu\r\n"
              "checkpoint_deferred_bytes:%llu\r\ncheckpoint_reserved_bytes:%llu\r\n"
-             "checkpoint_suspect_bytes:%llu\r\n"
+             "checkpoint_suspect_bytes:%llu\r\ncheckpoint_suspect_streams:%llu\r\n"
+             "checkpoint_damaged_streams:%llu\r\ncheckpoint_mended_streams:%llu\r\n"
              "checkpoint_last_error:%s%s%s\r\n",
              steps[info->step], (ull)info->number, (ull)info->position, (ull)info->file_bytes,
              (ull)info->log_bytes, (ull)info->written_bytes, (ull)info->memory_bytes,
              (ull)store.pending_saves, (ull)store.saved_bytes, (ull)store.deferred_bytes,
-             (ull)store.reserved_bytes, (ull)store.suspect_bytes, info->failed_step,
+             (ull)store.reserved_bytes, (ull)store.suspect_bytes, (ull)streams.suspect_count,
+             (ull)streams.damaged_count, (ull)streams.mended_count, info->failed_step,
              info->error ? ": " : "", info->error ? strerror(-info->error) : "");
 }
 

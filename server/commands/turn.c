@@ -132,5 +132,6 @@ int64_t turn_before_wait(void *context)
         sleep_us = sooner(sleep_us, oplog_wait_us(server->oplog, loop_now_us(server->loop)));
     sleep_us = sooner(sleep_us, log_replacing_wait_us(server));
     sleep_us = sooner(sleep_us, stream_retention_wait_us(server));
+    sleep_us = sooner(sleep_us, stream_store_wait_us(server->streams));
     return sooner(sooner(sleep_us, expiry_us), spill_us);
 }

@@ -1,0 +1,135 @@
+/* A whole server whose streams cannot be brought to the device for a while: it says so, adds
+ * nothing to them, and goes on by itself when it can; nothing that was answered is missing. */
+#include "server/test_failing_server.h"
+
+enum { ENTRIES = 300, LINE_BYTES = 256 };
+
+static const char save_fails[] =
+    "-ERR The checkpoint failed while syncing streams: Input/output error\r\n";
+
+/* In memory that the server's process shares. */
+static _Atomic bool *is_failing;
+
+static bool is_of_stream(int fd)
+{
+    char link[64], path[200];
+    ssize_t size;
+
+    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    size = readlink(link, path, sizeof(path) - 1);
+    if (size < 0) return false;
+    path[size] = '\0';
+    return strstr(path, "/stream-") != NULL;
+}
+
+/* At `always` only journals of streams are mapped. */
+static int sync_map(struct os *os, void *address, size_t size)
+{
+    (void)os;
+    return *is_failing ? -EIO : os_real()->sync_map(os_real(), address, size);
+}
+
+static int sync_data(struct os *os, int fd)
+{
+    (void)os;
+    return *is_failing && is_of_stream(fd) ? -EIO : os_real()->fdatasync(os_real(), fd);
+}
+
+static int serve(void *failing, int argument_count, char *const *arguments)
+{
+    static struct os os;
+
+    (void)failing;
+    os = *os_real();
+    os.sync_map = sync_map;
+    os.fdatasync = sync_data;
+    return boot_and_run(&os, argument_count, arguments);
+}
+
+static const char *ask(const char *command)
+{
+    return connection_ask(&fixture.connection, command);
+}
+
+static bool add(unsigned number)
+{
+    char line[LINE_BYTES];
+    const char *reply;
+
+    (void)snprintf(line, sizeof(line), "XADD s %u-0 f %0200u", number, number);
+    reply = ask(line);
+    if (*reply == '$') return true;
+    ck_assert_str_eq(reply, "-MISCONF A stream could not be brought to the disk (Input/output "
+                            "error): nothing was changed. What it had written is written once "
+                            "more; reads go on.\r\n");
+    return false;
+}
+
+static void expect_field(const char *field, bool is_there)
+{
+    const char *info = ask("INFO persistence");
+
+    ck_assert_msg((strstr(info, field) != NULL) == is_there, "%s in %s", field, info);
+}
+
+/* What is saved is what was answered. */
+static void expect_entries(unsigned count)
+{
+    char line[LINE_BYTES];
+
+    (void)snprintf(line, sizeof(line), ":%u\r\n", count);
+    ck_assert_str_eq(ask("XLEN s"), line);
+    (void)snprintf(line, sizeof(line), "%0200u", count);
+    ck_assert_ptr_nonnull(strstr(ask("XREVRANGE s + - COUNT 1"), line));
+}
+
+START_TEST(streams_go_on_when_the_disk_does)
+{
+    unsigned number = 1;
+
+    is_failing =
+        mmap(NULL, sizeof(*is_failing), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ck_assert(is_failing != MAP_FAILED);
+    fixture.fsync = "always";
+    ck_assert_int_eq(mkdir(fixture.data, 0755), 0);
+    ck_assert(start((struct failing){ .serve = serve }));
+    for (; number <= ENTRIES; number++)
+        ck_assert(add(number));
+    *is_failing = true;
+    ck_assert_str_eq(ask("SAVE"), save_fails);
+    ck_assert(!add(number));
+    expect_entries(number - 1);
+    expect_field("checkpoint_suspect_streams:1\r\n", true);
+    ck_assert_str_eq(ask("SAVE"), save_fails);
+    *is_failing = false;
+    for (unsigned i = 0; !add(number); i++) {
+        ck_assert_msg(i < WAIT_MS / 10, "it does not go on");
+        usleep(10000);
+    }
+    expect_field("checkpoint_suspect_streams:0\r\n", true);
+    expect_field("checkpoint_mended_streams:0\r\n", false);
+    ck_assert_str_eq(ask("SAVE"), "+OK\r\n");
+    process_kill(&fixture.process);
+    ck_assert(start((struct failing){ 0 }));
+    expect_entries(number);
+    munmap((void *)is_failing, sizeof(*is_failing));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("a server whose streams cannot be synced");
+    TCase *cases = tcase_create("all");
+    SRunner *runner;
+    int failed;
+
+    tcase_set_timeout(cases, 120);
+    tcase_add_checked_fixture(cases, set_up, tear_down);
+    tcase_add_test(cases, streams_go_on_when_the_disk_does);
+    suite_add_tcase(suite, cases);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
