@@ -17,11 +17,13 @@ uint64_t stream_files_version(const struct stream *stream)
     return files->base == files ? stream->version : files->base_version;
 }
 
+/* Entries of the same millisecond have lines that lie together: they come, and go, together. */
 static struct files_known *line_of(const struct stream_files *files, struct stream_id id)
 {
-    uint64_t mixed = (id.ms + id.seq * 0x9e3779b97f4a7c15u + files->number) * 0xff51afd7ed558ccdu;
+    uint64_t mixed = (id.ms + files->number * 0x9e3779b97f4a7c15u) * 0xff51afd7ed558ccdu;
+    uint64_t line = (mixed >> (64 - STREAM_KNOWN_BITS)) + id.seq;
 
-    return &files->store->files->known[mixed >> (64 - STREAM_KNOWN_BITS)];
+    return &files->store->files->known[line & ((1u << STREAM_KNOWN_BITS) - 1)];
 }
 
 void stream_files_know(const struct files_known *known)
