@@ -1,5 +1,6 @@
 /* check_streams.c - every stream of the newest checkpoint, read from its first entry to its last,
- * with its groups. Through a table of system calls that changes nothing. */
+ * with its groups. Through a table of system calls that changes nothing; but a journal's meta is
+ * made anew where that is asked for. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "modules/base/os.h"
 #include "modules/io/io.h"
 #include "modules/journal/check.h"
+#include "modules/journal/mend.h"
 #include "modules/stream/checkpoint.h"
 #include "modules/stream/group.h"
 #include "modules/stream/producers.h"
@@ -73,19 +75,62 @@ static int count_frame(void *context, uint64_t position, uint64_t time_ms, struc
     return 0;
 }
 
+static int damaged_journal(struct streams *streams, const char *path, const char *why)
+{
+    streams->damaged_count++;
+    check_damage(streams->check, "%s: %s: %s", streams->name, path, why);
+    return 0;
+}
+
+static int damaged_meta(struct streams *streams, const char *path, const char *what)
+{
+    char why[JOURNAL_REPORT_TEXT_BYTES];
+
+    (void)snprintf(why, sizeof(why), "meta is %s%s", what,
+                   streams->check->repairs ? ""
+                                           : ": --repair makes it anew if the segments are whole");
+    return damaged_journal(streams, path, why);
+}
+
+/* What segments say is all that it says; where the journal ends is known by the checkpoint. */
+static void mend_meta(const struct streams *streams, const char *path, uint64_t end)
+{
+    struct journal_report report;
+    char place[JOURNAL_REPORT_TEXT_BYTES];
+    int rc = journal_mend_meta(os_real(), path, end, &report);
+
+    if (rc == -EEXIST || rc == -ENOENT || rc == -EPROTONOSUPPORT) return; /* told below */
+    if (rc < 0) {
+        check_note(streams->check, "%s: %s/meta cannot be made anew: %s. Restore a backup",
+                   streams->name, path, report.text[0] ? report.text : strerror(-rc));
+        return;
+    }
+    journal_check_place(report.end, place);
+    check_repair(streams->check,
+                 "%s: %s/meta was made anew from the segments, whose frames are whole up to %s",
+                 streams->name, path, place);
+}
+
 static int check_journal(struct streams *streams, const struct stream *stream, const char *path,
                          uint64_t end)
 {
     struct in_journal in = { .stream = stream, .end = end };
     struct journal_check found;
-    int rc = journal_check(os_real(), path, end, count_frame, &in, &found);
+    int rc;
 
+    if (streams->check->repairs) mend_meta(streams, path, end);
+    rc = journal_check(os_real(), path, end, count_frame, &in, &found);
     streams->entry_count += in.count;
     if (rc == -ENOMEM) return rc;
-    if (rc < 0) return damaged(streams, found.text[0] ? found.text : strerror(-rc));
-    if (found.end < end) return damaged(streams, found.text[0] ? found.text : "it ends too early");
-    if (!found.has_synced_place) return damaged(streams, "its journal ends amid an entry");
-    return in.count == stream_count(stream) ? 0 : damaged(streams, "entries are missing");
+    if (rc == -ENOENT && !found.text[0]) return damaged_meta(streams, path, "missing");
+    if (rc == -EBADMSG && !found.text[0]) return damaged_meta(streams, path, "damaged");
+    if (rc < 0) return damaged_journal(streams, path, found.text[0] ? found.text : strerror(-rc));
+    if (found.end < end)
+        return damaged_journal(streams, path, found.text[0] ? found.text : "it ends too early");
+    if (!found.has_synced_place)
+        return damaged_journal(streams, path, "its journal ends amid an entry");
+    return in.count == stream_count(stream) ? 0
+                                            : damaged_journal(streams, path, "entries are missing");
 }
 
 static int check_entries(struct streams *streams, struct stream *stream)
@@ -184,7 +229,10 @@ static int check_all(struct streams *streams)
 static void tell_all(struct streams *streams)
 {
     if (streams->damaged_count > 0) {
-        check_note(streams->check, "no server starts on a checkpoint with such streams");
+        check_note(
+            streams->check,
+            "no server starts on a checkpoint with a stream whose meta or segments' heads are "
+            "damaged; what is damaged among entries answers an error where it is read");
         return;
     }
     check_tell(streams->check,
