@@ -61,20 +61,33 @@ static void become_strace(const struct tracer *tracer, const struct server *serv
     _exit(127);
 }
 
+static void end(const struct tracer *tracer, int number)
+{
+    (void)kill(tracer->pid, number);
+    while (waitpid(tracer->pid, NULL, 0) < 0 && errno == EINTR) {}
+}
+
+/* A thread that is made by one that strace comes to later may be missed, and then is for good: it
+ * is let go of, and tried anew, as often as a test has time for. */
+enum { ATTACH_TRIES = 5 };
+
 static bool start(struct tracer *tracer, const struct server *server, const char *calls,
                   const char *inject, bool with_stacks)
 {
-    int64_t deadline_ms = clock_ms() + WAIT_MS;
-
     (void)snprintf(tracer->path, sizeof(tracer->path), "%s/trace", server->directory);
-    (void)fflush(NULL);
-    tracer->pid = fork();
-    if (tracer->pid == 0) become_strace(tracer, server, calls, inject, with_stacks);
-    ck_assert_int_gt(tracer->pid, 0);
-    do {
-        if (waitpid(tracer->pid, NULL, WNOHANG) == tracer->pid) return false;
-        if (all_are_traced(server, tracer->pid)) return true;
-    } while (clock_probe(deadline_ms));
+    for (unsigned i = 0; i < ATTACH_TRIES; i++) {
+        int64_t deadline_ms = clock_ms() + WAIT_MS;
+
+        (void)fflush(NULL);
+        tracer->pid = fork();
+        if (tracer->pid == 0) become_strace(tracer, server, calls, inject, with_stacks);
+        ck_assert_int_gt(tracer->pid, 0);
+        do {
+            if (waitpid(tracer->pid, NULL, WNOHANG) == tracer->pid) return false;
+            if (all_are_traced(server, tracer->pid)) return true;
+        } while (clock_probe(deadline_ms));
+        end(tracer, SIGKILL); /* it may not be strace yet */
+    }
     ck_abort_msg("strace does not attach");
 }
 
@@ -91,7 +104,6 @@ bool tracer_start_with_stacks(struct tracer *tracer, const struct server *server
 
 void tracer_stop(struct tracer *tracer, struct text *out)
 {
-    (void)kill(tracer->pid, SIGTERM);
-    while (waitpid(tracer->pid, NULL, 0) < 0 && errno == EINTR) {}
+    end(tracer, SIGTERM);
     if (out) ck_assert_int_eq(text_add_file(out, tracer->path), 0);
 }

@@ -26,7 +26,6 @@ static void start(struct server *server, const char *maxmemory, const char *appe
 
     arguments[1] = maxmemory;
     arguments[3] = appendonly;
-
     server_start(server, &(struct server_options){ .own_arguments = arguments });
 }
 
