@@ -91,17 +91,22 @@ static void expect_async_end(void)
     ck_assert_int_eq(next_async(&entry), 0);
 }
 
-/* _i: codec, way, and whether the page cache tells what it has. */
-START_TEST(all_is_read_and_no_call_waits)
+/* kind: codec, way, and whether the page cache tells what it has. */
+static void open_3000(int kind)
 {
-    fixture.options.settings.codec = (enum journal_codec)(_i % 3);
-    fixture.options.way = (enum journal_way)(_i / 3 % 2);
+    fixture.options.settings.codec = (enum journal_codec)(kind % 3);
+    fixture.options.way = (enum journal_way)(kind / 3 % 2);
     fixture.is_text = true;
     open_journal();
     append_many(3000);
     publish();
-    if (_i / 6) fault_fail(fixture.fault, FAULT_PREAD_NOW, 1, EAGAIN, FAULT_FROM_THEN_ON);
+    if (kind / 6) fault_fail(fixture.fault, FAULT_PREAD_NOW, 1, EAGAIN, FAULT_FROM_THEN_ON);
     open_async();
+}
+
+START_TEST(all_is_read_and_no_call_waits)
+{
+    open_3000(_i);
     expect_async(1, 3001);
     expect_async_end();
     append_many(1000);
@@ -361,17 +366,9 @@ START_TEST(a_search_sees_what_was_published_meanwhile)
 }
 END_TEST
 
-/* _i: codec, way, and whether the page cache tells what it has. */
 START_TEST(several_frames_are_read_together)
 {
-    fixture.options.settings.codec = (enum journal_codec)(_i % 3);
-    fixture.options.way = (enum journal_way)(_i / 3 % 2);
-    fixture.is_text = true;
-    open_journal();
-    append_many(3000);
-    publish();
-    if (_i / 6) fault_fail(fixture.fault, FAULT_PREAD_NOW, 1, EAGAIN, FAULT_FROM_THEN_ON);
-    open_async();
+    open_3000(_i);
     ck_assert_int_eq(expect_some(1, 1001, 1, UINT64_MAX), 1);
     ck_assert_int_eq(expect_some(1001, 2001, 20, 0), 1);
     ck_assert_int_eq(expect_some(2001, 3001, 20, UINT64_MAX), 20);
