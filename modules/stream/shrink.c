@@ -118,19 +118,23 @@ static bool has_failed_lately(const struct stream_store *store)
 uint64_t stream_store_shrink(struct stream_store *store, uint64_t bytes, bool is_urgent)
 {
     struct list_link *link, *first_spared = NULL;
-    uint64_t leaving_bytes, moved_bytes = 0;
+    uint64_t leaving_bytes, moved_bytes = 0, leaving = count_leaving(store, &leaving_bytes);
     unsigned looks = LOOKS_MAX;
 
     if (!store->files || store->options.memory_bytes_max == UINT32_MAX) return 0;
-    while (count_leaving(store, &leaving_bytes) < leaving_max(store) &&
-           leaving_bytes + moved_bytes < bytes && !has_failed_lately(store) &&
+    while (leaving < leaving_max(store) && leaving_bytes + moved_bytes < bytes &&
+           !has_failed_lately(store) &&
            (link = next_to_leave(store, is_urgent, &looks, &first_spared)) != NULL) {
         struct stream *stream = stream_blocks_stream(link);
         uint64_t stream_bytes = stream->memory_bytes;
         looks--;
-        if (move_on(stream, link)) moved_bytes += stream_bytes;
+        if (move_on(stream, link)) {
+            moved_bytes += stream_bytes;
+        } else if (stream->is_leaving) {
+            leaving_bytes += stream_bytes;
+            leaving++;
+        }
     }
-    (void)count_leaving(store, &leaving_bytes);
     return leaving_bytes + moved_bytes;
 }
 
