@@ -103,10 +103,10 @@ struct stream_files {
     struct stream_files *base;
     uint64_t base_version;        /* of a snapshot: its stream's when it was taken */
     struct list_link snapshots;   /* of it; of a snapshot: in its base's */
+    bool is_wanted;               /* is to be opened when another one is closed */
     bool is_moving;               /* the stream is in memory yet */
     struct list_link moving_link; /* in the store's, moving, as long as that is so */
     uint64_t asked_ms;            /* likewise: when somebody asked for it, or it got on */
-    bool is_wanted;               /* is to be opened when another one is closed */
     uint64_t number;              /* of the directory */
 
     enum files_state state;
