@@ -175,7 +175,6 @@ static size_t digit_count(uint64_t value)
     return guess + 1u - (value < powers[guess]);
 }
 
-/* The number of digits is known first, so they are written where they belong. */
 /* Of a number below 10^8, with zeros in front; no pair waits for the one behind it. */
 static void put_eight_digits(char *text, uint32_t value)
 {
@@ -187,6 +186,7 @@ static void put_eight_digits(char *text, uint32_t value)
     memcpy(text + 6, digit_pairs + low % 100 * 2, 2);
 }
 
+/* The number of digits is known first, so they are written where they belong. */
 size_t number_format_uint64(char *text, uint64_t value)
 {
     size_t size = digit_count(value);

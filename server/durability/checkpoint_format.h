@@ -34,11 +34,9 @@
  *   +-------+----------------+---------------+------------------+
  *   24         …         …           …
  *   +----------+---------+-----------+--------+
- *   | settings | entries | producers | groups |    images as types/stream_settings.h and
- * modules/stream
- *   +----------+---------+-----------+--------+    give them; all but entries may be missing
- *    Flags may say that groups or producers, being large, follow in records of their own, somewhere
- *    behind
+ *   | settings | entries | producers | groups |    images (types/stream_settings.h,
+ *   +----------+---------+-----------+--------+    modules/stream); only entries must be there
+ *    Flags may say that groups or producers, being large, follow in records of their own.
  *
  *   value of a piece of groups or of producers, whose name and database are the stream's
  *   0        8       16
