@@ -22,8 +22,10 @@ static int sync_one(struct stream_files *files)
 {
     uint64_t synced = files->journal ? journal_synced(files->journal) : files->synced;
 
-    if (!files->running.is_there || synced >= files->running.end) return 1;
+    if (!files->running.is_there) return 1;
+    /* First: a sync that was under way when another one failed says that all is well. */
     if (files->sync_error < 0) return files->sync_error;
+    if (synced >= files->running.end) return 1;
     if (files->journal) {
         journal_sync(files->journal);
     } else if (files->state == FILES_CLOSED) {

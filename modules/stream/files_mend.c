@@ -168,13 +168,21 @@ static void begin_mend(struct stream_files *files)
     step_mend(files);
 }
 
+/* The clock may have been set back since. */
+static bool is_due(const struct stream_files *files)
+{
+    uint64_t now_ms = files->store->now_ms;
+
+    return files->mend_ms <= now_ms || files->mend_ms - now_ms > PAUSE_MS;
+}
+
 void stream_files_tend_suspects(struct stream_files_store *all)
 {
     if (!all->has_told_suspects) return;
     list_for_each(link, &all->mending) step_mend(suspect_at(link));
     while (all->mending_count < MENDS_AT_ONCE && !list_is_empty(&all->suspect)) {
         struct stream_files *files = suspect_at(all->suspect.next);
-        if (files->mend_ms > all->store->now_ms) break;
+        if (!is_due(files)) break;
         begin_mend(files);
     }
     if (all->trouble.suspect_count > 0) return;

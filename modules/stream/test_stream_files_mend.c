@@ -319,6 +319,41 @@ START_TEST(a_sync_that_succeeds_does_not_hide_one_that_has_failed)
 }
 END_TEST
 
+/* Some page of it is as if it had never been written. */
+static void lose_page_of(unsigned number, uint64_t offset)
+{
+    static const uint8_t zeros[100];
+    char path[120];
+    int fd;
+
+    (void)snprintf(path, sizeof(path), "%s/stream-%u/0000000001.log", files.directory, number);
+    fd = open(path, O_WRONLY);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(pwrite(fd, zeros, sizeof(zeros), (off_t)offset), sizeof(zeros));
+    close(fd);
+}
+
+/* One that is open is suspect, and its own sync, which was under way, succeeds. */
+START_TEST(its_own_sync_does_not_hide_a_failed_sync_of_all)
+{
+    const struct stream_files *last;
+
+    make_streams();
+    last = streams[STREAMS - 1]->files;
+    ck_assert_ptr_nonnull(last->journal);
+    fault_fail(files.fault, FAULT_SYNC_FILESYSTEM, 1, EIO, FAULT_ONCE);
+    ck_assert_int_eq(save_all(NULL), -EIO);
+    ck_assert_int_lt(last->sync_error, 0);
+    lose_page_of(STREAMS, 20000);
+    for (unsigned i = 0; i < STREAMS && trouble().suspect_count > 0; i++)
+        pass_time();
+    ck_assert_uint_eq(trouble().damaged_count, 1);
+    ck_assert_int_eq(save_all(NULL), -EBADMSG);
+    for (unsigned i = 0; i < STREAMS; i++)
+        stream_destroy(streams[i]);
+}
+END_TEST
+
 /* ---- each system call -------------------------------------------------------------------------
  */
 
@@ -365,6 +400,7 @@ int main(void)
     tcase_add_loop_test(cases, a_stream_that_is_suspect_may_go, 0, 3);
     tcase_add_test(cases, a_failed_sync_of_all_is_mended_with_few_open);
     tcase_add_test(cases, a_sync_that_succeeds_does_not_hide_one_that_has_failed);
+    tcase_add_test(cases, its_own_sync_does_not_hide_a_failed_sync_of_all);
     tcase_add_test(cases, each_call_of_mending_fails_and_it_is_mended_later);
     suite_add_tcase(suite, cases);
     runner = srunner_create(suite);
