@@ -29,7 +29,6 @@ void journal_drop_mark(struct journal_drop *drop, uint64_t offset)
 
     assert(offset % JOURNAL_FRAME_ALIGN == 0 && offset < drop->size_bytes);
     drop->starts[bit / WORD_BITS] |= UINT64_C(1) << bit % WORD_BITS;
-    drop->count++;
 }
 
 /* The first one that begins at or behind offset, before end; end: none does. */

@@ -13,7 +13,6 @@
 
 struct journal_drop {
     uint32_t seed;       /* of the segment's checksums */
-    uint32_t count;      /* of frames that are marked */
     uint64_t size_bytes; /* of the segment */
     uint64_t *starts;    /* a bit for each 8 bytes: a frame that is dropped begins there */
     /* The last one that began in what was gone through: it may reach beyond. 0: none. */

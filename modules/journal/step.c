@@ -2,7 +2,8 @@
  *
  *   sync    of the oldest segment that is not on the device: its buffers are written, then what is
  *           new in it is synced (mapped: exactly those pages), then its index; one that has ended
- * is cut to its length and closed write   of the oldest buffers, when nobody has asked for a sync
+ *           is cut to its length and closed
+ *   write   of the oldest buffers, when nobody has asked for a sync
  *
  * A sync that is asked for while one runs waits and covers all that was appended meanwhile: so one
  * sync serves everybody who queued behind it.

@@ -4,8 +4,7 @@
  * Who is not far behind the one before is met by reading on from there instead:
  *
  *   ids      1-0   3-0   4-0                              90-0
- *   entries  |=====:=====:============================| . . . |=====    read; passed over by a
- * search
+ *   entries  |=====:=====:============================| . . . |=====   read; searched
  *                        |<-- STREAM_FIND_WALK_BYTES ->|
  *
  * A finder owns nothing, and needs no end; what happens to the stream meanwhile does not harm it,

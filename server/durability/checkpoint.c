@@ -313,7 +313,7 @@ static void store_synced(void *context, int rc)
     if (rc < 0) checkpoint_spoil(checkpoint, rc, "syncing the lists' file");
 }
 
-/* The groups that wait, unless the disk is behind. True: some still do. */
+/* The groups and producers that wait, unless the disk is behind. True: some still do. */
 static bool save_kept(struct checkpoint *checkpoint)
 {
     if (checkpoint->error || checkpoint->kept_count == 0) return false;
