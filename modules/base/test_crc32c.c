@@ -1,5 +1,6 @@
 #include "modules/base/crc32c.h"
 #include "modules/base/random.h"
+#include "modules/base/test_suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -78,17 +79,11 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("crc32c");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", NULL, NULL);
+
     tcase_add_test(cases, the_published_examples_come_out);
     tcase_add_test(cases, both_ways_agree_with_the_definition_at_every_size_and_alignment);
     tcase_add_test(cases, a_checksum_goes_on_over_any_cut);
     tcase_add_test(cases, any_flipped_bit_is_noticed);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

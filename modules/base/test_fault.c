@@ -1,13 +1,13 @@
 #include "modules/base/fault.h"
 #include "modules/base/os.h"
 #include "modules/base/test_directory.h"
+#include "modules/base/test_suite.h"
 
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -512,10 +512,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("fault and os");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    TCase *cases = test_suite_case(suite, "all", set_up, tear_down);
+
     tcase_add_loop_test(cases, each_kind_of_call_works_is_counted_and_fails_on_demand, 0,
                         FAULT_CALL_COUNT);
     tcase_add_test(cases, a_lasting_failure_lasts_until_it_is_cleared);
@@ -536,10 +534,5 @@ int main(void)
     tcase_add_test(cases, pages_beyond_the_end_of_the_file_cannot_be_populated);
     tcase_add_test(cases, listing_shows_entries_and_stops_when_told);
     tcase_add_test(cases, sizes_that_no_file_can_have_are_refused);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -1,9 +1,9 @@
 #include "modules/base/futex.h"
+#include "modules/base/test_suite.h"
 
 #include <check.h>
 #include <errno.h>
 #include <sched.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,15 +45,9 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("futex");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", NULL, NULL);
+
     tcase_add_test(cases, a_futex_sleeps_only_while_the_word_is_as_expected);
     tcase_add_test(cases, a_futex_wakes_a_process_that_may_only_read_the_word);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -1,4 +1,5 @@
 #include "modules/base/glob.h"
+#include "modules/base/test_suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -193,9 +194,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("glob");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", NULL, NULL);
+
     tcase_add_loop_test(cases, examples_match_as_in_redis, 0,
                         sizeof(examples) / sizeof(examples[0]));
     tcase_add_test(cases, case_is_ignored_only_when_asked);
@@ -204,10 +204,5 @@ int main(void)
     tcase_add_test(cases, a_pattern_that_would_take_forever_is_given_up);
     tcase_add_test(cases, long_classes_count_as_long);
     tcase_add_test(cases, a_budget_is_shared_by_several_matches);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

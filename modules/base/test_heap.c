@@ -3,6 +3,7 @@
 #include "modules/base/alloc_size.h"
 #include "modules/base/random.h"
 #include "modules/base/test_soak.h"
+#include "modules/base/test_suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -136,20 +137,13 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("heap");
-    TCase *tcase = tcase_create("heap");
-    SRunner *runner;
-    int failed;
-    tcase_add_checked_fixture(tcase, setup, teardown);
+    TCase *tcase = test_suite_case(suite, "heap", setup, teardown);
+
     tcase_add_test(tcase, an_empty_heap_has_no_first_item_and_no_memory);
     tcase_add_test(tcase, items_come_out_in_the_order_of_their_keys);
     tcase_add_loop_test(tcase, any_item_can_be_removed_or_changed_at_any_time, 1, 5);
     tcase_add_test(tcase, memory_goes_back_when_items_go);
     tcase_add_test(tcase, what_was_reserved_is_there);
     tcase_add_test(tcase, sizes_are_rounded_to_the_classes_of_the_allocator);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return test_suite_run(suite);
 }

@@ -1,5 +1,6 @@
 #include "modules/base/log.h"
 #include "modules/base/test_directory.h"
+#include "modules/base/test_suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -202,10 +203,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("log");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    TCase *cases = test_suite_case(suite, "all", set_up, tear_down);
+
     tcase_add_test(cases, a_line_names_process_role_time_level_and_message);
     tcase_add_test(cases, messages_below_the_level_are_dropped);
     tcase_add_test(cases, a_message_cannot_forge_a_line);
@@ -216,10 +215,5 @@ int main(void)
     tcase_add_test(cases, lines_of_several_threads_do_not_mix);
     tcase_add_test(cases, level_names_are_those_of_the_configuration);
     tcase_add_test(cases, standard_streams_are_written_and_left_open);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -1,5 +1,6 @@
 #include "modules/base/number.h"
 #include "modules/base/random.h"
+#include "modules/base/test_suite.h"
 
 #include <check.h>
 #include <float.h>
@@ -305,9 +306,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("number");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", NULL, NULL);
+
     tcase_add_test(cases, canonical_integers_are_read_and_written_back);
     tcase_add_test(cases, anything_else_is_no_integer);
     tcase_add_test(cases, unsigned_numbers_go_up_to_their_maximum);
@@ -319,10 +319,5 @@ int main(void)
     tcase_add_test(cases, lengths_of_time_have_units);
     tcase_add_test(cases, doubles_are_written_as_scores);
     tcase_add_test(cases, long_doubles_are_written_as_incrbyfloat_does);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -1,6 +1,7 @@
 /* What a record tells of a directory, and what power.h makes of it. */
 #include "modules/base/fault.h"
 #include "modules/base/test_power_fixture.h"
+#include "modules/base/test_suite.h"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -317,10 +318,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("record and power");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    TCase *cases = test_suite_case(suite, "all", set_up, tear_down);
+
     tcase_add_test(cases, what_was_synced_is_there_and_what_was_not_may_be);
     tcase_add_test(cases, pages_reach_the_disk_in_any_order);
     tcase_add_test(cases, a_page_may_be_torn_between_sectors_and_not_inside);
@@ -337,10 +336,5 @@ int main(void)
     tcase_add_test(cases, a_removed_file_may_come_back_and_a_new_one_of_its_name_is_another);
     tcase_add_test(cases, a_new_directory_counts_with_the_one_above_it);
     tcase_add_test(cases, a_sync_of_all_brings_what_is_closed_and_its_name);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -2,6 +2,7 @@
  * records. */
 #include "modules/base/random.h"
 #include "modules/base/test_power_fixture.h"
+#include "modules/base/test_suite.h"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -257,10 +258,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("records and walks");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    TCase *cases = test_suite_case(suite, "all", set_up, tear_down);
+
     tcase_add_test(cases, what_was_there_at_the_start_is_synced);
     tcase_add_test(cases, a_child_that_is_killed_leaves_its_events);
     tcase_add_test(cases, another_process_goes_on_where_one_was_killed);
@@ -269,10 +268,5 @@ int main(void)
     tcase_add_test(cases, a_state_that_fails_ends_the_walk_and_can_be_had_again);
     tcase_add_test(cases, what_is_promised_too_early_is_missed_in_states_that_were_seen);
     tcase_add_loop_test(cases, what_is_really_there_is_one_of_the_states, 0, 20);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

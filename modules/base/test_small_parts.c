@@ -6,6 +6,7 @@
 #include "modules/base/page_arena.h"
 #include "modules/base/random.h"
 #include "modules/base/slice.h"
+#include "modules/base/test_suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -248,9 +249,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("small parts of base");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", NULL, NULL);
+
     tcase_add_test(cases, sums_and_products_that_do_not_fit_are_refused);
     tcase_add_test(cases, stored_numbers_are_little_endian_at_any_address);
     tcase_add_test(cases, a_list_keeps_its_order_from_both_ends);
@@ -262,10 +262,5 @@ int main(void)
     tcase_add_test(cases, a_long_time_in_ticks_does_not_overflow);
     tcase_add_test(cases, slices_compare_by_content);
     tcase_add_test(cases, blocks_of_an_arena_begin_at_a_page_and_are_apart);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

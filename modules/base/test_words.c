@@ -1,3 +1,4 @@
+#include "modules/base/test_suite.h"
 #include "modules/base/words.h"
 
 #include <check.h>
@@ -91,18 +92,11 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("words");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", NULL, NULL);
 
     tcase_add_loop_test(cases, words_are_read_as_redis_reads_them, 0,
                         sizeof(examples) / sizeof(examples[0]));
     tcase_add_test(cases, a_zero_byte_is_a_byte_like_others);
     tcase_add_test(cases, a_line_with_more_words_than_room_says_so);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

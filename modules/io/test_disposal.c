@@ -1,5 +1,6 @@
 /* Large blocks on their way to be freed. That each is freed once, ASan tells. */
 #include "modules/base/os.h"
+#include "modules/base/test_suite.h"
 #include "modules/io/disposal.h"
 #include "modules/io/io.h"
 
@@ -136,25 +137,16 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("disposal");
-    TCase *tcase = tcase_create("disposal"), *threaded = tcase_create("threads");
-    SRunner *runner;
-    int failed;
+    TCase *tcase = test_suite_case(suite, "disposal", set_up, tear_down);
+    TCase *threaded = test_suite_case(suite, "threads", set_up_threads, tear_down);
 
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, a_large_block_is_freed_by_io);
     tcase_add_test(tcase, a_small_one_is_freed_at_once);
     tcase_add_test(tcase, so_is_what_would_be_too_much_on_its_way);
     tcase_add_test(tcase, without_a_limit_all_go_that_way);
     tcase_add_test(tcase, a_size_that_nothing_could_have_is_freed_at_once);
     tcase_add_test(tcase, what_is_under_way_at_the_end_is_freed);
-    tcase_add_checked_fixture(threaded, set_up_threads, tear_down);
     tcase_add_test(threaded, threads_free_what_they_are_given);
     tcase_add_test(threaded, what_is_under_way_at_the_end_is_freed_by_whoever_comes_first);
-    suite_add_tcase(suite, threaded);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

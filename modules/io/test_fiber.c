@@ -1,4 +1,5 @@
 #include "modules/base/random.h"
+#include "modules/base/test_suite.h"
 #include "modules/io/fiber.h"
 #include "modules/io/fiber_internal.h"
 
@@ -224,10 +225,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("fiber");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
-    tcase_set_timeout(cases, 120);
+    TCase *cases = test_suite_case(suite, "all", NULL, NULL);
+
     tcase_add_test(cases, a_body_that_never_suspends_has_ended_when_start_returns);
     tcase_add_test(cases, fibers_keep_their_stacks_while_others_run);
     tcase_add_test(cases, one_more_than_the_maximum_is_refused_until_one_ends);
@@ -243,10 +242,5 @@ int main(void)
 #else
     tcase_add_exit_test(cases, a_stack_that_overflows_meets_the_guard_page, 66);
 #endif
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -1,4 +1,5 @@
 #include "modules/base/os.h"
+#include "modules/base/test_suite.h"
 #include "modules/io/io.h"
 
 #include <check.h>
@@ -318,10 +319,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("io");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
-    tcase_set_timeout(cases, 120);
+    TCase *cases = test_suite_case(suite, "all", NULL, NULL);
+
     tcase_add_test(cases, without_threads_jobs_run_in_order_and_only_when_polled);
     tcase_add_test(cases, urgent_jobs_go_first_but_not_for_ever);
     tcase_add_loop_test(cases, a_job_submitted_by_done_runs_in_a_later_poll, 0, 3);
@@ -334,10 +333,5 @@ int main(void)
     tcase_add_loop_test(cases, destroying_runs_what_was_submitted_and_delivers_nothing, 0, 4);
     tcase_add_test(cases, thread_ids_are_those_of_threads_of_this_process);
     tcase_add_test(cases, creating_fails_cleanly_when_descriptors_run_out);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

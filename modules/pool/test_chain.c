@@ -1,5 +1,6 @@
 #include "modules/base/random.h"
 #include "modules/base/test_soak.h"
+#include "modules/base/test_suite.h"
 #include "modules/pool/chain.h"
 #include "modules/pool/packet.h"
 #include "modules/pool/pool.h"
@@ -461,11 +462,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("chain");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
-    tcase_set_timeout(cases, 120);
-    tcase_add_checked_fixture(cases, set_up, tear_down);
+    TCase *cases = test_suite_case(suite, "all", set_up, tear_down);
+
     tcase_add_test(cases, small_replies_share_one_buffer_and_one_piece);
     tcase_add_test(cases, a_chain_consumed_to_its_end_holds_nothing);
     for (int size = 1; size <= 65536; size *= 16) {
@@ -481,10 +479,5 @@ int main(void)
     tcase_add_test(cases, a_cut_drops_what_came_after_the_mark);
     tcase_add_test(cases, moving_keeps_order_and_empties_the_source);
     tcase_add_loop_test(cases, any_order_of_calls_sends_the_right_bytes, 0, 20);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -1,4 +1,5 @@
 #include "modules/base/random.h"
+#include "modules/base/test_suite.h"
 #include "modules/pool/pool.h"
 
 #include <check.h>
@@ -208,10 +209,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("pool");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
-    tcase_set_timeout(cases, 120);
+    TCase *cases = test_suite_case(suite, "all", NULL, NULL);
+
     tcase_add_test(cases, the_limit_is_met_exactly_and_release_makes_room);
     tcase_add_test(cases, a_pool_of_nothing_is_always_dry);
     tcase_add_test(cases, the_last_released_buffer_comes_first);
@@ -221,10 +220,5 @@ int main(void)
     tcase_add_test(cases, any_order_of_calls_keeps_the_invariants);
     tcase_add_test(cases, overflow_is_counted_and_can_be_limited);
     tcase_add_test_raise_signal(cases, releasing_twice_is_noticed, SIGABRT);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }
