@@ -1,4 +1,5 @@
 /* The commands of an append-only file, whole or torn, and the manifest of one in parts. */
+#include "modules/base/test_suite.h"
 #include "modules/rdb/aof.h"
 #include "modules/rdb/manifest.h"
 
@@ -312,9 +313,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("aof");
-    TCase *cases = tcase_create("commands"), *files = tcase_create("manifest");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "commands", NULL, NULL);
+    TCase *files = test_suite_case(suite, "manifest", NULL, NULL);
 
     tcase_add_test(cases, commands_come_in_order);
     tcase_add_test(cases, empty_and_many_arguments_are_arguments);
@@ -330,11 +330,5 @@ int main(void)
     tcase_add_loop_test(files, a_manifest_names_the_files_in_their_order, 0,
                         sizeof(manifests) / sizeof(manifests[0]));
     tcase_add_test(files, a_line_of_a_manifest_has_an_end);
-    suite_add_tcase(suite, cases);
-    suite_add_tcase(suite, files);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

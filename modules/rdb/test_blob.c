@@ -1,5 +1,6 @@
 /* Compressed strings and the checksum, compared with who made them. */
 #include "modules/base/random.h"
+#include "modules/base/test_suite.h"
 #include "modules/rdb/blob.h"
 #include "modules/rdb/crc64.h"
 
@@ -170,19 +171,12 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("blob");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", NULL, NULL);
 
     tcase_add_loop_test(cases, what_liblzf_compressed_comes_back_in_pieces_of_any_size, 0, 4);
     tcase_add_test(cases, damaged_ones_are_read_as_liblzf_reads_them);
     tcase_add_test(cases, skipping_takes_the_same_bytes_as_reading);
     tcase_add_test(cases, an_empty_compressed_string_is_refused);
     tcase_add_test(cases, the_checksum_is_redis_s_however_it_is_cut);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -1,4 +1,5 @@
 /* Lists come back whatever they are packed in: strings one by one, ziplists, listpacks, nodes. */
+#include "modules/base/test_suite.h"
 #include "modules/rdb/test_packed_fixture.h"
 #include "modules/rdb/test_rdb_fixture.h"
 
@@ -263,12 +264,10 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("list encodings");
-    TCase *cases = tcase_create("lists"), *damage = tcase_create("damage");
-    SRunner *runner;
-    int failed, sizes = sizeof(text_sizes) / sizeof(text_sizes[0]);
+    TCase *cases = test_suite_case(suite, "lists", setup, NULL);
+    TCase *damage = test_suite_case(suite, "damage", setup, NULL);
+    int sizes = sizeof(text_sizes) / sizeof(text_sizes[0]);
 
-    tcase_add_checked_fixture(cases, setup, NULL);
-    tcase_add_checked_fixture(damage, setup, NULL);
     tcase_add_test(cases, a_plain_list);
     tcase_add_test(cases, a_listpack_has_numbers_of_every_width);
     tcase_add_test(cases, a_ziplist_has_numbers_of_every_width);
@@ -280,11 +279,5 @@ int main(void)
     tcase_add_loop_test(damage, each_bit_of_a_packed_lists_shape_counts, 0, 2);
     tcase_add_loop_test(damage, a_packed_list_cut_anywhere_is_refused, 0, 2);
     tcase_add_test(damage, a_node_of_no_known_kind_is_refused);
-    suite_add_tcase(suite, cases);
-    suite_add_tcase(suite, damage);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -1,4 +1,5 @@
 /* What an RDB file holds is told whatever its age and encoding, and what is none is refused. */
+#include "modules/base/test_suite.h"
 #include "modules/rdb/test_stream_fixture.h"
 
 /* ---- strings -----------------------------------------------------------------------------------
@@ -572,9 +573,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("rdb");
-    TCase *values = tcase_create("values"), *file = tcase_create("file");
-    SRunner *runner;
-    int failed;
+    TCase *values = test_suite_case(suite, "values", NULL, NULL);
+    TCase *file = test_suite_case(suite, "file", NULL, NULL);
 
     tcase_add_test(values, strings_come_back_in_every_encoding);
     tcase_add_test(values, a_name_may_be_compressed_or_a_number_too);
@@ -600,11 +600,5 @@ int main(void)
     tcase_add_test(file, a_file_cut_anywhere_is_refused);
     tcase_add_test(file, a_visitor_that_wants_nothing_sees_all_keys);
     tcase_add_test(file, a_visitor_can_stop_at_any_element);
-    suite_add_tcase(suite, values);
-    suite_add_tcase(suite, file);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

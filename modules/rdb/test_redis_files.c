@@ -3,6 +3,7 @@
 #include "modules/base/os.h"
 #include "modules/base/random.h"
 #include "modules/base/test_directory.h"
+#include "modules/base/test_suite.h"
 #include "modules/rdb/source.h"
 #include "modules/rdb/test_rdb_fixture.h"
 
@@ -252,18 +253,10 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("redis files");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", setup, teardown);
 
-    tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_loop_test(cases, an_rdb_file_of_redis_holds_what_it_held, 0, 4);
     tcase_add_loop_test(cases, an_append_only_file_of_redis_holds_what_it_held, 0, 2);
     tcase_add_loop_test(cases, long_lists_of_redis_come_back_element_by_element, 0, 4);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -2,6 +2,7 @@
 #include "modules/base/fault.h"
 #include "modules/base/os.h"
 #include "modules/base/test_directory.h"
+#include "modules/base/test_suite.h"
 #include "modules/rdb/source.h"
 #include "modules/rdb/test_rdb_fixture.h"
 
@@ -328,11 +329,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("source");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", setup, teardown);
 
-    tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_test(cases, a_file_is_what_it_begins_as);
     tcase_add_test(cases, commands_may_follow_an_rdb_file);
     tcase_add_test(cases, a_manifest_or_its_directory_or_the_one_above_lead_to_the_parts);
@@ -346,10 +344,5 @@ int main(void)
     tcase_add_test(cases, a_file_that_shrinks_between_the_passes_is_refused);
     tcase_add_test(cases, progress_is_told_about_once_a_mebibyte);
     tcase_add_test(cases, each_system_call_that_fails_is_told);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -1,4 +1,5 @@
 /* Streams that are not as Redis writes them are refused, and it is said why. */
+#include "modules/base/test_suite.h"
 #include "modules/rdb/test_stream_fixture.h"
 
 static const enum rdb_type types[] = { TYPE_STREAM, TYPE_STREAM_2, TYPE_STREAM_3, TYPE_STREAM_4,
@@ -214,12 +215,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("damaged streams");
-    TCase *damage = tcase_create("damage");
-    SRunner *runner;
-    int failed;
+    TCase *damage = test_suite_case(suite, "damage", setup, NULL);
 
-    tcase_set_timeout(damage, 60);
-    tcase_add_checked_fixture(damage, setup, NULL);
     tcase_add_test(damage, counts_of_a_node_are_compared);
     tcase_add_test(damage, an_entry_is_what_it_says);
     tcase_add_test(damage, a_master_is_one);
@@ -229,10 +226,5 @@ int main(void)
     tcase_add_test(damage, pending_entries_belong_to_their_group);
     tcase_add_loop_test(damage, each_byte_changed_does_no_harm, 0, VERSIONS);
     tcase_add_loop_test(damage, a_stream_cut_anywhere_is_refused, 0, VERSIONS);
-    suite_add_tcase(suite, damage);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -1,4 +1,5 @@
 /* Streams come back entry by entry, with their groups, whatever version wrote them. */
+#include "modules/base/test_suite.h"
 #include "modules/rdb/test_stream_fixture.h"
 
 static char expected[TOLD_BYTES_MAX];
@@ -316,12 +317,9 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("stream encodings");
-    TCase *cases = tcase_create("streams"), *limits = tcase_create("limits");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "streams", setup, NULL);
+    TCase *limits = test_suite_case(suite, "limits", setup, NULL);
 
-    tcase_add_checked_fixture(cases, setup, NULL);
-    tcase_add_checked_fixture(limits, setup, NULL);
     tcase_add_loop_test(cases, a_stream_of_every_version, 0, VERSIONS);
     tcase_add_loop_test(cases, who_wants_no_stream_gets_past_it, 0, VERSIONS);
     tcase_add_test(cases, an_empty_stream_keeps_its_last_id);
@@ -334,11 +332,5 @@ int main(void)
     tcase_add_test(limits, names_that_are_too_long_are_told_and_passed_over);
     tcase_add_test(limits, too_many_pending_entries_are_told_and_passed_over);
     tcase_add_test(limits, each_pending_entry_finds_its_consumer);
-    suite_add_tcase(suite, cases);
-    suite_add_tcase(suite, limits);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }
