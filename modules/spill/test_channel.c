@@ -1,4 +1,5 @@
 /* One thread at a time: what a channel takes, gives, refuses and tells. */
+#include "modules/base/test_suite.h"
 #include "modules/spill/test_channel_fixture.h"
 
 #include <sys/wait.h>
@@ -540,7 +541,8 @@ END_TEST
 
 int main(void)
 {
-    TCase *tcase = tcase_create("channel");
+    Suite *suite = suite_create("channel");
+    TCase *tcase = test_suite_case(suite, "channel", setup, teardown);
 
     tcase_add_test(tcase, messages_come_out_as_they_went_in);
     tcase_add_test(tcase, order_is_kept_across_memory_and_disk);
@@ -567,5 +569,5 @@ int main(void)
     tcase_add_test(tcase, options_that_contradict_are_refused);
     tcase_add_test(tcase, defaults_are_bounded);
     tcase_add_test(tcase, messages_can_be_skipped_unread);
-    return run_tests(tcase, "channel");
+    return test_suite_run(suite);
 }

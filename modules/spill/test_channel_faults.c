@@ -1,4 +1,5 @@
 /* Disks that fill up, fail and lie. Whatever happens, what was accepted is delivered or told of. */
+#include "modules/base/test_suite.h"
 #include "modules/spill/test_channel_fixture.h"
 
 enum { SMALL_MEMORY = SPILL_CHANNEL_MEMORY_BYTES_MIN, BACKLOG = 60 * 1000 };
@@ -247,7 +248,8 @@ END_TEST
 
 int main(void)
 {
-    TCase *tcase = tcase_create("channel faults");
+    Suite *suite = suite_create("channel_faults");
+    TCase *tcase = test_suite_case(suite, "channel faults", setup, teardown);
 
     tcase_add_test(tcase, every_system_call_of_opening_may_fail);
     tcase_add_test(tcase, a_full_disk_refuses_and_goes_on_when_there_is_room);
@@ -258,5 +260,5 @@ int main(void)
     tcase_add_test(tcase, what_is_damaged_for_good_can_be_skipped);
     tcase_add_test(tcase, short_transfers_do_not_matter);
     tcase_add_loop_test(tcase, closing_ends_whatever_the_disk_does, 0, 2);
-    return run_tests(tcase, "channel_faults");
+    return test_suite_run(suite);
 }

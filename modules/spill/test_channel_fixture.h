@@ -155,20 +155,4 @@ static inline void join_thread(pthread_t thread)
 {
     ck_assert_int_eq(pthread_join(thread, NULL), 0);
 }
-
-static inline int run_tests(TCase *tcase, const char *name)
-{
-    Suite *suite = suite_create(name);
-    SRunner *runner;
-    int failed;
-
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 240);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
 #endif

@@ -1,5 +1,6 @@
 /* Many threads on one channel: nothing lost, nothing doubled, each sender's order kept, nobody left
  * asleep. Run under TSan too. */
+#include "modules/base/test_suite.h"
 #include "modules/spill/test_channel_fixture.h"
 
 #include <stdatomic.h>
@@ -408,7 +409,8 @@ END_TEST
 
 int main(void)
 {
-    TCase *tcase = tcase_create("channel threads");
+    Suite *suite = suite_create("channel_threads");
+    TCase *tcase = test_suite_case(suite, "channel threads", setup, teardown);
 
     tcase_add_test(tcase, each_senders_order_is_kept_with_little_memory);
     tcase_add_loop_test(tcase, each_senders_order_is_kept_while_the_channel_is_full_again_and_again,
@@ -422,5 +424,5 @@ int main(void)
     tcase_add_test(tcase, a_receiver_that_waits_sees_what_a_full_channel_holds);
     tcase_add_test(tcase, handles_come_and_go_while_messages_flow);
     tcase_add_test(tcase, timeouts_end_and_take_nothing);
-    return run_tests(tcase, "channel_threads");
+    return test_suite_run(suite);
 }

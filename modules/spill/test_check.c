@@ -2,6 +2,7 @@
  * damage is planted in the file or in what leads to it, and found with its place. */
 #include "modules/base/crc32c.h"
 #include "modules/base/endian.h"
+#include "modules/base/test_suite.h"
 #include "modules/spill/check.h"
 #include "modules/spill/extent_map.h"
 #include "modules/spill/format.h"
@@ -418,12 +419,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("spill check");
-    TCase *tcase = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *tcase = test_suite_case(suite, "all", set_up, tear_down);
 
-    tcase_set_timeout(tcase, 60);
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, what_was_saved_is_whole);
     tcase_add_test(tcase, each_block_that_is_zeroed_is_found);
     tcase_add_test(tcase, what_cannot_be_read_is_told);
@@ -433,10 +430,5 @@ int main(void)
     tcase_add_test(tcase, what_two_lists_have_is_told);
     tcase_add_test(tcase, extents_that_meet_are_found);
     tcase_add_test(tcase, a_node_that_leads_astray_is_told);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

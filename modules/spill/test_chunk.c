@@ -1,3 +1,4 @@
+#include "modules/base/test_suite.h"
 #include "modules/spill/chunk.h"
 
 #include <check.h>
@@ -173,9 +174,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("spill chunk");
-    TCase *tcase = tcase_create("chunk");
-    SRunner *runner;
-    int failed;
+    TCase *tcase = test_suite_case(suite, "chunk", NULL, NULL);
 
     tcase_add_test(tcase, an_element_of_10_bytes_takes_12);
     tcase_add_test(tcase, a_run_is_walked_from_both_ends);
@@ -185,10 +184,5 @@ int main(void)
     tcase_add_test(tcase, a_wrong_count_is_refused);
     tcase_add_test(tcase, a_flipped_bit_in_a_length_is_refused_or_reads_within_the_run);
     tcase_add_test(tcase, a_length_in_a_longer_form_than_needed_is_refused);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -1,4 +1,5 @@
 /* What a deque and its store promise, one promise a test. */
+#include "modules/base/test_suite.h"
 #include "modules/spill/handle.h"
 #include "modules/spill/test_deque_fixture.h"
 
@@ -622,12 +623,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("spill deque");
-    TCase *tcase = tcase_create("tiny chunks");
-    SRunner *runner;
-    int failed;
+    TCase *tcase = test_suite_case(suite, "tiny chunks", open_tiny, close_all);
 
-    tcase_set_timeout(tcase, 120);
-    tcase_add_checked_fixture(tcase, open_tiny, close_all);
     tcase_add_test(tcase, a_new_deque_is_empty);
     tcase_add_test(tcase, the_last_one_pushed_ends_up_outermost);
     tcase_add_test(tcase, a_few_elements_take_little_and_are_never_evicted);
@@ -660,10 +657,5 @@ int main(void)
     tcase_add_test(tcase, producers_are_told_to_slow_down_and_to_go_on);
     tcase_add_test(tcase, what_waits_for_its_next_attempt_does_not_keep_producers_waiting);
     tcase_add_test(tcase, the_budget_can_be_lowered);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -1,6 +1,7 @@
 /* The disk fails, is full, or gives back other bytes than were written: nothing that was accepted
  * is lost or changed, errors name their place, and the rest goes on. */
 #include "modules/base/test_soak.h"
+#include "modules/base/test_suite.h"
 #include "modules/spill/deque_internal.h"
 #include "modules/spill/handle.h"
 #include "modules/spill/test_deque_fixture.h"
@@ -542,11 +543,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("spill deque faults");
-    TCase *tcase = tcase_create("faults");
-    SRunner *runner;
-    int failed;
+    TCase *tcase = test_suite_case(suite, "faults", NULL, NULL);
 
-    tcase_set_timeout(tcase, 300);
     tcase_add_loop_test(tcase, a_read_that_fails_changes_nothing, 0, READING_COUNT);
     tcase_add_loop_test(tcase, a_flipped_byte_is_found_and_changes_nothing, 0, READING_COUNT);
     tcase_add_loop_test(tcase, an_allocation_that_fails_changes_nothing, 0, 2 * OPERATION_COUNT);
@@ -561,10 +559,5 @@ int main(void)
     tcase_add_test(tcase, raising_the_limit_of_disk_space_helps_at_once);
     tcase_add_test(tcase, an_unreadable_root_leaves_the_ends_usable);
     tcase_add_test(tcase, what_cannot_be_read_to_be_freed_is_given_up);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

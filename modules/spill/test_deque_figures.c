@@ -1,4 +1,5 @@
 /* What a deque tells of itself, and what it takes; and the store, of a turn. */
+#include "modules/base/test_suite.h"
 #include "modules/spill/test_deque_fixture.h"
 
 enum { ELEMENT_BYTES = 100, MANY = 20000 }; /* 2 MB against a budget of 256 KiB */
@@ -172,26 +173,16 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("spill deque figures");
-    TCase *tiny = tcase_create("tiny chunks"), *real = tcase_create("real chunks");
-    SRunner *runner;
-    int failed;
+    TCase *tiny = test_suite_case(suite, "tiny chunks", open_tiny, close_all);
+    TCase *real = test_suite_case(suite, "real chunks", NULL, NULL);
 
-    tcase_set_timeout(tiny, 120);
-    tcase_add_checked_fixture(tiny, open_tiny, close_all);
     tcase_add_test(tiny, figures_add_up);
     tcase_add_test(tiny, a_tick_writes_no_more_than_fits_its_slice);
     tcase_add_test(tiny, figures_of_a_long_list_are_gathered_in_pieces);
     tcase_add_test(tiny, figures_count_nothing_twice_when_the_list_leaves_memory_meanwhile);
     tcase_add_test(tiny, gathering_figures_stops_when_it_is_told_to);
-    suite_add_tcase(suite, tiny);
-    tcase_set_timeout(real, 120);
     tcase_add_test(real, an_element_of_10_bytes_takes_at_most_13_in_memory);
     tcase_add_test(real, a_cold_list_costs_its_root);
     tcase_add_test(real, large_elements_have_chunks_to_themselves);
-    suite_add_tcase(suite, real);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -1,5 +1,6 @@
 /* Random operations of every kind on a deque that is nearly all on disk, compared with an array. */
 #include "modules/base/test_soak.h"
+#include "modules/base/test_suite.h"
 #include "modules/spill/test_deque_steps.h"
 
 enum { STEPS = 3000, COUNT_MAX = 6000, LISTS = 60, LIST_STEPS = 8000 };
@@ -103,19 +104,11 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("spill deque model");
-    TCase *tcase = tcase_create("model");
-    SRunner *runner;
-    int failed;
+    TCase *tcase = test_suite_case(suite, "model", NULL, NULL);
 
-    tcase_set_timeout(tcase, 300);
     tcase_add_loop_test(tcase, random_operations_agree_with_an_array_on_one_thread, 0, 8);
     tcase_add_loop_test(tcase, random_operations_agree_with_an_array_with_io_threads, 0, 4);
     tcase_add_loop_test(tcase, operations_that_are_retried_get_further_each_time, 0, 8);
     tcase_add_loop_test(tcase, many_lists_agree_with_arrays, 0, 6);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -1,5 +1,6 @@
 /* The spill file when the disk does what it is told. */
 #include "modules/base/test_soak.h"
+#include "modules/base/test_suite.h"
 #include "modules/spill/test_file_fixture.h"
 
 enum { BLOCK = SPILL_BLOCK_BYTES, CHUNK = 32768 - 32, MANY = 256 };
@@ -506,10 +507,9 @@ END_TEST
 static Suite *make_suite(void)
 {
     Suite *suite = suite_create("file");
-    TCase *tests = tcase_create("file");
-    TCase *tmpfs = tcase_create("tmpfs");
-    tcase_add_checked_fixture(tests, setup, fixture_teardown);
-    tcase_set_timeout(tests, 120);
+    TCase *tests = test_suite_case(suite, "file", setup, fixture_teardown);
+    TCase *tmpfs = test_suite_case(suite, "tmpfs", setup_tmpfs, fixture_teardown);
+
     tcase_add_loop_test(tests, payloads_of_any_size_come_back, 0, 3);
     tcase_add_loop_test(tests, random_batches_survive_what_is_written_and_freed_around_them, 0, 4);
     tcase_add_test(tests, a_batch_of_chunks_is_one_write_and_its_reads_are_one_read);
@@ -532,18 +532,11 @@ static Suite *make_suite(void)
     tcase_add_test(tests, something_foreign_with_our_name_is_refused);
     tcase_add_test(tests, a_missing_directory_is_refused);
     tcase_add_loop_test(tests, without_direct_transfers_it_works_through_the_page_cache, 1, 3);
-    suite_add_tcase(suite, tests);
-    tcase_add_checked_fixture(tmpfs, setup_tmpfs, fixture_teardown);
     tcase_add_test(tmpfs, tmpfs_will_do);
-    suite_add_tcase(suite, tmpfs);
     return suite;
 }
 
 int main(void)
 {
-    SRunner *runner = srunner_create(make_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(make_suite());
 }

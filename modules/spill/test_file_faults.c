@@ -1,5 +1,6 @@
 /* The spill file when calls fail, the disk is full, and what it gives back is not what was written.
  */
+#include "modules/base/test_suite.h"
 #include "modules/spill/test_file_fixture.h"
 
 #include <stdlib.h>
@@ -453,9 +454,8 @@ END_TEST
 static Suite *make_suite(void)
 {
     Suite *suite = suite_create("file faults");
-    TCase *tests = tcase_create("file faults");
-    tcase_add_checked_fixture(tests, setup, fixture_teardown);
-    tcase_set_timeout(tests, 120);
+    TCase *tests = test_suite_case(suite, "file faults", setup, fixture_teardown);
+
     tcase_add_loop_test(tests, making_the_file_survives_each_failing_call, 0, 2);
     tcase_add_loop_test(tests, a_write_with_a_failing_call_gives_its_room_back, 0, 4);
     tcase_add_loop_test(tests, a_read_with_a_failing_call_fails_or_succeeds_but_never_lies, 0, 3);
@@ -473,15 +473,10 @@ static Suite *make_suite(void)
     tcase_add_test(tests, a_block_of_another_generation_is_refused);
     tcase_add_test(tests, an_extent_of_somebody_else_is_refused);
     tcase_add_test(tests, a_file_that_somebody_cut_is_an_error);
-    suite_add_tcase(suite, tests);
     return suite;
 }
 
 int main(void)
 {
-    SRunner *runner = srunner_create(make_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(make_suite());
 }

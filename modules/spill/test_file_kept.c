@@ -1,5 +1,6 @@
 /* What a checkpoint refers to of a spill file that is at work: every extent, and nothing besides;
  * and what a sync has brought to the device. */
+#include "modules/base/test_suite.h"
 #include "modules/spill/file_kept.h"
 #include "modules/spill/test_file_fixture.h"
 
@@ -122,18 +123,11 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("kept by a file");
-    TCase *tests = tcase_create("kept");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+    TCase *tests = test_suite_case(suite, "kept", setup, fixture_teardown);
 
-    tcase_add_checked_fixture(tests, setup, fixture_teardown);
     tcase_add_test(tests, what_is_being_written_belongs_to_no_checkpoint);
     tcase_add_test(tests, what_has_been_written_does);
     tcase_add_test(tests, what_is_being_punched_belongs_to_no_checkpoint);
     tcase_add_test(tests, a_sync_that_is_asked_for_while_one_runs_is_another);
-    suite_add_tcase(suite, tests);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

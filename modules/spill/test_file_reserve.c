@@ -1,4 +1,5 @@
 /* Room for the next checkpoint, as the file keeps it, and what the file takes at its limit. */
+#include "modules/base/test_suite.h"
 #include "modules/spill/test_file_fixture.h"
 
 #include "modules/spill/file_kept.h"
@@ -274,11 +275,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("room reserved in a file");
-    TCase *tests = tcase_create("reserve");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+    TCase *tests = test_suite_case(suite, "reserve", setup, fixture_teardown);
 
-    tcase_add_checked_fixture(tests, setup, fixture_teardown);
     tcase_add_test(tests, what_is_wanted_is_allocated);
     tcase_add_loop_test(tests, an_allocation_that_fails_is_tried_again, 0, 4);
     tcase_add_test(tests, what_a_failed_write_was_to_fill_is_no_room);
@@ -290,9 +288,5 @@ int main(void)
     tcase_add_test(tests, on_a_full_disk_pieces_make_room_for_what_fits_into_none);
     tcase_add_test(tests, pieces_that_cannot_be_punched_stay_as_they_were);
     tcase_add_test(tests, room_behind_holes_at_the_end_is_found);
-    suite_add_tcase(suite, tests);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -1,5 +1,6 @@
 /* A node's image is read back as it was written, and a damaged one is refused: the checksum before
  * it is the file's matter. */
+#include "modules/base/test_suite.h"
 #include "modules/spill/node_image.h"
 #include "modules/spill/store_internal.h"
 
@@ -123,19 +124,11 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("spill node image");
-    TCase *tcase = tcase_create("image");
-    SRunner *runner;
-    int failed;
+    TCase *tcase = test_suite_case(suite, "image", write_node, drop_node);
 
-    tcase_add_checked_fixture(tcase, write_node, drop_node);
     tcase_add_test(tcase, what_was_written_is_read);
     tcase_add_test(tcase, an_image_that_was_cut_is_refused_at_every_length);
     tcase_add_test(tcase, flipped_counts_are_refused);
     tcase_add_test(tcase, a_child_that_lies_nowhere_is_refused);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -1,5 +1,6 @@
 /* Checkpoints and opening from them: a test a promise of persist.h. */
 #include "modules/base/endian.h"
+#include "modules/base/test_suite.h"
 #include "modules/spill/handle.h"
 #include "modules/spill/test_persist_fixture.h"
 
@@ -427,11 +428,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("spill persist");
-    TCase *tcase = tcase_create("promises");
-    SRunner *runner;
-    int failed;
+    TCase *tcase = test_suite_case(suite, "promises", NULL, NULL);
 
-    tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, a_list_is_there_again_with_all_its_elements);
     tcase_add_test(tcase, what_came_after_the_checkpoint_is_gone);
     tcase_add_test(tcase, opening_and_loading_read_nothing_of_the_lists);
@@ -450,10 +448,5 @@ int main(void)
     tcase_add_test(tcase, many_dropped_trees_are_told_of_in_slices);
     tcase_add_test(tcase, a_second_process_is_refused);
     tcase_add_test(tcase, what_does_not_fit_is_refused_in_words);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

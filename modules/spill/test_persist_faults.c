@@ -1,6 +1,7 @@
 /* Checkpoints when calls fail, memory is short, or what was stored is damaged. */
 #include "modules/base/crc32c.h"
 #include "modules/base/endian.h"
+#include "modules/base/test_suite.h"
 #include "modules/spill/handle.h"
 #include "modules/spill/test_persist_fixture.h"
 
@@ -346,12 +347,9 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("spill persist faults");
-    TCase *tcase = tcase_create("faults");
-    TCase *damage = tcase_create("damage");
-    SRunner *runner;
-    int failed;
+    TCase *tcase = test_suite_case(suite, "faults", NULL, NULL);
+    TCase *damage = test_suite_case(suite, "damage", NULL, NULL);
 
-    tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, what_a_failed_sync_left_is_written_again_before_the_next);
     tcase_add_test(tcase, a_directory_that_cannot_be_synced_fails_the_checkpoint);
     tcase_add_test(tcase, no_checkpoint_is_complete_while_what_was_lost_is_needed);
@@ -360,15 +358,8 @@ int main(void)
     tcase_add_test(tcase, each_call_may_fail_and_the_next_checkpoint_is_whole);
     tcase_add_test(tcase, each_allocation_may_fail_and_nothing_is_lost);
     tcase_add_loop_test(tcase, each_call_of_opening_may_fail_and_the_next_succeeds, 0, 5);
-    suite_add_tcase(suite, tcase);
-    tcase_set_timeout(damage, 120);
     tcase_add_test(damage, a_state_with_any_byte_changed_or_cut_is_refused);
     tcase_add_test(damage, a_root_with_any_byte_changed_or_cut_is_refused);
     tcase_add_test(damage, a_root_with_any_byte_forged_does_no_harm);
-    suite_add_tcase(suite, damage);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

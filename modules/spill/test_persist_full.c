@@ -1,4 +1,5 @@
 /* A full disk, with checkpoints: what is refused, and that it can always be drained. */
+#include "modules/base/test_suite.h"
 #include "modules/spill/test_persist_fixture.h"
 
 enum { ROUNDS = 40, ELEMENT_BYTES = 100 };
@@ -347,11 +348,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("spill persist full");
-    TCase *tcase = tcase_create("full");
-    SRunner *runner;
-    int failed;
+    TCase *tcase = test_suite_case(suite, "full", NULL, NULL);
 
-    tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, a_store_at_its_limit_is_drained_and_filled_again_and_again);
     tcase_add_test(tcase, a_full_disk_is_drained_and_filled_again_and_again);
     tcase_add_test(tcase, what_was_taken_can_be_saved_on_any_disk);
@@ -360,10 +358,5 @@ int main(void)
     tcase_add_loop_test(tcase, what_would_take_too_much_room_removes_nothing, 0, 2);
     tcase_add_loop_test(tcase, what_takes_too_much_room_at_once_is_removed_in_steps, 0, 4);
     tcase_add_test(tcase, lists_on_a_full_disk_are_drained_evenly);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

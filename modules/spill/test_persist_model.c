@@ -1,6 +1,7 @@
 /* Random operations on several lists, checkpoints at any moment, the process dying at any moment:
  * what is opened afterwards is what the last complete checkpoint showed. */
 #include "modules/base/test_soak.h"
+#include "modules/base/test_suite.h"
 #include "modules/spill/file_internal.h"
 #include "modules/spill/space_internal.h"
 #include "modules/spill/test_persist_fixture.h"
@@ -365,19 +366,11 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("spill persist model");
-    TCase *tcase = tcase_create("model");
-    SRunner *runner;
-    int failed;
+    TCase *tcase = test_suite_case(suite, "model", NULL, NULL);
 
-    tcase_set_timeout(tcase, 300);
     tcase_add_loop_test(tcase, what_is_opened_is_the_last_complete_checkpoint, 0, 8);
     tcase_add_loop_test(tcase, what_is_opened_is_the_last_complete_checkpoint_with_io_threads, 0,
                         4);
     tcase_add_loop_test(tcase, extents_reused_before_the_checkpoint_are_found, 0, 2);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -5,6 +5,7 @@
 #include "modules/base/record.h"
 #include "modules/base/test_directory.h"
 #include "modules/base/test_soak.h"
+#include "modules/base/test_suite.h"
 #include "modules/spill/test_persist_fixture.h"
 
 #include <fcntl.h>
@@ -384,21 +385,12 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("spill: loss of power");
-    TCase *tcase = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *tcase = test_suite_case(suite, "all", set_up, tear_down);
 
-    tcase_set_timeout(tcase, 300);
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_loop_test(tcase, whatever_the_disk_holds_the_last_checkpoint_is_there_and_right, 0,
                         soak_is_full() ? 10 : 3);
     tcase_add_test(tcase, extents_reused_before_the_checkpoint_are_found);
     tcase_add_loop_test(tcase, other_planted_bugs_are_found, RECORD_DIRECTORY_SYNCS_LEFT_OUT,
                         RECORD_SYNCS_LATE + 1);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

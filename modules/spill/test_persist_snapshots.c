@@ -1,5 +1,6 @@
 /* What only a snapshot holds when a checkpoint begins: no root leads to it, so the next life gives
  * its room back. Each test ends in persist_close, which finds every block that was lost. */
+#include "modules/base/test_suite.h"
 #include "modules/spill/test_persist_fixture.h"
 
 enum { LISTS = 9000, SHORT = 20 }; /* more than a checkpoint looks at, of more than a root holds */
@@ -230,11 +231,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("spill persist snapshots");
-    TCase *tcase = tcase_create("what only a snapshot holds");
-    SRunner *runner;
-    int failed;
+    TCase *tcase = test_suite_case(suite, "what only a snapshot holds", NULL, NULL);
 
-    tcase_set_timeout(tcase, 120);
     tcase_add_loop_test(tcase, of_a_dropped_list, 0, RESIDENCES);
     tcase_add_loop_test(tcase, of_a_list_that_has_changed, 0, RESIDENCES);
     tcase_add_loop_test(tcase, of_several_snapshots_of_one_moment, 0, RESIDENCES);
@@ -242,10 +240,5 @@ int main(void)
     tcase_add_loop_test(tcase, of_a_reader_whose_chunk_is_on_its_way, ON_DISK, RESIDENCES);
     tcase_add_loop_test(tcase, of_a_reader_that_ends_meanwhile, 0, RESIDENCES);
     tcase_add_loop_test(tcase, and_is_read_to_its_end_all_the_same, 0, RESIDENCES);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -1,5 +1,6 @@
 /* What is read before it is asked for: enough that who goes on in order rarely waits, and never
  * more than a share of the budget. */
+#include "modules/base/test_suite.h"
 #include "modules/spill/test_deque_fixture.h"
 
 enum { MANY = 20000, ELEMENT_BYTES = 50 };
@@ -190,9 +191,8 @@ END_TEST
 static Suite *make_suite(void)
 {
     Suite *suite = suite_create("spill prefetch");
-    TCase *tcase = tcase_create("prefetch");
+    TCase *tcase = test_suite_case(suite, "prefetch", NULL, NULL);
 
-    tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, a_queue_that_outgrew_memory_comes_back_in_long_reads);
     tcase_add_test(tcase, a_queue_a_little_longer_than_memory_partly_stays_there);
     tcase_add_test(tcase, a_drain_reads_ahead);
@@ -201,17 +201,10 @@ static Suite *make_suite(void)
     tcase_add_test(tcase, walks_that_were_given_up_do_not_keep_others_from_reading_ahead);
     tcase_add_test(tcase, a_small_budget_is_read_ahead_little);
     tcase_add_test(tcase, large_elements_are_read_ahead_by_their_bytes);
-    suite_add_tcase(suite, tcase);
     return suite;
 }
 
 int main(void)
 {
-    SRunner *runner = srunner_create(make_suite());
-    int failed;
-
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(make_suite());
 }

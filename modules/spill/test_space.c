@@ -1,6 +1,7 @@
 /* Blocks against a naive model: an array with a byte a block. */
 #include "modules/base/random.h"
 #include "modules/base/test_soak.h"
+#include "modules/base/test_suite.h"
 #include "modules/spill/space.h"
 
 #include <check.h>
@@ -385,9 +386,8 @@ END_TEST
 static Suite *make_suite(void)
 {
     Suite *suite = suite_create("space");
-    TCase *tests = tcase_create("space");
-    tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_set_timeout(tests, 120);
+    TCase *tests = test_suite_case(suite, "space", setup, teardown);
+
     tcase_add_loop_test(tests, random_operations_agree_with_a_naive_model, 0, 4);
     tcase_add_test(tests, what_is_taken_together_lies_together);
     tcase_add_test(tests, the_hand_passes_what_was_freed_behind_it_until_it_comes_round);
@@ -400,15 +400,10 @@ static Suite *make_suite(void)
     tcase_add_loop_test(tests, a_shared_block_is_free_when_its_last_extent_is, 0, 3);
     tcase_add_test(tests, only_long_free_runs_are_punched_and_each_once);
     tcase_add_test(tests, looking_for_runs_to_punch_is_done_in_bounded_parts);
-    suite_add_tcase(suite, tests);
     return suite;
 }
 
 int main(void)
 {
-    SRunner *runner = srunner_create(make_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(make_suite());
 }

@@ -1,5 +1,6 @@
 /* What checkpoints refer to: deferral, and the state of regions as bytes. */
 #include "modules/base/random.h"
+#include "modules/base/test_suite.h"
 #include "modules/spill/space_internal.h"
 #include "modules/spill/space_kept.h"
 
@@ -489,11 +490,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("space kept");
-    TCase *tcase = tcase_create("kept");
-    SRunner *runner;
-    int failed;
+    TCase *tcase = test_suite_case(suite, "kept", NULL, NULL);
 
-    tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, what_is_freed_of_a_complete_checkpoint_is_deferred);
     tcase_add_test(tcase, what_no_checkpoint_refers_to_is_free_at_once);
     tcase_add_test(tcase, an_aborted_checkpoint_defers_no_longer);
@@ -511,10 +509,5 @@ int main(void)
     tcase_add_test(tcase, between_slices_what_either_checkpoint_has_stays_its_own);
     tcase_add_test(tcase, what_the_file_gets_and_loses_between_slices_is_settled_too);
     tcase_add_test(tcase, a_pin_is_of_the_one_that_has_ended_though_it_is_not_settled);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }
