@@ -310,11 +310,25 @@ START_TEST(what_had_no_effect_is_not_logged)
         "SETRANGE none 3 ''",
         "GET k",
         "LRANGE l 0 -1",
+        "XDEL x 9-0",
+        "XDELEX x IDS 2 9-0 8-0",
+        "XDELEX x DELREF IDS 1 9-0",
+        "XDELEX x ACKED IDS 1 1-0",
+        "XACK x g 9-0",
+        "XACKDEL x g DELREF IDS 1 9-0",
+        "XNACK x g FAIL IDS 1 9-0",
+        "XCLAIM x g d 0 9-0",
+        "XTRIM x MAXLEN 5",
+        "XGROUP DELCONSUMER x g none",
     };
     int64_t frames;
 
     expect_ok(wire, "SET k 1");
     expect_integer(wire, 2, "RPUSH l a b");
+    expect_string(wire, "1-0", "XADD x 1-0 f v");
+    expect_ok(wire, "XGROUP CREATE x g 0");
+    wire_command(wire, "XREADGROUP GROUP g c STREAMS x >");
+    wire_skip(wire, 1);
     frames = info_number(wire, "log_frames");
     for (size_t i = 0; i < sizeof(nothing) / sizeof(nothing[0]); i++) {
         wire_command_line(wire, nothing[i]);
@@ -327,6 +341,30 @@ START_TEST(what_had_no_effect_is_not_logged)
     wire_command(wire, "EXEC");
     wire_skip(wire, 1);
     ck_assert_int_eq(info_number(wire, "log_frames"), frames);
+}
+END_TEST
+
+/* Only what is pending changes: that is logged, and no change to who watches the stream. */
+START_TEST(who_watches_minds_what_changes)
+{
+    expect_string(wire, "1-0", "XADD x 1-0 f v");
+    expect_string(wire, "2-0", "XADD x 2-0 f v");
+    expect_ok(wire, "XGROUP CREATE x g 0");
+    wire_command(wire, "XREADGROUP GROUP g c STREAMS x >");
+    wire_skip(wire, 1);
+    expect_integer(wire, 1, "XDEL x 1-0");
+    expect_ok(wire, "WATCH x");
+    expect_text(wire, "1) (integer) -1", "XDELEX x IDS 1 9-0");
+    expect_text(wire, "1) (integer) -1", "XDELEX x DELREF IDS 1 1-0");
+    expect_ok(wire, "MULTI");
+    expect_text(wire, "QUEUED", "XLEN x");
+    expect_text(wire, "1) (integer) 1", "EXEC");
+    expect_ok(wire, "WATCH x");
+    expect_text(wire, "1) (integer) 1", "XDELEX x IDS 1 2-0");
+    expect_ok(wire, "MULTI");
+    expect_text(wire, "QUEUED", "XLEN x");
+    expect_nil(wire, "EXEC");
+    expect_same_after_reload("what was pending");
 }
 END_TEST
 
@@ -616,6 +654,7 @@ int main(void)
     tcase_add_test(all, each_command_does_the_same_again_in_a_transaction);
     tcase_add_test(all, each_command_that_writes_is_tried);
     tcase_add_test(all, what_had_no_effect_is_not_logged);
+    tcase_add_test(all, who_watches_minds_what_changes);
     tcase_add_test(all, long_elements_are_taken_once);
     tcase_add_test(all, long_arguments_of_a_transaction);
     tcase_add_test(all, pops_of_as_many_as_there_can_be);

@@ -124,13 +124,23 @@ bool stream_groups_refer_to(const struct stream_groups *groups, struct stream_id
     return false;
 }
 
+int stream_groups_prepare_forgetting(struct stream_groups *groups, struct stream_id id)
+{
+    int rc = 0;
+
+    for (uint32_t i = 0; i < groups->order.count && rc == 0; i++)
+        rc = group_prepare_acknowledging(groups->order.items[i], id);
+    return rc;
+}
+
 int stream_groups_forget(struct stream_groups *groups, struct stream_id id)
 {
-    int count = 0;
+    int count = 0, rc = stream_groups_prepare_forgetting(groups, id);
 
+    if (rc < 0) return rc;
     for (uint32_t i = 0; i < groups->order.count; i++) {
-        int rc = stream_group_acknowledge(groups->order.items[i], id);
-        if (rc < 0) return rc;
+        rc = stream_group_acknowledge(groups->order.items[i], id);
+        assert(rc >= 0); /* it was prepared */
         count += rc;
     }
     return count;

@@ -57,9 +57,10 @@ void stream_groups_remove(struct stream_groups *groups, struct stream_group *gro
 /* Some group has yet to deliver that entry, or has it pending: its id is above the last delivered
  * one, or among what is pending. O(groups * log n). */
 bool stream_groups_refer_to(const struct stream_groups *groups, struct stream_id id);
-/* Is pending nowhere any more. The number of groups in which it was. -ENOMEM: it is in none where
- * it was not before, and may be gone from some. */
+/* Is pending nowhere any more. The number of groups in which it was. */
 int stream_groups_forget(struct stream_groups *groups, struct stream_id id);
+/* stream_groups_forget of that id will not fail, if it is the next thing that happens to groups. */
+int stream_groups_prepare_forgetting(struct stream_groups *groups, struct stream_id id);
 /* Asserts what must hold of all groups; for tests. O(n log n). */
 void stream_groups_check(const struct stream_groups *groups);
 

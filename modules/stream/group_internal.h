@@ -107,4 +107,7 @@ void group_bury(struct stream_group *group);
  * else's. */
 int group_put_item(struct stream_group *group, struct stream_consumer *owner, bool is_new,
                    const struct pending_item *item);
+/* What pictures share on the way to id is copied: acknowledging it needs no memory then. -ENOMEM.
+ */
+int group_prepare_acknowledging(struct stream_group *group, struct stream_id id);
 #endif

@@ -163,6 +163,15 @@ int stream_group_set_pending(struct stream_group *group, const struct stream_pen
     return 0;
 }
 
+int group_prepare_acknowledging(struct stream_group *group, struct stream_id id)
+{
+    struct pending_path path;
+    struct pending_item item;
+
+    if (!pending_tree_find(&group->pending, id, &item)) return 0;
+    return pending_tree_prepare(&group->pending, account_of(group), id, false, &path);
+}
+
 int stream_group_acknowledge(struct stream_group *group, struct stream_id id)
 {
     uint64_t before = group_bytes_before(group, NULL);

@@ -123,6 +123,64 @@ START_TEST(without_memory_nothing_is_loaded_and_nothing_leaks)
 }
 END_TEST
 
+/* What is shared with a picture has to be copied first. */
+START_TEST(an_id_is_forgotten_by_all_groups_or_by_none)
+{
+    enum { PENDING = 500, GROUPS = 3 };
+    static const char *const names[GROUPS] = { "a", "b", "c" };
+    const struct stream_id id = { PENDING / 2, 0 };
+    struct stream_group *all[GROUPS];
+    unsigned refused_at = 1;
+    int rc;
+
+    open_groups();
+    for (int i = 0; i < GROUPS; i++) {
+        struct stream_consumer *consumer;
+
+        all[i] = add_group(names[i]);
+        consumer = add_consumer(all[i], "c");
+        for (unsigned k = 1; k <= PENDING; k++)
+            deliver(all[i], consumer, k, k);
+    }
+    picture = take_picture();
+    for (;; refused_at++) {
+        allocation_count = 0;
+        refuse_every = refused_at;
+        rc = stream_groups_forget(groups, id);
+        refuse_every = 0;
+        if (rc != -ENOMEM) break;
+        for (int i = 0; i < GROUPS; i++)
+            ck_assert_int_eq(stream_group_find_pending(all[i], id, NULL), 1);
+        stream_groups_check(groups);
+    }
+    ck_assert_int_eq(rc, GROUPS);
+    ck_assert_uint_gt(refused_at, 2);
+    for (int i = 0; i < GROUPS; i++)
+        ck_assert_int_eq(stream_group_find_pending(all[i], id, NULL), 0);
+    stream_groups_check(groups);
+    stream_groups_picture_drop(picture);
+    close_groups();
+}
+END_TEST
+
+START_TEST(what_was_prepared_is_forgotten_without_memory)
+{
+    const struct stream_id id = { 50, 0 };
+
+    open_groups();
+    add_examples();
+    picture = take_picture();
+    ck_assert_int_eq(stream_groups_prepare_forgetting(groups, id), 0);
+    refuse_every = 1;
+    ck_assert_int_eq(stream_groups_forget(groups, id), 1);
+    ck_assert_int_eq(stream_groups_forget(groups, (struct stream_id){ 60, 1 }), 0);
+    refuse_every = 0;
+    stream_groups_check(groups);
+    stream_groups_picture_drop(picture);
+    close_groups();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("pictures of groups");
@@ -134,6 +192,8 @@ int main(void)
     tcase_add_test(tcase, a_picture_outlives_its_groups);
     tcase_add_test(tcase, damaged_pictures_are_refused_or_hold_together);
     tcase_add_test(tcase, without_memory_nothing_is_loaded_and_nothing_leaks);
+    tcase_add_test(tcase, an_id_is_forgotten_by_all_groups_or_by_none);
+    tcase_add_test(tcase, what_was_prepared_is_forgotten_without_memory);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -14,20 +14,30 @@ static int delete_all(struct call *call, const struct stream_key *key,
 {
     struct stream_groups *groups = stream_value_groups(key->value);
     const struct stream_ids *ids = &options->ids;
+    uint64_t count = stream_count(key->stream);
+    bool has_forgotten = false, has_changed;
     uint32_t done = 0;
     int rc = 0;
 
     for (; done < ids->count; done++) {
+        bool was_referred_to;
+
         (void)stream_ids_breathe(call, done, true);
         rc = stream_remove_entry(key->stream, groups, options->references, ids->ids[done],
-                                 ordinals[done]);
+                                 ordinals[done], &was_referred_to);
         if (rc < 0) break;
+        has_forgotten |= was_referred_to;
         ordinals[done] = (uint64_t)rc;
     }
-    if (rc < 0 && (done == 0 || call->is_replay)) return rc;
+    has_changed = has_forgotten || stream_count(key->stream) != count;
+    if (rc < 0 && (!has_changed || call->is_replay)) return rc;
     stream_reply_removals(call->reply, ordinals, done, ids->count);
+    if (!has_changed) return 0;
     stream_key_recount(call, key);
-    call_changed(call, call->arguments[1]);
+    if (stream_count(key->stream) != count)
+        call_changed(call, call->arguments[1]);
+    else
+        call_changed_unwatched(call);
     if (done < ids->count) stream_ids_say_first(call, options->numids_index, ids->count, done);
     return 0;
 }

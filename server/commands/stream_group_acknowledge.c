@@ -33,6 +33,28 @@ static int acknowledge_all(struct call *call, const struct stream_group_key *key
     return 0;
 }
 
+/* "XACK key group CONSUMER name UNTIL id": of an XGROUP DELCONSUMER that was refused memory
+ * half-way. What that consumer had pending before that id went. */
+static int acknowledge_until(struct call *call, const struct stream_group_key *key)
+{
+    const struct stream_consumer *consumer =
+        stream_group_find_consumer(key->group, call->arguments[4]);
+    struct stream_pending pending;
+    struct stream_id until;
+
+    if (!stream_word_id(call, 6, &until)) return 0;
+    while (consumer && stream_group_next_pending(key->group, consumer, STREAM_ID_MIN,
+                                                 STREAM_ANY_TIME_MS, &pending)) {
+        int rc;
+
+        if (stream_id_compare(pending.id, until) >= 0) break;
+        rc = stream_group_acknowledge(key->group, pending.id);
+        if (rc < 0) return rc;
+    }
+    stream_group_changed(call, key);
+    return 0;
+}
+
 /* XACK key group id [id ...] */
 int stream_xack(struct call *call)
 {
@@ -46,6 +68,9 @@ int stream_xack(struct call *call)
         reply_integer(call->reply, 0);
         return 0;
     }
+    if (call->is_replay && call->argument_count == 7 &&
+        slice_is(call->arguments[FIRST], "CONSUMER"))
+        return acknowledge_until(call, &key);
     rc = stream_ids_take(call, FIRST, call->argument_count - FIRST, &ids);
     if (rc == 1) rc = acknowledge_all(call, &key, ids.ids, FIRST, ids.count);
     stream_ids_finish(&ids);
@@ -73,6 +98,7 @@ static int acknowledge_and_delete(struct stream_group_key *key, enum stream_refe
                                   struct stream_id id, uint64_t ordinal)
 {
     struct stream_pending pending;
+    bool was_referred_to;
     int rc;
 
     if (!stream_group_find_pending(key->group, id, &pending)) return STREAM_NO_ENTRY;
@@ -82,7 +108,9 @@ static int acknowledge_and_delete(struct stream_group_key *key, enum stream_refe
     }
     if (references == STREAM_ONLY_ACKNOWLEDGED) references = STREAM_KEEP_REFERENCES;
     rc = stream_group_set_pending(key->group, &pending);
-    if (rc == 0) rc = stream_remove_entry(key->stream.stream, key->groups, references, id, ordinal);
+    if (rc == 0)
+        rc = stream_remove_entry(key->stream.stream, key->groups, references, id, ordinal,
+                                 &was_referred_to);
     if (rc < 0) return rc;
     (void)stream_group_acknowledge(key->group, id); /* DELREF has done that, too */
     /* It was pending: whether its entry has gone before does not matter. */

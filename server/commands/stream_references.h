@@ -10,9 +10,11 @@ struct stream_groups;
 enum stream_removal { STREAM_NO_ENTRY = 0, STREAM_REMOVED = 1, STREAM_STILL_NEEDED = 2 };
 
 /* ordinal: what stream_find told of the id, or 0: there is no such entry. groups may be NULL. One
- * of enum stream_removal; -ENOMEM. */
+ * of enum stream_removal, and whether it was pending somewhere where it is no more (DELREF); or
+ * negative: nothing was done. */
 int stream_remove_entry(struct stream *stream, struct stream_groups *groups,
-                        enum stream_references references, struct stream_id id, uint64_t ordinal);
+                        enum stream_references references, struct stream_id id, uint64_t ordinal,
+                        bool *out_was_referred_to);
 /* The ordinals of count > 0 ids, which stream_ids_take has taken, 0 for those that have no entry:
  * all that has to be read for removing them. Those that lie near each other are read in one go,
  * whatever the order of the ids. 0, and they are the caller's to free; or negative, as a handler.
