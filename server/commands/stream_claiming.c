@@ -26,10 +26,13 @@ static uint64_t count_after(const struct stream_claiming *claiming, uint64_t bef
 static int take_over(struct call *call, const struct stream_group_key *key,
                      struct stream_claiming *claiming, struct stream_pending *pending)
 {
+    bool is_new = false;
     int rc = 0;
 
-    if (!claiming->consumer)
+    if (!claiming->consumer) {
+        is_new = !stream_group_find_consumer(key->group, claiming->consumer_name);
         rc = stream_group_get_consumer(call, key, claiming->consumer_name, &claiming->consumer);
+    }
     if (rc < 0) return rc;
     /* The time has moved on where it waited before; a replay has this one. */
     stream_consumer_set_seen(claiming->consumer, claiming->now_ms);
@@ -37,7 +40,12 @@ static int take_over(struct call *call, const struct stream_group_key *key,
     pending->delivered_ms = claiming->delivered_ms;
     pending->delivery_count = count_after(claiming, pending->delivery_count);
     rc = stream_group_set_pending(key->group, pending);
-    if (rc == 0) stream_consumer_set_active(claiming->consumer, claiming->now_ms);
+    if (rc == 0) {
+        stream_consumer_set_active(claiming->consumer, claiming->now_ms);
+    } else if (is_new) { /* it was given nothing */
+        stream_group_remove_consumer(key->group, claiming->consumer);
+        claiming->consumer = NULL;
+    }
     return rc;
 }
 

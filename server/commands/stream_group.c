@@ -208,16 +208,41 @@ int stream_xgroup_createconsumer(struct call *call)
     return 0;
 }
 
+/* Memory was refused half-way, and the consumer stays: of what went the log is told in words of its
+ * own, which only a replay takes, as the call itself is answered with an error. */
+static void say_dropped(struct call *call, const struct stream_group_key *key,
+                        const struct stream_consumer *consumer)
+{
+    struct stream_pending next;
+    char until[STREAM_ID_TEXT_BYTES];
+    bool is_there =
+        stream_group_next_pending(key->group, consumer, STREAM_ID_MIN, STREAM_ANY_TIME_MS, &next);
+    struct slice words[] = { SLICE_LITERAL("XACK"),     call->arguments[2], call->arguments[3],
+                             SLICE_LITERAL("CONSUMER"), call->arguments[4], SLICE_LITERAL("UNTIL"),
+                             (struct slice){ 0 } };
+
+    assert(is_there);
+    words[6] = slice_of(until, stream_id_format(until, next.id));
+    stream_group_changed(call, key);
+    effect_say(call, words, sizeof(words) / sizeof(words[0]));
+    if (!call->frame) effect_log_step(call);
+}
+
 /* All that the consumer has pending, some at a time. Once the first of it has gone the rest goes
  * without the client, too, and not faster: the log is told of all of it at the end. */
 static int drop_all(struct call *call, const struct stream_group_key *key,
                     struct stream_consumer *consumer)
 {
+    uint64_t pending = stream_consumer_pending_count(consumer);
     int64_t dropped;
 
     do {
         dropped = stream_consumer_drop(key->group, consumer, DROP_STEP);
-        if (dropped < 0) return (int)dropped;
+        if (dropped < 0) {
+            if (stream_consumer_pending_count(consumer) < pending && !call->is_replay)
+                say_dropped(call, key, consumer);
+            return (int)dropped;
+        }
         parking_must_finish(call->server);
         (void)parking_breathe(
             call->server); /* fails when the server stops, and nobody waits then */
