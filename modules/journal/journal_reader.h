@@ -68,13 +68,18 @@ int journal_reader_next(struct journal_reader *reader, struct journal_entry *out
 /* The same for several: the next frame, and those behind it that lie in memory beside it, so that
  * views of all are good together. At most count_max (not 0), and as many as have at most
  * payload_bytes_max together, but for the first one, which may have more. How many; else as
- * journal_reader_next. A reader that may wait gives one. */
-int journal_reader_next_some(struct journal_reader *reader, uint32_t count_max,
+ * journal_reader_next. A reader that may wait gives one. 0 also where the reader has come to until,
+ * the start of a segment (UINT64_MAX: to none): nothing from there on is looked at. */
+int journal_reader_next_some(struct journal_reader *reader, uint64_t until, uint32_t count_max,
                              uint64_t payload_bytes_max, struct journal_entry *out_entries);
 /* The frame before the one where the reader stands, and the reader stands before it: the other way
  * through the same frames. Else as journal_reader_next; 0: there is none before. It begins at an
  * index point and takes memory for the places of what lies between. */
 int journal_reader_previous(struct journal_reader *reader, struct journal_entry *out_entry);
+/* The same; 0 also where nothing lies between from, the start of a segment, and the reader, which
+ * then stands there: nothing before it is looked at. */
+int journal_reader_previous_from(struct journal_reader *reader, uint64_t from,
+                                 struct journal_entry *out_entry);
 /* Waits for at most timeout_us microseconds, or JOURNAL_FOREVER, until something is published
  * behind the reader. 1: there is. 0: the time is over. -EINTR: a signal came. A busy reader that
  * never gets here makes no system call; one that sleeps looks once a second. */
@@ -96,7 +101,7 @@ struct journal_search {
     bool (*is_before)(const void *context, const struct journal_entry *entry);
     const void *context;
     /* Known to lie at or before the place: the start of a segment, as journal_segment_start says,
-     * and of the last one that may hold it. 0: not known. */
+     * and of the last one that may hold it, or end with it: no other is looked at. 0: not known. */
     uint64_t from, last;
     uint64_t key; /* tells it from other searches of the same reader */
     /* If the place is before or behind a certain id, and ids grow: so the index is asked for it. */

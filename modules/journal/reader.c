@@ -177,7 +177,8 @@ static void give(struct journal_reader *reader, uint64_t position,
     };
 }
 
-int journal_reader_next(struct journal_reader *reader, struct journal_entry *out_entry)
+int journal_reader_next_until(struct journal_reader *reader, uint64_t until,
+                              struct journal_entry *out_entry)
 {
     struct journal_frame frame;
     const uint8_t *bytes;
@@ -185,6 +186,7 @@ int journal_reader_next(struct journal_reader *reader, struct journal_entry *out
 
     for (;;) {
         uint64_t position = reader->position;
+        if (position >= until) return 0;
         rc = frame_here(reader, &frame, &bytes);
         if (rc <= 0) return rc;
         journal_reader_step_over(reader, &frame);
@@ -192,6 +194,11 @@ int journal_reader_next(struct journal_reader *reader, struct journal_entry *out
         give(reader, position, &frame, bytes, out_entry);
         return 1;
     }
+}
+
+int journal_reader_next(struct journal_reader *reader, struct journal_entry *out_entry)
+{
+    return journal_reader_next_until(reader, UINT64_MAX, out_entry);
 }
 
 /* The bytes behind the last frame that may be looked at without another being moved. */
@@ -216,10 +223,10 @@ static bool is_whole(const struct journal_reader *reader, uint32_t seed, const u
            out_frame->state == JOURNAL_DATA;
 }
 
-int journal_reader_next_some(struct journal_reader *reader, uint32_t count_max,
+int journal_reader_next_some(struct journal_reader *reader, uint64_t until, uint32_t count_max,
                              uint64_t payload_bytes_max, struct journal_entry *out_entries)
 {
-    int rc = journal_reader_next(reader, out_entries), count = 1;
+    int rc = journal_reader_next_until(reader, until, out_entries), count = 1;
     uint64_t payload_bytes, size;
     struct journal_frame frame;
     const uint8_t *bytes = NULL;

@@ -170,14 +170,16 @@ static int need_run(struct journal_reader *reader, uint64_t target)
     return rc < 0 ? rc : 1;
 }
 
-/* 1: *out_place is that of the last frame before position that may be data. 0: there is none. */
-static int find_before(struct journal_reader *reader, uint64_t position, uint64_t *out_place)
+/* 1: *out_place is that of the last frame before position that may be data. 0: from from on there
+ * is none. */
+static int find_before(struct journal_reader *reader, uint64_t from, uint64_t position,
+                       uint64_t *out_place)
 {
     struct journal_run *run = reader->run;
 
     if (run->asked != position) run->asked = run->reached = position;
     for (;;) {
-        int rc = need_run(reader, run->reached);
+        int rc = run->reached > from ? need_run(reader, run->reached) : 0;
         if (rc <= 0) return rc;
         *out_place = place_before(run, run->reached);
         if (*out_place > 0) return 1;
@@ -186,12 +188,12 @@ static int find_before(struct journal_reader *reader, uint64_t position, uint64_
 }
 
 /* The same, and the reader stands there. */
-static int go_before(struct journal_reader *reader, uint64_t position,
+static int go_before(struct journal_reader *reader, uint64_t from, uint64_t position,
                      struct journal_frame *out_frame, const uint8_t **out_bytes)
 {
     for (;;) {
         uint64_t place;
-        int rc = find_before(reader, position, &place);
+        int rc = find_before(reader, from, position, &place);
         if (rc <= 0) return rc;
         reader->position = place;
         rc = journal_reader_frame(reader, position, out_frame, out_bytes);
@@ -202,6 +204,12 @@ static int go_before(struct journal_reader *reader, uint64_t position,
 
 int journal_reader_previous(struct journal_reader *reader, struct journal_entry *out_entry)
 {
+    return journal_reader_previous_from(reader, 0, out_entry);
+}
+
+int journal_reader_previous_from(struct journal_reader *reader, uint64_t from,
+                                 struct journal_entry *out_entry)
+{
     uint64_t before = reader->position;
     struct journal_frame frame;
     const uint8_t *bytes;
@@ -209,9 +217,10 @@ int journal_reader_previous(struct journal_reader *reader, struct journal_entry 
 
     if (!reader->run) reader->run = calloc(1, sizeof(*reader->run));
     if (!reader->run) return -ENOMEM;
-    rc = go_before(reader, before, &frame, &bytes);
+    rc = go_before(reader, from, before, &frame, &bytes);
     if (rc <= 0) {
-        reader->position = before;
+        bool has_come_there = rc == 0 && reader->run->reached <= from;
+        reader->position = has_come_there && from < before ? from : before;
         return rc;
     }
     reader->last_position = 0;

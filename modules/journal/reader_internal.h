@@ -31,6 +31,9 @@ struct journal_reader {
  * an error. end is at most what is published; nothing behind it is looked at. */
 int journal_reader_frame(struct journal_reader *reader, uint64_t end,
                          struct journal_frame *out_frame, const uint8_t **out_bytes);
+/* As journal_reader_next; 0 also where the reader has come to until (journal_reader_next_some). */
+int journal_reader_next_until(struct journal_reader *reader, uint64_t until,
+                              struct journal_entry *out_entry);
 void journal_reader_step_over(struct journal_reader *reader, const struct journal_frame *frame);
 /* Opens the segment of reader->position unless it is. -ESTALE: it has been trimmed away. */
 int journal_reader_need_source(struct journal_reader *reader);

@@ -22,14 +22,17 @@ static int entry_at(struct journal_reader *reader, uint64_t position, struct jou
     return journal_reader_next(reader, entry);
 }
 
-/* Forward to the place. */
+/* Forward to the place: no further than to the end of the last segment that may hold it. Behind it
+ * there may be many of which nothing is left. */
 static int walk(struct journal_reader *reader, const struct journal_search *search)
 {
+    uint64_t until =
+        search->last > 0 ? journal_segment_start(journal_segment_of(search->last) + 1) : UINT64_MAX;
     struct journal_entry entry;
     uint64_t behind = reader->position;
     int rc;
 
-    while ((rc = journal_reader_next(reader, &entry)) == 1) {
+    while ((rc = journal_reader_next_until(reader, until, &entry)) == 1) {
         if (!is_before(search, &entry)) {
             reader->position = entry.position;
             return 0;

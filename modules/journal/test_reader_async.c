@@ -63,7 +63,8 @@ static int expect_some(uint64_t from, uint64_t to, uint32_t count_max, uint64_t 
 
     while (from < to) {
         unsigned before = ready_count;
-        int rc = journal_reader_next_some(fixture.reader, count_max, bytes_max, entries);
+        int rc =
+            journal_reader_next_some(fixture.reader, UINT64_MAX, count_max, bytes_max, entries);
         uint64_t bytes = 0;
 
         if (rc == -EAGAIN) {
@@ -476,7 +477,7 @@ START_TEST(damage_behind_good_frames_is_told_after_them)
     flip_byte(2, "log", 30000);
     open_async();
     do {
-        rc = journal_reader_next_some(fixture.reader, SOME_MAX, UINT64_MAX, entries);
+        rc = journal_reader_next_some(fixture.reader, UINT64_MAX, SOME_MAX, UINT64_MAX, entries);
         for (int i = 0; i < rc; i++)
             expect_frame(&entries[i], number++);
         while (rc == -EAGAIN && io_wait(fixture.io) > 0) {}

@@ -59,6 +59,11 @@ uint64_t deleted_previous_live(const struct deleted *deleted, uint64_t ordinal)
         uint64_t live;
 
         if (!leaf || leaf->bit_count == 0) return ordinal;
+        if (bit == DELETED_LEAF_BITS - 1 && leaf->bit_count == DELETED_LEAF_BITS) {
+            if (ordinal < DELETED_LEAF_BITS) return 0;
+            ordinal -= DELETED_LEAF_BITS;
+            continue;
+        }
         live =
             ~word_at(leaf, bit / DELETED_WORD_BITS) & mask_between(0, bit % DELETED_WORD_BITS + 1);
         ordinal -= bit % DELETED_WORD_BITS;

@@ -316,6 +316,20 @@ static inline uint64_t stream_segment_disk_bytes(const struct files_segment *seg
 /* Segments that are not below that position's stay plain. */
 uint64_t stream_files_plain_from(const struct stream_files *files);
 
+/* ---- files_segments.c: what the table of segments tells, without reading any ---- */
+/* Positions from the start of a segment to that of the next one; UINT64_MAX: it is the last. */
+struct files_range {
+    uint64_t start, end;
+};
+struct files_range stream_files_range(const struct stream_files *files, uint32_t index);
+/* Nothing is left of the segment: all its ordinals are deleted, or before the stream's start. */
+bool stream_files_is_dead(const struct stream *stream, uint32_t index);
+/* Which segment a place lies in for who goes that way; one at an edge of segments of which nothing
+ * is left goes to their other end first. False: nothing that is left lies that way, and the place
+ * stays. It is behind the first segment's start when the way is BACKWARD. */
+bool stream_files_pass_dead(const struct stream *stream, enum stream_direction direction,
+                            struct stream_place *place, uint32_t *out_index);
+
 /* ---- files_rewrite.c ---- */
 /* A checkpoint that is being made refers to the stream as it is now; stream is it, or a snapshot.
  */

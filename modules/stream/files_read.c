@@ -214,26 +214,29 @@ static int answer_unpublished(const struct stream_files *files)
     return -EAGAIN;
 }
 
-/* How many frames, from position on (BACKWARD: before it). */
+/* How many frames, from position on (BACKWARD: before it), of the segment that begins at from; the
+ * next one begins at until. */
 static int read_frames(struct stream_files *files, struct files_slot *slot, uint64_t position,
-                       enum stream_direction direction, struct stream_want want,
-                       struct journal_entry *out_frames)
+                       struct files_range range, enum stream_direction direction,
+                       struct stream_want want, struct journal_entry *out_frames)
 {
+    struct journal_reader *reader = slot->reader;
     int rc = 0;
 
     if (slot->goal != position) slot->has_arrived = false;
     slot->goal = position;
-    if (!slot->has_arrived && journal_reader_position(slot->reader) != position)
-        rc = journal_reader_seek_position(slot->reader, position);
+    if (!slot->has_arrived && journal_reader_position(reader) != position)
+        rc = journal_reader_seek_position(reader, position);
     assert(rc <= 0);
     slot->has_arrived = rc == 0; /* and may be further on already, behind what is no entry */
     if (rc == 0 && direction == STREAM_FORWARD)
-        rc = journal_reader_next_some(slot->reader, want.count, want.bytes, out_frames);
+        rc = journal_reader_next_some(reader, range.end, want.count, want.bytes, out_frames);
     else if (rc == 0)
-        rc = journal_reader_previous(slot->reader, out_frames);
+        rc = journal_reader_previous_from(reader, range.start, out_frames);
     slot->is_awaited = rc == -EAGAIN;
     if (!slot->is_awaited) slot->goal = 0;
-    if (rc == 0 && direction == STREAM_FORWARD) rc = answer_unpublished(files);
+    if (rc == 0 && direction == STREAM_FORWARD && journal_reader_position(reader) < range.end)
+        rc = answer_unpublished(files);
     return rc == -EINVAL || rc == -ESTALE ? -EBADMSG : rc;
 }
 
@@ -255,22 +258,23 @@ static int decode_all(const struct stream *stream, const struct journal_entry *f
     return count;
 }
 
-static int try_next(struct stream *stream, enum stream_direction direction, struct stream_want want,
-                    struct stream_place *place, struct stream_entry *out_entries)
+/* What lies in a segment, from the place on. 0: nothing does. */
+static int read_segment(struct stream *stream, enum stream_direction direction,
+                        struct stream_want want, struct files_range range,
+                        struct stream_place *place, struct stream_entry *out_entries)
 {
     struct stream_files *files = stream->files;
     struct journal_entry frames[FRAMES_AT_ONCE];
     struct files_slot *slot = NULL;
     struct stream_place behind;
-    int rc;
+    int rc = stream_files_need_open(files->base);
 
-    if (direction == STREAM_FORWARD && place->words[0] >= files->end) return 0;
-    if (direction == STREAM_BACKWARD && place->words[0] <= files->segments[0].start) return 0;
     if (want.count > FRAMES_AT_ONCE) want.count = FRAMES_AT_ONCE;
-    rc = stream_files_need_open(files->base);
+    if (rc == 0 && place->words[0] > journal_published(files->base->journal))
+        rc = answer_unpublished(files->base);
     if (rc == 0) rc = slot_at(files->base, place->words[0], &slot);
     if (rc < 0 || !slot) return rc;
-    rc = read_frames(files->base, slot, place->words[0], direction, want, frames);
+    rc = read_frames(files->base, slot, place->words[0], range, direction, want, frames);
     if (rc <= 0) return rc;
     behind = (struct stream_place){ { journal_reader_position(slot->reader) } };
     rc = decode_all(stream, frames, rc, &behind, out_entries);
@@ -282,6 +286,31 @@ static int try_next(struct stream *stream, enum stream_direction direction, stru
                                              .before = out_entries[rc - 1].id,
                                              .position = place->words[0] };
     return rc;
+}
+
+static bool is_at_end(const struct stream_files *files, enum stream_direction direction,
+                      const struct stream_place *place)
+{
+    return direction == STREAM_FORWARD ? place->words[0] >= files->end
+                                       : place->words[0] <= files->segments[0].start;
+}
+
+/* Segment by segment, so that those of which nothing is left are passed over unread. */
+static int try_next(struct stream *stream, enum stream_direction direction, struct stream_want want,
+                    struct stream_place *place, struct stream_entry *out_entries)
+{
+    const struct stream_files *files = stream->files;
+    uint32_t index;
+
+    while (!is_at_end(files, direction, place) &&
+           stream_files_pass_dead(stream, direction, place, &index)) {
+        struct files_range range = stream_files_range(files, index);
+        int rc = read_segment(stream, direction, want, range, place, out_entries);
+        if (rc != 0) return rc;
+        if (direction == STREAM_FORWARD && range.end == UINT64_MAX) return 0; /* it is the last */
+        place->words[0] = direction == STREAM_FORWARD ? range.end : range.start;
+    }
+    return 0;
 }
 
 int stream_files_next(struct stream *stream, enum stream_direction direction,
@@ -394,15 +423,34 @@ static int slot_for(struct stream_files *files, const struct target *target,
     return rc < 0 ? rc : begin_search(*out_slot, target, &files->falls, segment);
 }
 
-static int try_seek(struct stream_files *files, const struct target *target,
+/* At an edge of the segment, as the table tells: nothing is left of it, or the next one begins with
+ * what is sought. */
+static bool is_at_edge(const struct stream *stream, const struct target *target,
+                       const struct files_segment *segment, struct stream_place *out_place)
+{
+    const struct stream_files *files = stream->files;
+    uint32_t index = (uint32_t)(segment - files->segments);
+    bool has_next = index + 1 < files->segment_count;
+    bool begins_next = has_next && target->by_ordinal && !target->is_behind &&
+                       segment[1].first_ordinal == target->ordinal;
+
+    if (!begins_next && !stream_files_is_dead(stream, index)) return false;
+    out_place->words[0] = target->is_behind ? segment->start
+                          : has_next        ? segment[1].start
+                                            : files->end;
+    return true;
+}
+
+static int try_seek(struct stream *stream, const struct target *target,
                     struct stream_place *out_place)
 {
+    struct stream_files *files = stream->files;
     const struct files_segment *segment = segment_of(files, target);
     struct files_slot *slot = NULL;
     int rc;
 
     *out_place = (struct stream_place){ { files->segments[0].start } };
-    if (!segment) return 0;
+    if (!segment || is_at_edge(stream, target, segment, out_place)) return 0;
     rc = stream_files_need_open(files->base);
     if (rc == 0) rc = slot_for(files, target, segment, &slot);
     if (rc < 0 || !slot) return rc;
@@ -418,7 +466,7 @@ static int try_seek(struct stream_files *files, const struct target *target,
 static int seek(struct stream *stream, const struct target *target, struct stream_place *out_place)
 {
     for (;;) {
-        int rc = try_seek(stream->files, target, out_place);
+        int rc = try_seek(stream, target, out_place);
         if (rc != -EAGAIN) return rc;
         rc = stream_files_wait(stream->store);
         if (rc < 0) return rc;

@@ -1,8 +1,9 @@
 /* stream_internal.h - what a stream is made of, and what both of its backends do.
  *
- * A backend keeps frames: entries with their ordinals, in order. It knows nothing of what is
- * deleted and may keep such frames or drop them; readers pass over them (cursor.c). It keeps no
- * frame of ordinals below start that anybody would be shown: readers pass over these as well.
+ * A backend keeps frames: entries with their ordinals, in order. It may keep frames of what is
+ * deleted or drop them, and show them or pass over them; readers pass over them (cursor.c). It
+ * keeps no frame of ordinals below start that anybody would be shown: readers pass over these as
+ * well.
  *
  *   memory.c  blocks of memory             files.c  a journal in a directory of its own
  *
@@ -115,10 +116,10 @@ struct stream_store {
     struct os *os;
     struct io *io;
     struct stream_hooks hooks;
-    struct stream_options options;    /* with the defaults put in; directory is a copy */
-    uint64_t stream_count;            /* snapshots, too */
-    uint64_t memory_bytes;            /* of all streams, and what is buried */
-    struct stream_grave *graves;      /* blocks.c */
+    struct stream_options options; /* with the defaults put in; directory is a copy */
+    uint64_t stream_count;         /* snapshots, too */
+    uint64_t memory_bytes;         /* of all streams, and what is buried */
+    struct stream_grave *graves;   /* blocks.c */
     struct stream_producer_store *producers;
     struct stream_files_store *files; /* NULL: all streams stay in memory */
     /* Streams in memory with several blocks, by the links of blocks.c: to be looked at in this

@@ -124,6 +124,66 @@ START_TEST(a_segment_without_anything_that_is_left_takes_next_to_nothing)
 }
 END_TEST
 
+/* What two entries cost, from one of them on, of which all between is deleted. */
+static uint64_t reads_between(uint64_t first, uint64_t second, enum stream_direction direction)
+{
+    uint64_t before = fault_count(files.fault, FAULT_PREAD);
+    struct stream_cursor cursor;
+    struct stream_entry entry;
+
+    stream_cursor_begin(&cursor, stream, (struct stream_id){ first, 0 }, direction);
+    ck_assert_int_eq(stream_cursor_next(&cursor, &entry), 1);
+    ck_assert_uint_eq(entry.id.ms, first);
+    ck_assert_int_eq(stream_cursor_next(&cursor, &entry), 1);
+    ck_assert_uint_eq(entry.id.ms, second);
+    return fault_count(files.fault, FAULT_PREAD) - before;
+}
+
+/* The same for one who begins amid what is deleted. */
+static uint64_t reads_from(uint64_t from, uint64_t number, enum stream_direction direction)
+{
+    uint64_t before = fault_count(files.fault, FAULT_PREAD);
+    struct stream_cursor cursor;
+    struct stream_entry entry;
+
+    stream_cursor_begin(&cursor, stream, (struct stream_id){ from, 0 }, direction);
+    ck_assert_int_eq(stream_cursor_next(&cursor, &entry), 1);
+    ck_assert_uint_eq(entry.id.ms, number);
+    return fault_count(files.fault, FAULT_PREAD) - before;
+}
+
+/* Both ways, with a hundred and fifty segments between. */
+START_TEST(who_comes_past_what_was_dropped_reads_no_more_than_before)
+{
+    enum { FIRST = 519, LAST = 39000, WAYS = 6, AMID = 2, MORE = 5 };
+    uint64_t reads[2][WAYS];
+    struct stream *snapshot;
+
+    create_store();
+    ck_assert_int_eq(stream_create(store, &stream), 0);
+    add_entries(stream, 1, 40000, SIZE);
+    settle();
+    ck_assert_int_eq(stream_snapshot(stream, &snapshot), 0);
+    for (uint64_t number = FIRST + 1; number < LAST; number++)
+        delete_one(number);
+    for (unsigned i = 0; i < 2; i++) {
+        reads[i][0] = reads_between(FIRST, LAST, STREAM_FORWARD);
+        reads[i][1] = reads_between(LAST, FIRST, STREAM_BACKWARD);
+        reads[i][2] = reads_from(20000, LAST, STREAM_FORWARD);
+        reads[i][3] = reads_from(20000, FIRST, STREAM_BACKWARD);
+        reads[i][4] = reads_from(FIRST + 2, LAST, STREAM_FORWARD);
+        reads[i][5] = reads_from(LAST - 2, FIRST, STREAM_BACKWARD);
+        if (i == 0) stream_destroy(snapshot);
+        settle();
+    }
+    ck_assert_uint_gt(count_in_stream(1, ".pak"), 100);
+    for (unsigned way = 0; way < WAYS; way++)
+        ck_assert_uint_le(reads[1][way], reads[0][way] + MORE);
+    ck_assert_uint_le(reads[1][AMID], reads[0][AMID]);
+    stream_destroy(stream);
+}
+END_TEST
+
 /* Each checkpoint looks, and finds nothing new; so does one after a restart. */
 START_TEST(what_was_written_anew_is_not_again)
 {
@@ -370,8 +430,10 @@ START_TEST(whoever_goes_meanwhile_leaves_nothing)
     write_image(stream);
     ck_assert_int_eq(sync_checkpoint(), 1);
     stream_checkpoint_end(store, true);
-    for (int i = 0; i < _i; i++)
+    for (int i = 0; i < _i; i++) {
+        (void)stream_store_tick(store, 0, 0);
         (void)io_wait(files.io);
+    }
     if (_i % 2 == 0) {
         stream_destroy(stream);
         checkpoint(NULL, true);
@@ -452,6 +514,7 @@ int main(void)
     tcase_add_loop_test(cases, what_is_mostly_deleted_is_written_anew, 0, 3);
     tcase_add_test(cases, what_is_mostly_there_stays);
     tcase_add_test(cases, a_segment_without_anything_that_is_left_takes_next_to_nothing);
+    tcase_add_test(cases, who_comes_past_what_was_dropped_reads_no_more_than_before);
     tcase_add_test(cases, what_was_written_anew_is_not_again);
     tcase_add_test(cases, of_what_was_never_written_nothing_is_dropped);
     tcase_add_test(cases, streams_take_turns);
