@@ -160,6 +160,7 @@ static void release(struct journal *journal)
     }
     journal_index_finish(&journal->index);
     if (journal->jobs) journal_index_finish(&journal->jobs->step.index);
+    if (journal->jobs) journal_renewal_destroy(journal->jobs->renew.renewal);
     free(journal->jobs);
     free(journal->buffer_spare);
     journal_meta_close(journal->os, &journal->meta);
@@ -330,8 +331,9 @@ static bool is_busy(const struct journal *journal)
     const struct journal_jobs *jobs = journal->jobs;
 
     if (!jobs) return false;
-    return jobs->room.is_running || jobs->step.is_running || jobs->trim.is_running ||
-           jobs->move.is_running || jobs->tend.is_running || jobs->rest.is_running;
+    return jobs->room.is_running || jobs->step.is_running || jobs->renew.is_running ||
+           jobs->trim.is_running || jobs->move.is_running || jobs->tend.is_running ||
+           jobs->rest.is_running;
 }
 
 static void wait_for_jobs(struct journal *journal)
@@ -398,6 +400,7 @@ int journal_close(struct journal *journal)
     journal->on_packed = NULL;
     if (journal->jobs) journal->jobs->tend.is_stopped = true;
     journal->is_closing = true;
+    journal->is_renewing = false;
     wait_for_jobs(journal);
     journal_publish(journal);
     wait_for_jobs(journal);

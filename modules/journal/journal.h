@@ -207,13 +207,15 @@ void journal_publish(struct journal *journal);
 /* Starts a sync of all that was appended and publishes it; while one runs, the next follows it. */
 void journal_sync(struct journal *journal);
 /* After a failed sync, of this journal or of all that lies in its file system: what is not known to
- * be on the device (behind journal_synced) is written once more where it lies, synced, and then
- * verified, by I/O threads; nothing is taken meanwhile, as it is with journal_error. on_progress
+ * be on the device is written once more where it lies, synced, and then verified, by I/O threads;
+ * nothing is taken meanwhile, as it is with journal_error. That is all behind the position `from`,
+ * and behind journal_synced: from is lower if a sync that has succeeded says nothing (it came after
+ * the one that failed, or the journal was closed before and opened again). on_progress
  * follows when that has ended: journal_error is 0, and the journal goes on; or it tells why not.
  * -EBADMSG: the kernel has let go of what was not on the device, and it is lost; journal_info's
  * damage is where. After another error it may be called again. For one that has files, not in a
  * set. */
-void journal_renew(struct journal *journal);
+void journal_renew(struct journal *journal, uint64_t from);
 bool journal_is_renewing(const struct journal *journal);
 /* Waits until something that is under way has ended (io_wait), for callers without a loop. -EAGAIN:
  * nothing is. */

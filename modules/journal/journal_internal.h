@@ -3,6 +3,7 @@
  *   append.c   frames into the segment or a buffer, rolling
  *   room.c     room ahead and the next segment, by one job at a time
  *   step.c     writing, syncing and retiring, by one job at a time
+ *   renew.c    what a failed sync has left, by one job at a time, and no step beside it
  *   memory.c   a small journal without a file, and moving it to one
  *   tend.c     packing and moving what has ended, by one job at a time
  *   rest.c     giving files and mappings back while nobody appends, and opening them again
@@ -21,6 +22,7 @@
 #include "modules/journal/journal.h"
 #include "modules/journal/meta.h"
 #include "modules/journal/packed_list.h"
+#include "modules/journal/renewal.h"
 #include "modules/journal/segment.h"
 #include "modules/journal/tender.h"
 
@@ -70,14 +72,25 @@ struct step_job {
     struct journal_buffer *buffers; /* of that segment, oldest first */
     bool is_sync, is_mapped, is_retiring;
     bool is_written;            /* run() came as far as the sync */
-    bool is_renewing;           /* after one that has failed */
-    uint64_t damage;            /* by run(), then: the offset of what was lost */
     int meta_fd;                /* to be synced with the names, too; -1: they were */
     uint64_t from, to;          /* offsets in the segment */
     uint64_t reached;           /* the position that is written, or synced, when it is done */
     struct journal_index index; /* mirrors the segment's */
     size_t index_from;
     int index_rc;
+};
+
+struct renew_job {
+    struct io_job job; /* first */
+    struct journal *journal;
+    bool is_running;
+    bool is_meta; /* it is the last one: meta and names */
+    const char *path;
+    uint64_t done;                   /* the position up to which all was renewed */
+    uint64_t reached;                /* the same when this segment is done */
+    struct journal_renewed segment;  /* the one whose turn it is */
+    struct journal_renewal *renewal; /* run()'s; NULL: it has not begun */
+    uint64_t damage;                 /* by run(): the offset of what was lost */
 };
 
 struct move_job {
@@ -139,6 +152,7 @@ struct rest_job {
 struct journal_jobs {
     struct room_job room;
     struct step_job step;
+    struct renew_job renew;
     struct trim_job trim;
     struct move_job move;
     struct tend_job tend;
@@ -230,6 +244,9 @@ void journal_append_note(struct journal *journal);
 void journal_step(struct journal *journal);
 void journal_publish_position(struct journal *journal, uint64_t position);
 void journal_tell_progress(struct journal *journal);
+
+/* renew.c: goes on with what journal_renew has begun, if it can. */
+void journal_renew_step(struct journal *journal);
 
 /* tend.c: begins a round when there is something new, goes on with one that has begun. */
 void journal_tend_step(struct journal *journal);

@@ -11,8 +11,8 @@
  * Failure. A write for which there is no room leaves its buffers at the front of the queue and is
  * tried again by the next call. After any other failure (journal_error) nobody knows what the
  * device holds behind `synced`, and asking again would be answered with a lie. It is final, unless
- * the owner has all that written once more (journal_renew): then the same steps are made from
- * `synced` on, each as renew.h says. */
+ * the owner has all that written once more (journal_renew: renew.c), which begins when no step is
+ * under way. */
 #include "modules/journal/journal_internal.h"
 
 #include <assert.h>
@@ -20,7 +20,6 @@
 #include <stdlib.h>
 
 #include "modules/base/os.h"
-#include "modules/journal/renew.h"
 
 static struct journal_segment *oldest_segment(const struct journal *journal)
 {
@@ -51,20 +50,13 @@ static void write_index(struct step_job *step, struct os *os)
 
 static int sync_frames(struct step_job *step, struct os *os)
 {
-    const struct journal_meta *meta = &step->journal->meta; /* what of it does not change */
-
-    if (step->is_renewing)
-        return journal_renew_segment(os, &meta->places, step->segment, step->from, step->to,
-                                     &step->damage);
     return step->is_mapped ? journal_segment_sync(os, step->segment, step->from, step->to)
                            : os->fdatasync(os, step->segment->fd);
 }
 
 static int sync_names(const struct step_job *step, struct os *os)
 {
-    if (step->meta_fd < 0) return 0;
-    return step->is_renewing ? journal_meta_renew(os, step->path, &step->journal->meta)
-                             : journal_meta_sync(os, step->path, step->meta_fd);
+    return step->meta_fd < 0 ? 0 : journal_meta_sync(os, step->path, step->meta_fd);
 }
 
 static void run_step(struct io_job *job, struct os *os)
@@ -204,9 +196,6 @@ static void take_failure(struct journal *journal)
     bool is_full = !step->is_written && (step->job.rc == -ENOSPC || step->job.rc == -EDQUOT);
 
     put_buffers_back(journal);
-    journal->is_renewing = false;
-    if (step->is_renewing && step->job.rc == -EBADMSG)
-        journal->damage = journal_position(step->segment->number, step->damage);
     if (is_full) {
         journal->room_error = journal->write_error = step->job.rc;
         journal->write_target = journal->written;
@@ -214,13 +203,6 @@ static void take_failure(struct journal *journal)
     } else {
         journal->error = step->job.rc;
     }
-}
-
-static void end_renewal(struct journal *journal)
-{
-    if (!journal->is_renewing || journal->synced < journal_here(journal)) return;
-    journal->is_renewing = false;
-    journal->error = 0;
 }
 
 static void step_done(struct io_job *job)
@@ -234,9 +216,9 @@ static void step_done(struct io_job *job)
     } else {
         free_buffers(journal);
         take_result(journal);
-        end_renewal(journal);
         journal_step(journal);
     }
+    journal_renew_step(journal);
     journal_tell_progress(journal);
 }
 
@@ -264,7 +246,6 @@ static void start_sync(struct journal *journal)
         return;
     take_buffers(journal, step->segment);
     step->is_sync = true;
-    step->is_renewing = journal->is_renewing;
     step->meta_fd = journal->has_names ? -1 : journal->meta.fd;
     step->is_retiring = retired != NULL;
     step->from = journal_segment_of(journal->synced) == step->segment->number
@@ -285,7 +266,6 @@ static void start_write(struct journal *journal)
     step->segment = journal->buffer_head->segment;
     take_buffers(journal, step->segment);
     step->is_sync = false;
-    step->is_renewing = false;
     step->is_retiring = false;
     for (last = step->buffers; last->next;)
         last = last->next;
@@ -295,7 +275,7 @@ static void start_write(struct journal *journal)
 
 void journal_step(struct journal *journal)
 {
-    if (journal->error && !journal->is_renewing) return;
+    if (journal->error) return;
     if (journal->is_in_memory) {
         if (journal->sync_target > journal->synced) journal_move_to_file(journal);
         return;
@@ -325,20 +305,4 @@ void journal_sync(struct journal *journal)
     journal_append_note(journal);
     journal->sync_target = journal_here(journal);
     journal_step(journal);
-}
-
-void journal_renew(struct journal *journal)
-{
-    assert(!journal->is_in_memory && !journal->is_resting);
-    if (journal->is_renewing) return;
-    if (!journal->error) journal->error = -EIO; /* a sync has failed elsewhere */
-    journal->is_renewing = true;
-    journal->sync_target = journal_here(journal);
-    end_renewal(journal);
-    journal_step(journal);
-}
-
-bool journal_is_renewing(const struct journal *journal)
-{
-    return journal->is_renewing;
 }

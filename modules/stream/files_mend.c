@@ -152,7 +152,7 @@ static void step_mend(struct stream_files *files)
             return;
         }
         files->is_renewing = true;
-        journal_renew(files->journal);
+        journal_renew(files->journal, journal_synced(files->journal));
     }
     if (!journal_is_renewing(files->journal)) end_mend(files, journal_error(files->journal));
 }
