@@ -21,14 +21,15 @@ void stream_checkpoint_begin(struct stream_store *store)
 static int sync_one(struct stream_files *files)
 {
     uint64_t synced = files->journal ? journal_synced(files->journal) : files->synced;
+    bool is_late = files->late_end > 0 && files->late_from < files->running.end;
 
     if (!files->running.is_there) return 1;
     /* First: a sync that was under way when another one failed says that all is well. */
     if (files->sync_error < 0) return files->sync_error;
-    if (synced >= files->running.end) return 1;
-    if (files->journal) {
+    if (synced >= files->running.end && !is_late) return 1;
+    if (files->journal && !is_late) {
         journal_sync(files->journal);
-    } else if (files->state == FILES_CLOSED) {
+    } else if (files->state != FILES_CLOSING) {
         stream_files_sync_closed(files->store->files);
     }
     return 0;

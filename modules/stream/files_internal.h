@@ -114,9 +114,13 @@ struct stream_files {
     uint64_t end;            /* behind the last frame: up to there it counts */
     uint64_t synced;         /* of one without journal: as journal_synced */
     uint64_t sync_end;       /* what the sync brings that is under way; 0: nothing of this one */
+    /* [late_from, late_end) was not on the device when it was closed, and whether it could be
+     * brought there only a sync of the file system tells; late_end 0: there is nothing of that. */
+    uint64_t late_from, late_end;
 
     /* files_mend.c */
     int sync_error;                /* a sync has failed: it is read, and takes nothing more; 0 */
+    uint64_t renew_from;           /* then: from there on it is not known to be on the device */
     struct list_link suspect_link; /* then in the store's, suspect or mending, unless is_damaged */
     uint64_t mend_ms;              /* in suspect: when it is to be mended */
     bool is_mending;               /* it is in mending */
@@ -263,7 +267,12 @@ void stream_files_list(struct stream_files *files);
 /* ---- files_sync.c ---- */
 /* Whether it may be closed before it is on the device. Its journal is open. */
 bool stream_files_may_close(const struct stream_files *files);
-/* Begins to bring to the device what is closed, unless that is under way; on_ready follows. */
+/* It is about to be closed: what is not on the device is remembered, also when it is open again. */
+void stream_files_note_late(struct stream_files *files);
+/* All of it was brought to the device otherwise. */
+void stream_files_forget_late(struct stream_files *files);
+/* Begins to bring to the device what is closed, or was before it was synced, unless that is under
+ * way; on_ready follows. */
 void stream_files_sync_closed(struct stream_files_store *all);
 
 /* ---- files_mend.c ---- */

@@ -6,15 +6,18 @@
  *   suspect ──▶ opened if it is closed ──▶ renewed (journal_renew) ──▶ it goes on
  *      ╰◀─ a second later, if that fails again ─╯    ╰─▶ damaged: what was to be written is lost
  *
+ * It is renewed from where it was known to be on the device when it became suspect, whatever syncs
+ * of its own have said since, and before, of what was late (files_sync.c).
+ *
  * What is damaged stays so while its stream lives or until the next start, which takes it from the
- * log: no checkpoint was complete meanwhile. Few are mended at a time, each by a job for each of
- * its segments. */
+ * log: no checkpoint was complete meanwhile. Few are mended at a time, by a job of some MiB after
+ * the other, so that I/O threads are left for who waits. */
 #include <errno.h>
 
 #include "modules/journal/check.h"
 #include "modules/stream/files_internal.h"
 
-enum { MENDS_AT_ONCE = 8, PAUSE_MS = 1000 };
+enum { MENDS_AT_ONCE = 2, PAUSE_MS = 1000 };
 
 static struct stream_files *suspect_at(struct list_link *link)
 {
@@ -41,6 +44,13 @@ static void tell_of(const struct stream_files *files, int error, const char *tex
 
 /* ---- suspect ---- */
 
+static uint64_t known_end(const struct stream_files *files)
+{
+    uint64_t synced = files->journal ? journal_synced(files->journal) : files->synced;
+
+    return files->late_end > 0 && files->late_from < synced ? files->late_from : synced;
+}
+
 void stream_files_suspect(struct stream_files *files, int error)
 {
     struct stream_files_store *all = files->store->files;
@@ -49,6 +59,7 @@ void stream_files_suspect(struct stream_files *files, int error)
     if (!all->has_told_suspects) tell_of(files, error, "");
     all->has_told_suspects = true;
     files->sync_error = error;
+    files->renew_from = known_end(files);
     files->sync_end = 0; /* a sync that is under way says nothing of it any more */
     files->mend_ms = 0;
     all->trouble.suspect_count++;
@@ -130,6 +141,7 @@ static void end_mend(struct stream_files *files, int rc)
 
     if (rc == 0) {
         stream_files_forget_suspect(files);
+        stream_files_forget_late(files);
         all->trouble.mended_count++;
     } else {
         files->sync_error = all->trouble.last_error = rc;
@@ -152,7 +164,7 @@ static void step_mend(struct stream_files *files)
             return;
         }
         files->is_renewing = true;
-        journal_renew(files->journal, journal_synced(files->journal));
+        journal_renew(files->journal, files->renew_from);
     }
     if (!journal_is_renewing(files->journal)) end_mend(files, journal_error(files->journal));
 }

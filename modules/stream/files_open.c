@@ -197,7 +197,7 @@ static bool is_used(const struct stream_files *files)
 /* What a failed sync has left is mended while it is open, and some of it may be nowhere else. */
 static bool is_bound(const struct stream_files *files)
 {
-    return files->sync_error < 0 && (files->is_renewing || !journal_may_close_late(files->journal));
+    return files->sync_error < 0 && (files->is_mending || !journal_may_close_late(files->journal));
 }
 
 static bool may_close(const struct stream_files *files)
@@ -326,6 +326,7 @@ static void start_close(struct stream_files *files)
     job->journal = files->journal;
     job->is_removing = is_removing;
     if (files->journal) files->synced = journal_synced(files->journal);
+    if (files->journal) stream_files_note_late(files);
     if (files->journal) journal_detach(files->journal);
     files->journal = NULL;
     set_state(files, FILES_CLOSING);

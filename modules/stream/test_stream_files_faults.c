@@ -1,6 +1,6 @@
 /* Streams in journals when something fails: what is refused has changed nothing, and what was
  * promised is there after the next start. */
-#include "modules/stream/test_stream_files.h"
+#include "modules/stream/test_stream_mend.h"
 
 enum { SIZE = 200 };
 
@@ -84,17 +84,6 @@ END_TEST
 /* ---- a failed sync ----------------------------------------------------------------------------
  */
 
-static int checkpoint_now(void)
-{
-    int rc;
-
-    stream_checkpoint_begin(store);
-    write_image(stream);
-    rc = sync_checkpoint();
-    stream_checkpoint_end(store, rc == 1);
-    return rc;
-}
-
 START_TEST(a_failed_sync_is_no_checkpoint_and_refuses_what_is_added)
 {
     uint8_t *bytes;
@@ -102,16 +91,16 @@ START_TEST(a_failed_sync_is_no_checkpoint_and_refuses_what_is_added)
 
     begin();
     add_entries(stream, 1, 1000, SIZE);
-    ck_assert_int_eq(checkpoint_now(), 1);
+    ck_assert_int_eq(save(stream), 1);
     bytes = image.bytes;
     size = image.size;
     image.bytes = NULL;
     add_entries(stream, 1000, 1010, SIZE);
     fault_fail(files.fault, FAULT_SYNC_MAP, 1, EIO, FAULT_ONCE);
-    ck_assert_int_eq(checkpoint_now(), -EIO);
+    ck_assert_int_eq(save(stream), -EIO);
     ck_assert_int_eq(try_add(stream, 1010, SIZE), -EROFS);
     expect_entries(stream, 1, 1010, SIZE);
-    ck_assert_int_eq(checkpoint_now(), -EIO); /* and no later one: nobody has mended it */
+    ck_assert_int_eq(save(stream), -EIO); /* and no later one: nobody has mended it */
     expect_entries(stream, 1, 1010, SIZE);
     stream_destroy(stream);
     restart();
@@ -120,7 +109,7 @@ START_TEST(a_failed_sync_is_no_checkpoint_and_refuses_what_is_added)
     stream_checkpoint_loaded(store);
     expect_entries(stream, 1, 1000, SIZE);
     add_entries(stream, 1000, 1020, SIZE);
-    ck_assert_int_eq(checkpoint_now(), 1);
+    ck_assert_int_eq(save(stream), 1);
     expect_entries(stream, 1, 1020, SIZE);
     stream_destroy(stream);
     free(bytes);
@@ -133,7 +122,7 @@ START_TEST(a_stream_that_has_failed_goes_like_any_other)
     begin();
     add_entries(stream, 1, 300, SIZE);
     fault_fail(files.fault, FAULT_SYNC_MAP, 1, EIO, FAULT_ONCE);
-    ck_assert_int_eq(checkpoint_now(), -EIO);
+    ck_assert_int_eq(save(stream), -EIO);
     end();
     stream_checkpoint_begin(store);
     ck_assert_int_eq(sync_checkpoint(), 1);
@@ -217,7 +206,7 @@ START_TEST(each_call_of_a_start_fails_and_the_next_one_is_right)
 
     begin();
     add_entries(stream, 1, 1000, SIZE);
-    ck_assert_int_eq(checkpoint_now(), 1);
+    ck_assert_int_eq(save(stream), 1);
     for (uint64_t nth = 1; has_fired; nth++) {
         add_nevertheless(1000, 1400);
         stream_destroy(stream);

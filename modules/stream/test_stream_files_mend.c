@@ -1,9 +1,6 @@
 /* What a failed sync leaves of streams in journals: it is written once more, and they go on; or it
  * is lost, and that is told. */
-#include <fcntl.h>
-
-#include "modules/stream/files_internal.h"
-#include "modules/stream/test_stream_files.h"
+#include "modules/stream/test_stream_mend.h"
 
 enum {
     STREAMS = 12,
@@ -11,56 +8,9 @@ enum {
     FEW = 100,   /* entries that take less than half of a segment */
     FIRST = 200, /* or not all of one */
     END = 210,
-    PAUSE_MS = 1000,
+    LARGE = 60000, /* bytes */
+    LARGE_COUNT = 200,
 };
-
-static struct {
-    unsigned failed, mended, damaged;
-    char text[200];
-    uint64_t now_ms;
-} seen;
-
-static void note_sync(void *context, const char *path, int error, const char *text)
-{
-    (void)context;
-    seen.failed += error < 0 && error != -EBADMSG;
-    seen.mended += error == 0;
-    seen.damaged += error == -EBADMSG;
-    if (error == -EBADMSG) (void)snprintf(seen.text, sizeof(seen.text), "%s %s", path, text);
-}
-
-static void setup_mend(void)
-{
-    setup_files();
-    files.hooks.on_sync = note_sync;
-    memset(&seen, 0, sizeof(seen));
-}
-
-static struct stream_trouble trouble(void)
-{
-    struct stream_trouble now;
-
-    stream_store_get_trouble(store, &now);
-    return now;
-}
-
-/* Another time has come to mend what could not be. */
-static void pass_time(void)
-{
-    seen.now_ms += PAUSE_MS;
-    settle_at(seen.now_ms);
-}
-
-static int save(struct stream *of)
-{
-    int rc;
-
-    stream_checkpoint_begin(store);
-    write_image(of);
-    rc = sync_checkpoint();
-    stream_checkpoint_end(store, rc == 1);
-    return rc;
-}
 
 /* A checkpoint has [1, FIRST), and what came then could not be brought to the device. */
 static void fail_sync(enum fault_duration duration)
@@ -78,16 +28,30 @@ static void fail_sync(enum fault_duration duration)
 }
 
 /* It takes more, and the next start has what a checkpoint of now refers to. */
-static void expect_mended(uint64_t end)
+static void expect_mended_of(uint64_t end, size_t size)
 {
-    add_entries(stream, end, end + 100, SIZE);
+    add_entries(stream, end, end + 100, size);
     ck_assert_int_eq(save(stream), 1);
-    expect_entries(stream, 1, end + 100, SIZE);
+    expect_entries(stream, 1, end + 100, size);
     stream_destroy(stream);
     restart();
     load();
-    expect_entries(stream, 1, end + 100, SIZE);
+    expect_entries(stream, 1, end + 100, size);
     stream_destroy(stream);
+}
+
+static void expect_mended(uint64_t end)
+{
+    expect_mended_of(end, SIZE);
+}
+
+/* Some steps of mending in one segment, most of which is taken. */
+static void add_large(void)
+{
+    files.options.roll_bytes = 16 << 20;
+    create_store();
+    ck_assert_int_eq(stream_create(store, &stream), 0);
+    add_entries(stream, 1, LARGE_COUNT, LARGE);
 }
 
 START_TEST(a_stream_whose_sync_has_failed_is_mended)
@@ -169,26 +133,12 @@ START_TEST(segments_that_have_ended_are_mended)
 }
 END_TEST
 
-/* The kernel has let go of a page that was not on the device. */
-static void lose_page(void)
-{
-    static const uint8_t zeros[100];
-    char path[120];
-    int fd;
-
-    (void)snprintf(path, sizeof(path), "%s/stream-1/0000000001.log", files.directory);
-    fd = open(path, O_WRONLY);
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(pwrite(fd, zeros, sizeof(zeros), 52500), sizeof(zeros));
-    close(fd);
-}
-
 START_TEST(what_was_lost_is_told_and_never_taken_for_right)
 {
     struct stream *other;
 
     fail_sync(FAULT_ONCE);
-    lose_page();
+    lose_page_of(1, 52500);
     pass_time();
     pass_time(); /* nothing more is tried */
     ck_assert_uint_eq(trouble().damaged_count, 1);
@@ -218,6 +168,126 @@ START_TEST(a_stream_that_is_suspect_may_go)
     checkpoint(NULL, true);
     ck_assert_uint_eq(trouble().suspect_count, 0);
     ck_assert_uint_eq(count_directories(), 0);
+}
+END_TEST
+
+/* Where blocks cannot be reserved frames wait in buffers: what was not written yet is not renewed,
+ * it follows. */
+START_TEST(one_that_is_written_from_buffers_is_mended)
+{
+    enum fault_call call = _i == 0 ? FAULT_FDATASYNC : FAULT_PWRITE;
+
+    fault_fail(files.fault, FAULT_ALLOCATE, 1, EOPNOTSUPP, FAULT_FROM_THEN_ON);
+    create_store();
+    ck_assert_int_eq(stream_create(store, &stream), 0);
+    add_entries(stream, 1, FEW, SIZE);
+    settle();
+    fault_fail(files.fault, call, 1, EIO, FAULT_ONCE);
+    add_entries(stream, FEW, FEW + 5, SIZE);
+    ck_assert_int_eq(save(stream), -EIO);
+    pass_time();
+    ck_assert_uint_eq(trouble().mended_count, 1);
+    expect_mended(FEW + 5);
+}
+END_TEST
+
+/* Whoever waits for a thread meanwhile gets it soon. */
+START_TEST(a_large_segment_is_mended_in_steps)
+{
+    unsigned steps = 0;
+
+    add_large();
+    fault_fail(files.fault, FAULT_SYNC_MAP, 1, EIO, FAULT_ONCE);
+    ck_assert_int_eq(save(stream), -EIO);
+    for (; trouble().suspect_count > 0; steps++) {
+        uint64_t writes = fault_count(files.fault, FAULT_PWRITE);
+        (void)stream_store_tick(store, 0, 1000);
+        (void)io_wait(files.io);
+        ck_assert_uint_le(fault_count(files.fault, FAULT_PWRITE) - writes, 16);
+    }
+    ck_assert_uint_ge(steps, 2 * (LARGE_COUNT * LARGE / (4 << 20)));
+    ck_assert_uint_eq(trouble().mended_count, 1);
+    expect_mended_of(LARGE_COUNT, LARGE);
+}
+END_TEST
+
+/* In the middle of that, too. */
+START_TEST(a_start_while_it_is_mended_has_what_the_checkpoint_had)
+{
+    uint8_t *bytes;
+    size_t size;
+
+    add_large();
+    ck_assert_int_eq(save(stream), 1);
+    bytes = image.bytes;
+    size = image.size;
+    image.bytes = NULL;
+    add_entries(stream, LARGE_COUNT, LARGE_COUNT + 20, LARGE);
+    fault_fail(files.fault, FAULT_SYNC_MAP, 1, EIO, FAULT_ONCE);
+    ck_assert_int_eq(save(stream), -EIO);
+    for (int i = 0; i < _i; i++) {
+        (void)stream_store_tick(store, 0, 1000);
+        (void)io_wait(files.io);
+    }
+    ck_assert_uint_eq(trouble().suspect_count, 1);
+    stream_destroy(stream);
+    restart();
+    ck_assert_int_eq(stream_image_load(store, slice_of(bytes, size), &stream), 0);
+    stream_checkpoint_loaded(store);
+    free(bytes);
+    expect_mended_of(LARGE_COUNT, LARGE);
+}
+END_TEST
+
+/* It has gone, and the checkpoint that is being made refers to it nevertheless. */
+START_TEST(a_checkpoint_waits_for_a_suspect_stream_that_has_gone)
+{
+    bool is_mended = _i > 0;
+
+    create_store();
+    ck_assert_int_eq(stream_create(store, &stream), 0);
+    add_entries(stream, 1, FEW, SIZE);
+    settle();
+    stream_checkpoint_begin(store);
+    write_image(stream);
+    fault_fail(files.fault, FAULT_SYNC_MAP, 1, EIO, FAULT_ONCE);
+    ck_assert_int_eq(sync_checkpoint(), -EIO);
+    stream_destroy(stream);
+    ck_assert_uint_eq(trouble().suspect_count, 1);
+    ck_assert_int_eq(stream_checkpoint_sync(store), -EIO);
+    if (is_mended) settle();
+    ck_assert_int_eq(sync_checkpoint(), is_mended ? 1 : -EIO);
+    stream_checkpoint_end(store, is_mended);
+    settle();
+    ck_assert_uint_eq(trouble().suspect_count, 0);
+    ck_assert_uint_eq(count_directories(), is_mended);
+    if (!is_mended) return;
+    restart();
+    load();
+    expect_mended(FEW);
+}
+END_TEST
+
+/* What nobody needs any more of it is not written once more, and what stays is whole. */
+START_TEST(a_suspect_stream_may_be_trimmed)
+{
+    uint64_t number = 1;
+
+    create_store();
+    ck_assert_int_eq(stream_create(store, &stream), 0);
+    fault_fail(files.fault, FAULT_SYNC_MAP, 1, EIO, FAULT_ONCE);
+    while (try_add(stream, number, SIZE) == 0)
+        ck_assert_uint_lt(number++, 3000);
+    trim_to(stream, 10);
+    settle();
+    ck_assert_uint_eq(trouble().mended_count, 1);
+    add_entries(stream, number, number + 10, SIZE);
+    ck_assert_int_eq(save(stream), 1);
+    stream_destroy(stream);
+    restart();
+    load();
+    expect_entries(stream, number - 10, number + 10, SIZE);
+    stream_destroy(stream);
 }
 END_TEST
 
@@ -319,20 +389,6 @@ START_TEST(a_sync_that_succeeds_does_not_hide_one_that_has_failed)
 }
 END_TEST
 
-/* Some page of it is as if it had never been written. */
-static void lose_page_of(unsigned number, uint64_t offset)
-{
-    static const uint8_t zeros[100];
-    char path[120];
-    int fd;
-
-    (void)snprintf(path, sizeof(path), "%s/stream-%u/0000000001.log", files.directory, number);
-    fd = open(path, O_WRONLY);
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(pwrite(fd, zeros, sizeof(zeros), (off_t)offset), sizeof(zeros));
-    close(fd);
-}
-
 /* One that is open is suspect, and its own sync, which was under way, succeeds. */
 START_TEST(its_own_sync_does_not_hide_a_failed_sync_of_all)
 {
@@ -386,26 +442,22 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("streams in journals: after a failed sync");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = files_case(suite, "all", setup_mend, teardown_files);
 
-    tcase_set_timeout(cases, 120);
-    tcase_add_checked_fixture(cases, setup_mend, teardown_files);
     tcase_add_test(cases, a_stream_whose_sync_has_failed_is_mended);
     tcase_add_test(cases, a_disk_that_goes_on_failing_is_tried_again_after_a_pause);
     tcase_add_loop_test(cases, a_stream_that_was_never_synced_is_mended, 0, 3);
     tcase_add_test(cases, segments_that_have_ended_are_mended);
     tcase_add_test(cases, what_was_lost_is_told_and_never_taken_for_right);
     tcase_add_loop_test(cases, a_stream_that_is_suspect_may_go, 0, 3);
+    tcase_add_loop_test(cases, one_that_is_written_from_buffers_is_mended, 0, 2);
+    tcase_add_test(cases, a_large_segment_is_mended_in_steps);
+    tcase_add_loop_test(cases, a_start_while_it_is_mended_has_what_the_checkpoint_had, 0, 5);
+    tcase_add_loop_test(cases, a_checkpoint_waits_for_a_suspect_stream_that_has_gone, 0, 2);
+    tcase_add_test(cases, a_suspect_stream_may_be_trimmed);
     tcase_add_test(cases, a_failed_sync_of_all_is_mended_with_few_open);
     tcase_add_test(cases, a_sync_that_succeeds_does_not_hide_one_that_has_failed);
     tcase_add_test(cases, its_own_sync_does_not_hide_a_failed_sync_of_all);
     tcase_add_test(cases, each_call_of_mending_fails_and_it_is_mended_later);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return files_run(suite);
 }
