@@ -66,6 +66,7 @@ int stream_files_create(struct stream_store *store, struct stream_files **out_fi
     list_init(&files->moving_link);
     list_init(&files->active_link);
     list_init(&files->suspect_link);
+    list_init(&files->rewrite_link);
     *out_files = files;
     return 0;
 }
@@ -369,6 +370,7 @@ static int files_snapshot(struct stream *stream, struct stream *snapshot)
     list_init(&copy->moving_link);
     list_init(&copy->active_link);
     list_init(&copy->suspect_link);
+    list_init(&copy->rewrite_link);
     list_push_back(&copy->base->snapshots, &copy->snapshots);
     stream_files_plan_packing(copy->base);
     stream_files_own(copy, snapshot);

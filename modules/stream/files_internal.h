@@ -147,6 +147,7 @@ struct stream_files {
     struct files_dead *saved_dead, *running_dead;
     struct files_dead *dropping_dead; /* of the segment that is written anew; NULL: none is */
     bool is_looking;                  /* for the next one */
+    struct list_link rewrite_link;    /* then in the store's, to_rewrite, until its turn comes */
     uint32_t look_index;              /* segments from there on */
     uint32_t forgotten_count;         /* entries that were deleted since it began to look */
 };
@@ -195,7 +196,13 @@ struct stream_files_store {
     struct files_known known[1 << STREAM_KNOWN_BITS];
 
     bool is_checkpointing;
-    bool is_rewriting;             /* a segment, of whatever stream */
+
+    /* files_rewrite.c */
+    struct list_link to_rewrite;
+    struct stream_files *rewriting; /* whose turn it is to have segments written anew; or NULL */
+    uint64_t looked_tick;           /* when it was looked at segments last, and at how many then */
+    unsigned looked_count;
+
     struct files_looking *looking; /* files_look.c; NULL: nobody is */
 
     /* files_sync.c */
@@ -349,8 +356,10 @@ void stream_files_end_dead(struct stream_files *files, bool is_complete);
 void stream_files_count_forgotten(struct stream_files *files);
 /* What follows when a segment was written anew, or could not be. */
 void stream_files_end_rewrite(struct stream_files *files);
-/* Goes on looking for a segment to be written anew. */
+/* Something has happened to it: it is listed to be looked through, if it is to be and may be. */
 void stream_files_rewrite_step(struct stream_files *files);
+/* Goes on with those that are listed, once a tick. True: there is more to look at. */
+bool stream_files_tend_rewrites(struct stream_files_store *all);
 /* It has no stream any more: nothing of it will be written anew. */
 void stream_files_forget_dead(struct stream_files *files);
 /* The same, and its journal is closed. */

@@ -1,10 +1,11 @@
 /* files_rewrite.c - segments most of whose entries are deleted are written anew without them.
  *
  *   a checkpoint is complete, or (where there is none) many entries were deleted
- *     ╰─▶ looking, segment by segment ─▶ one of which more than half is deleted
- *           ▲                                         │
- *           │                                         ▼
- *           ╰── it is over, done or not ◀── its frames are dropped (journal.h)
+ *     ╰─▶ listed ─▶ its turn: looking, segment by segment ─▶ one of which more than half is deleted
+ *                               ▲                                         │
+ *                               │                 its journal is opened, if it is closed
+ *                               │                                         ▼
+ *                               ╰── it is over, done or not ◀── its frames are dropped (journal.h)
  *
  * What is dropped is nobody's any more: a start sets the stream back to its last checkpoint and
  * replays the log, which deletes what was deleted since; so only what had been deleted before that
@@ -13,7 +14,9 @@
  *
  * A segment counts by entries, not by bytes: how large each was is known to who reads it only. What
  * is dropped is half of a file at least, so an entry is copied a few times in its life at most. One
- * segment at a time is written anew, of all streams: that takes a MiB and an I/O thread's time. */
+ * segment at a time is written anew, of all streams: that takes a MiB and an I/O thread's time. So
+ * one stream at a time has its turn, until it is looked through: no other is opened for it. One
+ * that cannot go on gives its turn up, and is listed again by what happens to it. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -24,7 +27,7 @@
 
 enum {
     LOOK_EVERY = 1024,  /* entries that are deleted, without a checkpoint */
-    LOOKED_AT_MAX = 256 /* segments, in a step */
+    LOOKED_AT_MAX = 256 /* segments, and streams whose turn comes, in a tick */
 };
 
 /* What was deleted at some time: the bits of then, and all before start. Looked at by I/O threads,
@@ -161,28 +164,37 @@ static uint32_t count_to_drop(const struct stream_files *files, uint32_t index)
     return 2 * (dead - segment->dropped) > in_file ? (uint32_t)dead : 0;
 }
 
-/* The next one that is to be written anew, and that may be: 1. 0: none of those looked at. */
+/* False: enough was looked at in this tick. */
+static bool may_look(struct stream_files_store *all)
+{
+    if (all->looked_tick != all->tick) all->looked_count = 0;
+    all->looked_tick = all->tick;
+    if (all->looked_count == LOOKED_AT_MAX) return false;
+    all->looked_count++;
+    return true;
+}
+
+/* The next one that is to be written anew, and that may be: 1. 0: there is none. -EAGAIN: enough
+ * was looked at. */
 static int find(struct stream_files *files, uint32_t *out_index, uint32_t *out_dead)
 {
     uint64_t end = journal_segment_of(stream_files_plain_from(files));
 
-    for (unsigned looked = 0; looked < LOOKED_AT_MAX; looked++) {
+    while (may_look(files->store->files)) {
         uint32_t index = files->look_index;
         if (index + 1 >= files->segment_count ||
-            journal_segment_of(files->segments[index].start) >= end) {
-            end_looking(files);
+            journal_segment_of(files->segments[index].start) >= end)
             return 0;
-        }
         *out_dead = count_to_drop(files, index);
         *out_index = index;
         if (*out_dead > 0) return 1;
         files->look_index++;
     }
-    stream_files_touch(files);
-    return 0;
+    return -EAGAIN;
 }
 
-static void drop(struct stream_files *files, uint32_t index, uint32_t dead)
+/* False: it cannot be, now. */
+static bool drop(struct stream_files *files, uint32_t index, uint32_t dead)
 {
     enum journal_codec codec = (enum journal_codec)files->stream->codec;
     struct journal_dropping dropping = {
@@ -194,29 +206,29 @@ static void drop(struct stream_files *files, uint32_t index, uint32_t dead)
     };
 
     files->look_index++; /* whatever comes of it, the others are looked at then */
-    if (journal_drop_frames(files->journal, &dropping) < 0) {
-        stream_files_touch(files);
-        return;
-    }
+    if (journal_drop_frames(files->journal, &dropping) < 0) return false;
     files->dropping_dead = ref(files->saved_dead);
-    files->store->files->is_rewriting = true;
+    return true;
 }
 
-/* Others may want to. Readers must not go by what has gone, also when it is not known to have: a
- * reader that stands behind it, and another one that seeks what is before it, would send who reads
- * backward to and fro. */
+/* Readers must not go by what has gone, also when it is not known to have: a reader that stands
+ * behind it, and another one that seeks what is before it, would send who reads backward to and
+ * fro. */
 static void end_dropping(struct stream_files *files)
+{
+    unref(&files->dropping_dead);
+    stream_files_read_anew(files);
+}
+
+/* ---- turns ------------------------------------------------------------------------------------
+ */
+
+static void end_turn(struct stream_files *files)
 {
     struct stream_files_store *all = files->store->files;
 
-    unref(&files->dropping_dead);
-    stream_files_read_anew(files);
-    all->is_rewriting = false;
-    list_for_each(link, &all->all)
-    {
-        struct stream_files *other = list_container(link, struct stream_files, link);
-        if (other->is_looking) stream_files_touch(other);
-    }
+    list_remove(&files->rewrite_link);
+    if (all->rewriting == files) all->rewriting = NULL;
 }
 
 /* Where no checkpoint says so. */
@@ -232,7 +244,7 @@ static void look_if_due(struct stream_files *files)
 static bool may_rewrite(const struct stream_files *files)
 {
     return files->is_looking && files->stream && !files->is_moving && !is_shared(files) &&
-           !files->store->files->is_rewriting && !files->store->files->is_closing;
+           !files->store->files->is_closing;
 }
 
 void stream_files_end_rewrite(struct stream_files *files)
@@ -245,15 +257,67 @@ void stream_files_end_rewrite(struct stream_files *files)
 
 void stream_files_rewrite_step(struct stream_files *files)
 {
-    uint32_t index, dead;
+    struct stream_files_store *all = files->store->files;
 
     look_if_due(files);
-    if (!may_rewrite(files) || !find(files, &index, &dead)) return;
-    /* What its segments hold is known when it is open. */
-    if (files->state == FILES_OPEN && journal_error(files->journal) == 0)
-        drop(files, index, dead);
-    else if (files->state == FILES_CLOSED && files->error == 0)
-        (void)stream_files_need_open(files);
+    if (may_rewrite(files) && all->rewriting != files && list_is_empty(&files->rewrite_link))
+        list_push_back(&all->to_rewrite, &files->rewrite_link);
+}
+
+/* What its segments hold is known when it is open. True: it is, or will be, or is about to be
+ * closed; what follows that is seen by a tick. */
+static bool is_opening(struct stream_files *files)
+{
+    int rc;
+
+    if (files->state != FILES_CLOSED) return files->state != FILES_OPEN;
+    if (files->error < 0) return false;
+    rc = stream_files_need_open(files);
+    return rc == 0 || rc == -EAGAIN;
+}
+
+static bool is_writable(const struct stream_files *files)
+{
+    return files->state == FILES_OPEN && journal_error(files->journal) == 0;
+}
+
+/* Goes on with the one whose turn it is. 1: something is under way. 0: its turn is over. -EAGAIN:
+ * the next tick goes on. */
+static int go_on(struct stream_files *files)
+{
+    uint32_t index, dead;
+    int rc;
+
+    if (files->dropping_dead) return 1;
+    if (!may_rewrite(files)) return 0;
+    while ((rc = find(files, &index, &dead)) == 1) {
+        if (!is_writable(files)) return is_opening(files);
+        if (drop(files, index, dead)) return 1;
+    }
+    if (rc == 0) end_looking(files);
+    return rc;
+}
+
+static struct stream_files *next_to_rewrite(struct stream_files_store *all)
+{
+    struct list_link *link = list_pop_front(&all->to_rewrite);
+
+    return link ? list_container(link, struct stream_files, rewrite_link) : NULL;
+}
+
+bool stream_files_tend_rewrites(struct stream_files_store *all)
+{
+    for (;;) {
+        int rc;
+        if (!all->rewriting) {
+            if (list_is_empty(&all->to_rewrite)) return false;
+            if (!may_look(all)) return true;
+            all->rewriting = next_to_rewrite(all);
+        }
+        rc = go_on(all->rewriting);
+        if (rc != 0) return rc < 0;
+        end_turn(all->rewriting);
+    }
 }
 
 void stream_files_forget_dead(struct stream_files *files)
@@ -261,11 +325,15 @@ void stream_files_forget_dead(struct stream_files *files)
     files->is_looking = false;
     unref(&files->saved_dead);
     unref(&files->running_dead);
-    /* An I/O thread looks at it. */
-    if (files->dropping_dead) uncharge(files->dropping_dead);
+    /* An I/O thread looks at it; its turn is over when that is. */
+    if (files->dropping_dead)
+        uncharge(files->dropping_dead);
+    else
+        end_turn(files);
 }
 
 void stream_files_release_dead(struct stream_files *files)
 {
     if (files->dropping_dead) end_dropping(files);
+    end_turn(files);
 }

@@ -69,6 +69,7 @@ int stream_files_store_create(struct stream_store *store)
     list_init(&all->active);
     list_init(&all->suspect);
     list_init(&all->mending);
+    list_init(&all->to_rewrite);
     all->sync_fd = store->os->watch_filesystem(store->os, store->options.directory);
     if (all->sync_fd < 0) all->sync_fd = -1; /* then one by one */
     rc = store->os->list(store->os, store->options.directory, note_directory, all);
@@ -122,7 +123,7 @@ bool stream_files_tick(struct stream_store *store)
     stream_files_step_due(store->files);
     stream_files_tend_moves(store->files);
     stream_files_tend_suspects(store->files);
-    return false;
+    return stream_files_tend_rewrites(store->files);
 }
 
 void stream_files_store_destroy(struct stream_store *store)

@@ -1,6 +1,8 @@
 /* Segments most of whose entries are deleted are written anew without them; and what anybody may
  * come to see again stays. */
 #include "modules/stream/copy.h"
+#include "modules/stream/files_internal.h"
+#include "modules/stream/stream_internal.h"
 #include "modules/stream/test_stream_files.h"
 
 enum { SIZE = 200, ENTRIES = 3000, KEPT_EVERY = 10 };
@@ -181,6 +183,78 @@ START_TEST(who_comes_past_what_was_dropped_reads_no_more_than_before)
         ck_assert_uint_le(reads[1][way], reads[0][way] + MORE);
     ck_assert_uint_le(reads[1][AMID], reads[0][AMID]);
     stream_destroy(stream);
+}
+END_TEST
+
+/* Of a long stream a tick looks at some, and the next one goes on. */
+START_TEST(a_tick_looks_at_so_many_segments_and_no_more)
+{
+    enum { LOOKED_AT_MAX = 256 };
+    uint32_t before = 0, ticks = 0;
+
+    create_store();
+    ck_assert_int_eq(stream_create(store, &stream), 0);
+    add_entries(stream, 1, 2000, 20000);
+    settle();
+    ck_assert_uint_gt(info_now().segment_count, 2 * LOOKED_AT_MAX);
+    delete_one(1000); /* so that there is something to look for */
+    stream_checkpoint_begin(store);
+    write_image(stream);
+    ck_assert_int_eq(sync_checkpoint(), 1);
+    stream_checkpoint_end(store, true);
+    ck_assert(stream->files->is_looking);
+    for (; stream->files->is_looking; ticks++) {
+        bool has_more = stream_store_tick(store, 0, 0);
+        ck_assert(has_more == stream->files->is_looking);
+        ck_assert_uint_le(stream->files->look_index - before, LOOKED_AT_MAX);
+        before = stream->files->look_index;
+    }
+    ck_assert_uint_ge(ticks, 3);
+    stream_destroy(stream);
+}
+END_TEST
+
+static unsigned count_opening(void)
+{
+    unsigned count = 0;
+
+    list_for_each(link, &store->files->all)
+    {
+        count += list_container(link, struct stream_files, link)->state == FILES_OPENING;
+    }
+    return count;
+}
+
+/* Many have something to be written anew, and nearly all are closed. */
+START_TEST(one_stream_at_a_time_is_opened_to_be_written_anew)
+{
+    enum { STREAMS = 12 };
+    struct stream *streams[STREAMS];
+    unsigned opened_count = 0;
+
+    files.options.open_max = 1;
+    create_store();
+    for (unsigned i = 0; i < STREAMS; i++) {
+        ck_assert_int_eq(stream_create(store, &streams[i]), 0);
+        add_entries(streams[i], 1, ENTRIES, SIZE);
+    }
+    settle();
+    store->options.open_max = 64;
+    for (unsigned i = 0; i < STREAMS; i++) {
+        stream = streams[i];
+        for (uint64_t number = 2; number < ENTRIES; number++)
+            delete_one(number);
+    }
+    do {
+        while (stream_store_tick(store, 0, 1000)) {}
+        ck_assert_uint_le(count_opening(), 1);
+        opened_count += count_opening();
+    } while (io_wait(files.io) > 0);
+    ck_assert_uint_ge(opened_count, STREAMS - 1);
+    for (unsigned i = 0; i < STREAMS; i++) {
+        ck_assert_uint_gt(count_in_stream(i + 1, ".pak"), 8);
+        stream_destroy(streams[i]);
+    }
 }
 END_TEST
 
@@ -515,6 +589,8 @@ int main(void)
     tcase_add_test(cases, what_is_mostly_there_stays);
     tcase_add_test(cases, a_segment_without_anything_that_is_left_takes_next_to_nothing);
     tcase_add_test(cases, who_comes_past_what_was_dropped_reads_no_more_than_before);
+    tcase_add_test(cases, a_tick_looks_at_so_many_segments_and_no_more);
+    tcase_add_test(cases, one_stream_at_a_time_is_opened_to_be_written_anew);
     tcase_add_test(cases, what_was_written_anew_is_not_again);
     tcase_add_test(cases, of_what_was_never_written_nothing_is_dropped);
     tcase_add_test(cases, streams_take_turns);
