@@ -112,28 +112,35 @@ static bool decode(const uint8_t *bytes, uint32_t seed, struct journal_index_ent
     return true;
 }
 
-static int open_file(struct os *os, const char *path, uint64_t segment, int flags)
+static const char suffix[] = "idx";
+static const char suffix_new[] = "idx.new";
+
+static char *file_of(const char *path, uint64_t segment, const char *its_suffix)
 {
     char name[JOURNAL_FILE_NAME_BYTES];
-    char *file;
-    int fd;
 
-    journal_file_name(name, segment, "idx");
-    file = journal_join_path(path, name);
-    fd = file ? os->open(os, file, flags | O_NOFOLLOW, 0644) : -ENOMEM;
+    journal_file_name(name, segment, its_suffix);
+    return journal_join_path(path, name);
+}
+
+static int open_file(struct os *os, const char *path, uint64_t segment, const char *its_suffix,
+                     int flags)
+{
+    char *file = file_of(path, segment, its_suffix);
+    int fd = file ? os->open(os, file, flags | O_NOFOLLOW, 0644) : -ENOMEM;
+
     free(file);
     return fd;
 }
 
-int journal_index_write(struct os *os, const char *path, uint64_t segment, uint32_t seed,
-                        const struct journal_index *index, size_t from)
+/* Entries [from, count) into a file that is closed then. */
+static int write_entries(struct os *os, int fd, uint32_t seed, const struct journal_index *index,
+                         size_t from)
 {
     enum { BATCH = 64 };
     uint8_t bytes[BATCH * JOURNAL_INDEX_ENTRY_BYTES];
-    int rc = 0, closed,
-        fd = open_file(os, path, segment, O_WRONLY | O_CREAT | (from == 0 ? O_TRUNC : 0));
+    int rc = 0, closed;
 
-    if (fd < 0) return fd;
     for (size_t i = from; rc == 0 && i < index->count; i += BATCH) {
         size_t count = index->count - i < BATCH ? index->count - i : BATCH;
         for (size_t k = 0; k < count; k++)
@@ -143,6 +150,41 @@ int journal_index_write(struct os *os, const char *path, uint64_t segment, uint3
     }
     closed = os->close(os, fd);
     return rc < 0 ? rc : closed;
+}
+
+int journal_index_write(struct os *os, const char *path, uint64_t segment, uint32_t seed,
+                        const struct journal_index *index, size_t from)
+{
+    int fd = open_file(os, path, segment, suffix, O_WRONLY | O_CREAT | (from == 0 ? O_TRUNC : 0));
+
+    return fd < 0 ? fd : write_entries(os, fd, seed, index, from);
+}
+
+int journal_index_replace(struct os *os, const char *path, uint64_t segment, uint32_t seed,
+                          const struct journal_index *index)
+{
+    char *file_new = file_of(path, segment, suffix_new), *file = file_of(path, segment, suffix);
+    int rc = -ENOMEM, fd;
+
+    if (!file_new || !file) goto out;
+    fd = open_file(os, path, segment, suffix_new, O_WRONLY | O_CREAT | O_TRUNC);
+    rc = fd < 0 ? fd : write_entries(os, fd, seed, index, 0);
+    if (rc == 0) rc = os->rename(os, file_new, file);
+    /* What stays is removed by the next who opens the journal. */
+    if (rc < 0 && fd >= 0) (void)os->unlink(os, file_new);
+out:
+    free(file_new);
+    free(file);
+    return rc;
+}
+
+int journal_index_remove(struct os *os, const char *path, uint64_t segment)
+{
+    char *file = file_of(path, segment, suffix);
+    int rc = file ? os->unlink(os, file) : -ENOMEM;
+
+    free(file);
+    return rc == -ENOENT ? 0 : rc;
 }
 
 /* How much there is of so many bytes: who makes the file anew meanwhile has cut it first. */
@@ -189,7 +231,7 @@ static int load_entries(struct os *os, int fd, uint32_t seed, struct journal_ind
 int journal_index_load(struct os *os, const char *path, uint64_t segment, uint32_t seed,
                        struct journal_index *index)
 {
-    int rc, fd = open_file(os, path, segment, O_RDONLY);
+    int rc, fd = open_file(os, path, segment, suffix, O_RDONLY);
 
     assert(index->count == 0);
     if (fd == -ENOENT) return 0;

@@ -45,6 +45,11 @@ bool journal_index_equal(const struct journal_index *a, const struct journal_ind
  * behind. Waits for the disk. */
 int journal_index_write(struct os *os, const char *path, uint64_t segment, uint32_t seed,
                         const struct journal_index *index, size_t from);
+/* The same for all of it, beside what is there, which stays if that fails. */
+int journal_index_replace(struct os *os, const char *path, uint64_t segment, uint32_t seed,
+                          const struct journal_index *index);
+/* 0 also when there is none. */
+int journal_index_remove(struct os *os, const char *path, uint64_t segment);
 /* Adds what counts of the file to an index that is empty. 0 also when there is no file. -ENOMEM, or
  * the error of reading. Waits for the disk. */
 int journal_index_load(struct os *os, const char *path, uint64_t segment, uint32_t seed,

@@ -247,6 +247,10 @@ void journal_set_codec(struct journal *journal, enum journal_codec codec);
  * as it was. dropping->context must stay until it is over. One at a time: -EBUSY. -EINVAL: it has
  * not ended, is not on the device yet, or must stay plain. */
 int journal_drop_frames(struct journal *journal, const struct journal_dropping *dropping);
+/* What came of the last one, when it is over: 0, also where its segment has been trimmed away or
+ * must stay plain now. -EBADMSG: the segment is damaged. -EIO: it cannot be read, or not twice
+ * alike, or what was written is not what was to be. -ENOSPC, -ENOMEM, …: another time, perhaps. */
+int journal_drop_error(const struct journal *journal);
 /* False: it is over, or there was none. */
 bool journal_is_dropping(const struct journal *journal);
 /* True: what is done to segments that have ended (packing, moving) stops before the next step, of

@@ -126,6 +126,7 @@ struct tend_job {
     enum journal_codec codec;
     struct journal_dropping dropping; /* number 0: none */
     bool is_dropping;                 /* the tender knows of it */
+    int drop_error;                   /* why the last one could not be done, or 0 */
     struct journal_tender tender;     /* run()'s while it is running */
     uint64_t end;                     /* segments below it may be tended */
     uint64_t now_ms, asked_ms;        /* of this round; the latest that was asked for */

@@ -25,7 +25,7 @@ struct journal_packer {
     struct journal_stored source; /* plain; or packed, when frames are dropped */
     struct journal_scan scan;
     struct journal_packed_header header;
-    /* Verifying, writing, comparing; 0: done. */
+    /* Verifying, writing, comparing, verifying what was written; NULL: done. */
     int (*phase)(struct journal_packer *packer);
     uint64_t offset; /* verifying: of the next frame */
     uint32_t block;  /* writing, comparing: the next */
@@ -38,12 +38,17 @@ struct journal_packer {
     const struct journal_dropping *dropping; /* or NULL, and then drop has nothing in it */
     struct journal_drop drop;
     struct journal_index index; /* of the frames that stay */
+    uint64_t kept_count;        /* of these */
+    bool has_replaced_index;
+    struct journal_stored written; /* of packed, when that is verified; it is packed's */
+    struct journal_scan written_scan;
     uint8_t sealed[JOURNAL_PACKED_BLOCK_BYTES + JOURNAL_TAG_BYTES];
     uint8_t bytes[JOURNAL_PACKED_BLOCK_BYTES], other[JOURNAL_PACKED_BLOCK_BYTES];
 };
 
 static int write_blocks(struct journal_packer *packer);
 static int compare_blocks(struct journal_packer *packer);
+static int start_verifying_written(struct journal_packer *packer);
 
 /* ---- verifying --------------------------------------------------------------------------------
  */
@@ -85,10 +90,12 @@ static int look_at_data(struct journal_packer *packer, const struct journal_fram
     if (frame->payload_bytes >= sizeof(head))
         rc = journal_scan_head(&packer->scan, packer->offset, &head);
     if (rc < 0) return rc;
-    if (packer->dropping->is_dropped(packer->dropping->context, head))
+    if (packer->dropping->is_dropped(packer->dropping->context, head)) {
         journal_drop_mark(&packer->drop, packer->offset);
-    else
-        journal_index_add(&packer->index, packer->offset, frame->time_ms, frame->seq);
+        return 0;
+    }
+    journal_index_add(&packer->index, packer->offset, frame->time_ms, frame->seq);
+    packer->kept_count++;
     return 0;
 }
 
@@ -195,7 +202,8 @@ static int write_blocks(struct journal_packer *packer)
  */
 
 /* The name, and with it the right to the place of what was there, comes last. The index is right
- * for both. */
+ * for both, but leads who reads the old one further from the place: if it stays, who has the packer
+ * sees to that. */
 static int settle(struct journal_packer *packer)
 {
     const char *path = packer->places->paths[JOURNAL_HOT];
@@ -204,7 +212,8 @@ static int settle(struct journal_packer *packer)
     int rc = 0;
 
     if (packer->dropping)
-        rc = journal_index_write(os, path, packer->number, packer->scan.seed, &packer->index, 0);
+        rc = journal_index_replace(os, path, packer->number, packer->scan.seed, &packer->index);
+    packer->has_replaced_index = packer->dropping && rc == 0;
     if (rc == 0) rc = os->rename(os, packer->file_new, packer->file);
     if (rc == 0) rc = os->fsync_directory(os, path);
     if (rc == 0) rc = journal_places_remove_one(os, packer->places, plain, packer->number);
@@ -234,12 +243,51 @@ static int compare_blocks(struct journal_packer *packer)
 
     for (unsigned i = 0; i < JOURNAL_PACKER_STEP_BYTES / JOURNAL_PACKED_BLOCK_BYTES; i++) {
         int rc;
-        if (packer->block == count) return settle(packer);
+        if (packer->block == count)
+            return packer->dropping ? start_verifying_written(packer) : settle(packer);
         rc = compare_block(packer);
         if (rc < 0) return rc;
         packer->block++;
     }
     return 1;
+}
+
+/* ---- verifying what was written ---------------------------------------------------------------
+ */
+
+/* What was dropped, and what not, was read a second time, and that was right only if each frame is
+ * that stays. -EIO: it was not, or whoever packed it did it wrong. */
+static int verify_written(struct journal_packer *packer)
+{
+    uint64_t stop = packer->offset + JOURNAL_PACKER_STEP_BYTES;
+
+    while (packer->offset < stop) {
+        struct journal_frame frame;
+        int rc = journal_scan_frame(&packer->written_scan, packer->offset, &frame);
+        if (rc == 0 || rc == -EAGAIN || rc == -EBADMSG) return -EIO;
+        if (rc < 0) return rc;
+        if (frame.state == JOURNAL_DATA && packer->kept_count-- == 0) return -EIO;
+        packer->offset += journal_frame_bytes(frame.payload_bytes);
+        if (frame.state != JOURNAL_END) continue;
+        if (packer->kept_count > 0 || packer->offset != packer->header.raw_bytes) return -EIO;
+        return settle(packer);
+    }
+    return 1;
+}
+
+static int start_verifying_written(struct journal_packer *packer)
+{
+    int rc;
+
+    packer->written = (struct journal_stored){ .os = packer->os,
+                                               .fd = -1,
+                                               .packed = packer->packed,
+                                               .header = packer->header.segment,
+                                               .size_bytes = packer->header.raw_bytes };
+    rc = journal_scan_init(&packer->written_scan, &packer->written);
+    packer->offset = JOURNAL_SEGMENT_HEADER_BYTES;
+    packer->phase = verify_written;
+    return rc < 0 ? rc : 1;
 }
 
 /* ---- life -------------------------------------------------------------------------------------
@@ -348,6 +396,7 @@ void journal_packer_destroy(struct journal_packer *packer)
     /* What stays is removed by the next who opens the journal. */
     if (is_half_made) (void)os->unlink(os, packer->file_new);
     journal_scan_finish(&packer->scan);
+    journal_scan_finish(&packer->written_scan);
     journal_stored_close(&packer->source);
     journal_drop_finish(&packer->drop);
     journal_index_finish(&packer->index);
@@ -360,6 +409,11 @@ void journal_packer_destroy(struct journal_packer *packer)
 uint64_t journal_packer_file_bytes(const struct journal_packer *packer)
 {
     return packer->end;
+}
+
+bool journal_packer_has_replaced_index(const struct journal_packer *packer)
+{
+    return packer->has_replaced_index;
 }
 
 uint64_t journal_packer_number(const struct journal_packer *packer)

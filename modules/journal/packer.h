@@ -7,8 +7,8 @@
  *
  * Frames that nobody needs may be **dropped** on the way, also from a segment that is packed
  * already: what is left of one is a header that says how far to skip, behind which all is zero, so
- * that it takes next to nothing when it is compressed and all other frames keep their places. The
- * index is made anew, of those that are left.
+ * that it takes next to nothing when it is compressed and all other frames keep their places. What
+ * was written is verified frame by frame then. The index is made anew, of those that are left.
  *
  * Functions wait for the disk. One thread at a time. */
 #ifndef MODULES_JOURNAL_PACKER_H
@@ -37,4 +37,6 @@ void journal_packer_destroy(struct journal_packer *packer);
 /* Of the packed form, when the segment is packed. */
 uint64_t journal_packer_file_bytes(const struct journal_packer *packer);
 uint64_t journal_packer_number(const struct journal_packer *packer);
+/* True after an error, too: the segment's index tells of the frames that were to be left only. */
+bool journal_packer_has_replaced_index(const struct journal_packer *packer);
 #endif

@@ -14,7 +14,7 @@
 
 static const char *const suffixes[] = { "log", "pak" };
 /* The same while they are being made. */
-static const char *const half_made[] = { "log.new", "pak.new" };
+static const char *const half_made[] = { "log.new", "pak.new", "idx.new" };
 
 /* ---- paths ------------------------------------------------------------------------------------
  */
@@ -323,7 +323,7 @@ static int remove_half_made(void *context, const char *name)
 {
     struct sweep *sweep = context;
 
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < sizeof(half_made) / sizeof(*half_made); i++) {
         uint64_t number = journal_file_number(name, half_made[i]);
         int rc = number > 0
                      ? remove_file(sweep->os, sweep->places, sweep->tier, number, half_made[i])

@@ -27,6 +27,7 @@ static bool end_dropping(struct tend_job *tend)
     if (!tend->is_dropping || tend->tender.dropping.number > 0) return false;
     tend->is_dropping = false;
     tend->dropping.number = 0;
+    tend->drop_error = tend->tender.drop_error;
     return true;
 }
 
@@ -59,6 +60,7 @@ static void submit(struct journal *journal)
     tend->tender.codec = tend->codec;
     if (tend->dropping.number > 0 && !tend->is_dropping) {
         tend->tender.dropping = tend->dropping;
+        tend->tender.drop_error = 0;
         tend->is_dropping = true;
     }
     tend->is_running = true;
@@ -142,6 +144,11 @@ int journal_drop_frames(struct journal *journal, const struct journal_dropping *
     tend->is_changed = true;
     journal_tend_step(journal);
     return 0;
+}
+
+int journal_drop_error(const struct journal *journal)
+{
+    return journal->jobs ? journal->jobs->tend.drop_error : 0;
 }
 
 bool journal_is_dropping(const struct journal *journal)

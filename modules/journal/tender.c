@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "modules/journal/index.h"
 #include "modules/journal/meta.h"
 #include "modules/journal/reindex.h"
 
@@ -128,24 +129,40 @@ static void pack(struct journal_tender *tender)
 /* ---- dropping ---------------------------------------------------------------------------------
  */
 
+static int start_dropping(struct journal_tender *tender)
+{
+    struct journal_packer *packer = tender->packer;
+    int rc;
+
+    /* Both would make a file of one name. */
+    if (packer && journal_packer_number(packer) == tender->dropping.number) drop_packer(tender);
+    rc = journal_packer_create_dropping(tender->os, &tender->meta->places, &tender->dropping,
+                                        &tender->dropper);
+    return rc == 0 ? 1 : rc;
+}
+
+/* The index tells of what was to be left of a segment that is as it was: it is made once more. If
+ * it cannot be removed, it leads to places that are right, and searches from there are longer. */
+static void mend_index(struct journal_tender *tender)
+{
+    uint64_t number = tender->dropping.number;
+
+    if (!tender->dropper || !journal_packer_has_replaced_index(tender->dropper)) return;
+    (void)journal_index_remove(tender->os, tender->meta->places.paths[JOURNAL_HOT], number);
+    if (tender->indexed_end > number) tender->indexed_end = number;
+}
+
 /* It is packed then; a segment that could not be written anew is as it was. */
 static void go_on_dropping(struct journal_tender *tender)
 {
-    struct journal_packer *packer = tender->packer;
-    int rc = 1;
+    int rc = tender->dropper ? journal_packer_step(tender->dropper) : start_dropping(tender);
 
-    if (tender->dropper) {
-        rc = journal_packer_step(tender->dropper);
-    } else {
-        /* Both would make a file of one name. */
-        if (packer && journal_packer_number(packer) == tender->dropping.number) drop_packer(tender);
-        rc = journal_packer_create_dropping(tender->os, &tender->meta->places, &tender->dropping,
-                                            &tender->dropper);
-        if (rc == 0) rc = 1;
-    }
     if (rc > 0) return;
     if (rc == 0)
         note_packed(tender, tender->dropping.number, tender->dropping.note, tender->dropper);
+    else
+        mend_index(tender);
+    tender->drop_error = rc;
     end_dropping(tender);
 }
 

@@ -20,6 +20,7 @@ struct journal_tender {
      */
     struct journal_dropping dropping;
     struct journal_packer *dropper; /* at work, or NULL */
+    int drop_error;                 /* why that could not be done the last time, or 0 */
     struct journal_mover *mover;
     /* Where the next segment for each of these is. */
     uint64_t indexed_end, packed_end, cool_end, cold_end;

@@ -231,13 +231,38 @@ START_TEST(a_crash_at_any_step_leaves_the_segment_whole)
 }
 END_TEST
 
+static void load_index(struct journal_index *index)
+{
+    *index = (struct journal_index){ 0 };
+    ck_assert_int_eq(
+        journal_index_load(os_real(), fixture.path, 1, journal_seed(info_now().id, 1), index), 0);
+}
+
+/* It tells of all that is there, as it did before, or of what is left only. */
+static void expect_index(const struct journal_index *before, bool is_dropped_now)
+{
+    struct journal_index index;
+
+    load_index(&index);
+    ck_assert_uint_gt(index.count, 0);
+    if (!is_dropped_now) ck_assert(journal_index_equal(&index, before));
+    for (size_t i = 0; is_dropped_now && i < index.count; i++)
+        ck_assert_uint_eq(index.entries[i].time_ms % KEPT_EVERY, 0);
+    journal_index_finish(&index);
+    ck_assert(!file_exists(1, "idx.new"));
+}
+
 START_TEST(what_fails_leaves_the_segment_as_it_was)
 {
+    struct journal_index before;
     bool has_fired = true;
     unsigned failures = 0;
 
+    fixture.options.settings.roll_bytes = 4 * JOURNAL_ROLL_BYTES_MIN;
     open_with(_i ? JOURNAL_CODEC_LZ4 : JOURNAL_CODEC_NONE);
     fill(2);
+    settle();
+    load_index(&before);
     for (uint64_t nth = 1; has_fired; nth++) {
         fault_fail(fixture.fault, FAULT_ANY, nth, nth % 2 ? EIO : ENOSPC, FAULT_ONCE);
         drop_first();
@@ -246,11 +271,51 @@ START_TEST(what_fails_leaves_the_segment_as_it_was)
         fault_clear(fixture.fault);
         ck_assert(!journal_is_dropping(fixture.journal));
         ck_assert_int_eq(journal_error(fixture.journal), 0);
-        (void)expect_whole_or_dropped();
+        expect_index(&before, expect_whole_or_dropped());
     }
+    journal_index_finish(&before);
     ck_assert_uint_gt(failures, 10);
     ck_assert_uint_eq(drop.told[1].note, NOTE);
     ck_assert(expect_whole_or_dropped());
+}
+END_TEST
+
+/* What is to be left is read once to be verified, and then to be written. _i: a frame that stays
+ * has changed meanwhile, or the size of one that goes. */
+START_TEST(a_segment_that_does_not_read_twice_alike_stays)
+{
+    struct journal_entry entry;
+
+    open_with(JOURNAL_CODEC_NONE);
+    fill(2);
+    open_reader();
+    do
+        ck_assert_int_eq(journal_reader_next(fixture.reader, &entry), 1);
+    while (_i == 0 && entry.time_ms % KEPT_EVERY != 0);
+    ck_assert_int_eq(try_drop(1, fixture.next), 0);
+    for (int i = 0; i < 2; i++) /* it is opened, and verified */
+        ck_assert_int_eq(journal_wait(fixture.journal), 0);
+    damage(entry.position, _i == 0 ? JOURNAL_FRAME_HEADER_BYTES : 0);
+    settle();
+    ck_assert(!journal_is_dropping(fixture.journal));
+    ck_assert_int_eq(journal_drop_error(fixture.journal), -EIO);
+    ck_assert(file_exists(1, "log") && !file_exists(1, "pak") && !file_exists(1, "pak.new"));
+    damage(entry.position, _i == 0 ? JOURNAL_FRAME_HEADER_BYTES : 0);
+    drop_first();
+    ck_assert_int_eq(journal_drop_error(fixture.journal), 0);
+    ck_assert(expect_whole_or_dropped());
+}
+END_TEST
+
+START_TEST(a_damaged_segment_stays_and_is_told_of)
+{
+    open_with(JOURNAL_CODEC_NONE);
+    fill(2);
+    damage(journal_segment_start(1), 20);
+    drop_first();
+    ck_assert(!journal_is_dropping(fixture.journal));
+    ck_assert_int_eq(journal_drop_error(fixture.journal), -EBADMSG);
+    ck_assert(file_exists(1, "log") && !file_exists(1, "pak"));
 }
 END_TEST
 
@@ -284,6 +349,8 @@ int main(void)
     tcase_add_test(cases, closing_breaks_it_off);
     tcase_add_loop_test(cases, a_crash_at_any_step_leaves_the_segment_whole, 0, 2);
     tcase_add_loop_test(cases, what_fails_leaves_the_segment_as_it_was, 0, 2);
+    tcase_add_loop_test(cases, a_segment_that_does_not_read_twice_alike_stays, 0, 2);
+    tcase_add_test(cases, a_damaged_segment_stays_and_is_told_of);
     tcase_add_test(cases, a_disk_without_room_for_a_copy_is_left_alone);
     return run_suite(suite);
 }

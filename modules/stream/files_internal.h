@@ -187,6 +187,7 @@ struct stream_files_store {
     uint64_t turn;
     uint64_t tick;   /* of stream_store_tick: a turn of the loop */
     bool is_closing; /* the store is: nothing is removed any more */
+    bool is_checkpointing;
 
     uint64_t *found; /* directories that were there at the start, ascending */
     size_t found_count;
@@ -194,8 +195,6 @@ struct stream_files_store {
     struct files_slot slots[STREAM_READERS_MAX];
     struct files_slot *last_slot; /* that a frame was read with; or NULL */
     struct files_known known[1 << STREAM_KNOWN_BITS];
-
-    bool is_checkpointing;
 
     /* files_rewrite.c */
     struct list_link to_rewrite;
