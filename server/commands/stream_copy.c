@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "modules/stream/group.h"
 #include "modules/stream/producers.h"
@@ -14,37 +15,63 @@
 
 enum { INLINE_BYTES = 256 * 1024, BREATH_ENTRIES = 64, PIECE_BYTES = 16 * 1024 };
 
-/* The entry is looked at twice: making room for it in the other stream takes the view away. */
-static int copy_next(struct stream_cursor *cursor, struct stream *to)
+/* The fields of an entry, while room is made for them. */
+struct kept {
+    uint8_t *bytes;
+    size_t capacity;
+};
+
+static int keep(struct kept *kept, struct slice *fields)
 {
-    struct stream_cursor before = *cursor;
+    if (fields->size > kept->capacity) {
+        uint8_t *larger = realloc(kept->bytes, fields->size);
+        if (!larger) return -ENOMEM;
+        kept->bytes = larger;
+        kept->capacity = fields->size;
+    }
+    memcpy(kept->bytes, fields->bytes, fields->size);
+    fields->bytes = kept->bytes;
+    return 0;
+}
+
+/* Making room for it in the other stream takes the view away. Reading it again then might wait, and
+ * meanwhile that stream's journal be closed for another one, or its sync fail: the room is gone. */
+static int copy_next(struct stream_cursor *cursor, struct stream *to, struct kept *kept)
+{
     struct stream_entry entry;
     int rc = stream_cursor_next(cursor, &entry);
 
     if (rc <= 0) return rc;
-    rc = stream_reserve(to, entry.fields.size);
+    rc = keep(kept, &entry.fields);
+    if (rc == 0) rc = stream_reserve(to, entry.fields.size);
     if (rc < 0) return rc;
-    *cursor = before;
-    rc = stream_cursor_next(cursor, &entry);
-    if (rc <= 0) return rc;
     rc = stream_add(to, entry.id, entry.field_count, entry.fields);
     assert(rc == 0); /* ids go up, and there is room */
     return 1;
 }
 
-static int copy_entries(struct call *call, struct stream *from, struct stream *to)
+static int copy_each(struct call *call, struct stream *from, struct stream *to)
 {
     struct stream_cursor cursor;
-    struct stream_info info;
+    struct kept kept = { NULL, 0 };
     uint64_t steps = 0;
     int rc;
 
     stream_cursor_begin(&cursor, from, STREAM_ID_MIN, STREAM_FORWARD);
     do {
-        rc = copy_next(&cursor, to);
+        rc = copy_next(&cursor, to, &kept);
         if (rc == 1 && ++steps % BREATH_ENTRIES == 0 && parking_breathe(call->server) < 0)
             rc = -ECANCELED;
     } while (rc == 1);
+    free(kept.bytes);
+    return rc;
+}
+
+static int copy_entries(struct call *call, struct stream *from, struct stream *to)
+{
+    struct stream_info info;
+    int rc = copy_each(call, from, to);
+
     if (rc < 0) return rc;
     stream_get_info(from, &info);
     stream_set_last_id(to, info.last_id);
