@@ -215,6 +215,7 @@ int64_t stream_store_wait_us(const struct stream_store *store)
     uint64_t due_ms;
 
     if (!all || list_is_empty(&all->suspect)) return -1;
+    if (all->mending_count == MENDS_AT_ONCE) return -1; /* on_ready comes first */
     due_ms = suspect_at(all->suspect.next)->mend_ms;
     if (due_ms <= store->now_ms) return 1000;
     return due_ms - store->now_ms < PAUSE_MS ? (int64_t)(due_ms - store->now_ms) * 1000

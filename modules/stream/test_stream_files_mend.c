@@ -349,6 +349,9 @@ START_TEST(a_failed_sync_of_all_is_mended_with_few_open)
     fault_fail(files.fault, FAULT_SYNC_FILESYSTEM, 1, EIO, FAULT_ONCE);
     ck_assert_int_eq(save_all(NULL), -EIO);
     ck_assert_uint_ge(trouble().suspect_count, STREAMS - 2);
+    (void)stream_store_tick(store, 0, 1000);
+    ck_assert_uint_eq(store->files->mending_count, 2);
+    ck_assert_int_eq(stream_store_wait_us(store), -1); /* others wait for these, not for time */
     /* And the disk goes on failing for a while. */
     fault_fail(files.fault, FAULT_FDATASYNC, 1, EIO, FAULT_FROM_THEN_ON);
     for (unsigned i = 0; i < 5; i++) {
