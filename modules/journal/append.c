@@ -27,14 +27,16 @@ int journal_room_answer(struct journal *journal)
 
 static int ask_room(struct journal *journal, struct journal_segment *segment, uint64_t end)
 {
-    journal_room_ask(journal, segment, end);
-    return journal_room_answer(journal);
+    int rc = journal_room_ask(journal, segment, end);
+
+    return rc < 0 ? rc : journal_room_answer(journal);
 }
 
 static int ask_segment(struct journal *journal, uint64_t frame_bytes)
 {
-    journal_room_ask_segment(journal, frame_bytes);
-    return journal_room_answer(journal);
+    int rc = journal_room_ask_segment(journal, frame_bytes);
+
+    return rc < 0 ? rc : journal_room_answer(journal);
 }
 
 static uint64_t room_of(const struct journal_segment *segment)
@@ -217,7 +219,7 @@ static int roll_by_time(struct journal *journal, uint64_t frame_bytes)
         return 0;
     }
     if (!journal->next) {
-        journal_room_ask_segment(journal, bytes);
+        (void)journal_room_ask_segment(journal, bytes); /* or this one goes on */
         return 0;
     }
     if (room_of(journal->next) < JOURNAL_SEGMENT_HEADER_BYTES + bytes + ROOM_TAIL_BYTES) return 0;

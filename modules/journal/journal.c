@@ -272,6 +272,7 @@ int journal_prepare(struct os *os, const struct journal_options *options,
     journal->has_names = true;
     journal->on_progress = options->on_progress;
     journal->on_packed = options->on_packed;
+    journal->may_grow = options->may_grow;
     journal->context = options->context;
     journal->retired_tail = &journal->retired_head;
     journal->first_segment = journal_segment_of(options->starts_above) + 1;
@@ -308,6 +309,7 @@ void journal_attach(struct journal *journal, struct io *io)
     assert(!journal->io);
     journal->io = io;
     if (journal->is_in_memory) return;
+    journal_room_note(journal->active);
     journal_tell_packed(journal);
     journal_set_add(journal);
     journal_room_plan(journal);
@@ -398,6 +400,7 @@ int journal_close(struct journal *journal)
     if (!journal) return 0;
     journal->on_progress = NULL;
     journal->on_packed = NULL;
+    journal->may_grow = NULL;
     if (journal->jobs) journal->jobs->tend.is_stopped = true;
     journal->is_closing = true;
     journal->is_renewing = false;

@@ -138,6 +138,11 @@ struct journal_options {
      */
     void (*on_packed)(void *context, const struct journal_packed_segment *segment);
     bool tells_packed;
+    /* The files that are appended to are about to take so many bytes more of the disk: 0, or why
+     * they must not, which is what journal_append and _reserve return when they cannot do without.
+     * Called on the owner's thread, also from within these. Not asked for what opening makes, nor
+     * for what packing does. NULL: they may. */
+    int (*may_grow)(void *context, uint64_t bytes);
     void *context;
 };
 
@@ -303,4 +308,7 @@ void journal_get_info(const struct journal *journal, struct journal_info *out_in
 /* Of its segments' files, what the writer has mapped and may store to without a fault. 0: it is in
  * memory, rests, or writes through a buffer. */
 uint64_t journal_mapped_bytes(const struct journal *journal);
+/* What those of its files take of the disk that are appended to, with the room ahead: the last
+ * segment, and the next one. What is being made counts as if it were there. 0: it is in memory. */
+uint64_t journal_growing_bytes(const struct journal *journal);
 #endif

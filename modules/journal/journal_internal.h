@@ -166,6 +166,7 @@ struct journal {
     char *path;
     void (*on_progress)(void *context);
     void (*on_packed)(void *context, const struct journal_packed_segment *segment);
+    int (*may_grow)(void *context, uint64_t bytes);
     void *context;
     struct journal_packed_list packed; /* to be told of by journal_attach */
     struct journal_meta meta;
@@ -216,10 +217,12 @@ static inline uint64_t journal_here(const struct journal *journal)
     return journal_position(journal->active->number, journal->offset);
 }
 
-/* room.c: starts a job unless one runs. */
-void journal_room_ask(struct journal *journal, struct journal_segment *segment, uint64_t end);
+/* room.c: starts a job unless one runs. 0, or why the files must not grow (may_grow). */
+int journal_room_ask(struct journal *journal, struct journal_segment *segment, uint64_t end);
 /* For the next segment, with room for that much; instead of the one that is there, if one is. */
-void journal_room_ask_segment(struct journal *journal, uint64_t frame_bytes);
+int journal_room_ask_segment(struct journal *journal, uint64_t frame_bytes);
+/* Nobody makes room in it, but it has some: what its file takes now. */
+void journal_room_note(struct journal_segment *segment);
 /* Room ahead as it should be: asks for it when there is too little. */
 void journal_room_plan(struct journal *journal);
 

@@ -159,6 +159,7 @@ static int take_move(struct journal *journal)
     journal_tender_init(&journal->jobs->tend.tender, journal->os, &journal->meta, &first);
     journal_tell_readers(journal, move->boot);
     journal_set_add(journal);
+    journal_room_note(journal->active);
     journal_room_plan(journal);
     return 0;
 }

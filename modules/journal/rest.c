@@ -224,6 +224,7 @@ static void wake_done(struct io_job *job)
     if (job->rc == 0) {
         free(journal->active);
         journal->active = rest->segment;
+        journal_room_note(journal->active);
         journal->meta.live = rest->live;
         journal->meta.waiters = rest->waiters;
         journal->is_resting = false;

@@ -2,7 +2,8 @@
  * its capacity, then in a next segment that is made whole (header, room, its name on the device),
  * so that rolling is an assignment.
  *
- * A job that fails leaves its error for the next append, which tells it once and asks again. */
+ * A job that fails leaves its error for the next append, which tells it once and asks again. What
+ * the owner says no to (may_grow) is not begun: with less and less ahead, and at last nothing. */
 #include "modules/journal/journal_internal.h"
 
 #include <assert.h>
@@ -14,6 +15,11 @@ enum { LITTLE_SYNC_BYTES = 32 << 10 };
 static uint64_t page_ceiling(uint64_t offset)
 {
     return (offset + JOURNAL_PAGE_BYTES - 1) & ~(uint64_t)(JOURNAL_PAGE_BYTES - 1);
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
 }
 
 /* Grows with the segment: a small journal does not reserve megabytes. */
@@ -34,6 +40,24 @@ static enum journal_room kind_of_room(const struct journal *journal)
 
     return journal->room_kind == JOURNAL_ROOM_RESERVED && is_little ? JOURNAL_ROOM_ZEROED
                                                                     : journal->room_kind;
+}
+
+/* What is written behind the room where none can be reserved is not known here. */
+void journal_room_note(struct journal_segment *segment)
+{
+    uint64_t room_end = atomic_load_explicit(&segment->room_end, memory_order_relaxed);
+
+    segment->file_bytes = room_end > segment->size_bytes ? room_end : segment->size_bytes;
+}
+
+uint64_t journal_growing_bytes(const struct journal *journal)
+{
+    const struct room_job *room;
+
+    if (journal->is_in_memory) return 0;
+    room = &journal->jobs->room;
+    return journal->active->file_bytes + (journal->next ? journal->next->file_bytes : 0) +
+           (room->is_running && !room->segment ? room->end : 0);
 }
 
 /* So much of it is made ready. Zeros go to the device with somebody's sync: few at a time. */
@@ -78,9 +102,11 @@ static void room_done(struct io_job *job)
 
     room->is_running = false;
     journal->room_error = job->rc;
+    if (room->segment) journal_room_note(room->segment);
     if (job->rc == 0 && room->header.number > 0) {
         assert(!journal->next);
         journal->next = room->made;
+        journal_room_note(journal->next);
     }
     room->segment = NULL;
     room->made = NULL;
@@ -100,41 +126,69 @@ static void submit(struct journal *journal)
     io_submit(journal->io, &journal->jobs->room.job);
 }
 
-void journal_room_ask(struct journal *journal, struct journal_segment *segment, uint64_t end)
+/* 0: a file that takes `from` bytes may take `to`. */
+static int ask_to_grow(const struct journal *journal, uint64_t from, uint64_t to)
 {
-    if (journal->jobs->room.is_running) return;
-    end = page_ceiling(end);
-    journal->jobs->room.segment = segment;
-    journal->jobs->room.end = end < segment->capacity ? end : segment->capacity;
-    /* A sync of much holds reserving up (the file system's own journal), but not touching. So a
-     * journal that is large already reserves some windows at once. */
-    end +=
-        ahead_bytes(journal) < JOURNAL_AHEAD_BYTES_MAX ? 0 : 4 * (uint64_t)JOURNAL_AHEAD_BYTES_MAX;
-    journal->jobs->room.reserve_end = end < segment->capacity ? end : segment->capacity;
-    journal->jobs->room.header = (struct journal_segment_header){ 0 };
-    submit(journal);
+    return journal->may_grow && to > from ? journal->may_grow(journal->context, to - from) : 0;
 }
 
-void journal_room_ask_segment(struct journal *journal, uint64_t frame_bytes)
+int journal_room_ask(struct journal *journal, struct journal_segment *segment, uint64_t end)
 {
+    struct room_job *room = &journal->jobs->room;
+    /* A sync of much holds reserving up (the file system's own journal), but not touching. So a
+     * journal that is large already reserves some windows at once. */
+    uint64_t more =
+        ahead_bytes(journal) < JOURNAL_AHEAD_BYTES_MAX ? 0 : 4 * (uint64_t)JOURNAL_AHEAD_BYTES_MAX;
+    uint64_t there = segment->file_bytes, reserve_end;
+    int rc;
+
+    if (room->is_running) return 0;
+    end = least(page_ceiling(end), segment->capacity);
+    reserve_end = least(end + more, segment->capacity);
+    rc = ask_to_grow(journal, there, reserve_end);
+    if (rc < 0) {
+        reserve_end = end;
+        rc = ask_to_grow(journal, there, reserve_end);
+    }
+    if (rc < 0) return rc;
+    if (reserve_end > there) segment->file_bytes = reserve_end;
+    room->segment = segment;
+    room->end = end;
+    room->reserve_end = reserve_end;
+    room->header = (struct journal_segment_header){ 0 };
+    submit(journal);
+    return 0;
+}
+
+int journal_room_ask_segment(struct journal *journal, uint64_t frame_bytes)
+{
+    struct room_job *room = &journal->jobs->room;
     uint64_t need = JOURNAL_SEGMENT_HEADER_BYTES + frame_bytes + ROOM_TAIL_BYTES;
     uint64_t capacity = journal->meta.settings.roll_bytes;
-    uint64_t room = need + ready_bytes(journal);
+    uint64_t there = journal->next ? journal->next->file_bytes : 0, end;
+    int rc;
 
-    if (journal->jobs->room.is_running) return;
-    journal->jobs->room.unwanted = journal->next; /* too small: its file is made anew */
-    journal->next = NULL;
+    if (room->is_running) return 0;
     if (need > capacity)
         capacity = page_ceiling(need); /* one frame, and larger than a segment is */
-    journal->jobs->room.segment = NULL;
-    journal->jobs->room.end = room < capacity ? room : capacity;
-    journal->jobs->room.header =
-        (struct journal_segment_header){ .journal = journal->meta.journal,
-                                         .number = journal->active->number + 1,
-                                         .created_ms = (uint64_t)clock_realtime_ms(),
-                                         .capacity = (uint32_t)capacity,
-                                         .synced = journal->synced };
+    end = least(page_ceiling(need + ready_bytes(journal)), capacity);
+    rc = ask_to_grow(journal, there, end);
+    if (rc < 0) {
+        end = page_ceiling(need);
+        rc = ask_to_grow(journal, there, end);
+    }
+    if (rc < 0) return rc;
+    room->unwanted = journal->next; /* too small: its file is made anew */
+    journal->next = NULL;
+    room->segment = NULL;
+    room->end = end;
+    room->header = (struct journal_segment_header){ .journal = journal->meta.journal,
+                                                    .number = journal->active->number + 1,
+                                                    .created_ms = (uint64_t)clock_realtime_ms(),
+                                                    .capacity = (uint32_t)capacity,
+                                                    .synced = journal->synced };
     submit(journal);
+    return 0;
 }
 
 void journal_room_plan(struct journal *journal)
@@ -154,9 +208,9 @@ void journal_room_plan(struct journal *journal)
     }
     /* Half of what lies ahead may be used up before more is asked for. */
     if (journal->room_end < active->capacity && journal->room_end < end - ahead / 2) {
-        journal_room_ask(journal, active, end);
+        (void)journal_room_ask(journal, active, end); /* what is needed is asked for then */
     } else if (!journal->next && journal->offset > next_is_due_at(journal)) {
-        journal_room_ask_segment(journal, 0);
+        (void)journal_room_ask_segment(journal, 0);
     }
     journal->ask_at = UINT64_MAX;
     if (journal->room_end < active->capacity) {

@@ -25,6 +25,7 @@ struct journal_segment {
     /* A store below this neither faults nor meets a full disk. Whole pages. Stored with release by
      * the I/O thread that makes room, piece by piece. */
     _Atomic uint64_t room_end;
+    uint64_t file_bytes; /* what its file takes, or is about to: journal_room_note */
 };
 
 /* Before the writer's place: its pages are in memory, and stay for a while. */

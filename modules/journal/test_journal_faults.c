@@ -1,6 +1,8 @@
 /* Disks that fill up, fail and cannot reserve. Refused means untouched; a failed sync is final. */
 #include "modules/journal/test_journal_fixture.h"
 
+enum { LITTLE_BYTES = 32 << 10 /* indexes and notes of a small journal */ };
+
 /* Both ways: _i is the way. */
 static void open_way(int way)
 {
@@ -163,6 +165,49 @@ START_TEST(a_full_disk_refuses_and_goes_on_when_there_is_room)
 }
 END_TEST
 
+/* What an owner grants of the disk, in all. */
+static struct {
+    uint64_t most, granted;
+} grants;
+
+static int grant(void *context, uint64_t bytes)
+{
+    (void)context;
+    if (bytes > grants.most - grants.granted) return -EDQUOT;
+    grants.granted += bytes;
+    return 0;
+}
+
+START_TEST(what_its_owner_does_not_grant_is_not_taken)
+{
+    uint64_t used, growing;
+
+    grants.most = 300 << 10;
+    grants.granted = 0;
+    fixture.options.may_grow = grant;
+    open_way(_i);
+    used = fault_disk_used(fixture.fault) + LITTLE_BYTES;
+    growing = journal_growing_bytes(fixture.journal);
+    while (append_next() == 0) {
+        ck_assert_uint_le(fault_disk_used(fixture.fault), used + grants.granted);
+        ck_assert_uint_lt(fixture.next, 100000);
+    }
+    ck_assert_int_eq(append_next(), -EDQUOT);
+    settle();
+    ck_assert_uint_ge(fixture.next, 200);
+    ck_assert_uint_gt(grants.granted, grants.most - JOURNAL_ROLL_BYTES_MIN);
+    ck_assert_uint_le(fault_disk_used(fixture.fault), used + grants.granted);
+    ck_assert_uint_le(journal_growing_bytes(fixture.journal), growing + grants.granted);
+    publish();
+    sync_all();
+    expect_all(1, fixture.next);
+    grants.most = UINT64_MAX;
+    append_many(2000);
+    publish();
+    expect_all(1, fixture.next);
+}
+END_TEST
+
 START_TEST(without_reserve_it_is_buffered_and_says_so)
 {
     fault_fail(fixture.fault, FAULT_ALLOCATE, 1, EOPNOTSUPP, FAULT_FROM_THEN_ON);
@@ -284,6 +329,7 @@ int main(void)
     tcase_add_loop_test(many, every_system_call_of_writing_may_fail, 0, 2);
     tcase_add_test(many, a_journal_that_somebody_else_makes_meanwhile_is_theirs);
     tcase_add_loop_test(cases, a_full_disk_refuses_and_goes_on_when_there_is_room, 0, 2);
+    tcase_add_loop_test(cases, what_its_owner_does_not_grant_is_not_taken, 0, 2);
     tcase_add_loop_test(cases, without_reserve_it_is_buffered_and_says_so, 0, 2);
     tcase_add_test(cases, pages_that_cannot_be_made_ready_at_once_are_touched_one_by_one);
     tcase_add_test(cases, without_reserve_a_full_disk_delays_what_was_taken_and_loses_nothing);
