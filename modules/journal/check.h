@@ -34,10 +34,11 @@ int journal_check(struct os *os, const char *path, uint64_t synced_position,
                   journal_check_frame each, void *context, struct journal_check *out_check);
 /* Looks at heads only, for a start with thousands of journals: that meta is whole, that the
  * segments which begin at starts are there and this journal's, and that the one of end reaches as
- * far. Frames are verified by who reads them. 0, or why not: text says which file. -EBADMSG,
+ * far. Frames are verified by who reads them. packed_bytes, one for each start: what the file of
+ * one that is packed takes, 0 of one that is plain. 0, or why not: text says which file. -EBADMSG,
  * -EPROTONOSUPPORT, -ENOENT, -ENOKEY, -EKEYREJECTED; errors of reading, -ENOMEM. */
 int journal_check_heads(struct os *os, const char *path, const uint64_t *starts, size_t count,
-                        uint64_t end, char text[JOURNAL_REPORT_TEXT_BYTES]);
+                        uint64_t end, uint64_t *packed_bytes, char text[JOURNAL_REPORT_TEXT_BYTES]);
 /* "0000000003.log offset 4711" of a position. */
 void journal_check_place(uint64_t position, char text[JOURNAL_REPORT_TEXT_BYTES]);
 #endif

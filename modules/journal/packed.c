@@ -23,6 +23,7 @@ struct journal_packed {
     int fd;
     uint32_t seed;
     struct journal_packed_header header;
+    uint64_t file_bytes;
     uint32_t block_count;
     struct journal_cipher *cipher;      /* NULL: it is not encrypted */
     int64_t block;                      /* that plain holds; NO_BLOCK */
@@ -188,6 +189,7 @@ int journal_packed_open(struct os *os, int fd, const struct journal_places *plac
     packed->fd = fd;
     packed->seed = journal_seed(places->journal, number);
     packed->header = header;
+    packed->file_bytes = file_bytes;
     packed->block_count = block_count;
     packed->block = NO_BLOCK;
     rc = load_table(os, packed, file_bytes);
@@ -209,6 +211,11 @@ void journal_packed_close(struct os *os, struct journal_packed *packed)
     free(packed->unsealed);
     journal_cipher_destroy(packed->cipher);
     free(packed);
+}
+
+uint64_t journal_packed_file_bytes(const struct journal_packed *packed)
+{
+    return packed->file_bytes;
 }
 
 const struct journal_packed_header *journal_packed_header_of(const struct journal_packed *packed)

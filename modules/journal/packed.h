@@ -97,6 +97,7 @@ uint32_t journal_packed_block_crc(uint32_t seed, uint32_t block, struct slice st
 int journal_packed_open(struct os *os, int fd, const struct journal_places *places, uint64_t number,
                         struct journal_packed **out_packed);
 void journal_packed_close(struct os *os, struct journal_packed *packed); /* accepts NULL */
+uint64_t journal_packed_file_bytes(const struct journal_packed *packed);
 const struct journal_packed_header *journal_packed_header_of(const struct journal_packed *packed);
 /* Reads the plain bytes [offset, offset + size), which lie below raw_bytes. The block that was read
  * last is kept. -EBADMSG: a block is damaged. */

@@ -73,7 +73,7 @@ int stream_files_create(struct stream_store *store, struct stream_files **out_fi
 
 static void free_arrays(struct stream_files *files)
 {
-    free(files->segments);
+    if (files->segments) free(files->segments - files->kept_count);
     free(files->falls.falls);
     free(files);
 }
@@ -83,6 +83,7 @@ void stream_files_free(struct stream_files *files)
     assert(files->state == FILES_CLOSED && !files->journal);
     assert(!files->stream && !files->is_moving);
     stream_files_release_dead(files);
+    stream_files_uncount(files);
     files->is_wanted = false;
     stream_files_list(files);
     stream_files_forget_suspect(files);
@@ -119,11 +120,13 @@ static void *grow(struct stream_files *files, void *array, uint32_t count, uint3
 int stream_files_need_slots(struct stream_files *files)
 {
     struct files_falls *falls = &files->falls;
-    void *grown = grow(files, files->segments, files->segment_count, &files->segment_capacity,
-                       sizeof(*files->segments));
+    uint32_t kept = files->kept_count;
+    void *first = files->segments ? files->segments - kept : NULL, *grown;
 
+    grown = grow(files, first, kept + files->segment_count, &files->segment_capacity,
+                 sizeof(*files->segments));
     if (!grown) return -ENOMEM;
-    files->segments = grown;
+    files->segments = (struct files_segment *)grown + kept;
     grown = grow(files, falls->falls, falls->count, &falls->capacity, sizeof(*falls->falls));
     if (!grown) return -ENOMEM;
     falls->falls = grown;
@@ -201,7 +204,10 @@ static void begin_segment(struct stream_files *files, uint64_t position, uint64_
 
     if (last && last->start == start && last->first_ordinal < ordinal) return;
     /* One that has no frames is not kept. */
-    if (!last || last->first_ordinal < ordinal) files->segment_count++;
+    if (!last || last->first_ordinal < ordinal) {
+        if (last) stream_files_count_ended(files);
+        files->segment_count++;
+    }
     assert(files->segments); /* its slot was reserved */
     files->segments[files->segment_count - 1] =
         (struct files_segment){ .start = start, .first_ordinal = ordinal, .first_id = id };
@@ -232,7 +238,9 @@ void stream_files_append(struct stream_files *files, const struct stream_entry *
     files->last_id = entry->id;
     is_further = journal_segment_of(files->end) < journal_segment_of(position);
     files->end = journal_appended(files->journal);
-    if (is_further) stream_files_plan_packing(files);
+    if (!is_further) return;
+    stream_files_recount(files);
+    stream_files_plan_packing(files);
 }
 
 static void files_append(struct stream *stream, const struct stream_entry *entry)
@@ -306,9 +314,7 @@ static void files_trim(struct stream *stream, uint64_t ordinal)
     while (gone + 1 < files->segment_count && files->segments[gone + 1].first_ordinal <= ordinal)
         gone++;
     if (gone == 0) return;
-    files->segment_count -= gone;
-    memmove(files->segments, files->segments + gone,
-            files->segment_count * sizeof(*files->segments));
+    stream_files_keep_segments(files, gone);
     drop_falls(&files->falls, files->segments[0].first_ordinal);
     stream->version++;
     stream_files_trim_journal(files);
@@ -427,6 +433,7 @@ static void files_check(const struct stream *stream)
         assert(fall[-1].ordinal < fall->ordinal);
         assert(stream_id_compare(fall[-1].id, fall->id) < 0);
     }
+    if (!is_snapshot(files)) stream_files_check_disk(files);
 }
 
 static void files_codec_changed(struct stream *stream)

@@ -146,6 +146,7 @@ static int load_image(struct stream *stream, struct stream_files *files, struct 
     if (rc == 0)
         rc = load_falls(files, image.bytes + IMAGE_FIXED_BYTES + segments_bytes, fall_count);
     if (rc < 0) return rc;
+    stream_files_count_segments(files);
     return stream_files_fit(stream, files) ? 0 : -EBADMSG;
 }
 

@@ -10,6 +10,7 @@
  *   files_pack.c    segments that have ended are made smaller
  *   files_rewrite.c those in which most is deleted are written anew
  *   files_read.c    places and frames, by readers that streams share
+ *   files_disk.c    what they take on the disk, and the bound of it
  *   files_store.c   the directory: what is in it, and what goes from it
  *   checkpoint.c    what checkpoints refer to
  *
@@ -57,6 +58,7 @@ enum {
     STREAM_READERS_MAX = 128,
     STREAM_PATH_BYTES_MAX = 4096,
     STREAM_KNOWN_BITS = 10, /* of a line's number in the table of known places: 40 KiB in all */
+    STREAM_NEW_FILES_BYTES = 68 << 10, /* what a journal takes when it has been made */
 };
 
 /* Of the segments that count, first to last; the last one is being written. */
@@ -135,9 +137,18 @@ struct stream_files {
     struct stream_id last_id; /* of the last frame */
     struct files_segment *segments;
     uint32_t segment_count, segment_capacity;
+    /* So many stand before segments[0] in the same array, and count in its capacity: they were
+     * trimmed, and are on the disk because of a checkpoint or a snapshot. */
+    uint32_t kept_count;
     struct files_falls falls;
 
     uint64_t trimmed; /* what lies before is gone, or going */
+
+    /* files_disk.c */
+    uint64_t ended_bytes;    /* of segments' files, kept ones too, but for the last */
+    uint64_t kept_bytes;     /* of kept ones */
+    uint64_t disk_bytes;     /* of all of it, as the store counts it */
+    uint64_t deferred_bytes; /* of these, what only the last checkpoint keeps; likewise */
 
     struct files_reference saved, running; /* checkpoint.h */
     struct files_reference pinned;         /* copy.h */
@@ -203,6 +214,11 @@ struct stream_files_store {
     unsigned looked_count;
 
     struct files_looking *looking; /* files_look.c; NULL: nobody is */
+
+    /* files_disk.c */
+    uint64_t disk_bytes, deferred_bytes; /* of all */
+    uint64_t disk_bytes_max;             /* UINT64_MAX: none */
+    uint64_t refused_bytes;              /* that were asked for last; 0: they were given */
 
     /* files_sync.c */
     int sync_fd;      /* -1: each is synced before it is closed */
@@ -294,6 +310,28 @@ void stream_files_tend_suspects(struct stream_files_store *all);
 /* ---- files_look.c ---- */
 /* True: nobody looks any more. Else soon, when jobs have ended. */
 bool stream_files_stop_looking(struct stream_files_store *all);
+
+/* ---- files_disk.c ---- */
+/* What of it may have changed is counted anew: O(1). Not of a snapshot. */
+void stream_files_recount(struct stream_files *files);
+/* It is about to be freed. */
+void stream_files_uncount(struct stream_files *files);
+/* All its segments have come at once. */
+void stream_files_count_segments(struct stream_files *files);
+/* Its last segment ends, and another one follows. */
+void stream_files_count_ended(struct stream_files *files);
+/* So many of its first segments were trimmed: they are kept until nothing refers to them. */
+void stream_files_keep_segments(struct stream_files *files, uint32_t count);
+/* Those that begin before that position are. */
+void stream_files_drop_kept(struct stream_files *files, uint64_t first);
+/* As the journal's may_grow, with the files as context; what it says yes to is counted. -EDQUOT. */
+int stream_files_may_grow(void *context, uint64_t bytes);
+/* A segment's file takes so many bytes, as it is packed. */
+void stream_files_count_packed(struct stream_files *files, uint64_t start, uint64_t file_bytes);
+/* As stream_check, of these figures. There is a segment. */
+void stream_files_check_disk(const struct stream_files *files);
+/* The one that begins there, kept or not; NULL: none does. */
+struct files_segment *stream_files_segment_at(const struct stream_files *files, uint64_t start);
 
 /* ---- files_move.c ---- */
 /* Gives up moves that nobody goes on with. */

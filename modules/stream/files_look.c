@@ -1,6 +1,7 @@
 /* files_look.c - at a start, the journals that were loaded are looked at before anything counts on
  * them: several jobs at a time, each one journal after the other. Only heads are read (check.h), so
- * thousands take less than a second; entries are verified by who reads them. */
+ * thousands take less than a second; entries are verified by who reads them. What is packed is
+ * known by that, and so what the streams take on the disk. */
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -15,7 +16,9 @@ enum { LOOKS_AT_ONCE = 8 };
 struct look {
     struct io_job job; /* first */
     struct files_looking *looking;
-    uint64_t *starts; /* of segments */
+    struct stream_files *files; /* who stays as long as the store is not closing */
+    uint64_t *starts;           /* of segments */
+    uint64_t *packed_bytes;     /* of their files; 0: plain */
     uint32_t count;
     uint64_t end;
     char path[STREAM_PATH_BYTES_MAX];
@@ -43,10 +46,18 @@ static void run_look(struct io_job *job, struct os *os)
 {
     struct look *look = (struct look *)job;
 
-    job->rc = journal_check_heads(os, look->path, look->starts, look->count, look->end, look->text);
+    job->rc = journal_check_heads(os, look->path, look->starts, look->count, look->end,
+                                  look->packed_bytes, look->text);
 }
 
 static void begin(struct look *look);
+
+static void take_packed(const struct look *look)
+{
+    for (uint32_t i = 0; i < look->count; i++)
+        if (look->packed_bytes[i] > 0)
+            stream_files_count_packed(look->files, look->starts[i], look->packed_bytes[i]);
+}
 
 static void look_done(struct io_job *job)
 {
@@ -54,20 +65,23 @@ static void look_done(struct io_job *job)
     struct files_looking *looking = look->looking;
     struct stream_store *store = looking->all->store;
 
-    free(look->starts);
     looking->running--;
+    if (job->rc == 0 && !looking->all->is_closing) take_packed(look);
+    free(look->starts);
     if (job->rc < 0) fail(looking, job->rc, look->path, look->text);
     begin(look);
     stream_files_tell_ready(store);
 }
 
-static int prepare(struct look *look, const struct stream_files *files)
+static int prepare(struct look *look, struct stream_files *files)
 {
     stream_files_path(files, look->path);
     look->count = files->segment_count;
     look->end = files->end;
-    look->starts = malloc(look->count * sizeof(*look->starts));
+    look->files = files;
+    look->starts = malloc(2 * look->count * sizeof(*look->starts));
     if (!look->starts) return -ENOMEM;
+    look->packed_bytes = look->starts + look->count;
     for (uint32_t i = 0; i < look->count; i++)
         look->starts[i] = files->segments[i].start;
     return 0;
@@ -80,7 +94,7 @@ static void begin(struct look *look)
     int rc;
 
     while (looking->rc == 0 && looking->next != &looking->all->all) {
-        const struct stream_files *files = list_container(looking->next, struct stream_files, link);
+        struct stream_files *files = list_container(looking->next, struct stream_files, link);
         looking->next = looking->next->next;
         if (!files->saved.is_there || files->segment_count == 0) continue;
         rc = prepare(look, files);

@@ -71,10 +71,25 @@ void stream_files_tend_moves(struct stream_files_store *all)
     }
 }
 
+/* Room for them is taken at once: of many that move all are counted. */
+static int create_files(struct stream_store *store, struct stream_files **out_files)
+{
+    struct stream_files *files;
+    int rc = stream_files_create(store, &files);
+
+    if (rc < 0) return rc;
+    rc = stream_files_may_grow(files, STREAM_NEW_FILES_BYTES);
+    if (rc < 0)
+        stream_files_free(files);
+    else
+        *out_files = files;
+    return rc;
+}
+
 static int need_files(struct stream *stream, struct stream_files **out_files)
 {
     struct stream_files *files = find_moving(stream);
-    int rc = files ? 0 : stream_files_create(stream->store, &files);
+    int rc = files ? 0 : create_files(stream->store, &files);
 
     if (rc < 0) return rc;
     if (!files->is_moving) {

@@ -108,6 +108,7 @@ static void on_progress(void *context)
 
     if (rc < 0 && rc != -ECANCELED) stream_files_suspect(files, rc); /* it was not given up */
     files->asked_ms = files->store->now_ms;
+    stream_files_recount(files);
     stream_files_touch(files);
     stream_files_tell_ready(files->store);
 }
@@ -143,6 +144,7 @@ static void open_done(struct io_job *job)
         store->files->open_count--;
         tell_failure(files, open);
     }
+    stream_files_recount(files);
     free(open);
     files->asked_ms = store->now_ms;
     stream_files_touch(files);
@@ -165,6 +167,7 @@ static int start_open(struct stream_files *files)
                                   .on_progress = on_progress,
                                   .on_packed = stream_files_note_packed,
                                   .tells_packed = !files->knows_packed,
+                                  .may_grow = stream_files_may_grow,
                                   .context = files };
     files->is_wanted = false;
     set_state(files, FILES_OPENING);
@@ -297,6 +300,7 @@ static void close_done(struct io_job *job)
     if (closing->is_removing) {
         stream_files_free(files);
     } else {
+        stream_files_recount(files);
         stream_files_touch(files);
     }
     free(closing);
@@ -364,6 +368,7 @@ static void step_open(struct stream_files *files)
 
 void stream_files_step(struct stream_files *files)
 {
+    stream_files_recount(files); /* who refers to what may have changed */
     stream_files_end_rewrite(files);
     stream_files_review_suspect(files);
     if (files->state == FILES_OPEN || files->state == FILES_LEAVING) {
@@ -422,6 +427,7 @@ void stream_files_trim_journal(struct stream_files *files)
     if (files->journal) {
         journal_trim(files->journal, first);
         files->trimmed = first;
+        stream_files_drop_kept(files, first);
     } else if (files->state == FILES_CLOSED && is_used(files) && files->error == 0) {
         (void)stream_files_need_open(files); /* which trims; or the next time */
     }

@@ -45,28 +45,13 @@ void stream_files_apply_codec(struct stream_files *files)
     journal_set_codec(files->journal, (enum journal_codec)files->stream->codec);
 }
 
-static struct files_segment *find_segment(const struct stream_files *files, uint64_t start)
-{
-    uint32_t low = 0, high = files->segment_count; /* those below low begin before it */
-
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (files->segments[middle].start < start) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low < files->segment_count && files->segments[low].start == start ? &files->segments[low]
-                                                                             : NULL;
-}
-
 void stream_files_note_packed(void *context, const struct journal_packed_segment *packed)
 {
     struct stream_files *files = context;
-    struct files_segment *segment = find_segment(files, journal_segment_start(packed->number));
+    uint64_t start = journal_segment_start(packed->number);
+    struct files_segment *segment = stream_files_segment_at(files, start);
 
     if (!segment) return;
-    segment->packed_bytes = packed->file_bytes;
     segment->dropped = packed->note;
+    stream_files_count_packed(files, start, packed->file_bytes);
 }

@@ -70,6 +70,7 @@ int stream_files_store_create(struct stream_store *store)
     list_init(&all->suspect);
     list_init(&all->mending);
     list_init(&all->to_rewrite);
+    all->disk_bytes_max = UINT64_MAX;
     all->sync_fd = store->os->watch_filesystem(store->os, store->options.directory);
     if (all->sync_fd < 0) all->sync_fd = -1; /* then one by one */
     rc = store->os->list(store->os, store->options.directory, note_directory, all);

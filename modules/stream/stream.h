@@ -80,6 +80,20 @@ struct stream_trouble {
     int last_error;         /* the latest failure; 0: there was none */
 };
 void stream_store_get_trouble(const struct stream_store *store, struct stream_trouble *out_trouble);
+/* What journals take on the disk: segments, with the room ahead of those that are open, and
+ * indexes, of all streams and of what is to go. */
+struct stream_disk {
+    uint64_t used_bytes;
+    uint64_t deferred_bytes; /* of these: kept for the last checkpoint alone, until the next one */
+    uint64_t max_bytes;      /* UINT64_MAX: there is no limit but the disk's */
+    bool is_at_limit;        /* an entry was refused for that, and still would be */
+};
+void stream_store_get_disk(const struct stream_store *store, struct stream_disk *out_disk); /* O(1)
+                                                                                             */
+/* Above so many bytes streams in journals take no entries (-EDQUOT), and none moves to a journal,
+ * until others have gone or the limit is raised; all else goes on. UINT64_MAX: any number, as in
+ * the beginning. May be below what is used. */
+void stream_store_set_disk_max(struct stream_store *store, uint64_t bytes);
 /* All that the streams of the store take of the heap, and what stream_store_producers() holds.
  * O(1).
  */
@@ -124,7 +138,8 @@ struct stream_id stream_last_id(const struct stream *stream);
 
 /* ---- adding ---- */
 
-/* Room for an entry with fields of so many bytes in all. -EAGAIN, -ENOSPC, -ENOMEM, … -EMSGSIZE:
+/* Room for an entry with fields of so many bytes in all. -EAGAIN, -ENOSPC, -ENOMEM, … -EDQUOT: as
+ * stream_store_set_disk_max has it, or the file system. -EMSGSIZE:
  * above STREAM_FIELDS_BYTES_MAX. -EROFS: a sync has failed, and the stream takes nothing until what
  * it has was written once more (stream_trouble). Kept until the next stream_add. */
 int stream_reserve(struct stream *stream, uint64_t fields_bytes);

@@ -179,6 +179,17 @@ static inline void add_entries(struct stream *to, uint64_t from, uint64_t end, s
         ck_assert_int_eq(try_add(to, number, size), 0);
 }
 
+/* Until it is refused; the number of the entry that was. */
+static inline uint64_t add_until(struct stream *to, int error, uint64_t number, size_t size)
+{
+    int rc;
+
+    while ((rc = try_add(to, number, size)) == 0)
+        ck_assert_uint_lt(++number, 100000);
+    ck_assert_int_eq(rc, error);
+    return number;
+}
+
 /* The entries are [from, end), read both ways. */
 static inline void expect_entries(struct stream *of, uint64_t from, uint64_t end, size_t size)
 {

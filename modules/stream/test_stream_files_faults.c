@@ -4,17 +4,6 @@
 
 enum { SIZE = 200 };
 
-/* Until it is refused; the number of the entry that was. */
-static uint64_t add_until(int error, uint64_t number)
-{
-    int rc = 0;
-
-    for (; rc == 0; number++)
-        rc = try_add(stream, number, SIZE);
-    ck_assert_int_eq(rc, error);
-    return number - 1;
-}
-
 static void begin(void)
 {
     create_store();
@@ -37,7 +26,7 @@ START_TEST(a_full_disk_refuses_what_is_added_and_nothing_else)
 
     begin();
     fault_set_disk(files.fault, 600 << 10);
-    number = add_until(-ENOSPC, 1);
+    number = add_until(stream, -ENOSPC, 1, SIZE);
     ck_assert_uint_gt(number, 500);
     expect_entries(stream, 1, number, SIZE);
     ck_assert_int_eq(try_add(stream, number, SIZE), -ENOSPC);
@@ -55,7 +44,7 @@ START_TEST(a_stream_that_finds_no_room_to_move_to_stays_in_memory)
 
     begin();
     fault_set_disk(files.fault, 0);
-    number = add_until(-ENOSPC, 1);
+    number = add_until(stream, -ENOSPC, 1, SIZE);
     stream_get_info(stream, &info);
     ck_assert(info.is_in_memory);
     expect_entries(stream, 1, number, SIZE);

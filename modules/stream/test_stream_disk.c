@@ -1,0 +1,234 @@
+/* What streams in journals take on the disk: it is counted as it is, whatever becomes of it, and at
+ * its limit entries are refused and all else goes on. */
+#include <sys/stat.h>
+
+#include "modules/stream/stream_internal.h"
+#include "modules/stream/test_stream_files.h"
+
+enum { SIZE = 200, MAX_BYTES = 800 << 10, GRAIN_BYTES = 4096 /* of each segment's file */ };
+
+static void begin(void)
+{
+    create_store();
+    ck_assert_int_eq(stream_create(store, &stream), 0);
+}
+
+static void end(void)
+{
+    stream_destroy(stream);
+    settle();
+    ck_assert_uint_eq(count_directories(), 0);
+}
+
+static struct stream_disk disk_now(void)
+{
+    struct stream_disk disk;
+
+    stream_store_get_disk(store, &disk);
+    return disk;
+}
+
+struct found {
+    uint64_t bytes, count;
+};
+
+static void find_in(const char *path, struct found *found)
+{
+    DIR *dir = opendir(path);
+    struct dirent *entry;
+
+    if (!dir) return;
+    while ((entry = readdir(dir)) != NULL) {
+        const char *suffix = strrchr(entry->d_name, '.');
+        char file[400];
+        struct stat st;
+        if (!suffix || (strcmp(suffix, ".log") != 0 && strcmp(suffix, ".pak") != 0 &&
+                        strcmp(suffix, ".idx") != 0))
+            continue;
+        (void)snprintf(file, sizeof(file), "%s/%s", path, entry->d_name);
+        ck_assert_int_eq(stat(file, &st), 0);
+        found->bytes += (uint64_t)st.st_size;
+        found->count += strcmp(suffix, ".idx") != 0;
+    }
+    closedir(dir);
+}
+
+/* Segments and indexes that are there. */
+static struct found find_files(void)
+{
+    struct found found = { 0 };
+    char path[100];
+
+    for (unsigned number = 1; number <= 40; number++) {
+        (void)snprintf(path, sizeof(path), "%s/stream-%u", files.directory, number);
+        find_in(path, &found);
+    }
+    return found;
+}
+
+static void expect_counted(void)
+{
+    struct found found = find_files();
+    uint64_t used = disk_now().used_bytes, slack = found.count * GRAIN_BYTES;
+
+    ck_assert_uint_le(found.bytes, used + slack);
+    ck_assert_uint_le(used, found.bytes + slack);
+}
+
+/* As a server starts; what is found is known before anything is opened. */
+static void restart_with_a_look(void)
+{
+    char text[STREAM_LOOK_TEXT_BYTES];
+
+    stream_destroy(stream);
+    restart();
+    ck_assert_int_eq(stream_image_load(store, slice_of(image.bytes, image.size), &stream), 0);
+    while (stream_checkpoint_look(store, text) == 0)
+        ck_assert_uint_gt(io_wait(files.io), 0);
+    stream_checkpoint_loaded(store);
+    settle();
+}
+
+/* _i: the codec. */
+START_TEST(what_streams_take_is_counted_whatever_becomes_of_it)
+{
+    uint64_t used, deferred;
+
+    begin();
+    stream_set_codec(stream, (enum journal_codec)_i);
+    ck_assert_uint_eq(disk_now().used_bytes, 0);
+    add_entries(stream, 1, 3000, SIZE);
+    settle();
+    expect_counted();
+    checkpoint(stream, true);
+    expect_counted();
+    used = disk_now().used_bytes;
+    ck_assert_uint_eq(disk_now().deferred_bytes, 0);
+    trim_to(stream, 1000);
+    settle();
+    ck_assert_uint_eq(disk_now().used_bytes, used); /* the checkpoint keeps it */
+    deferred = disk_now().deferred_bytes;
+    ck_assert_uint_gt(deferred, used / 12); /* the others are packed, and room lies ahead */
+    expect_counted();
+    checkpoint(stream, true);
+    ck_assert_uint_le(disk_now().used_bytes, used - deferred);
+    ck_assert_uint_eq(disk_now().deferred_bytes, 0);
+    expect_counted();
+    restart_with_a_look();
+    expect_counted();
+    expect_entries(stream, 2000, 3000, SIZE);
+    stream_set_codec(stream, JOURNAL_CODEC_ZSTD);
+    add_entries(stream, 3000, 4000, SIZE);
+    settle();
+    expect_counted();
+    stream_destroy(stream);
+    settle();
+    expect_counted();
+    ck_assert_uint_eq(disk_now().deferred_bytes, disk_now().used_bytes);
+    checkpoint(NULL, true);
+    ck_assert_uint_eq(count_directories(), 0);
+    ck_assert_uint_eq(disk_now().used_bytes, 0);
+    ck_assert_uint_eq(disk_now().deferred_bytes, 0);
+}
+END_TEST
+
+/* A snapshot may still read what is trimmed. */
+START_TEST(what_a_snapshot_keeps_is_counted_until_it_goes)
+{
+    struct stream *snapshot;
+    uint64_t used;
+
+    begin();
+    add_entries(stream, 1, 2000, SIZE);
+    settle();
+    used = disk_now().used_bytes;
+    ck_assert_int_eq(stream_snapshot(stream, &snapshot), 0);
+    trim_to(stream, 200);
+    settle();
+    ck_assert_uint_eq(disk_now().used_bytes, used);
+    ck_assert_uint_eq(disk_now().deferred_bytes, 0); /* no checkpoint would help */
+    expect_counted();
+    expect_entries(snapshot, 1, 2000, SIZE);
+    stream_destroy(snapshot);
+    settle();
+    ck_assert_uint_lt(disk_now().used_bytes, used / 2);
+    expect_counted();
+    end();
+}
+END_TEST
+
+START_TEST(a_limit_refuses_what_is_added_and_nothing_else)
+{
+    struct found found;
+    uint64_t number;
+
+    begin();
+    stream_store_set_disk_max(store, MAX_BYTES);
+    number = add_until(stream, -EDQUOT, 1, SIZE);
+    ck_assert(disk_now().is_at_limit);
+    found = find_files();
+    ck_assert_uint_le(disk_now().used_bytes, MAX_BYTES);
+    ck_assert_uint_le(found.bytes, MAX_BYTES + found.count * GRAIN_BYTES);
+    ck_assert_uint_gt(number * SIZE, MAX_BYTES / 2); /* what lies ahead did not take it all */
+    ck_assert_int_eq(try_add(stream, number, SIZE), -EDQUOT);
+    expect_entries(stream, 1, number, SIZE);
+    trim_to(stream, 100);
+    settle();
+    ck_assert(!disk_now().is_at_limit);
+    add_entries(stream, number, number + 500, SIZE);
+    number = add_until(stream, -EDQUOT, number + 500, SIZE);
+    stream_store_set_disk_max(store, 2 * MAX_BYTES);
+    add_entries(stream, number, number + 1000, SIZE);
+    ck_assert_uint_le(disk_now().used_bytes, 2 * MAX_BYTES);
+    stream_store_set_disk_max(store, 1); /* below what is there */
+    number = add_until(stream, -EDQUOT, number + 1000, SIZE);
+    checkpoint(stream, true);
+    restart_with_a_look();
+    stream_store_set_disk_max(store, 1);
+    number = add_until(stream, -EDQUOT, number, SIZE);
+    ck_assert_int_eq(stream_delete(stream, stream->start, (struct stream_id){ number, 0 }), 1);
+    stream_destroy(stream);
+}
+END_TEST
+
+START_TEST(at_the_limit_no_stream_leaves_memory_and_many_that_do_keep_it)
+{
+    struct stream *streams[20];
+    struct stream_info info;
+    uint64_t moved = 0;
+
+    create_store();
+    stream_store_set_disk_max(store, MAX_BYTES);
+    for (unsigned i = 0; i < 20; i++) {
+        int rc = 0;
+        ck_assert_int_eq(stream_create(store, &streams[i]), 0);
+        for (uint64_t number = 1; rc == 0 && number < 20; number++)
+            rc = try_add(streams[i], number, SIZE);
+        stream_get_info(streams[i], &info);
+        ck_assert(rc == 0 ? !info.is_in_memory : rc == -EDQUOT && info.is_in_memory);
+        moved += !info.is_in_memory;
+        ck_assert_uint_le(disk_now().used_bytes, MAX_BYTES);
+    }
+    ck_assert_uint_gt(moved, 4);
+    ck_assert_uint_lt(moved, 14);
+    settle();
+    ck_assert_uint_eq(count_directories(), moved);
+    ck_assert_uint_eq(count_in_stream((unsigned)moved, ".log"), 1);
+    for (unsigned i = 0; i < 20; i++)
+        stream_destroy(streams[i]);
+    settle();
+    ck_assert_uint_eq(disk_now().used_bytes, 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("what streams take on the disk");
+    TCase *cases = files_case(suite, "all", setup_files, teardown_files);
+
+    tcase_add_loop_test(cases, what_streams_take_is_counted_whatever_becomes_of_it, 0, 3);
+    tcase_add_test(cases, what_a_snapshot_keeps_is_counted_until_it_goes);
+    tcase_add_test(cases, a_limit_refuses_what_is_added_and_nothing_else);
+    tcase_add_test(cases, at_the_limit_no_stream_leaves_memory_and_many_that_do_keep_it);
+    return files_run(suite);
+}
