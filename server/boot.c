@@ -26,6 +26,7 @@
 #include "server/boot_log.h"
 #include "server/commands/backing_up.h"
 #include "server/commands/checkpointing.h"
+#include "server/commands/disk_limit.h"
 #include "server/commands/dispatch.h"
 #include "server/commands/effect.h"
 #include "server/commands/importing.h"
@@ -220,6 +221,7 @@ static int make_engine(struct house *house)
     rc = boot_config_store(server, house->os, house->directory.spill_path, &hooks);
     if (rc < 0) return fail(server, "The spill store could not be made", rc);
     rc = boot_config_streams(server, house->os, &hooks);
+    if (rc == 0) rc = disk_limit_configure(server, server->config);
     if (rc == 0) rc = stream_group_store_create(&server->stream_groups);
     return rc < 0 ? fail(server, "The store of streams could not be made", rc) : 0;
 }

@@ -10,6 +10,7 @@
 #include "modules/stream/stream.h"
 #include "server/commands/checkpointing.h"
 #include "server/durability/checkpoint_load.h"
+#include "server/commands/disk_limit.h"
 #include "server/commands/server.h"
 #include "server/commands/slow.h"
 #include "server/commands/statistics.h"
@@ -94,10 +95,11 @@ int boot_config_store(struct server *server, struct os *os, const char *path,
         .prefetch_bytes = (uint32_t)config->list_prefetch_bytes,
         .is_persistent = config->appendonly,
     };
-    int rc = limits_maxdisk(config, os, &options.disk_bytes_max);
+    int rc = limits_maxdisk(config, os, 0, &options.disk_bytes_max);
 
     if (rc < 0) return rc;
     server->os = os;
+    server->disk_max_bytes = options.disk_bytes_max; /* until it is known what is there */
     if (server->checkpointing->load) return open_store(server, &options, hooks);
     return spill_store_create(os, server->io, &options, hooks, &server->store);
 }
@@ -194,13 +196,11 @@ static int apply_limits(void *context, const struct config *config, struct confi
 static int apply_maxdisk(void *context, const struct config *config, struct config_error *out_error)
 {
     struct server *server = context;
-    uint64_t bytes;
-    int rc = limits_maxdisk(config, server->os, &bytes);
+    int rc = disk_limit_configure(server, config);
 
     if (rc < 0)
         return config_refuse(out_error, "the free space of the data directory cannot be told: %s",
                              strerror(-rc));
-    spill_store_set_disk_max(server->store, bytes);
     return 0;
 }
 
@@ -365,15 +365,14 @@ void boot_config_say_limits(const struct server *server)
 {
     const struct config *config = server->config;
     uint64_t memory_bytes = boot_config_memory_limit(server);
-    struct spill_store_info info;
 
-    spill_store_info(server->store, &info);
     log_write(server->log, LOG_NOTICE, "maxmemory %llu MiB, %s",
               (unsigned long long)(memory_bytes >> 20),
               origin(config->maxmemory_bytes, "a quarter of the machine's or the cgroup's memory"));
     log_write(server->log, LOG_NOTICE, "maxdisk %llu MiB, %s",
-              (unsigned long long)(info.disk_max_bytes >> 20),
-              origin(config->maxdisk_bytes, "four fifths of what is free in the data directory"));
+              (unsigned long long)(server->disk_max_bytes >> 20),
+              origin(config->maxdisk_bytes, "four fifths of what is free in the data directory, "
+                                            "and of what lists take there"));
     log_write(server->log, LOG_NOTICE, "net-buffer-memory %llu KiB, %s",
               (unsigned long long)(limits_net_buffer(config, memory_bytes) >> 10),
               origin(config->net_buffer_memory_bytes, "from maxmemory"));

@@ -1,6 +1,7 @@
-/* A disk that is full, a disk that lies, a directory that is not ours: pushes are refused with the
- * cause, what is there stays as it is, pops go on and space comes back. Without the log, so that
- * only lists take room; durability/full.c has both. */
+/* A disk that is full, a disk that lies, a directory that is not ours: what adds is refused with
+ * the cause, what is there stays as it is, what removes goes on and space comes back. Mostly
+ * without the log, so that only lists and streams take room; durability/full.c has both. */
+#include "client-tests/lib/clock.h"
 #include "client-tests/lib/command.h"
 #include "client-tests/lib/element.h"
 #include "client-tests/lib/expect.h"
@@ -104,6 +105,148 @@ START_TEST(a_full_file_system_refuses_pushes_and_names_itself)
     options.data_directory = mount_point;
     server_start(&server, &options);
     fill_and_drain(&server, "No space left on device");
+    server_stop(&server);
+}
+END_TEST
+
+/* ---- streams -----------------------------------------------------------------------------------
+ */
+
+/* Entries <n>-0 from that number on, until one is refused, for maxdisk; the number of that one. */
+static unsigned add_until_refused(struct wire *wire, const char *key, unsigned number)
+{
+    struct text reply = { 0 };
+
+    for (unsigned last = number + PUSHES_MAX; number < last; number++) {
+        text_clear(&reply);
+        wire_command(wire, "XADD %s %u-0 f %s", key, number, element_of(number));
+        ck_assert_int_eq(wire_read(wire, &reply), 1);
+        if (reply.bytes[0] == '-') break;
+    }
+    ck_assert_str_eq(text_string(&reply), "-MISCONF maxdisk is reached: nothing was changed. Reads "
+                                          "and commands that remove go on.\r\n");
+    text_finish(&reply);
+    return number;
+}
+
+/* Refusals go on until a checkpoint, or an I/O thread, has brought room. */
+static void add_when_there_is_room(struct wire *wire, const char *key, unsigned number)
+{
+    struct text reply = { 0 };
+    int64_t deadline_ms = clock_ms() + 60000;
+
+    do {
+        text_clear(&reply);
+        wire_command(wire, "XADD %s %u-0 f %s", key, number, element_of(number));
+        ck_assert_int_eq(wire_read(wire, &reply), 1);
+        ck_assert_msg(clock_ms() < deadline_ms, "no room came back: %s", text_string(&reply));
+    } while (reply.bytes[0] == '-');
+    text_finish(&reply);
+}
+
+static void expect_within(struct wire *wire, int64_t bytes)
+{
+    int64_t streams = info_number(wire, "streams_disk_used_bytes");
+    int64_t all = info_number(wire, "disk_used_bytes");
+
+    ck_assert_int_gt(streams, 0);
+    ck_assert_int_le(streams, all);
+    ck_assert_int_le(all, bytes);
+}
+
+START_TEST(maxdisk_is_of_lists_and_streams_together)
+{
+    static const char *const own[] = { "--appendonly",
+                                       "no",
+                                       "--save",
+                                       "",
+                                       "--maxdisk",
+                                       "8mb",
+                                       "--list-memory-max",
+                                       "1mb",
+                                       "--stream-segment-bytes",
+                                       "1mb",
+                                       NULL };
+    struct server_options options = { .own_arguments = own };
+    struct server server;
+    struct wire *wire;
+    struct text error = { 0 };
+    unsigned end, alone;
+
+    server_start(&server, &options);
+    wire = wire_open(&server);
+    expect_ok(wire, "XGROUP CREATE s g 0 MKSTREAM");
+    ck_assert_int_eq(info_number(wire, "disk_max_bytes"), 8 << 20);
+    end = alone = add_until_refused(wire, "s", 1);
+    ck_assert_uint_gt(alone, 6000); /* of 1,050 bytes: nearly all of it */
+    expect_within(wire, 8 << 20);
+    server_wait_log(&server, "maxdisk is reached");
+    /* Lists find no room, either, but memory. */
+    ck_assert_uint_lt(push_until_refused(wire, "k", &error), 2000);
+    ck_assert_ptr_nonnull(strstr(text_string(&error), "maxdisk is reached"));
+    expect_integer(wire, 1, "DEL k");
+    /* What adds nothing goes on. */
+    expect_integer(wire, end - 1, "XLEN s");
+    wire_command(wire, "XREADGROUP GROUP g c COUNT 2 STREAMS s >");
+    wire_skip(wire, 1);
+    expect_integer(wire, 1, "XACK s g 1-0");
+    expect_integer(wire, 1, "XDEL s 2-0");
+    end = add_until_refused(wire, "s", end);
+    expect_integer(wire, end - 2 - 3000, "XTRIM s MAXLEN 3000");
+    add_when_there_is_room(wire, "s", end);
+    end = add_until_refused(wire, "s", end + 1);
+    /* The limit is changed while the server runs. */
+    expect_ok(wire, "CONFIG SET maxdisk 16mb");
+    end = add_until_refused(wire, "s", end);
+    ck_assert_uint_gt(end, alone + alone / 2);
+    expect_within(wire, 16 << 20);
+    expect_ok(wire, "CONFIG SET maxdisk 4mb");
+    (void)add_until_refused(wire, "s", end);
+    expect_integer(wire, 1, "DEL s");
+    info_wait(wire, "disk_used_bytes", 0);
+    /* And what lists take, streams have not. */
+    ck_assert_uint_gt(push_until_refused(wire, "k", &error), 4000);
+    ck_assert_uint_lt(add_until_refused(wire, "t", 1), 2000);
+    text_finish(&error);
+    wire_close(wire);
+    server_stop(&server);
+}
+END_TEST
+
+/* With the log, what is trimmed is kept for the last checkpoint: who is refused has one made. And a
+ * start that finds more than it may have had goes well, and takes nothing until there is less. */
+START_TEST(maxdisk_is_found_again_by_a_start)
+{
+    static const char *own[] = { "--appendonly",           "yes", "--maxdisk", "8mb",
+                                 "--stream-segment-bytes", "1mb", NULL };
+    enum { MAXDISK = 3 };
+    struct server_options options = { .own_arguments = own };
+    struct server server;
+    struct wire *wire;
+    unsigned end;
+
+    own[MAXDISK] = "8mb";
+    server_start(&server, &options);
+    wire = wire_open(&server);
+    end = add_until_refused(wire, "s", 1);
+    expect_ok(wire, "SAVE");
+    end = add_until_refused(wire, "s", end);
+    expect_integer(wire, 2000, "XTRIM s MAXLEN %u", end - 1 - 2000);
+    add_when_there_is_room(wire, "s", end);
+    end = add_until_refused(wire, "s", end + 1);
+    expect_integer(wire, end - 1 - 2000, "XLEN s");
+    wire_close(wire);
+    server_kill(&server);
+    own[MAXDISK] = "2mb";
+    server_restart(&server);
+    wire = wire_open(&server);
+    expect_integer(wire, end - 1 - 2000, "XLEN s");
+    ck_assert_int_gt(info_number(wire, "streams_disk_used_bytes"), 2 << 20);
+    ck_assert_int_eq(info_number(wire, "disk_max_bytes"), 2 << 20);
+    end = add_until_refused(wire, "s", end);
+    expect_integer(wire, end - 1 - 2000 - 500, "XTRIM s MAXLEN 500");
+    add_when_there_is_room(wire, "s", end);
+    wire_close(wire);
     server_stop(&server);
 }
 END_TEST
@@ -315,6 +458,8 @@ int main(void)
 
     tcase_add_test(tcase, maxdisk_refuses_pushes_and_names_itself);
     tcase_add_test(tcase, a_full_file_system_refuses_pushes_and_names_itself);
+    tcase_add_test(tcase, maxdisk_is_of_lists_and_streams_together);
+    tcase_add_test(tcase, maxdisk_is_found_again_by_a_start);
     tcase_add_test(tcase, a_full_disk_stops_no_other_work);
     tcase_add_test(tcase, damage_on_disk_is_an_error_that_names_it_and_never_wrong_data);
     tcase_add_test(tcase, a_second_server_on_the_same_directory_is_refused);

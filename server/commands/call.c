@@ -149,18 +149,30 @@ static void answer_sync_error(struct call *call)
                           strerror(trouble.last_error < 0 ? -trouble.last_error : EROFS));
 }
 
+/* Lists tell what has stopped them. Streams at their limit have -EDQUOT, as file systems have. */
+static void answer_no_room(struct call *call, int rc)
+{
+    struct server *server = call->server;
+    enum spill_disk disk = SPILL_DISK_FULL;
+    struct stream_disk streams;
+
+    stream_store_get_disk(server->streams, &streams);
+    if (rc == -ENOSPC ? spill_store_disk(server->store) == SPILL_DISK_AT_LIMIT
+                      : streams.is_at_limit)
+        disk = SPILL_DISK_AT_LIMIT;
+    disk_log_refused(server, disk);
+    (void)call_errorf(
+        call, "MISCONF %s%s%s: nothing was changed. Reads and commands that remove go on.",
+        disk == SPILL_DISK_AT_LIMIT ? "maxdisk is reached" : "The disk is full (",
+        disk == SPILL_DISK_AT_LIMIT ? "" : strerror(-rc), disk == SPILL_DISK_AT_LIMIT ? "" : ")");
+}
+
 void call_engine_error(struct call *call, int rc)
 {
-    struct spill_store *store = call->server->store;
-
     switch (rc) {
     case -ENOSPC:
-        disk_log_refused(call->server);
-        (void)call_errorf(call,
-                          "MISCONF %s: nothing was changed. Reads and commands that remove go on.",
-                          spill_store_disk(store) == SPILL_DISK_AT_LIMIT
-                              ? "maxdisk is reached"
-                              : "The disk is full (No space left on device)");
+    case -EDQUOT:
+        answer_no_room(call, rc);
         break;
     case -EROFS:
         answer_sync_error(call);

@@ -4,6 +4,7 @@
 
 #include "modules/base/number.h"
 #include "modules/spill/persist.h"
+#include "modules/stream/stream.h"
 #include "server/commands/effect.h"
 #include "server/commands/log_replacing.h"
 #include "server/commands/log_switching.h"
@@ -396,12 +397,25 @@ static bool is_needed_soon(const struct spill_store_info *store,
     return taken + persist->deferred_bytes > store->disk_max_bytes;
 }
 
+/* Segments that were trimmed, and streams that were deleted: likewise, or somebody was refused. */
+static bool streams_need_it(const struct server *server)
+{
+    struct stream_disk disk;
+
+    stream_store_get_disk(server->streams, &disk);
+    if (disk.deferred_bytes == 0 || spill_checkpoint_is_pinned(server->store)) return false;
+    if (disk.is_at_limit) return true;
+    return disk.deferred_bytes >= NEEDED_BYTES_MIN &&
+           disk.used_bytes + disk.deferred_bytes > disk.max_bytes;
+}
+
 /* Room on the disk that would be free if the last checkpoint were newer. */
 static bool much_is_deferred(const struct server *server)
 {
     struct spill_persist_info persist;
     struct spill_store_info store;
 
+    if (streams_need_it(server)) return true;
     spill_persist_info(server->store, &persist);
     if (persist.deferred_bytes == 0) return false;
     if (spill_store_pressure(server->store) == SPILL_FULL) return true;

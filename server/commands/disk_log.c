@@ -22,11 +22,11 @@ static void say_full(struct server *server, enum spill_disk disk)
                   spill_store_last_error(server->store));
 }
 
-void disk_log_refused(struct server *server)
+void disk_log_refused(struct server *server, enum spill_disk refused_by)
 {
     server->disk_log.has_refused = true;
     server->disk_log.refused_us = loop_now_us(server->loop);
-    server->disk_log.refused_by = spill_store_disk(server->store);
+    server->disk_log.refused_by = refused_by;
 }
 
 void disk_log_look(struct server *server)

@@ -1,5 +1,5 @@
-/* disk_log.h - says in the log, once, that lists have no room on disk any more, and that they have
- * it again. Loop thread only. */
+/* disk_log.h - says in the log, once, that lists or streams have no room on disk any more, and that
+ * they have it again. Loop thread only. */
 #ifndef SERVER_COMMANDS_DISK_LOG_H
 #define SERVER_COMMANDS_DISK_LOG_H
 #include <stdbool.h>
@@ -19,7 +19,7 @@ struct disk_log {
 
 /* To be called now and then, while there is work. */
 void disk_log_look(struct server *server);
-/* A command was refused for want of room: the next look says so, even when there is room by then.
- */
-void disk_log_refused(struct server *server);
+/* A command was refused for want of room, and by what: the next look says so, even when there is
+ * room by then. */
+void disk_log_refused(struct server *server, enum spill_disk refused_by);
 #endif

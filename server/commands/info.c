@@ -10,6 +10,7 @@
 #include "modules/base/clock.h"
 #include "modules/spill/store.h"
 #include "server/commands/command.h"
+#include "server/commands/disk_limit.h"
 #include "server/commands/handlers.h"
 #include "server/commands/info_constant.h"
 #include "server/commands/info_memory.h"
@@ -191,8 +192,10 @@ static void spill_section(struct server *server, struct info_text *text)
 {
     static const char *const pressures[] = { "ok", "slow", "full" };
     struct spill_store_info info;
+    struct disk_limit_info disk;
     struct part_counters counts;
 
+    disk_limit_info(server, &disk);
     spill_store_info(server->store, &info);
     part_counters_since_reset(server, &counts);
     info_add(
@@ -209,6 +212,9 @@ static void spill_section(struct server *server, struct info_text *text)
         (ull)info.file_bytes, (ull)info.disk_used_bytes, (ull)info.disk_max_bytes,
         (ull)counts.evicted_chunks, (ull)counts.evicted_bytes, (ull)counts.fetched_chunks,
         (ull)counts.fetched_bytes, (ull)counts.prefetched_chunks);
+    info_add(text,
+             "disk_max_bytes:%llu\r\ndisk_used_bytes:%llu\r\nstreams_disk_used_bytes:%llu\r\n",
+             (ull)disk.max_bytes, (ull)disk.used_bytes, (ull)disk.streams_bytes);
     info_add(text,
              "spill_writes:%llu\r\nspill_write_errors:%llu\r\nspill_reads:%llu\r\n"
              "spill_read_errors:%llu\r\nspill_checksum_errors:%llu\r\nspill_punched_bytes:%llu\r\n"

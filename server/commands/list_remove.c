@@ -85,13 +85,13 @@ static int rest(struct call *call, struct removal *removal)
 /* What was waited for in vain. */
 static void describe_want_of_room(struct call *call, char text[READ_ERROR_BYTES])
 {
-    bool is_at_limit = spill_store_disk(call->server->store) == SPILL_DISK_AT_LIMIT;
+    enum spill_disk disk = spill_store_disk(call->server->store);
     struct checkpoint_info info;
-    int used =
-        snprintf(text, READ_ERROR_BYTES, "%s, and no room came back",
-                 is_at_limit ? "maxdisk is reached" : "The disk is full (No space left on device)");
+    int used = snprintf(text, READ_ERROR_BYTES, "%s, and no room came back",
+                        disk == SPILL_DISK_AT_LIMIT ? "maxdisk is reached"
+                                                    : "The disk is full (No space left on device)");
 
-    disk_log_refused(call->server);
+    disk_log_refused(call->server, disk);
     checkpoint_get_info(call->server->checkpointing->checkpoint, &info);
     if (info.error)
         (void)snprintf(text + used, READ_ERROR_BYTES - (size_t)used,

@@ -15,6 +15,7 @@
 #include "modules/stream/checkpoint.h"
 #include "server/commands/checkpointing.h"
 #include "server/commands/command.h"
+#include "server/commands/disk_limit.h"
 #include "server/commands/effect.h"
 #include "server/commands/replay_pops.h"
 #include "server/commands/handlers.h"
@@ -346,6 +347,7 @@ static void end(struct server *server, int rc)
     if (server->oplog && position > 0) oplog_trim(server->oplog, position);
     if (server->oplog && !server->config->appendonly) let_go_of_log(server);
     server->effects->oplog = server->oplog;
+    disk_limit_loaded(server);
 }
 
 /* The checkpoint is loaded; the log goes on from it. */

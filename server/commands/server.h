@@ -53,6 +53,7 @@ struct server {
     uint64_t paused_until_us;
     bool pause_is_for_writes_only;
     struct disk_log disk_log;
+    uint64_t disk_max_bytes;       /* maxdisk, or what stands for it: disk_limit.h */
     uint64_t memory_updated_us;    /* likewise memory_update */
     uint64_t memory_sampled_us;    /* loop_now_us when memory_sample last ran in a turn */
     uint64_t attack_logged_us;     /* loop_now_us when a web request was last logged; 0: never */

@@ -5,6 +5,7 @@
 #include "modules/stream/group.h"
 #include "modules/stream/stream.h"
 #include "server/commands/checkpointing.h"
+#include "server/commands/disk_limit.h"
 #include "server/commands/effect.h"
 #include "server/commands/importing.h"
 #include "server/commands/loading.h"
@@ -69,6 +70,7 @@ static void look_at_memory(struct server *server)
     }
     if (parking_count(server->parking, PARKED_THROTTLED) == 0) memory_expect(server->memory, 0);
     memory_update(server->memory);
+    disk_limit_update(server);
     shrink_streams(server);
 }
 

@@ -127,7 +127,8 @@ uint64_t limits_maxmemory(const struct config *config, uint64_t machine_memory_b
     return quarter > LIMITS_MAXMEMORY_LEAST_BYTES ? quarter : LIMITS_MAXMEMORY_LEAST_BYTES;
 }
 
-int limits_maxdisk(const struct config *config, struct os *os, uint64_t *out_bytes)
+int limits_maxdisk(const struct config *config, struct os *os, uint64_t taken_bytes,
+                   uint64_t *out_bytes)
 {
     uint64_t free_bytes;
     int rc;
@@ -138,7 +139,7 @@ int limits_maxdisk(const struct config *config, struct os *os, uint64_t *out_byt
     }
     rc = os->free_bytes(os, config->dir, &free_bytes);
     if (rc < 0) return rc;
-    *out_bytes = free_bytes / 5 * 4;
+    *out_bytes = (free_bytes + taken_bytes) / 5 * 4;
     return 0;
 }
 

@@ -16,9 +16,11 @@ uint64_t limits_machine_memory(struct os *os, const char *root);
 /* maxmemory; where it is 0, a quarter of machine_memory_bytes, but at least
  * LIMITS_MAXMEMORY_LEAST_BYTES. */
 uint64_t limits_maxmemory(const struct config *config, uint64_t machine_memory_bytes);
-/* maxdisk; where it is 0, 80% of what the file system of dir has free now.
- * A negative errno when that cannot be told. */
-int limits_maxdisk(const struct config *config, struct os *os, uint64_t *out_bytes);
+/* maxdisk; where it is 0, 80% of what the file system of dir has free now, and of taken_bytes,
+ * which is what that would bound and is there already. A negative errno when that cannot be told.
+ */
+int limits_maxdisk(const struct config *config, struct os *os, uint64_t taken_bytes,
+                   uint64_t *out_bytes);
 /* net-buffer-memory; where it is 0, a sixteenth of maxmemory_bytes, but at least
  * LIMITS_NET_BUFFER_LEAST_BYTES and at most LIMITS_NET_BUFFER_MOST_BYTES. */
 uint64_t limits_net_buffer(const struct config *config, uint64_t maxmemory_bytes);

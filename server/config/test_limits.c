@@ -104,12 +104,15 @@ START_TEST(maxdisk_0_is_most_of_what_is_free)
 
     ck_assert_int_eq(fault_create(os_real(), &fault), 0);
     ck_assert_int_eq(os_real()->free_bytes(os_real(), fixture.directory, &free_bytes), 0);
-    ck_assert_int_eq(limits_maxdisk(fixture.config, fault_os(fault), &bytes), 0);
+    ck_assert_int_eq(limits_maxdisk(fixture.config, fault_os(fault), 0, &bytes), 0);
     ck_assert_uint_gt(bytes, 7);
+    /* Others use the disk meanwhile, but not so much of it. */
+    ck_assert_int_eq(limits_maxdisk(fixture.config, fault_os(fault), UINT64_C(5) << 50, &bytes), 0);
+    ck_assert_uint_ge(bytes, UINT64_C(4) << 50);
     fault_fail(fault, FAULT_FREE_BYTES, 1, EIO, FAULT_ONCE);
-    ck_assert_int_eq(limits_maxdisk(fixture.config, fault_os(fault), &bytes), -EIO);
+    ck_assert_int_eq(limits_maxdisk(fixture.config, fault_os(fault), 0, &bytes), -EIO);
     ck_assert_int_eq(load("maxdisk 5gb"), 0);
-    ck_assert_int_eq(limits_maxdisk(fixture.config, fault_os(fault), &bytes), 0);
+    ck_assert_int_eq(limits_maxdisk(fixture.config, fault_os(fault), 7, &bytes), 0);
     ck_assert_uint_eq(bytes, (uint64_t)5 << 30);
     fault_destroy(fault);
 }
