@@ -120,6 +120,16 @@ static void tell_of_stream(void *context, const char *path, int error, const cha
               path, text, *text ? ": " : "", strerror(-error));
 }
 
+static void tell_of_rewrite(void *context, const char *path, int error, const char *text)
+{
+    const struct server *server = context;
+
+    log_write(server->log, LOG_WARNING,
+              "The journal of a stream, %s, keeps what is deleted in %s, which cannot be written "
+              "anew: %s",
+              path, text, strerror(-error));
+}
+
 static void tell_of_sync(void *context, const char *path, int error, const char *text)
 {
     const struct server *server = context;
@@ -146,6 +156,7 @@ int boot_config_streams(struct server *server, struct os *os, const struct spill
                                          .on_ready = hooks->on_ready,
                                          .on_failure = tell_of_stream,
                                          .on_sync = tell_of_sync,
+                                         .on_rewrite_failure = tell_of_rewrite,
                                          .context = hooks->context };
     struct stream_options options = {
         .directory = server->config->dir,

@@ -135,6 +135,7 @@ START_TEST(streams_go_on_when_the_disk_does)
     }
     expect_field("checkpoint_suspect_streams:0\r\n", true);
     expect_field("checkpoint_mended_streams:0\r\n", false);
+    expect_field("stream_rewrite_errors:0\r\n", true);
     expect("SAVE", "+OK\r\n");
     process_kill(&fixture.process);
     ck_assert(start((struct failing){ 0 }));

@@ -157,6 +157,8 @@ struct stream_files {
      * looking for segments to be written anew began. NULL: not known, or nothing. */
     struct files_dead *saved_dead, *running_dead;
     struct files_dead *dropping_dead; /* of the segment that is written anew; NULL: none is */
+    uint64_t dropping_number;         /* the journal's, of that segment */
+    bool was_told_rewrite;            /* hooks.on_rewrite_failure */
     bool is_looking;                  /* for the next one */
     struct list_link rewrite_link;    /* then in the store's, to_rewrite, until its turn comes */
     uint32_t look_index;              /* segments from there on */

@@ -18,6 +18,8 @@
  * one stream at a time has its turn, until it is looked through: no other is opened for it. One
  * that cannot go on gives its turn up, and is listed again by what happens to it. */
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "modules/base/alloc_size.h"
@@ -208,7 +210,22 @@ static bool drop(struct stream_files *files, uint32_t index, uint32_t dead)
     files->look_index++; /* whatever comes of it, the others are looked at then */
     if (journal_drop_frames(files->journal, &dropping) < 0) return false;
     files->dropping_dead = ref(files->saved_dead);
+    files->dropping_number = dropping.number;
     return true;
+}
+
+/* What is damaged, or cannot be read, will not get better: somebody should know. */
+static void tell_failure(struct stream_files *files, int error)
+{
+    const struct stream_hooks *hooks = &files->store->hooks;
+    char path[STREAM_PATH_BYTES_MAX], text[JOURNAL_REPORT_TEXT_BYTES];
+
+    files->store->files->trouble.rewrite_error_count++;
+    if (files->was_told_rewrite || !hooks->on_rewrite_failure) return;
+    files->was_told_rewrite = true;
+    stream_files_path(files, path);
+    (void)snprintf(text, sizeof(text), "segment %" PRIu64, files->dropping_number);
+    hooks->on_rewrite_failure(hooks->context, path, error, text);
 }
 
 /* Readers must not go by what has gone, also when it is not known to have: a reader that stands
@@ -216,6 +233,9 @@ static bool drop(struct stream_files *files, uint32_t index, uint32_t dead)
  * fro. */
 static void end_dropping(struct stream_files *files)
 {
+    int error = files->journal ? journal_drop_error(files->journal) : 0;
+
+    if (error == -EBADMSG || error == -EIO) tell_failure(files, error);
     unref(&files->dropping_dead);
     stream_files_read_anew(files);
 }

@@ -46,6 +46,10 @@ struct stream_hooks {
      * directory of the first one; with 0, that all of it has been since. -EBADMSG, for each one of
      * which something was lost: text is where, if that is known. May be NULL. */
     void (*on_sync)(void *context, const char *path, int error, const char *text);
+    /* A segment of the journal in the directory path, most of which is deleted, could not be
+     * written anew, and stays: -EBADMSG: it is damaged, -EIO: it cannot be read, or not twice
+     * alike. text says which. Told once of each journal. May be NULL. */
+    void (*on_rewrite_failure)(void *context, const char *path, int error, const char *text);
     void *context;
 };
 
@@ -72,12 +76,16 @@ bool stream_store_tick(struct stream_store *store, uint64_t now_ms, uint64_t sli
 /* When the next tick is due by itself, in microseconds from now; -1: something else brings it. */
 int64_t stream_store_wait_us(const struct stream_store *store);
 
-/* What a failed sync has left. The log has all of it; the next start knows of no such thing. */
+/* What a failed sync has left: the log has all of it, the next start knows of no such thing. And
+ * what hooks.on_rewrite_failure tells of. */
 struct stream_trouble {
     uint64_t suspect_count; /* journals that may not be on the device: they are written once more */
     uint64_t damaged_count; /* of which some was lost by that; their streams take nothing more */
     uint64_t mended_count;  /* since the store was made */
     int last_error;         /* the latest failure; 0: there was none */
+    /* Since the store was made: segments that could not be written anew, each time that was tried.
+     */
+    uint64_t rewrite_error_count;
 };
 void stream_store_get_trouble(const struct stream_store *store, struct stream_trouble *out_trouble);
 /* What journals take on the disk: segments, with the room ahead of those that are open, and

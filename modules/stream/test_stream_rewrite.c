@@ -1,5 +1,9 @@
 /* Segments most of whose entries are deleted are written anew without them; and what anybody may
  * come to see again stays. */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "modules/stream/copy.h"
 #include "modules/stream/files_internal.h"
 #include "modules/stream/stream_internal.h"
@@ -494,6 +498,59 @@ START_TEST(whatever_fails_the_entries_are_there)
 }
 END_TEST
 
+static struct {
+    unsigned count;
+    int error;
+    char path[STREAM_PATH_BYTES_MAX], text[100];
+} told;
+
+static void note_told(void *context, const char *path, int error, const char *text)
+{
+    (void)context;
+    told.count++;
+    told.error = error;
+    (void)snprintf(told.path, sizeof(told.path), "%s", path);
+    (void)snprintf(told.text, sizeof(told.text), "%s", text);
+}
+
+static uint64_t rewrite_errors(void)
+{
+    struct stream_trouble trouble;
+
+    stream_store_get_trouble(store, &trouble);
+    return trouble.rewrite_error_count;
+}
+
+/* It is told of once, counted each time, and keeps no other from being written anew. */
+START_TEST(a_segment_that_is_damaged_is_told_of)
+{
+    char path[200];
+    int fd;
+
+    memset(&told, 0, sizeof(told));
+    files.hooks.on_rewrite_failure = note_told;
+    begin();
+    checkpoint(stream, true);
+    (void)snprintf(path, sizeof(path), "%s/stream-1/0000000003.log", files.directory);
+    fd = open(path, O_WRONLY);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(pwrite(fd, "what", 4, 3000), 4);
+    ck_assert_int_eq(close(fd), 0);
+    thin_out(1, ENTRIES);
+    checkpoint(stream, true);
+    ck_assert_uint_eq(told.count, 1);
+    ck_assert_int_eq(told.error, -EBADMSG);
+    ck_assert_str_eq(told.text, "segment 3");
+    ck_assert_ptr_nonnull(strstr(told.path, "/stream-1"));
+    ck_assert_uint_eq(rewrite_errors(), 1);
+    ck_assert_uint_gt(count_in_stream(1, ".pak"), 7);
+    checkpoint(stream, true);
+    ck_assert_uint_eq(rewrite_errors(), 2);
+    ck_assert_uint_eq(told.count, 1);
+    stream_destroy(stream);
+}
+END_TEST
+
 /* A stream that goes, and one that is closed, while it is written anew. */
 START_TEST(whoever_goes_meanwhile_leaves_nothing)
 {
@@ -599,6 +656,7 @@ int main(void)
     tcase_add_test(cases, what_a_snapshot_sees_stays);
     tcase_add_test(cases, what_is_being_copied_stays);
     tcase_add_loop_test(cases, whatever_fails_the_entries_are_there, 1, 6);
+    tcase_add_test(cases, a_segment_that_is_damaged_is_told_of);
     tcase_add_loop_test(cases, whoever_goes_meanwhile_leaves_nothing, 0, 8);
     tcase_add_loop_test(cases, a_stream_that_is_written_anew_agrees_with_an_array, 0,
                         soak_is_full() ? 200 : 8);

@@ -154,13 +154,15 @@ static void checkpoint_fields(struct server *server, const struct checkpoint_inf
              "checkpoint_deferred_bytes:%llu\r\ncheckpoint_reserved_bytes:%llu\r\n"
              "checkpoint_suspect_bytes:%llu\r\ncheckpoint_suspect_streams:%llu\r\n"
              "checkpoint_damaged_streams:%llu\r\ncheckpoint_mended_streams:%llu\r\n"
+             "stream_rewrite_errors:%llu\r\n"
              "checkpoint_last_error:%s%s%s\r\n",
              steps[info->step], (ull)info->number, (ull)info->position, (ull)info->file_bytes,
              (ull)info->log_bytes, (ull)info->written_bytes, (ull)info->memory_bytes,
              (ull)store.pending_saves, (ull)store.saved_bytes, (ull)store.deferred_bytes,
              (ull)store.reserved_bytes, (ull)store.suspect_bytes, (ull)streams.suspect_count,
-             (ull)streams.damaged_count, (ull)streams.mended_count, info->failed_step,
-             info->error ? ": " : "", info->error ? strerror(-info->error) : "");
+             (ull)streams.damaged_count, (ull)streams.mended_count,
+             (ull)streams.rewrite_error_count, info->failed_step, info->error ? ": " : "",
+             info->error ? strerror(-info->error) : "");
 }
 
 static bool is_writable(const struct server *server)
