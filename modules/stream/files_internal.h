@@ -194,12 +194,12 @@ struct files_slot {
 struct stream_files_store {
     struct stream_store *store;
     struct list_link all, due, moving, active;
-    unsigned open_count;    /* journals that have files open, or are about to */
     struct list_link *hand; /* in active: looks round for one to close; NULL: from the beginning */
     uint64_t last_number;
     uint64_t turn;
-    uint64_t tick;   /* of stream_store_tick: a turn of the loop */
-    bool is_closing; /* the store is: nothing is removed any more */
+    uint64_t tick;       /* of stream_store_tick: a turn of the loop */
+    unsigned open_count; /* journals that have files open, or are about to */
+    bool is_closing;     /* the store is: nothing is removed any more */
     bool is_checkpointing;
 
     uint64_t *found; /* directories that were there at the start, ascending */
