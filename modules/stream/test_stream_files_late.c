@@ -163,6 +163,45 @@ START_TEST(a_sync_that_has_ended_since_does_not_mend_it)
 }
 END_TEST
 
+/* ---- on threads -------------------------------------------------------------------------------
+ */
+
+static void setup_mend_threads(void)
+{
+    setup_threads();
+    files.hooks.on_sync = note_sync;
+    memset(&seen, 0, sizeof(seen));
+}
+
+/* Readers, the packer and what mends it go through the same files. */
+START_TEST(a_stream_is_read_and_packed_while_it_is_mended)
+{
+    files.options.roll_bytes = 1 << 20;
+    create_store();
+    ck_assert_int_eq(stream_create(store, &stream), 0);
+    add_entries(stream, 1, 3 * LATE_END, SIZE);
+    ck_assert_int_eq(save(stream), 1);
+    add_entries(stream, 3 * LATE_END, 9 * LATE_END, SIZE);
+    settle();
+    stream_set_codec(stream, JOURNAL_CODEC_LZ4);
+    stream_files_suspect(stream->files, -EIO);
+    stream->files->renew_from = 0;
+    for (unsigned i = 0; trouble().suspect_count > 0; i++) {
+        (void)stream_store_tick(store, 0, 1000);
+        if (i % 8 == 0) expect_entries(stream, 1, 9 * LATE_END, SIZE);
+        (void)io_wait(files.io);
+    }
+    ck_assert_uint_eq(trouble().mended_count, 1);
+    add_entries(stream, 9 * LATE_END, 10 * LATE_END, SIZE);
+    ck_assert_int_eq(save(stream), 1);
+    stream_destroy(stream);
+    restart();
+    load();
+    expect_entries(stream, 1, 10 * LATE_END, SIZE);
+    stream_destroy(stream);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("streams in journals: syncs that say nothing");
@@ -173,5 +212,8 @@ int main(void)
     tcase_add_test(cases, what_is_closed_again_while_all_is_synced_is_asked_about_anew);
     tcase_add_loop_test(cases, a_sync_that_was_under_way_does_not_mend_it, 0, 2);
     tcase_add_test(cases, a_sync_that_has_ended_since_does_not_mend_it);
+    cases = files_case(suite, "threads", setup_mend_threads, teardown_files);
+    tcase_add_loop_test(cases, what_was_closed_unsynced_is_told_of_when_it_is_open_again, 0, 4);
+    tcase_add_test(cases, a_stream_is_read_and_packed_while_it_is_mended);
     return files_run(suite);
 }
