@@ -192,7 +192,8 @@ static int read_ahead(struct call *call, const struct group_reading *reading,
 
     for (int64_t i = 0; i < count && rc == 0; i++) {
         rc = group_ahead_read(call, reading, &served[i]);
-        if (rc == 0 && served[i].ahead.entries && stream_group_is_marked(served[i].key.group))
+        if (rc == 0 && stream_group_is_marked(served[i].key.group) &&
+            stream_may_wait(call->server->streams, served[i].key.stream.stream, 0))
             rc = -EAGAIN;
         stream_group_mark(served[i].key.group, true);
     }
