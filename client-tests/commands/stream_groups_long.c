@@ -1,5 +1,6 @@
-/* Answers of groups that would not fit into memory: what is new is sent as the socket drains, the
- * rest ends early, or is refused; and what was answered is what was done, after kill -9, too. */
+/* Answers of groups that would not fit into memory: entries are sent as the socket drains; what is
+ * claimed, and what EXEC answers, ends early; what tells of very many that are pending is refused.
+ * And what was answered is what was done, after kill -9, too. */
 #include "client-tests/lib/expect.h"
 #include "client-tests/lib/observe.h"
 #include "client-tests/lib/suite.h"
@@ -15,9 +16,17 @@ enum {
 };
 
 static const char *const logged[] = { "--appendonly", "yes", "--maxmemory", "64mb", NULL };
+static const char *const short_segments[] = { "--appendonly", "yes", "--stream-segment-bytes",
+                                              "64kb", NULL };
 static struct server server;
 static struct wire *wire;
 static struct text reply;
+
+static void start_with_short_segments(void)
+{
+    server_start(&server, &(struct server_options){ .own_arguments = short_segments });
+    wire = wire_open(&server);
+}
 
 /* s has entries 1-0 … with long fields, and group g has given none of them yet. */
 static void start(void)
@@ -52,17 +61,29 @@ static const char *ask(const char *line)
     return text_string(&reply);
 }
 
-/* How many entries the last answer has, by their only field's name. */
-static int count_entries(void)
+/* How often the last answer has that; by hand, as strstr of the sanitizer looks at all of it each
+ * time. */
+static int count_of(const char *word)
 {
-    const char *at = text_string(&reply);
+    const char *end = text_string(&reply) + reply.size;
+    size_t size = strlen(word);
     int count = 0;
 
-    while ((at = strstr(at, "\r\n$1\r\nf\r\n"))) {
-        count++;
-        at++;
-    }
+    for (const char *at = text_string(&reply); (size_t)(end - at) >= size; at++)
+        count += *at == *word && memcmp(at, word, size) == 0;
     return count;
+}
+
+/* How many entries it has, by their only field's name. */
+static int count_entries(void)
+{
+    return count_of("\r\n$1\r\nf\r\n");
+}
+
+/* How many ids without an entry. */
+static int count_gone(void)
+{
+    return count_of("-0\r\n*-1\r\n");
 }
 
 static int pending_count(const char *group)
@@ -131,15 +152,90 @@ START_TEST(inside_exec_no_more_is_delivered_than_answered)
 }
 END_TEST
 
-START_TEST(a_long_history_comes_in_parts)
+/* Half of it is another consumer's, in turns, and some of the rest has gone. */
+START_TEST(a_long_history_is_sent_as_the_socket_drains)
+{
+    enum { DELETED = 40 };
+    struct memory_watch *watch;
+
+    for (int i = 0; i < ENTRIES; i += BATCH) {
+        wire_command(wire, "XREADGROUP GROUP g %s COUNT %d STREAMS s >", i / BATCH % 2 ? "d" : "c",
+                     BATCH);
+        wire_skip(wire, 1);
+    }
+    for (int i = 0; i < DELETED; i++)
+        expect_integer(wire, 1, "XDEL s %d-0",
+                       1 + i / 2 % 10 * 2 * BATCH + i % 2 * 7 + i / 20 * 30);
+    watch = memory_watch_start(&server);
+    (void)ask("XREADGROUP GROUP g c STREAMS s 0");
+    ck_assert_int_eq(count_gone(), DELETED);
+    ck_assert_int_eq(count_entries(), ENTRIES / 2 - DELETED);
+    ck_assert_int_lt(memory_watch_stop(watch), LIMIT_KIB);
+    expect_the_same_after_a_kill();
+    (void)ask("XREADGROUP GROUP g c COUNT 4000 STREAMS s 600-0");
+    ck_assert_int_eq(count_entries() + count_gone(), 4000);
+}
+END_TEST
+
+/* Behind the names of s and t; entries of t are longer than the pieces in which answers are sent.
+ */
+START_TEST(what_is_new_and_what_is_given_again_are_sent_together)
+{
+    enum { LONG_ENTRIES = 5, LONG_BYTES = 300000 };
+    struct text value = { 0 };
+
+    text_add_filler(&value, LONG_BYTES);
+    for (int i = 1; i <= LONG_ENTRIES; i++) {
+        wire_command(wire, "XADD t %d-0 f %b", i, text_string(&value), value.size);
+        wire_skip(wire, 1);
+    }
+    expect_ok(wire, "XGROUP CREATE t g 0");
+    (void)ask("XREADGROUP GROUP g c STREAMS t >");
+    expect_ok(wire, "XGROUP CREATE s h 0");
+    expect_ok(wire, "XGROUP CREATE t h 0");
+    (void)ask("HELLO 3");
+    (void)ask("XREADGROUP GROUP g c STREAMS t s 0 >");
+    ck_assert_int_eq(strncmp(text_string(&reply), "%2\r\n$1\r\nt\r\n*5\r\n", 15), 0);
+    ck_assert_int_eq(count_entries(), LONG_ENTRIES + ENTRIES);
+    ck_assert_uint_gt(reply.size, LONG_ENTRIES * LONG_BYTES + ENTRIES * FIELD_BYTES);
+    expect_text(wire, "PONG", "PING");
+    text_finish(&value);
+}
+END_TEST
+
+/* Of what is answered nothing is asked of the group any more. */
+START_TEST(a_history_that_is_being_sent_stays_whole_when_all_goes)
+{
+    struct wire *other = wire_open(&server);
+    struct text pending = { 0 };
+
+    (void)ask("XREADGROUP GROUP g c STREAMS s >");
+    wire_command(wire, "XREADGROUP GROUP g c STREAMS s 0");
+    do { /* until all of it has been delivered again */
+        text_clear(&pending);
+        wire_command(other, "XPENDING s g %d-0 + 1", ENTRIES);
+        ck_assert_int_eq(wire_read(other, &pending), 1);
+    } while (!strstr(text_string(&pending), "\r\n:2\r\n"));
+    expect_integer(other, ENTRIES, "XGROUP DELCONSUMER s g c");
+    expect_integer(other, 1, "XGROUP DESTROY s g");
+    expect_integer(other, 1, "DEL s");
+    text_clear(&reply);
+    ck_assert_int_eq(wire_read(wire, &reply), 1);
+    ck_assert_int_eq(count_entries(), ENTRIES);
+    text_finish(&pending);
+    wire_close(other);
+}
+END_TEST
+
+START_TEST(a_long_history_of_a_transaction_comes_in_parts)
 {
     int from = 0, rounds = 0, count;
-    char line[80];
 
     (void)ask("XREADGROUP GROUP g c STREAMS s >");
     do {
-        (void)snprintf(line, sizeof(line), "XREADGROUP GROUP g c STREAMS s %d-0", from);
-        (void)ask(line);
+        expect_ok(wire, "MULTI");
+        expect_text(wire, "QUEUED", "XREADGROUP GROUP g c STREAMS s %d-0", from);
+        (void)ask("EXEC");
         count = count_entries();
         from += count;
         rounds++;
@@ -147,6 +243,48 @@ START_TEST(a_long_history_comes_in_parts)
     ck_assert_int_eq(from, ENTRIES);
     ck_assert_int_gt(rounds, 1);
     expect_the_same_after_a_kill();
+}
+END_TEST
+
+START_TEST(all_that_there_is_to_tell_is_sent_as_the_socket_drains)
+{
+    struct memory_watch *watch = memory_watch_start(&server);
+    const char *groups;
+
+    (void)ask("XREADGROUP GROUP g c COUNT 100 STREAMS s >");
+    (void)ask("XINFO STREAM s FULL COUNT 0");
+    ck_assert_int_eq(count_entries(), ENTRIES);
+    groups = strstr(text_string(&reply), "$6\r\ngroups\r\n*1\r\n");
+    ck_assert_ptr_nonnull(groups);
+    ck_assert_ptr_nonnull(strstr(groups, "$9\r\npel-count\r\n:100\r\n"));
+    ck_assert_int_lt(memory_watch_stop(watch), LIMIT_KIB);
+    expect_text(wire, "PONG", "PING"); /* that was all of it */
+}
+END_TEST
+
+/* In segments that are not open: the second part goes back to what the first one has read. */
+START_TEST(a_stream_that_is_named_twice_is_answered_twice)
+{
+    enum { LONG_ENTRIES = 15, LONG_BYTES = 4000 };
+    struct text value = { 0 };
+
+    text_add_filler(&value, LONG_BYTES);
+    for (int i = 1; i <= 40 * LONG_ENTRIES; i++) {
+        wire_command(wire, "XADD t %d-0 f %b", i, text_string(&value), value.size);
+        wire_skip(wire, 1);
+    }
+    text_finish(&value);
+    expect_ok(wire, "XGROUP CREATE t g 0");
+    wire_close(wire);
+    server_kill(&server);
+    server_restart(&server);
+    wire = wire_open(&server);
+    for (int i = 0; i < 40; i++) {
+        wire_command(wire, "XREADGROUP GROUP g new%d COUNT %d STREAMS t t > 0", i, LONG_ENTRIES);
+        text_clear(&reply);
+        ck_assert_int_eq(wire_read(wire, &reply), 1);
+        ck_assert_int_eq(count_entries(), 2 * LONG_ENTRIES);
+    }
 }
 END_TEST
 
@@ -189,14 +327,20 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("stream_groups_long");
-    TCase *tcase = suite_case(suite, "long");
+    TCase *tcase = suite_case(suite, "long"), *segments = suite_case(suite, "segments");
 
     tcase_add_checked_fixture(tcase, start, stop);
     tcase_add_test(tcase, what_is_new_is_delivered_whole_and_sent_as_the_socket_drains);
     tcase_add_test(tcase, without_acknowledging_it_is_sent_as_the_socket_drains_too);
     tcase_add_test(tcase, inside_exec_no_more_is_delivered_than_answered);
-    tcase_add_test(tcase, a_long_history_comes_in_parts);
+    tcase_add_test(tcase, a_long_history_is_sent_as_the_socket_drains);
+    tcase_add_test(tcase, what_is_new_and_what_is_given_again_are_sent_together);
+    tcase_add_test(tcase, a_history_that_is_being_sent_stays_whole_when_all_goes);
+    tcase_add_test(tcase, a_long_history_of_a_transaction_comes_in_parts);
+    tcase_add_test(tcase, all_that_there_is_to_tell_is_sent_as_the_socket_drains);
     tcase_add_test(tcase, what_is_claimed_comes_in_parts);
     tcase_add_test(tcase, what_only_tells_is_refused_when_it_is_too_long);
+    tcase_add_checked_fixture(segments, start_with_short_segments, stop);
+    tcase_add_test(segments, a_stream_that_is_named_twice_is_answered_twice);
     return suite_run(suite);
 }

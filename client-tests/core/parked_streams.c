@@ -143,19 +143,25 @@ START_TEST(a_consumer_goes_in_as_many_turns_when_its_client_has_gone)
 }
 END_TEST
 
-/* The stream is short, and what is pending is much. */
-START_TEST(a_consumer_in_a_transaction_goes_in_many_turns)
-{
-    enum { MANY = 10000 };
-    long long slices;
+enum { MANY = 10000 };
 
+/* A short stream, and much of it that has gone is pending. */
+static void fill_short(void)
+{
     expect_ok(control, "XGROUP CREATE t g 0 MKSTREAM");
     for (int i = 0; i < MANY; i += AT_ONCE) {
         for (int k = 0; k < AT_ONCE; k++)
-            wire_command(control, "XADD t MAXLEN %d * f v", AT_ONCE);
+            wire_command(control, "XADD t MAXLEN %d %d-0 f v", AT_ONCE, i + k + 1);
         wire_command(control, "XREADGROUP GROUP g c STREAMS t >");
         wire_skip(control, AT_ONCE + 1);
     }
+}
+
+START_TEST(a_consumer_in_a_transaction_goes_in_many_turns)
+{
+    long long slices;
+
+    fill_short();
     slices = info_number(control, "slices");
     expect_ok(control, "MULTI");
     expect_text(control, "QUEUED", "XGROUP DELCONSUMER t g c");
@@ -311,7 +317,7 @@ static void expect_slices(const char *command)
 
     wire_command(control, command);
     wire_skip(control, 1);
-    ck_assert_int_ge(info_number(control, "slices"), before + LEAST_SLICES);
+    ck_assert_msg(info_number(control, "slices") >= before + LEAST_SLICES, "%.40s", command);
 }
 
 START_TEST(others_have_a_turn_while_it_is_looked_how_much_fits)
@@ -320,6 +326,32 @@ START_TEST(others_have_a_turn_while_it_is_looked_how_much_fits)
     expect_ok(control, "XGROUP CREATE s h 0");
     expect_slices("XREAD MAXSIZE 1000000000 STREAMS s 0");
     expect_slices("XREADGROUP GROUP h c MAXSIZE 1000000000 STREAMS s >");
+}
+END_TEST
+
+START_TEST(others_have_a_turn_while_much_is_given_again_or_told)
+{
+    fill_short();
+    expect_slices("XREADGROUP GROUP g c STREAMS t 0");
+    expect_slices("XINFO STREAM t FULL COUNT 0");
+    expect_slices("XREADGROUP GROUP g d CLAIM 0 STREAMS t >");
+}
+END_TEST
+
+START_TEST(others_have_a_turn_while_much_is_claimed)
+{
+    struct text claim = { 0 };
+
+    fill_short();
+    text_add_string(&claim, "XCLAIM t g d 0");
+    for (int i = 1; i <= MANY; i++) {
+        char id[16];
+
+        (void)snprintf(id, sizeof(id), " %d-0", i);
+        text_add_string(&claim, id);
+    }
+    expect_slices(text_string(&claim));
+    text_finish(&claim);
 }
 END_TEST
 
@@ -338,5 +370,7 @@ int main(void)
     tcase_add_test(tcase, so_are_many_that_groups_refer_to);
     tcase_add_test(tcase, many_ids_are_acknowledged_in_many_turns);
     tcase_add_test(tcase, others_have_a_turn_while_it_is_looked_how_much_fits);
+    tcase_add_test(tcase, others_have_a_turn_while_much_is_given_again_or_told);
+    tcase_add_test(tcase, others_have_a_turn_while_much_is_claimed);
     return suite_run(suite);
 }

@@ -54,3 +54,62 @@ int stream_finder_next(struct stream_finder *finder, struct stream_id id, uint64
         return 1;
     }
 }
+
+/* ---- with what they hold ---- */
+
+void stream_seeker_begin(struct stream_seeker *seeker, struct stream *stream)
+{
+    *seeker = (struct stream_seeker){ .cursor = { .stream = stream } };
+}
+
+static void search(struct stream_seeker *seeker, struct stream_id id)
+{
+    stream_cursor_begin(&seeker->cursor, seeker->cursor.stream, id, STREAM_FORWARD);
+    seeker->has_begun = true;
+    seeker->has_place = false;
+}
+
+/* That one was read from where before stood: there it goes on, if that costs no search. */
+static void stop_before(struct stream_seeker *seeker, const struct stream_cursor *before,
+                        struct stream_id id)
+{
+    if (seeker->has_place)
+        seeker->cursor = *before;
+    else
+        seeker->has_begun = false;
+    seeker->greater = id;
+    seeker->has_greater = true;
+}
+
+int stream_seeker_next(struct stream_seeker *seeker, struct stream_id id,
+                       struct stream_entry *out_entry)
+{
+    uint64_t walked_bytes = 0;
+
+    if (seeker->has_greater && stream_id_compare(id, seeker->greater) < 0) return 0;
+    seeker->has_greater = false;
+    for (;;) {
+        struct stream_cursor before;
+        struct stream_entry entry;
+        int rc;
+
+        if (!seeker->has_begun || walked_bytes > STREAM_FIND_WALK_BYTES) {
+            search(seeker, id);
+            walked_bytes = 0;
+        }
+        before = seeker->cursor;
+        rc = stream_cursor_next(&seeker->cursor, &entry);
+        if (rc <= 0) return rc;
+        rc = stream_id_compare(entry.id, id);
+        if (rc > 0) {
+            stop_before(seeker, &before, entry.id);
+            return 0;
+        }
+        seeker->has_place = true;
+        if (rc == 0) {
+            *out_entry = entry;
+            return 1;
+        }
+        walked_bytes += entry.fields.size + FRAME_BYTES;
+    }
+}

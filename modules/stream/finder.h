@@ -30,4 +30,19 @@ void stream_finder_begin(struct stream_finder *finder, struct stream *stream);
 /* id is not less than the one before. 1: *out_ordinal is that of the entry with exactly that id. 0:
  * there is none. Negative as stream_find: it can be asked for again. */
 int stream_finder_next(struct stream_finder *finder, struct stream_id id, uint64_t *out_ordinal);
+
+/* The same with what the entries hold, one read at a time; owns nothing either. */
+struct stream_seeker {
+    struct stream_cursor cursor; /* behind what was found last */
+    struct stream_id greater;    /* no entry lies between what was sought last and that one */
+    bool has_greater;
+    bool has_place; /* the cursor knows where it stands; else it has just begun somewhere */
+    bool has_begun; /* false: it has passed what may be sought next */
+};
+
+void stream_seeker_begin(struct stream_seeker *seeker, struct stream *stream);
+/* As stream_find; id is greater than the one before, but after an error, when it may be sought
+ * again. */
+int stream_seeker_next(struct stream_seeker *seeker, struct stream_id id,
+                       struct stream_entry *out_entry);
 #endif

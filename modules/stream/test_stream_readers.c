@@ -185,6 +185,49 @@ START_TEST(many_that_are_asked_for_are_met_by_reading_on)
 }
 END_TEST
 
+static void expect_sought(struct stream_seeker *seeker, uint64_t number, uint64_t seq,
+                          bool is_there)
+{
+    struct stream_entry entry = { .ordinal = 0 };
+
+    ck_assert_int_eq(stream_seeker_next(seeker, (struct stream_id){ number, seq }, &entry),
+                     is_there);
+    ck_assert_uint_eq(entry.ordinal, is_there ? number : 0);
+    if (is_there) ck_assert(slice_equal(entry.fields, value_of(number, 300)));
+}
+
+START_TEST(entries_that_are_asked_for_are_met_by_reading_on)
+{
+    enum { STEP = 3 };
+    struct stream_seeker seeker;
+    uint64_t before = waits();
+
+    stream_seeker_begin(&seeker, stream);
+    for (uint64_t number = 1; number <= ENTRIES; number += number % 500 < 250 ? 1 : STEP)
+        expect_sought(&seeker, number, 0, true);
+    expect_sought(&seeker, ENTRIES, 1, false);
+    expect_sought(&seeker, ENTRIES + 1, 0, false);
+    expect_few_waits(before, ENTRIES / STEP);
+}
+END_TEST
+
+START_TEST(entries_that_have_gone_are_told_from_those_behind_them)
+{
+    enum { ROW = 50, EVERY = 1000 };
+    struct stream_seeker seeker;
+
+    for (uint64_t number = 1; number < ENTRIES; number += EVERY)
+        for (uint64_t i = number; i < number + ROW; i++)
+            ck_assert_int_eq(stream_delete(stream, i, (struct stream_id){ i, 0 }), 1);
+    stream_seeker_begin(&seeker, stream);
+    for (uint64_t number = 1; number <= ENTRIES; number += number % 7 == 0 ? 20 : 1) {
+        expect_sought(&seeker, number, 0, (number - 1) % EVERY >= ROW);
+        if (number % 401 == 0) expect_sought(&seeker, number, 5, false);
+    }
+    expect_sought(&seeker, ENTRIES + 1, 0, false);
+}
+END_TEST
+
 START_TEST(who_is_far_behind_is_searched_for)
 {
     struct stream_finder finder;
@@ -208,6 +251,8 @@ int main(void)
     tcase_add_test(cases, a_cursor_that_enters_a_snapshot_keeps_its_place);
     tcase_add_test(cases, readers_find_their_places_again_behind_what_was_deleted);
     tcase_add_test(cases, many_that_are_asked_for_are_met_by_reading_on);
+    tcase_add_test(cases, entries_that_are_asked_for_are_met_by_reading_on);
+    tcase_add_test(cases, entries_that_have_gone_are_told_from_those_behind_them);
     tcase_add_test(cases, who_is_far_behind_is_searched_for);
     return files_run(suite);
 }

@@ -107,6 +107,8 @@ int parking_wait_for_sync(struct call *call, int64_t deadline_us);
 /* A streamed reply has begun; parking_stream_end is called by its producer's destroy. */
 int parking_stream(struct call *call, struct parked_call **out_parked);
 void parking_stream_end(struct parked_call *parked);
+/* What its answer keeps counts with it until its end: so many bytes more. */
+void parking_charge(struct parked_call *parked, uint64_t bytes);
 /* The producer of parked needs what is on disk: it will be told when something was read. */
 void parking_stream_wait(struct parked_call *parked);
 

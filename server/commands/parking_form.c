@@ -155,6 +155,11 @@ void parking_free_form(struct parked_call *parked)
     free(parked);
 }
 
+void parking_charge(struct parked_call *parked, uint64_t bytes)
+{
+    count(parked, (int64_t)bytes);
+}
+
 int parking_keep(struct parked_call *parked, struct slice bytes)
 {
     if (bytes.size == 0 || parked->kept) return 0;

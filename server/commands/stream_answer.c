@@ -1,7 +1,8 @@
 /* stream_answer.c - how entries get into an answer.
  *
  *   at most INLINE_BYTES             written at once from where they lie
- *   more, to a client of its own     the rest by a producer, in pieces, from snapshots
+ *   more, to a client of its own     the rest by a producer, in pieces, from snapshots; of what
+ *                                    was delivered before the ids are kept, 16 bytes each
  *   more, inside EXEC                at once, up to an eighth of maxmemory
  *
  * One writer does all of it: it can stop anywhere, within an entry too, and go on. What cannot be
@@ -14,10 +15,13 @@
 #include <stdlib.h>
 
 #include "modules/pool/packet.h"
+#include "modules/stream/finder.h"
 #include "server/commands/draft.h"
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
 #include "server/commands/session.h"
+#include "server/commands/stream_gathered.h"
+#include "server/commands/stream_id_list.h"
 #include "server/commands/stream_sharing.h"
 #include "server/keyspace/keyspace.h"
 #include "server/net/client.h"
@@ -37,11 +41,13 @@ enum {
 struct writer {
     const struct slice *arguments; /* not NULL: of a map, the parts have names */
     const struct stream_part *parts;
-    uint32_t part_count, part;   /* part: the one that is being written */
-    bool has_begun;              /* that one's header is written */
-    uint64_t left;               /* of its entries */
-    struct stream_cursor cursor; /* before the next one */
-    size_t sent_bytes;           /* of the next one's fields, when it is long */
+    struct stream_gathered *head, *tail; /* before and behind the parts, or NULL */
+    uint32_t part_count, part;           /* part: the one that is being written */
+    bool has_begun;                      /* that one's header is written */
+    uint64_t left;                       /* of its entries */
+    struct stream_cursor cursor;         /* before the next one */
+    struct stream_seeker seeker;         /* of what is listed */
+    size_t sent_bytes;                   /* of the next one's fields, when it is long */
 };
 
 static void begin_name(const struct writer *writer, struct reply *reply,
@@ -58,6 +64,7 @@ static void begin_part(struct writer *writer, struct reply *reply)
     if (writer->arguments) begin_name(writer, reply, part);
     reply_array(reply, part->range.count);
     writer->cursor = part->range.cursor;
+    if (part->listed) stream_seeker_begin(&writer->seeker, part->range.cursor.stream);
     writer->left = part->range.count;
     writer->has_begun = true;
 }
@@ -115,6 +122,24 @@ static int write_next(struct writer *writer, struct reply *reply, size_t wanted,
     return 1;
 }
 
+/* The next one of ids. */
+static int write_listed(struct writer *writer, struct reply *reply, size_t wanted, size_t *written)
+{
+    const struct stream_part *part = &writer->parts[writer->part];
+    struct stream_id id = part->listed->ids[part->listed->count - writer->left];
+    struct stream_seeker before = writer->seeker;
+    struct stream_entry entry;
+    int rc = stream_seeker_next(&writer->seeker, id, &entry);
+
+    if (rc < 0) return rc;
+    if (rc == 0) *written += stream_gone_reply(reply, id);
+    if (rc == 0 || write_entry(writer, reply, &entry, wanted, written))
+        writer->left--;
+    else
+        writer->seeker = before;
+    return 1;
+}
+
 /* About so many bytes. 1: that was the last of them; 0: there is more. */
 static int write_some(struct writer *writer, struct reply *reply, size_t wanted)
 {
@@ -126,12 +151,16 @@ static int write_some(struct writer *writer, struct reply *reply, size_t wanted)
             int rc;
 
             if (written >= wanted) return 0;
-            rc = write_next(writer, reply, wanted - written, &written);
+            if (writer->parts[writer->part].listed)
+                rc = write_listed(writer, reply, wanted - written, &written);
+            else
+                rc = write_next(writer, reply, wanted - written, &written);
             if (rc < 0) return rc;
         }
         writer->has_begun = false;
         writer->part++;
     }
+    if (writer->tail) stream_gathered_move(writer->tail, reply);
     return 1;
 }
 
@@ -141,7 +170,8 @@ static int write_some(struct writer *writer, struct reply *reply, size_t wanted)
 struct streaming {
     struct parked_call *parked;
     struct writer writer;
-    struct stream_part parts[]; /* of snapshots */
+    struct stream_gathered tail; /* the writer's, if it has one */
+    struct stream_part parts[];  /* of snapshots */
 };
 
 static enum produce_result produce(void *context, struct client *client, size_t size)
@@ -161,8 +191,11 @@ static enum produce_result produce(void *context, struct client *client, size_t 
 
 static void drop_snapshots(struct streaming *streaming)
 {
-    for (uint32_t i = 0; i < streaming->writer.part_count; i++)
+    for (uint32_t i = 0; i < streaming->writer.part_count; i++) {
         stream_destroy(streaming->parts[i].range.cursor.stream);
+        stream_id_list_unref(streaming->parts[i].listed);
+    }
+    if (streaming->writer.tail) stream_gathered_drop(&streaming->tail);
     free(streaming);
 }
 
@@ -181,6 +214,7 @@ static int take_snapshot(const struct stream_part *part, struct stream_part *out
 
     if (rc < 0) return rc;
     *out_part = *part;
+    if (part->listed) (void)stream_id_list_ref(part->listed);
     stream_cursor_enter(&out_part->range.cursor, snapshot);
     return 0;
 }
@@ -198,6 +232,7 @@ static int take_snapshots(const struct writer *writer, struct streaming **out_st
     streaming->writer.parts = streaming->parts;
     streaming->writer.part = 0;
     streaming->writer.part_count = 0;
+    streaming->writer.head = streaming->writer.tail = NULL;
     for (uint32_t i = 0; i < count && rc == 0; i++) {
         rc = take_snapshot(&writer->parts[writer->part + i], &streaming->parts[i]);
         if (rc == 0) streaming->writer.part_count++;
@@ -206,10 +241,32 @@ static int take_snapshots(const struct writer *writer, struct streaming **out_st
         drop_snapshots(streaming);
         return rc;
     }
-    if (writer->has_begun)
-        stream_cursor_enter(&streaming->writer.cursor, streaming->parts[0].range.cursor.stream);
+    if (writer->has_begun) {
+        struct stream *snapshot = streaming->parts[0].range.cursor.stream;
+
+        stream_cursor_enter(&streaming->writer.cursor, snapshot);
+        stream_seeker_begin(&streaming->writer.seeker, snapshot);
+    }
     *out_streaming = streaming;
     return 0;
+}
+
+/* What it keeps of its own until its end: ids. The tail counts among answers. */
+static uint64_t kept_bytes(const struct streaming *streaming)
+{
+    uint64_t bytes = 0;
+
+    for (uint32_t i = 0; i < streaming->writer.part_count; i++)
+        bytes += stream_id_list_bytes(streaming->parts[i].listed);
+    return bytes;
+}
+
+static void take_tail(struct streaming *streaming, struct stream_gathered *tail)
+{
+    stream_gathered_begin_in(&streaming->tail, &tail->reply);
+    streaming->tail.reply.has_hole = tail->reply.has_hole;
+    chain_move(&streaming->tail.chain, &tail->chain);
+    streaming->writer.tail = &streaming->tail;
 }
 
 /* What is left is written as the socket drains. */
@@ -224,7 +281,9 @@ static int begin_streaming(struct call *call, const struct writer *writer)
         drop_snapshots(streaming);
         return rc;
     }
-    streaming->writer.arguments = streaming->parked->call.arguments;
+    parking_charge(streaming->parked, kept_bytes(streaming));
+    if (writer->tail) take_tail(streaming, writer->tail);
+    if (writer->arguments) streaming->writer.arguments = streaming->parked->call.arguments;
     client_set_producer(call->session->client, (struct client_producer){ .produce = produce,
                                                                          .destroy = end_streaming,
                                                                          .context = streaming });
@@ -270,6 +329,7 @@ static int write_answer(struct call *call, struct writer *writer)
 {
     int rc;
 
+    if (writer->head) stream_gathered_move(writer->head, call->reply);
     if (writer->arguments) begin_map(call, writer);
     rc = write_some(writer, call->reply, call->in_transaction ? SIZE_MAX : INLINE_BYTES);
     if (rc != 0) return rc == 1 ? 0 : rc;
@@ -314,7 +374,9 @@ static int answer(struct call *call, struct writer *writer)
 
     if (call->in_transaction) rc = refuse_long(call, writer, &is_refused);
     if (rc < 0 || is_refused) return rc;
-    if (call->served_key.bytes && writer->arguments && answer_shared(call, writer)) return 0;
+    if (call->served_key.bytes && writer->arguments && !writer->parts->listed &&
+        answer_shared(call, writer))
+        return 0;
     draft_begin(&draft, call);
     return draft_end(&draft, call, write_answer(call, writer));
 }
@@ -323,6 +385,15 @@ int stream_answer_range(struct call *call, const struct stream_range *range)
 {
     struct stream_part part = { .name_index = 0, .range = *range };
     struct writer writer = { .parts = &part, .part_count = 1 };
+
+    return answer(call, &writer);
+}
+
+int stream_answer_between(struct call *call, struct stream_gathered *head,
+                          const struct stream_range *range, struct stream_gathered *tail)
+{
+    struct stream_part part = { .range = *range };
+    struct writer writer = { .parts = &part, .part_count = 1, .head = head, .tail = tail };
 
     return answer(call, &writer);
 }

@@ -3,9 +3,15 @@
 #define SERVER_COMMANDS_STREAM_ANSWER_H
 #include "server/commands/stream_reply.h"
 
+struct stream_gathered;
+struct stream_id_list;
+
 struct stream_part {
     uint32_t name_index; /* the argument that names the stream, among several parts */
     struct stream_range range;
+    /* Not NULL: the entries with these ids, in order, of the range's stream; its count is theirs.
+     * What has gone is answered with nil. */
+    struct stream_id_list *listed;
 };
 
 /* The entries of the range, an array, as the call's reply. Up to 64 KiB are written at once; what
@@ -16,4 +22,8 @@ int stream_answer_range(struct call *call, const struct stream_range *range);
  * pairs.
  */
 int stream_answer_parts(struct call *call, const struct stream_part *parts, uint32_t part_count);
+/* The same of a range between what was gathered for before and behind it, which may be moved, but
+ * are the caller's to drop, whatever is returned. */
+int stream_answer_between(struct call *call, struct stream_gathered *head,
+                          const struct stream_range *range, struct stream_gathered *tail);
 #endif

@@ -12,6 +12,8 @@
 #include "server/commands/server.h"
 #include "server/commands/stream_group_reading.h"
 
+enum { AT_ONCE_PENDING = 1024 }; /* more is gone through in a fiber */
+
 struct group_ahead_entry {
     struct stream_id id;
     uint64_t ordinal;
@@ -104,6 +106,22 @@ static bool may_read_old(const struct group_reading *reading, const struct group
     return stream_group_find_consumer(served->key.group, reading->consumer) != NULL;
 }
 
+/* So much of what is pending that others have to go first in between. */
+static bool is_much(const struct group_reading *reading, const struct group_served *served,
+                    uint64_t count_max)
+{
+    const struct stream_consumer *consumer;
+    uint64_t pending = 0;
+
+    if (count_max <= AT_ONCE_PENDING) return false;
+    if (served->is_new)
+        return reading->min_idle_ms >= 0 &&
+               stream_group_pending_count(served->key.group) > AT_ONCE_PENDING;
+    consumer = stream_group_find_consumer(served->key.group, reading->consumer);
+    if (consumer) pending = stream_consumer_pending_count(consumer);
+    return pending > AT_ONCE_PENDING;
+}
+
 int group_ahead_read(struct call *call, const struct group_reading *reading,
                      struct group_served *served)
 {
@@ -111,12 +129,15 @@ int group_ahead_read(struct call *call, const struct group_reading *reading,
     struct stream_id from = stream_group_last_id(served->key.group);
     struct group_answer fresh = { .count_left = UINT64_MAX };
     struct stream_cursor *cursor = &served->ahead.range.cursor;
+    uint64_t count_max;
 
+    if (reading->asked.max_count > 0) fresh.count_left = (uint64_t)reading->asked.max_count;
+    count_max = group_served_count_max(call, reading, &fresh);
+    if (is_much(reading, served, count_max)) return -EAGAIN;
     if (!stream_may_wait(call->server->streams, stream, 0)) return 0;
     if (may_read_old(reading, served)) return -EAGAIN;
     if (!served->is_new || !stream_id_increment(&from)) return 0;
     stream_cursor_begin(cursor, stream, from, STREAM_FORWARD);
     if (is_last(cursor)) return 0;
-    if (reading->asked.max_count > 0) fresh.count_left = (uint64_t)reading->asked.max_count;
-    return keep_all(&served->ahead, *cursor, group_served_count_max(call, reading, &fresh));
+    return keep_all(&served->ahead, *cursor, count_max);
 }

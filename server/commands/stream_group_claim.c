@@ -17,6 +17,7 @@
 enum {
     IDS = 5, /* the first argument that may be an id */
     SAID_OPTIONS_MAX = 8,
+    AT_ONCE_IDS = 1024, /* more are claimed in a fiber */
     BREATH_IDS = 256,
 };
 
@@ -216,6 +217,7 @@ int stream_xclaim(struct call *call)
     claim.claiming.consumer_name = call->arguments[3];
     rc = stream_claiming_may_read(call, &claim.key, &claim.claiming);
     if (rc < 0) return rc;
+    if (claim.id_count > AT_ONCE_IDS && !call_can_suspend(call)) return -EAGAIN;
     claim.said = malloc((IDS + claim.id_count + SAID_OPTIONS_MAX) * sizeof(*claim.said));
     if (!claim.said) return -ENOMEM;
     rc = claim_and_reply(call, &claim);

@@ -1,18 +1,24 @@
 /* stream_group_info.h - what XINFO STREAM FULL tells. */
 #ifndef SERVER_COMMANDS_STREAM_GROUP_INFO_H
 #define SERVER_COMMANDS_STREAM_GROUP_INFO_H
+#include "server/commands/stream_gathered.h"
 #include "server/commands/stream_key.h"
 
+struct stream_groups;
+
 struct stream_full {
-    uint64_t count_max; /* of entries, and of what each group and consumer has pending */
-    size_t begin_bytes; /* of the reply's chain, before the answer */
+    uint64_t count_max; /* of what each group and consumer has pending */
+    struct stream_gathered gathered;
 };
 
 /* To be called before each of what there may be many, with a number that changes: others go first
  * now and then. 0; -EMSGSIZE: the answer is too long already; -ECANCELED: the client has gone. */
 int stream_full_rest(struct call *call, const struct stream_full *full, uint64_t number);
 
-/* The groups. 0 or a negative errno: what was written is not an answer. */
+/* Of all groups; NULL: 0. */
+uint64_t stream_groups_consumer_count(const struct stream_groups *groups);
+
+/* The groups, which are gathered. 0 or a negative errno: what was written is not an answer. */
 int stream_groups_reply_full(struct call *call, const struct stream_key *key,
-                             const struct stream_full *full);
+                             struct stream_full *full);
 #endif

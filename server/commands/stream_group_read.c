@@ -14,6 +14,7 @@
 #include "server/commands/server.h"
 #include "server/commands/stream_answer.h"
 #include "server/commands/stream_group_reading.h"
+#include "server/commands/stream_id_list.h"
 #include "server/commands/stream_words.h"
 #include "server/net/loop.h"
 #include "server/observe/memory.h"
@@ -166,7 +167,6 @@ static void see(const struct group_reading *reading, const struct group_served *
 }
 
 static void begin_answer(struct call *call, const struct group_reading *reading,
-                         const struct group_served *served, int64_t count,
                          struct group_answer *answer)
 {
     *answer = (struct group_answer){
@@ -178,8 +178,6 @@ static void begin_answer(struct call *call, const struct group_reading *reading,
         .bytes_max = call->is_replay ? UINT64_MAX : memory_limit(call->server->memory) / 8,
         .may_stream = !call->in_transaction && !call->is_replay && reading->min_idle_ms < 0,
     };
-    for (int64_t i = 0; i < count; i++)
-        answer->may_stream &= served[i].is_new;
     stream_gathered_begin(call, &answer->parts);
 }
 
@@ -270,8 +268,9 @@ static int answer_long(struct call *call, const struct group_served *served, int
     parts = malloc((size_t)count * sizeof(*parts));
     for (int64_t i = 0; parts && i < count; i++)
         if (served[i].is_served)
-            parts[part_count++] =
-                (struct stream_part){ .name_index = served[i].key_index, .range = served[i].range };
+            parts[part_count++] = (struct stream_part){ .name_index = served[i].key_index,
+                                                        .range = served[i].range,
+                                                        .listed = served[i].listed };
     if (parts) rc = stream_answer_parts(call, parts, part_count);
     free(parts);
     if (rc >= 0) return rc;
@@ -327,7 +326,7 @@ static int serve(struct call *call, const struct group_reading *reading,
     if (!call_can_suspend(call)) rc = read_ahead(call, reading, served, count);
     if (rc < 0) return rc;
     see(reading, served, count);
-    begin_answer(call, reading, served, count, &answer);
+    begin_answer(call, reading, &answer);
     rc = serve_and_answer(call, reading, &answer, served, count, said);
     stream_gathered_drop(&answer.parts);
     return rc;
@@ -340,8 +339,10 @@ static int read_groups(struct call *call, const struct group_reading *reading,
     int64_t count = find_groups(call, reading, served);
     int rc = count > 0 ? serve(call, reading, served, count, &said) : (int)count;
 
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count; i++) {
         group_ahead_finish(&served[i].ahead);
+        stream_id_list_unref(served[i].listed);
+    }
     return rc;
 }
 

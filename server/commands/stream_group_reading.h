@@ -11,6 +11,8 @@ enum {
     STREAM_GROUP_AT_ONCE = 16, /* entries that are read together */
 };
 
+struct stream_id_list;
+
 struct group_reading {
     struct reading asked;
     struct slice group, consumer;
@@ -33,6 +35,8 @@ struct group_served {
     struct stream_group_key key;
     struct stream_id after;    /* unless is_new: entries with greater ids are wanted */
     struct stream_range range; /* of what was new, and was delivered; its count may be 0 */
+    struct stream_id_list
+        *listed; /* of the history, where it may be long: what range counts; or NULL */
     struct group_ahead ahead;
     struct stream_consumer *consumer; /* once it was given something */
     uint32_t key_index;
@@ -51,7 +55,7 @@ struct group_answer {
     uint64_t taken, taken_max;       /* so many were, those that have gone too; more may not be */
     uint64_t bytes;                  /* of entries that are written */
     uint64_t bytes_max;              /* more are not: the first one is, whatever its size */
-    bool may_stream; /* what is longer than fits in memory is answered from ranges */
+    bool may_stream; /* what is longer than fits in memory is answered from ranges and lists */
     bool is_long;    /* it is: entries are not written any more */
     bool is_full;    /* bytes_max are written, or as many were claimed as may be at a time */
 };
@@ -67,7 +71,8 @@ uint64_t group_served_count_max(const struct call *call, const struct group_read
                                 const struct group_answer *answer);
 
 /* Where nobody can be suspended: reads what this stream will give, unless it is in memory. 0;
- * -EAGAIN: it has to be done in a fiber; -ENOMEM, or why it cannot be read. */
+ * -EAGAIN: it has to be done in a fiber, as there is much to do, or to wait for; -ENOMEM, or why it
+ * cannot be read. */
 int group_ahead_read(struct call *call, const struct group_reading *reading,
                      struct group_served *served);
 /* So many from index on, which are there. Good until finish. */

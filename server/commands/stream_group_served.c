@@ -7,9 +7,11 @@
 #include <stdlib.h>
 
 #include "modules/pool/pool.h"
+#include "modules/stream/finder.h"
 #include "modules/stream/stream.h"
 #include "server/commands/parking.h"
 #include "server/commands/stream_group_reading.h"
+#include "server/commands/stream_id_list.h"
 #include "server/commands/stream_words.h"
 
 enum {
@@ -149,27 +151,65 @@ static void write_claimed(struct reply *reply, const struct stream_entry *entry,
     reply_integer(reply, (int64_t)delivery_count);
 }
 
-/* Of the history: what was delivered, but has no entry any more. */
-static void write_gone(struct reply *reply, struct stream_id id)
-{
-    reply_array(reply, 2);
-    stream_id_reply(reply, id);
-    reply_null_array(reply);
-}
-
 /* ---- the history -------------------------------------------------------------------------------
  */
+
+/* Of an answer that may get long the ids are kept: for so many at most there is room. */
+static int list_ids(const struct group_answer *answer, struct group_served *served,
+                    uint64_t count_max)
+{
+    uint64_t capacity = stream_consumer_pending_count(served->consumer);
+    uint64_t most = answer->bytes_max / sizeof(struct stream_id);
+
+    stream_cursor_begin(&served->range.cursor, served->key.stream.stream, STREAM_ID_MIN,
+                        STREAM_FORWARD);
+    if (capacity > count_max) capacity = count_max;
+    if (capacity > most) capacity = most;
+    if (!answer->may_stream || capacity == 0) return 0;
+    served->listed = stream_id_list_create(capacity);
+    return served->listed ? 0 : -ENOMEM;
+}
+
+static void write_again(struct group_answer *answer, const struct stream_entry *entry,
+                        struct stream_id id, bool is_there, struct stream_gathered *entries)
+{
+    entries->count++;
+    if (answer->is_long) return;
+    if (is_there)
+        (void)stream_entry_reply(&entries->reply, entry);
+    else
+        (void)stream_gone_reply(&entries->reply, id);
+}
+
+/* It was answered: where the answer gets long, it is written from the list. */
+static void keep_id(struct group_served *served, struct stream_id id)
+{
+    served->range.count++;
+    if (served->listed) stream_id_list_add(served->listed, id);
+}
+
+static bool has_room(struct group_answer *answer, const struct group_served *served)
+{
+    const struct stream_id_list *listed = served->listed;
+
+    if (listed && listed->count == listed->capacity) answer->is_full = true;
+    return !answer->is_full;
+}
 
 /* 1: it was answered. 0: no more is. */
 static int give_again(struct call *call, const struct group_reading *reading,
                       struct group_answer *answer, struct group_served *served,
-                      struct stream_pending *pending, struct stream_gathered *entries)
+                      struct stream_seeker *seeker, struct stream_pending *pending,
+                      struct stream_gathered *entries)
 {
     struct stream_entry entry = { .field_count = 0 };
-    int rc = stream_find(served->key.stream.stream, pending->id, &entry);
-    bool is_there = rc == 1;
+    bool is_there;
+    int rc;
 
+    if (!has_room(answer, served)) return 0;
+    rc = stream_seeker_next(seeker, pending->id, &entry);
     if (rc < 0) return rc;
+    is_there = rc == 1;
     if (!is_there) entry.fields = (struct slice){ 0 };
     if (!may_take(answer, entry.fields.size)) return 0;
     if (is_there) {
@@ -178,12 +218,8 @@ static int give_again(struct call *call, const struct group_reading *reading,
         if (rc < 0) return rc;
     }
     take(answer, entry.fields.size);
-    entries->count++;
-    if (call->is_replay) return 1;
-    if (is_there)
-        (void)stream_entry_reply(&entries->reply, &entry);
-    else
-        write_gone(&entries->reply, pending->id);
+    keep_id(served, pending->id);
+    if (!call->is_replay) write_again(answer, &entry, pending->id, is_there, entries);
     return 1;
 }
 
@@ -195,6 +231,7 @@ static int serve_history(struct call *call, const struct group_reading *reading,
     uint64_t count_max = group_served_count_max(call, reading, answer), count = 0;
     struct stream_id from = served->after;
     struct stream_pending pending;
+    struct stream_seeker seeker;
     bool is_new;
     int rc;
 
@@ -202,11 +239,13 @@ static int serve_history(struct call *call, const struct group_reading *reading,
     rc = get_consumer(reading, served, &is_new);
     if (rc < 0) return rc;
     served->has_changed = is_new;
-    rc = 1;
+    stream_seeker_begin(&seeker, served->key.stream.stream);
+    rc = list_ids(answer, served, count_max);
+    if (rc == 0) rc = 1;
     while (rc == 1 && count < count_max && stream_id_increment(&from) &&
            stream_group_next_pending(served->key.group, served->consumer, from, STREAM_ANY_TIME_MS,
                                      &pending)) {
-        rc = give_again(call, reading, answer, served, &pending, entries);
+        rc = give_again(call, reading, answer, served, &seeker, &pending, entries);
         from = pending.id;
         count += rc == 1;
         if (rc == 1 && rest(call, served, count - 1, count, false) < 0) rc = -ECANCELED;

@@ -7,6 +7,7 @@
 #include "server/commands/handlers.h"
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
+#include "server/commands/stream_answer.h"
 #include "server/commands/stream_gathered.h"
 #include "server/commands/stream_group_info.h"
 #include "server/commands/stream_key.h"
@@ -43,7 +44,7 @@ static uint64_t node_count(const struct call *call, const struct stream_info *in
 }
 
 /* Its length, ids and counts: HEAD_FIELDS. */
-static int reply_head(struct call *call, struct stream *stream)
+static int reply_head(struct call *call, struct reply *reply, struct stream *stream)
 {
     struct stream_id first = STREAM_ID_MIN;
     struct stream_info info;
@@ -53,13 +54,13 @@ static int reply_head(struct call *call, struct stream *stream)
     if (rc < 0) return rc;
     stream_get_info(stream, &info);
     nodes = node_count(call, &info);
-    reply_field(call->reply, "length", info.count);
-    reply_field(call->reply, "radix-tree-keys", nodes);
-    reply_field(call->reply, "radix-tree-nodes", nodes + 1);
-    reply_id_field(call->reply, "last-generated-id", info.last_id);
-    reply_id_field(call->reply, "max-deleted-entry-id", info.max_deleted_id);
-    reply_field(call->reply, "entries-added", info.entries_added);
-    reply_id_field(call->reply, "recorded-first-entry-id", first);
+    reply_field(reply, "length", info.count);
+    reply_field(reply, "radix-tree-keys", nodes);
+    reply_field(reply, "radix-tree-nodes", nodes + 1);
+    reply_id_field(reply, "last-generated-id", info.last_id);
+    reply_id_field(reply, "max-deleted-entry-id", info.max_deleted_id);
+    reply_field(reply, "entries-added", info.entries_added);
+    reply_id_field(reply, "recorded-first-entry-id", first);
     return 0;
 }
 
@@ -68,33 +69,8 @@ static int reply_head(struct call *call, struct stream *stream)
 
 int stream_full_rest(struct call *call, const struct stream_full *full, uint64_t number)
 {
-    uint64_t bytes = chain_bytes(call->reply->chain);
-
-    if (bytes > full->begin_bytes && bytes - full->begin_bytes > stream_gathered_bytes_max(call))
-        return -EMSGSIZE;
+    if (stream_gathered_is_full(call, &full->gathered)) return -EMSGSIZE;
     return number % BREATH_COUNT == 0 ? parking_breathe(call->server) : 0;
-}
-
-static int reply_entries(struct call *call, struct stream *stream, const struct stream_full *full)
-{
-    struct stream_cursor cursor;
-    struct stream_range range;
-    int rc = stream_range_find(stream, STREAM_ID_MIN, STREAM_ID_MAX, STREAM_FORWARD,
-                               full->count_max, &range);
-
-    if (rc < 0) return rc;
-    reply_array(call->reply, range.count);
-    cursor = range.cursor;
-    for (uint64_t i = 1; i <= range.count; i++) {
-        struct stream_entry entry;
-
-        rc = stream_cursor_next(&cursor, &entry);
-        if (rc <= 0) return rc < 0 ? rc : -EBADMSG; /* fewer than were counted */
-        (void)stream_entry_reply(call->reply, &entry);
-        rc = stream_full_rest(call, full, i);
-        if (rc < 0) return rc;
-    }
-    return 0;
 }
 
 /* The entry at an end, or nil. */
@@ -127,35 +103,36 @@ static uint64_t group_count(const struct stream_key *key)
 enum { HEAD_FIELDS = 7, IDMP_FIELDS = 6 };
 
 /* Of a stream whose producers name what they add. */
-static void reply_idmp(struct call *call, const struct stream_producers *producers)
+static void reply_idmp(struct reply *reply, const struct stream_producers *producers)
 {
     struct stream_producers_info info;
 
     if (!producers) return;
     stream_producers_get_info(producers, &info);
-    reply_field(call->reply, "idmp-duration", info.duration_s);
-    reply_field(call->reply, "idmp-maxsize", info.size_max);
-    reply_field(call->reply, "pids-tracked", info.producer_count);
-    reply_field(call->reply, "iids-tracked", info.iid_count);
-    reply_field(call->reply, "iids-added", info.iids_added);
-    reply_field(call->reply, "iids-duplicates", info.duplicate_count);
+    reply_field(reply, "idmp-duration", info.duration_s);
+    reply_field(reply, "idmp-maxsize", info.size_max);
+    reply_field(reply, "pids-tracked", info.producer_count);
+    reply_field(reply, "iids-tracked", info.iid_count);
+    reply_field(reply, "iids-added", info.iids_added);
+    reply_field(reply, "iids-duplicates", info.duplicate_count);
 }
 
 /* What both forms begin with, in a map of more fields behind that. */
-static int reply_begin(struct call *call, const struct stream_key *key, uint32_t more)
+static int reply_begin(struct call *call, struct reply *reply, const struct stream_key *key,
+                       uint32_t more)
 {
     const struct stream_producers *producers = stream_value_producers(key->value);
     int rc;
 
-    reply_map(call->reply, HEAD_FIELDS + more + (producers ? IDMP_FIELDS : 0u));
-    rc = reply_head(call, key->stream);
-    if (rc == 0) reply_idmp(call, producers);
+    reply_map(reply, HEAD_FIELDS + more + (producers ? IDMP_FIELDS : 0u));
+    rc = reply_head(call, reply, key->stream);
+    if (rc == 0) reply_idmp(reply, producers);
     return rc;
 }
 
 static int reply_short(struct call *call, const struct stream_key *key)
 {
-    int rc = reply_begin(call, key, 3);
+    int rc = reply_begin(call, call->reply, key, 3);
 
     if (rc < 0) return rc;
     reply_field(call->reply, "groups", group_count(key));
@@ -163,18 +140,51 @@ static int reply_short(struct call *call, const struct stream_key *key)
     return rc < 0 ? rc : reply_end(call, "last-entry", key->stream, STREAM_BACKWARD);
 }
 
-static int reply_full(struct call *call, const struct stream_key *key, uint64_t count_max)
+/* What comes before the entries, and what comes behind them: the rest of the answer is read while
+ * it is sent. */
+static int gather_full(struct call *call, const struct stream_key *key,
+                       struct stream_gathered *head, struct stream_full *full)
 {
-    struct stream_full full = { .count_max = count_max,
-                                .begin_bytes = chain_bytes(call->reply->chain) };
-    int rc = reply_begin(call, key, 2);
+    int rc = reply_begin(call, &head->reply, key, 2);
 
     if (rc < 0) return rc;
-    reply_bulk_string(call->reply, "entries");
-    rc = reply_entries(call, key->stream, &full);
-    if (rc < 0) return rc;
-    reply_bulk_string(call->reply, "groups");
-    return stream_groups_reply_full(call, key, &full);
+    reply_bulk_string(&head->reply, "entries");
+    reply_bulk_string(&full->gathered.reply, "groups");
+    return stream_groups_reply_full(call, key, full);
+}
+
+static int reply_full(struct call *call, const struct stream_key *key, uint64_t count_max)
+{
+    struct stream_full full = { .count_max = count_max };
+    struct stream_gathered head;
+    struct stream_range range;
+    int rc;
+
+    stream_gathered_begin(call, &head);
+    stream_gathered_begin(call, &full.gathered);
+    rc = gather_full(call, key, &head, &full);
+    if (rc == 0)
+        rc = stream_range_find(key->stream, STREAM_ID_MIN, STREAM_ID_MAX, STREAM_FORWARD, count_max,
+                               &range);
+    if (rc == 0) rc = stream_answer_between(call, &head, &range, &full.gathered);
+    stream_gathered_drop(&head);
+    stream_gathered_drop(&full.gathered);
+    return rc;
+}
+
+static int reply_short_drafted(struct call *call, const struct stream_key *key)
+{
+    struct draft draft;
+
+    draft_begin(&draft, call);
+    return draft_end(&draft, call, reply_short(call, key));
+}
+
+/* It is put together in a fiber. */
+static bool is_much(const struct stream_key *key, uint64_t count_max)
+{
+    return count_max > INLINE_COUNT ||
+           stream_groups_consumer_count(stream_value_groups(key->value)) > INLINE_COUNT;
 }
 
 /* FULL [COUNT count]. False: an error was answered. */
@@ -199,7 +209,6 @@ static bool parse_full(struct call *call, bool *out_is_full, int64_t *out_count)
 /* XINFO STREAM key [FULL [COUNT count]] */
 int stream_xinfo_stream(struct call *call)
 {
-    struct draft draft;
     struct stream_key key;
     bool is_full;
     int64_t count;
@@ -209,10 +218,9 @@ int stream_xinfo_stream(struct call *call)
     if (rc == 0) return call_error(call, "ERR no such key");
     if (!parse_full(call, &is_full, &count)) return 0;
     if (count == 0) count = INT64_MAX;
-    if (is_full && count > INLINE_COUNT && !call_can_suspend(call)) return -EAGAIN;
-    draft_begin(&draft, call);
-    rc = is_full ? reply_full(call, &key, (uint64_t)count) : reply_short(call, &key);
-    rc = draft_end(&draft, call, rc);
+    if (!is_full) return reply_short_drafted(call, &key);
+    if (is_much(&key, (uint64_t)count) && !call_can_suspend(call)) return -EAGAIN;
+    rc = reply_full(call, &key, (uint64_t)count);
     return rc == -EMSGSIZE ? call_error(call, STREAM_ANSWER_TOO_LONG) : rc;
 }
 

@@ -193,6 +193,7 @@ static int64_t find_all(struct call *call, const struct reading *reading,
 
         if (rc < 0) return rc;
         found[count].name_index = key_index;
+        found[count].listed = NULL;
         count += rc;
     }
     return count;

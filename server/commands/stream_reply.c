@@ -80,6 +80,14 @@ size_t stream_entry_reply(struct reply *reply, const struct stream_entry *entry)
     return size + entry->fields.size;
 }
 
+size_t stream_gone_reply(struct reply *reply, struct stream_id id)
+{
+    reply_array(reply, 2);
+    stream_id_reply(reply, id);
+    reply_null_array(reply);
+    return STREAM_ENTRY_HEADER_BYTES;
+}
+
 int stream_newest_id(struct stream *stream, struct stream_id *out_id)
 {
     struct stream_cursor cursor;

@@ -22,6 +22,9 @@ size_t stream_entry_header(char text[STREAM_ENTRY_HEADER_BYTES], const struct st
 /* How many bytes it takes, about: also when nothing is to be written. */
 size_t stream_entry_reply(struct reply *reply, const struct stream_entry *entry);
 
+/* In its place, where it is no more: its id, and nil. About as many bytes. */
+size_t stream_gone_reply(struct reply *reply, struct stream_id id);
+
 /* 1: the id of the last entry that is there. 0: it is empty. */
 int stream_newest_id(struct stream *stream, struct stream_id *out_id);
 #endif
