@@ -133,13 +133,13 @@ static int open_file(struct os *os, const char *path, uint64_t segment, const ch
     return fd;
 }
 
-/* Entries [from, count) into a file that is closed then. */
+/* Entries [from, count). */
 static int write_entries(struct os *os, int fd, uint32_t seed, const struct journal_index *index,
                          size_t from)
 {
     enum { BATCH = 64 };
     uint8_t bytes[BATCH * JOURNAL_INDEX_ENTRY_BYTES];
-    int rc = 0, closed;
+    int rc = 0;
 
     for (size_t i = from; rc == 0 && i < index->count; i += BATCH) {
         size_t count = index->count - i < BATCH ? index->count - i : BATCH;
@@ -148,8 +148,7 @@ static int write_entries(struct os *os, int fd, uint32_t seed, const struct jour
         rc = os_write_all(os, fd, bytes, count * JOURNAL_INDEX_ENTRY_BYTES,
                           i * JOURNAL_INDEX_ENTRY_BYTES);
     }
-    closed = os->close(os, fd);
-    return rc < 0 ? rc : closed;
+    return rc;
 }
 
 int journal_index_write(struct os *os, const char *path, uint64_t segment, uint32_t seed,
@@ -157,18 +156,26 @@ int journal_index_write(struct os *os, const char *path, uint64_t segment, uint3
 {
     int fd = open_file(os, path, segment, suffix, O_WRONLY | O_CREAT | (from == 0 ? O_TRUNC : 0));
 
-    return fd < 0 ? fd : write_entries(os, fd, seed, index, from);
+    int rc, closed;
+
+    if (fd < 0) return fd;
+    rc = write_entries(os, fd, seed, index, from);
+    closed = os->close(os, fd);
+    return rc < 0 ? rc : closed;
 }
 
 int journal_index_replace(struct os *os, const char *path, uint64_t segment, uint32_t seed,
                           const struct journal_index *index)
 {
     char *file_new = file_of(path, segment, suffix_new), *file = file_of(path, segment, suffix);
-    int rc = -ENOMEM, fd;
+    int rc = -ENOMEM, fd, closed = 0;
 
     if (!file_new || !file) goto out;
     fd = open_file(os, path, segment, suffix_new, O_WRONLY | O_CREAT | O_TRUNC);
     rc = fd < 0 ? fd : write_entries(os, fd, seed, index, 0);
+    if (rc == 0) rc = os->fsync(os, fd);
+    if (fd >= 0) closed = os->close(os, fd);
+    if (rc == 0) rc = closed;
     if (rc == 0) rc = os->rename(os, file_new, file);
     /* What stays is removed by the next who opens the journal. */
     if (rc < 0 && fd >= 0) (void)os->unlink(os, file_new);
@@ -185,6 +192,14 @@ int journal_index_remove(struct os *os, const char *path, uint64_t segment)
 
     free(file);
     return rc == -ENOENT ? 0 : rc;
+}
+
+bool journal_index_is_there(struct os *os, const char *path, uint64_t segment)
+{
+    int fd = open_file(os, path, segment, suffix, O_RDONLY);
+
+    if (fd >= 0) (void)os->close(os, fd); /* read only */
+    return fd >= 0;
 }
 
 /* How much there is of so many bytes: who makes the file anew meanwhile has cut it first. */

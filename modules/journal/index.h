@@ -45,11 +45,14 @@ bool journal_index_equal(const struct journal_index *a, const struct journal_ind
  * behind. Waits for the disk. */
 int journal_index_write(struct os *os, const char *path, uint64_t segment, uint32_t seed,
                         const struct journal_index *index, size_t from);
-/* The same for all of it, beside what is there, which stays if that fails. */
+/* The same for all of it, beside what is there, which stays if that fails; what has taken its place
+ * is on the device, its name not yet. */
 int journal_index_replace(struct os *os, const char *path, uint64_t segment, uint32_t seed,
                           const struct journal_index *index);
 /* 0 also when there is none. */
 int journal_index_remove(struct os *os, const char *path, uint64_t segment);
+/* False also when that cannot be found out. */
+bool journal_index_is_there(struct os *os, const char *path, uint64_t segment);
 /* Adds what counts of the file to an index that is empty. 0 also when there is no file. -ENOMEM, or
  * the error of reading. Waits for the disk. */
 int journal_index_load(struct os *os, const char *path, uint64_t segment, uint32_t seed,

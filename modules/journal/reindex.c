@@ -56,12 +56,21 @@ static int reindex(struct os *os, const char *path, struct journal_stored *store
     return rc == -EBADMSG ? 0 : rc;
 }
 
-int journal_reindex(struct os *os, const struct journal_places *places, uint64_t number)
+/* Who dropped frames of it has brought its index to the device before its file had its name. */
+static bool was_indexed(struct os *os, const char *path, const struct journal_stored *stored)
 {
+    return stored->packed && journal_packed_header_of(stored->packed)->note > 0 &&
+           journal_index_is_there(os, path, stored->header.number);
+}
+
+int journal_reindex(struct os *os, const struct journal_places *places, uint64_t number,
+                    bool is_doubted)
+{
+    const char *path = places->paths[JOURNAL_HOT];
     struct journal_stored stored;
     int rc = journal_stored_open(os, places, number, &stored);
 
-    if (rc == 0) rc = reindex(os, places->paths[JOURNAL_HOT], &stored);
+    if (rc == 0 && (is_doubted || !was_indexed(os, path, &stored))) rc = reindex(os, path, &stored);
     journal_stored_close(&stored);
     return rc == -EBADMSG ? 0 : rc;
 }

@@ -187,6 +187,7 @@ int journal_tend_open(struct journal *journal, bool verifies_all)
     if (rc < 0) return rc;
     journal->jobs->tend.codec = journal->meta.settings.codec;
     journal_tender_init(&journal->jobs->tend.tender, journal->os, &journal->meta, &survey);
+    journal->jobs->tend.tender.doubts_indexes = verifies_all;
     /* What is older has been looked at before, and looking takes a read a segment. */
     if (!verifies_all && survey.last > survey.first + REINDEXED_SEGMENTS) {
         journal->jobs->tend.tender.indexed_end = survey.last - REINDEXED_SEGMENTS;

@@ -75,7 +75,8 @@ void journal_tender_trim(struct journal_tender *tender, uint64_t first)
 
 static void reindex(struct journal_tender *tender)
 {
-    int rc = journal_reindex(tender->os, &tender->meta->places, tender->indexed_end);
+    int rc = journal_reindex(tender->os, &tender->meta->places, tender->indexed_end,
+                             tender->doubts_indexes);
 
     if (rc < 0 && rc != -ENOENT) {
         tender->index_error = rc;

@@ -24,6 +24,7 @@ struct journal_tender {
     struct journal_mover *mover;
     /* Where the next segment for each of these is. */
     uint64_t indexed_end, packed_end, cool_end, cold_end;
+    bool doubts_indexes; /* of segments of which frames were dropped, too (reindex.h) */
     int index_error, pack_error, move_error; /* of this round: not tried again before the next */
     uint64_t due_ms; /* when something may be to be done next; UINT64_MAX: with a new one */
     uint64_t packed_count, moved_count, damaged_count, reindexed_count;

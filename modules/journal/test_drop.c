@@ -118,6 +118,35 @@ START_TEST(the_index_tells_of_what_is_left)
 }
 END_TEST
 
+/* What nothing is left of need not be gone through to know that its index is whole. _i: but it is
+ * by who verifies all, and where the index is missing. */
+START_TEST(who_opens_it_again_does_not_go_through_what_was_dropped)
+{
+    enum { FEW = 25 };
+    char file[160];
+    uint64_t before;
+
+    fixture.options.settings.roll_bytes = 32 * JOURNAL_ROLL_BYTES_MIN;
+    open_with(JOURNAL_CODEC_NONE);
+    while (active_number() < 4)
+        ck_assert_int_eq(append_numbered(200), 0);
+    sync_all();
+    drop.kept_every = UINT64_MAX;
+    drop_below(fixture.next);
+    close_journal();
+    if (_i == 1) fixture.options.verifies_all = true;
+    (void)snprintf(file, sizeof(file), "%s/0000000002.idx", fixture.path);
+    if (_i == 2) ck_assert_int_eq(unlink(file), 0);
+    before = fault_count(fixture.fault, FAULT_PREAD);
+    open_journal();
+    settle();
+    if (_i == 0)
+        ck_assert_uint_lt(fault_count(fixture.fault, FAULT_PREAD) - before, FEW);
+    else
+        ck_assert_uint_gt(fault_count(fixture.fault, FAULT_PREAD) - before, FEW);
+}
+END_TEST
+
 START_TEST(what_has_not_ended_or_must_stay_plain_is_refused)
 {
     open_with(JOURNAL_CODEC_NONE);
@@ -344,6 +373,7 @@ int main(void)
     tcase_add_test(cases, what_is_left_can_be_dropped_later);
     tcase_add_test(cases, places_stay_where_they_are);
     tcase_add_test(cases, the_index_tells_of_what_is_left);
+    tcase_add_loop_test(cases, who_opens_it_again_does_not_go_through_what_was_dropped, 0, 3);
     tcase_add_test(cases, what_has_not_ended_or_must_stay_plain_is_refused);
     tcase_add_loop_test(cases, a_segment_that_is_trimmed_meanwhile_has_gone, 0, 5);
     tcase_add_test(cases, closing_breaks_it_off);
