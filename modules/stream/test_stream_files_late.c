@@ -26,11 +26,20 @@ static void close_late(void)
     ck_assert_uint_lt(stream->files->synced, stream->files->end);
 }
 
-static void drop_all(void)
+static void drop_others(void)
 {
-    stream_destroy(stream);
     stream_destroy(others[0]);
     stream_destroy(others[1]);
+}
+
+/* Now, and after the next start. */
+static void expect_saved(uint64_t end)
+{
+    expect_entries(stream, 1, end, SIZE);
+    stream_destroy(stream);
+    restart();
+    load();
+    expect_entries(stream, 1, end, SIZE);
 }
 
 /* Its first life's failure is told to the file system's sync only; its own, of what came since it
@@ -54,13 +63,14 @@ START_TEST(what_was_closed_unsynced_is_told_of_when_it_is_open_again)
     ck_assert_uint_eq(trouble().suspect_count, 0);
     ck_assert_uint_eq(trouble().damaged_count, is_lost);
     ck_assert_int_eq(save(stream), is_lost ? -EBADMSG : 1);
+    drop_others();
     if (is_lost)
         ck_assert_msg(strstr(seen.text, "stream-1 0000000001.log offset 1") ||
                           strstr(seen.text, "stream-1 0000000001.log offset 2"),
                       "%s", seen.text);
     else
-        expect_entries(stream, 1, end, SIZE);
-    drop_all();
+        expect_saved(end);
+    stream_destroy(stream);
 }
 END_TEST
 
@@ -75,7 +85,8 @@ START_TEST(what_was_closed_unsynced_is_asked_about_once)
     add_entries(stream, LATE_END + 1, LATE_END + 2, SIZE);
     ck_assert_int_eq(save(stream), 1);
     ck_assert_uint_eq(fault_count(files.fault, FAULT_SYNC_FILESYSTEM), before + 1);
-    drop_all();
+    drop_others();
+    stream_destroy(stream);
 }
 END_TEST
 
@@ -98,7 +109,27 @@ START_TEST(what_is_closed_again_while_all_is_synced_is_asked_about_anew)
     add_entries(stream, LATE_END + 1, LATE_END + 2, SIZE);
     ck_assert_int_eq(save(stream), 1);
     ck_assert_uint_eq(fault_count(files.fault, FAULT_SYNC_FILESYSTEM), before + 2);
-    drop_all();
+    drop_others();
+    stream_destroy(stream);
+}
+END_TEST
+
+/* Its own sync had brought meta there, it says: that is in memory and written once more, too. */
+START_TEST(meta_is_mended_whatever_was_said_of_it)
+{
+    create_store();
+    ck_assert_int_eq(stream_create(store, &stream), 0);
+    add_entries(stream, 1, FEW, SIZE);
+    ck_assert_int_eq(save(stream), 1);
+    add_entries(stream, FEW, FEW + 10, SIZE);
+    fault_fail(files.fault, FAULT_SYNC_MAP, 1, EIO, FAULT_ONCE);
+    ck_assert_int_eq(save(stream), -EIO);
+    lose(1, "meta", 0);
+    pass_time();
+    ck_assert_uint_eq(trouble().mended_count, 1);
+    ck_assert_int_eq(save(stream), 1);
+    expect_saved(FEW + 10);
+    stream_destroy(stream);
 }
 END_TEST
 
@@ -210,6 +241,7 @@ int main(void)
     tcase_add_loop_test(cases, what_was_closed_unsynced_is_told_of_when_it_is_open_again, 0, 4);
     tcase_add_test(cases, what_was_closed_unsynced_is_asked_about_once);
     tcase_add_test(cases, what_is_closed_again_while_all_is_synced_is_asked_about_anew);
+    tcase_add_test(cases, meta_is_mended_whatever_was_said_of_it);
     tcase_add_loop_test(cases, a_sync_that_was_under_way_does_not_mend_it, 0, 2);
     tcase_add_test(cases, a_sync_that_has_ended_since_does_not_mend_it);
     cases = files_case(suite, "threads", setup_mend_threads, teardown_files);

@@ -58,18 +58,22 @@ static inline int save(struct stream *of)
     return rc;
 }
 
-/* Some page of a stream's first segment is as if it had never been written: the kernel has let go
- * of it. */
-static inline void lose_page_of(unsigned number, uint64_t offset)
+/* A part of a stream's file is as if it had never been written: the kernel has let go of it. */
+static inline void lose(unsigned number, const char *name, uint64_t offset)
 {
     static const uint8_t zeros[100];
     char path[120];
     int fd;
 
-    (void)snprintf(path, sizeof(path), "%s/stream-%u/0000000001.log", files.directory, number);
+    (void)snprintf(path, sizeof(path), "%s/stream-%u/%s", files.directory, number, name);
     fd = open(path, O_WRONLY);
     ck_assert_int_ge(fd, 0);
     ck_assert_int_eq(pwrite(fd, zeros, sizeof(zeros), (off_t)offset), sizeof(zeros));
     close(fd);
+}
+
+static inline void lose_page_of(unsigned number, uint64_t offset)
+{
+    lose(number, "0000000001.log", offset);
 }
 #endif
