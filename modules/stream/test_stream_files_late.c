@@ -42,6 +42,13 @@ static void expect_saved(uint64_t end)
     expect_entries(stream, 1, end, SIZE);
 }
 
+static void mend_all(void)
+{
+    for (unsigned i = 0; i < 5 && trouble().suspect_count > 0; i++)
+        pass_time();
+    ck_assert_uint_eq(trouble().suspect_count, 0);
+}
+
 /* Its first life's failure is told to the file system's sync only; its own, of what came since it
  * was opened again, says that all is well. A page that was lost then lies where opening does not
  * look; and the segment may have ended since, its own sync, too, and been closed. */
@@ -58,9 +65,7 @@ START_TEST(what_was_closed_unsynced_is_told_of_when_it_is_open_again)
     ck_assert_int_eq(journal_synced(stream->files->journal) > stream->files->late_end, has_ended);
     fault_fail(files.fault, FAULT_SYNC_FILESYSTEM, 1, EIO, FAULT_ONCE);
     ck_assert_int_eq(save(stream), -EIO); /* it may only be complete if all were asked */
-    for (unsigned i = 0; i < 5 && trouble().suspect_count > 0; i++)
-        pass_time();
-    ck_assert_uint_eq(trouble().suspect_count, 0);
+    mend_all();
     ck_assert_uint_eq(trouble().damaged_count, is_lost);
     ck_assert_int_eq(save(stream), is_lost ? -EBADMSG : 1);
     drop_others();
@@ -111,6 +116,40 @@ START_TEST(what_is_closed_again_while_all_is_synced_is_asked_about_anew)
     ck_assert_uint_eq(fault_count(files.fault, FAULT_SYNC_FILESYSTEM), before + 2);
     drop_others();
     stream_destroy(stream);
+}
+END_TEST
+
+/* Segments that were closed are opened for it. */
+START_TEST(each_call_of_mending_what_has_ended_fails_and_it_is_mended_later)
+{
+    bool has_fired = true;
+    uint64_t failures = 0;
+
+    for (uint64_t nth = 1; has_fired; nth++) {
+        seen.now_ms = 0;
+        close_late();
+        add_entries(stream, LATE_END, 2 * LATE_END + 200, SIZE);
+        drop_others();
+        settle();
+        ck_assert_uint_gt(journal_synced(stream->files->journal), stream->files->late_end);
+        fault_fail(files.fault, FAULT_SYNC_FILESYSTEM, 1, EIO, FAULT_ONCE);
+        ck_assert_int_eq(save(stream), -EIO);
+        fault_clear(files.fault);
+        fault_fail(files.fault, FAULT_ANY, nth, EIO, FAULT_ONCE);
+        settle();
+        has_fired = fault_fired(files.fault) > 0;
+        fault_clear(files.fault);
+        failures += trouble().suspect_count;
+        mend_all();
+        ck_assert_uint_eq(trouble().damaged_count, 0);
+        ck_assert_int_eq(save(stream), 1);
+        expect_saved(2 * LATE_END + 200);
+        stream_destroy(stream);
+        checkpoint(NULL, true);
+        stream_store_destroy(store);
+        store = NULL;
+    }
+    ck_assert_uint_gt(failures, 5);
 }
 END_TEST
 
@@ -241,6 +280,7 @@ int main(void)
     tcase_add_loop_test(cases, what_was_closed_unsynced_is_told_of_when_it_is_open_again, 0, 4);
     tcase_add_test(cases, what_was_closed_unsynced_is_asked_about_once);
     tcase_add_test(cases, what_is_closed_again_while_all_is_synced_is_asked_about_anew);
+    tcase_add_test(cases, each_call_of_mending_what_has_ended_fails_and_it_is_mended_later);
     tcase_add_test(cases, meta_is_mended_whatever_was_said_of_it);
     tcase_add_loop_test(cases, a_sync_that_was_under_way_does_not_mend_it, 0, 2);
     tcase_add_test(cases, a_sync_that_has_ended_since_does_not_mend_it);
