@@ -237,7 +237,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("hold");
-    TCase *cases = testing_case(suite, "hold");
+    TCase *cases = test_suite_case(suite, "hold", testing_set_up, testing_tear_down);
 
     tcase_add_test(cases, answers_wait_for_their_ticket);
     tcase_add_test(cases, of_two_tickets_the_first_lets_only_its_own_answers_go);
@@ -254,5 +254,5 @@ int main(void)
     tcase_add_test(cases, what_is_flushed_amid_a_turn_leaves_before_the_rest);
     tcase_add_test(cases, what_is_flushed_amid_a_turn_waits_for_its_ticket);
     tcase_add_test(cases, each_turn_asks_once);
-    return testing_run(suite);
+    return test_suite_run(suite);
 }

@@ -393,17 +393,15 @@ END_TEST
 static Suite *listener_suite(void)
 {
     Suite *suite = suite_create("listener");
-    TCase *limits = tcase_create("limits"), *tcp = tcase_create("tcp");
-    TCase *local = tcase_create("unix"), *protection = tcase_create("protected mode");
+    TCase *limits = test_suite_case(suite, "limits", testing_set_up, testing_tear_down);
+    TCase *tcp = test_suite_case(suite, "tcp", testing_set_up, testing_tear_down);
+    TCase *local = test_suite_case(suite, "unix", set_up_unix, tear_down_unix);
+    TCase *protection = test_suite_case(suite, "protected mode", testing_set_up, testing_tear_down);
 
-    tcase_add_checked_fixture(limits, testing_set_up, testing_tear_down);
-    tcase_set_timeout(limits, 120);
     tcase_add_test(limits, above_maxclients_a_connection_is_told_and_closed);
     tcase_add_test(limits, without_descriptors_a_connection_is_closed_and_the_loop_does_not_spin);
     tcase_add_test(limits, an_accept_storm_is_taken_in_portions);
     tcase_add_test(limits, after_the_listeners_are_closed_clients_go_on_and_nobody_comes_in);
-    suite_add_tcase(suite, limits);
-    tcase_add_checked_fixture(tcp, testing_set_up, testing_tear_down);
     tcase_add_test(tcp, a_port_in_use_is_an_error_and_an_address_that_is_not_ours_too);
     tcase_add_test(tcp, two_addresses_may_share_a_port_and_the_second_may_be_missing);
     tcase_add_test(tcp, listeners_are_exchanged_for_wider_and_narrower_ones_and_clients_stay);
@@ -411,19 +409,14 @@ static Suite *listener_suite(void)
     tcase_add_test(tcp, after_an_exchange_nobody_can_share_a_port);
     tcase_add_test(tcp, one_free_port_serves_all_addresses_and_the_same_address_twice_is_one);
     tcase_add_test(tcp, addresses_are_read_and_written_as_redis_does);
-    suite_add_tcase(suite, tcp);
-    tcase_add_checked_fixture(local, set_up_unix, tear_down_unix);
     tcase_add_test(local, a_unix_socket_serves_with_the_mode_asked_for);
     tcase_add_test(local, a_stale_socket_is_replaced_a_live_one_and_a_file_are_not);
     tcase_add_test(local, a_path_that_does_not_fit_or_exist_is_an_error);
-    suite_add_tcase(suite, local);
-    tcase_add_checked_fixture(protection, testing_set_up, testing_tear_down);
     tcase_add_test(protection, protected_mode_serves_the_loopback);
-    suite_add_tcase(suite, protection);
     return suite;
 }
 
 int main(void)
 {
-    return testing_run(listener_suite());
+    return test_suite_run(listener_suite());
 }

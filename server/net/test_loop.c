@@ -1,9 +1,9 @@
 /* Turns, timers, signals, descriptors. */
 #include "server/net/loop.h"
 #include "modules/base/clock.h"
+#include "modules/base/test_suite.h"
 #include <check.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -232,12 +232,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("loop");
-    TCase *tcase = tcase_create("loop");
-    SRunner *runner;
-    int failed;
+    TCase *tcase = test_suite_case(suite, "loop", set_up, tear_down);
 
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, timers_fire_once_in_the_order_of_their_times);
     tcase_add_test(tcase, a_repeating_timer_fires_until_disarmed);
     tcase_add_test(tcase, a_timer_may_destroy_itself);
@@ -248,10 +244,5 @@ int main(void)
     tcase_add_test(tcase, readable_is_called_until_removed);
     tcase_add_test(tcase, a_signal_is_handled_in_a_turn);
     tcase_add_test(tcase, the_clock_stands_still_within_a_turn_and_goes_on_between);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

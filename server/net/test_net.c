@@ -443,8 +443,9 @@ END_TEST
 static Suite *net_suite(void)
 {
     Suite *suite = suite_create("net");
-    TCase *requests = testing_case(suite, "requests"), *parked = testing_case(suite, "parked");
-    TCase *end = testing_case(suite, "end");
+    TCase *requests = test_suite_case(suite, "requests", testing_set_up, testing_tear_down);
+    TCase *parked = test_suite_case(suite, "parked", testing_set_up, testing_tear_down);
+    TCase *end = test_suite_case(suite, "end", testing_set_up, testing_tear_down);
 
     tcase_add_test(requests, a_request_is_answered);
     tcase_add_test(requests, pipelined_requests_are_answered_in_order_with_few_system_calls);
@@ -474,5 +475,5 @@ static Suite *net_suite(void)
 
 int main(void)
 {
-    return testing_run(net_suite());
+    return test_suite_run(net_suite());
 }

@@ -287,8 +287,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("net limits: input");
-    TCase *input = testing_case(suite, "input");
-    TCase *idle = testing_case(suite, "idle");
+    TCase *input = test_suite_case(suite, "input", testing_set_up, testing_tear_down);
+    TCase *idle = test_suite_case(suite, "idle", testing_set_up, testing_tear_down);
 
     tcase_add_test(input, large_requests_share_the_memory_for_input_first_come_first_served);
     tcase_add_test(input, a_deferred_client_that_vanishes_is_noticed_and_the_next_goes_on);
@@ -301,5 +301,5 @@ int main(void)
     tcase_add_test(input, a_request_above_the_query_buffer_limit_is_closed_without_answer);
     tcase_add_test(input, limits_change_live);
     tcase_add_test(idle, the_idle_are_closed_unless_exempt_or_busy);
-    return testing_run(suite);
+    return test_suite_run(suite);
 }

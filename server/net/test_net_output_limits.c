@@ -235,8 +235,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("net limits: output");
-    TCase *output = testing_case(suite, "output");
-    TCase *producers = testing_case(suite, "producers");
+    TCase *output = test_suite_case(suite, "output", testing_set_up, testing_tear_down);
+    TCase *producers = test_suite_case(suite, "producers", testing_set_up, testing_tear_down);
 
     tcase_add_test(output, a_reader_too_slow_for_the_hard_limit_of_its_class_is_closed);
     tcase_add_test(output, a_stranger_that_reads_nothing_is_closed_soon);
@@ -248,5 +248,5 @@ int main(void)
     tcase_add_test(producers, what_was_written_late_is_sent_when_a_producer_follows_it);
     tcase_add_test(producers, a_producer_is_destroyed_once_when_its_client_vanishes);
     tcase_add_test(producers, a_reader_of_a_produced_answer_without_progress_is_closed);
-    return testing_run(suite);
+    return test_suite_run(suite);
 }

@@ -138,11 +138,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("net random");
-    TCase *tcase = tcase_create("random");
+    TCase *tcase = test_suite_case(suite, "random", set_up, testing_tear_down);
 
-    tcase_add_checked_fixture(tcase, set_up, testing_tear_down);
-    tcase_set_timeout(tcase, 300);
     tcase_add_loop_test(tcase, whatever_clients_do_nothing_is_left_of_them, 0, 6);
-    suite_add_tcase(suite, tcase);
-    return testing_run(suite);
+    return test_suite_run(suite);
 }

@@ -119,12 +119,12 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("net: turns");
-    TCase *cases = testing_case(suite, "turns");
+    TCase *cases = test_suite_case(suite, "turns", testing_set_up, testing_tear_down);
 
     tcase_add_test(cases, a_client_with_a_lot_to_send_lets_others_go_between);
     tcase_add_test(cases, input_goes_on_within_the_turn_that_unparks);
     tcase_add_test(cases, the_end_of_each_turn_is_told_also_when_the_loop_does_not_sleep);
     tcase_add_test(cases, a_turn_takes_hundreds_of_inputs_that_nobody_answers);
     tcase_add_test(cases, a_turn_takes_fewer_inputs_when_answers_are_to_be_sent);
-    return testing_run(suite);
+    return test_suite_run(suite);
 }

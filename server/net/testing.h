@@ -10,6 +10,7 @@
 #define SERVER_NET_TESTING_H
 #include "modules/base/clock.h"
 #include "modules/base/number.h"
+#include "modules/base/test_suite.h"
 #include "modules/pool/pool.h"
 #include "server/net/client.h"
 #include "server/net/loop.h"
@@ -422,27 +423,5 @@ static inline void testing_reset(int fd)
 
     ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
     ck_assert_int_eq(close(fd), 0);
-}
-
-/* A case of a suite with a net of its own. */
-static inline TCase *testing_case(Suite *suite, const char *name)
-{
-    TCase *cases = tcase_create(name);
-
-    tcase_add_checked_fixture(cases, testing_set_up, testing_tear_down);
-    tcase_set_timeout(cases, 120);
-    suite_add_tcase(suite, cases);
-    return cases;
-}
-
-static inline int testing_run(Suite *suite)
-{
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 #endif
