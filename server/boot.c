@@ -1,8 +1,6 @@
 #include "server/boot.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +17,7 @@
 #include "modules/spill/store.h"
 #include "modules/stream/group.h"
 #include "modules/stream/stream.h"
+#include "server/boot_arguments.h"
 #include "server/boot_checkpoint.h"
 #include "server/boot_config.h"
 #include "server/boot_directory.h"
@@ -442,55 +441,6 @@ static int open_log(struct server *server, struct config_error *out_error)
     return rc;
 }
 
-/* As redis-server: only when it is the one argument. True: that was all. */
-static bool tell_about_itself(int argument_count, char *const *arguments)
-{
-    const char *asked = argument_count == 2 ? arguments[1] : "";
-
-    if (strcmp(asked, "-v") == 0 || strcmp(asked, "--version") == 0) {
-        (void)printf("Sluice server v=%s redis=%s malloc=jemalloc bits=%zu\n", SLUICE_VERSION,
-                     REDIS_VERSION, sizeof(long) * CHAR_BIT);
-        return true;
-    }
-    if (strcmp(asked, "-h") != 0 && strcmp(asked, "--help") != 0) return false;
-    (void)fputs("Usage: sluice-server [/path/to/sluice.conf] [options] [-]\n"
-                "       sluice-server - (read config from stdin)\n"
-                "       sluice-server ... --import /path/to/redis/files (before serving)\n"
-                "       sluice-server -v or --version\n"
-                "       sluice-server -h or --help\n\n"
-                "Examples:\n"
-                "       sluice-server (run the server with default conf)\n"
-                "       echo 'maxmemory 128mb' | sluice-server -\n"
-                "       sluice-server /etc/sluice/sluice.conf\n"
-                "       sluice-server --port 7777 --maxmemory 64mb --dir /var/lib/sluice\n"
-                "       sluice-server /etc/sluice/sluice.conf --loglevel verbose -\n",
-                stdout);
-    return true;
-}
-
-/* Takes "--import PATH" out of the arguments: it is no directive, as a file that says so would
- * import at each start. */
-static char *const *take_import(int *argument_count, char *const *arguments, const char **out_path,
-                                struct config_error *out_error)
-{
-    char **rest = calloc((size_t)*argument_count + 1, sizeof(*rest));
-    int count = 0;
-
-    for (int i = 0; i < *argument_count && rest; i++) {
-        if (strcmp(arguments[i], "--import") != 0) {
-            rest[count++] = arguments[i];
-        } else if (++i < *argument_count) {
-            *out_path = arguments[i];
-        } else {
-            free(rest);
-            (void)config_refuse(out_error, "--import is not followed by a file or directory");
-            return NULL;
-        }
-    }
-    *argument_count = count;
-    return rest;
-}
-
 int boot_and_run(struct os *os, int argument_count, char *const *arguments)
 {
     struct house *house = calloc(1, sizeof(*house));
@@ -499,13 +449,14 @@ int boot_and_run(struct os *os, int argument_count, char *const *arguments)
     int rc = -ENOMEM;
 
     if (!house) return EXIT_FAILURE;
-    if (tell_about_itself(argument_count, arguments)) {
+    if (boot_arguments_tell(argument_count, arguments)) {
         free(house);
         return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
     }
     (void)signal(SIGPIPE, SIG_IGN);
     house->os = os;
-    directives = take_import(&argument_count, arguments, &house->server.import_path, &error);
+    directives =
+        boot_arguments_take_import(&argument_count, arguments, &house->server.import_path, &error);
     if (directives) rc = config_create(house->os, &house->server.config, &error);
     if (rc == 0)
         rc = config_load_arguments(house->server.config, argument_count, directives, STDIN_FILENO,
