@@ -3,6 +3,7 @@
 #include "modules/base/log.h"
 #include "modules/base/os.h"
 #include "modules/base/test_directory.h"
+#include "modules/base/test_suite.h"
 #include "modules/io/io.h"
 #include "server/boot_checkpoint.h"
 #include "server/commands/checkpointing.h"
@@ -118,18 +119,11 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("checkpoints at a start");
-    TCase *cases = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", set_up, tear_down);
 
-    tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_test(cases, older_ones_go);
     tcase_add_test(cases, older_ones_stay_until_the_name_of_the_newest_is_durable);
     tcase_add_test(cases, what_cannot_be_removed_keeps_a_server_from_starting);
     tcase_add_test(cases, without_any_there_is_nothing_to_load);
-    suite_add_tcase(suite, cases);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

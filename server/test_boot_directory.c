@@ -4,6 +4,7 @@
 #include "modules/base/log.h"
 #include "modules/base/os.h"
 #include "modules/base/test_directory.h"
+#include "modules/base/test_suite.h"
 #include "server/boot_directory.h"
 #include "server/durability/backup_target.h"
 
@@ -11,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -231,20 +231,12 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("the data directory");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", set_up, tear_down);
 
-    tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_loop_test(cases, each_system_call_of_taking_it_may_fail, 0, 8);
     tcase_add_test(cases, half_a_backup_is_refused_whatever_fails);
     tcase_add_loop_test(cases, a_pid_file_is_whole_or_not_there, 0, 4);
     tcase_add_test(cases, one_that_cannot_be_removed_is_written_over_by_the_next);
     tcase_add_test(cases, none_is_made_where_none_is_wanted);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -7,6 +7,7 @@
  * of the test, reads a clock that the test sets. */
 #include "modules/base/clock.h"
 #include "modules/base/test_directory.h"
+#include "modules/base/test_suite.h"
 #include "modules/journal/journal_reader.h"
 #include "server/test_power_client.h"
 #include "server/test_wrapped_clock.h"
@@ -445,22 +446,13 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("a clock that is set");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", set_up, tear_down);
 
-    tcase_set_timeout(cases, 300);
-    tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_loop_test(cases, times_to_live_follow_the_clock_and_survive_restarts, 0, 6);
     tcase_add_loop_test(cases, they_are_the_same_in_a_checkpoint, 0, 6);
     tcase_add_loop_test(cases, the_log_is_synced_as_before, 0, 6);
     tcase_add_loop_test(cases, who_waits_waits_as_long_as_was_said, 0, 2);
     tcase_add_loop_test(cases, a_checkpoint_takes_no_hour_and_the_next_one_comes, 0, 2);
     tcase_add_loop_test(cases, frames_have_ids_that_grow, 0, 6);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -8,6 +8,7 @@
 #include "server/test_power_found.h"
 
 #include "modules/base/test_soak.h"
+#include "modules/base/test_suite.h"
 #include "modules/io/io.h"
 #include "modules/journal/format.h"
 #include "modules/journal/journal.h"
@@ -425,22 +426,14 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("a server and damage");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", set_up, tear_down);
 
     tcase_set_timeout(cases, soak_is_full() ? 30000 : 300);
-    tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_test(cases, another_version_of_any_file_is_refused_as_such);
     tcase_add_test(cases, all_kinds_of_files_are_there);
     tcase_add_loop_test(cases, a_changed_byte_makes_no_wrong_data, 0, 2);
     tcase_add_loop_test(cases, a_zeroed_block_makes_no_wrong_data, 0, 2);
     tcase_add_loop_test(cases, a_file_that_was_cut_makes_no_wrong_data, 0, 2);
     tcase_add_loop_test(cases, a_file_that_is_gone_makes_no_wrong_data, 0, 2);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -1,6 +1,7 @@
 /* A whole server that frees large strings: which thread does, by the limit of memory, and at
  * its end. The program is linked with --wrap=free (see the Makefile). */
 #include "modules/base/test_directory.h"
+#include "modules/base/test_suite.h"
 #include "server/test_power_client.h"
 
 #include <malloc.h>
@@ -166,18 +167,10 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("large blocks of a server");
-    TCase *cases = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", set_up, tear_down);
 
-    tcase_set_timeout(cases, 120);
-    tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_loop_test(cases, the_loop_frees_no_large_string, 0, 2);
     tcase_add_test(cases, what_is_a_large_part_of_the_limit_is_freed_at_once);
     tcase_add_loop_test(cases, a_server_that_ends_frees_what_is_left, 0, 4);
-    suite_add_tcase(suite, cases);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

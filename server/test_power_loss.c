@@ -2,6 +2,7 @@
  * are recorded (test_power_work.h); then servers are started on what the disk may hold behind each
  * of them (test_power_walk.h). */
 #include "modules/base/test_directory.h"
+#include "modules/base/test_suite.h"
 #include "server/test_power_walk.h"
 
 #include "modules/io/io.h"
@@ -108,12 +109,9 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("a server and the loss of power");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", set_up, tear_down);
 
     tcase_set_timeout(cases, soak_is_full() ? 3000 : 300);
-    tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_loop_test(cases, whatever_the_disk_holds_a_server_finds_what_it_had_promised, 0,
                         soak_is_full() ? 10 : 2);
     tcase_add_loop_test(cases, a_log_that_is_replaced_loses_nothing_at_any_moment, 0,
@@ -122,10 +120,5 @@ int main(void)
                         soak_is_full() ? 10 : 2);
     tcase_add_loop_test(cases, a_planted_bug_is_found, RECORD_DIRECTORY_SYNCS_LEFT_OUT,
                         RECORD_SYNCS_LATE + 1);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

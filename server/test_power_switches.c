@@ -1,6 +1,7 @@
 /* The loss of power while a server is told to promise less, and more again: its log ends and
  * begins, or is synced later and at once. What was answered while it promised all is there. */
 #include "modules/base/test_directory.h"
+#include "modules/base/test_suite.h"
 #include "server/test_power_walk.h"
 
 /* INFO says less when there is no log: behind it lay an older one, and aof_enabled:1. */
@@ -63,22 +64,14 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("a server that promises less and more, and the loss of power");
-    TCase *plain = tcase_create("answers"), *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *plain = test_suite_case(suite, "answers", NULL, NULL);
+    TCase *cases = test_suite_case(suite, "all", set_up, tear_down);
 
     tcase_add_test(plain, an_answer_is_not_read_on_into_an_older_one);
     tcase_set_timeout(cases, soak_is_full() ? 3000 : 300);
-    tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_loop_test(cases, a_log_that_ends_and_begins_loses_nothing_while_it_counts, 0,
                         soak_is_full() ? 10 : 1);
     tcase_add_loop_test(cases, a_mode_that_changes_loses_nothing_while_it_is_always, 0,
                         soak_is_full() ? 12 : 2);
-    suite_add_tcase(suite, plain);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -1,5 +1,6 @@
 /* A whole server whose streams cannot be brought to the device for a while: it says so, adds
  * nothing to them, and goes on by itself when it can; nothing that was answered is missing. */
+#include "modules/base/test_suite.h"
 #include "server/test_failing_server.h"
 
 enum { ENTRIES = 300, LINE_BYTES = 256 };
@@ -184,18 +185,9 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("a server whose streams cannot be synced");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", set_up, tear_down);
 
-    tcase_set_timeout(cases, 120);
-    tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_test(cases, streams_go_on_when_the_disk_does);
     tcase_add_loop_test(cases, what_is_done_to_a_suspect_stream_is_kept, 0, 2);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -2,6 +2,7 @@
  * What it promises all the same stands in test_failing_server.h. */
 #include "modules/base/fault.h"
 #include "modules/base/test_soak.h"
+#include "modules/base/test_suite.h"
 #include "server/test_failing_server.h"
 
 struct way {
@@ -89,18 +90,10 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("a server and system calls that fail");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", set_up, tear_down);
 
     tcase_set_timeout(cases, soak_is_full() ? 3000 : 300);
-    tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_loop_test(cases, each_may_fail_and_what_was_answered_is_there, 0, 18);
     tcase_add_loop_test(cases, short_transfers_do_not_matter, 0, 3);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

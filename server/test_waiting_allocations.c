@@ -3,6 +3,7 @@
  * sanitizer finds ends the server. And one that is refused it half-way through what its log has to
  * tell. */
 #include "modules/base/test_soak.h"
+#include "modules/base/test_suite.h"
 #include "server/test_waiting_group.h"
 
 enum { IN_A_ROW = 3, ROUNDS_MAX = 4000 };
@@ -224,19 +225,11 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("clients that wait, and are refused memory");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", set_up, tear_down);
 
     tcase_set_timeout(cases, soak_is_full() ? 3000 : 300);
-    tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_loop_test(cases, whoever_waits_is_answered_or_closed, 0,
                         4 * sizeof(scenes) / sizeof(scenes[0]));
     tcase_add_test(cases, what_went_of_a_consumer_stays_gone);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -1,6 +1,7 @@
 /* Frames whose checksums are right, but which no server has written or would do again. */
 #include "modules/base/os.h"
 #include "modules/base/test_directory.h"
+#include "modules/base/test_suite.h"
 #include "modules/io/io.h"
 #include "modules/journal/format.h"
 #include "modules/journal/journal.h"
@@ -185,20 +186,12 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("check of a log");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", set_up, tear_down);
 
-    tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_test(cases, what_a_server_wrote_is_whole);
     tcase_add_test(cases, frames_that_do_not_hold_commands_are_told);
     tcase_add_test(cases, commands_that_no_server_does_again_are_told);
     tcase_add_test(cases, a_position_where_no_frame_begins_is_told);
     tcase_add_test(cases, a_log_without_its_beginning_is_told);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

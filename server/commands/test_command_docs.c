@@ -1,7 +1,7 @@
 /* test_command_docs.c - the rows of command_docs.def belong to commands and hold together. */
 #include <check.h>
-#include <stdlib.h>
 
+#include "modules/base/test_suite.h"
 #include "server/commands/command_docs.h"
 #include "server/commands/getkeys.h"
 #include "server/commands/table.h"
@@ -163,19 +163,12 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("command_docs");
-    TCase *tcase = tcase_create("command_docs");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+    TCase *tcase = test_suite_case(suite, "command_docs", make_table, drop_table);
 
-    tcase_add_checked_fixture(tcase, make_table, drop_table);
     tcase_add_test(tcase, every_row_belongs_to_a_command);
     tcase_add_test(tcase, arguments_hold_together);
     tcase_add_test(tcase, specifications_find_the_keys_that_dispatch_claims);
     tcase_add_test(tcase, options_decide_what_set_does_with_its_key);
     tcase_add_test(tcase, wrong_numbers_of_keys_are_refused);
-    suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

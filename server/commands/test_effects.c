@@ -1,10 +1,10 @@
 /* effects.def and commands.def: each command that writes is judged, and nothing else is. */
+#include "modules/base/test_suite.h"
 #include "server/commands/command.h"
 #include "server/commands/table.h"
 #include "server/durability/effects.h"
 
 #include <check.h>
-#include <stdlib.h>
 
 static struct command_table *table;
 
@@ -72,17 +72,10 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("effects");
-    TCase *cases = tcase_create("effects");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+    TCase *cases = test_suite_case(suite, "effects", set_up, tear_down);
 
-    tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_test(cases, every_command_that_writes_is_judged_and_no_other);
     tcase_add_test(cases, what_blocks_is_rewritten);
     tcase_add_test(cases, every_row_names_a_command);
-    suite_add_tcase(suite, cases);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -1,6 +1,7 @@
 /* Calls that rest until checkpoints have brought room: how often another one is made when one has
  * failed, and when that ends. Time and checkpoints are the test's: the program is linked with
  * --wrap for each function here (see the Makefile). */
+#include "modules/base/test_suite.h"
 #include "modules/spill/persist.h"
 #include "server/commands/checkpointing.h"
 #include "server/commands/command.h"
@@ -11,7 +12,6 @@
 
 #include <check.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { WAKE_US = 10000, MOMENT_US = 100000, PATIENCE_US = 60 * 1000000, REQUESTS_MAX = 1000 };
@@ -197,20 +197,13 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("calls that rest");
-    TCase *cases = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", set_up, NULL);
 
-    tcase_add_checked_fixture(cases, set_up, NULL);
     tcase_add_test(cases, one_that_succeeds_is_enough);
     tcase_add_loop_test(cases, a_moment_passes_before_another_one, 0, 2);
     tcase_add_test(cases, three_that_fail_are_enough);
     tcase_add_test(cases, what_gives_way_to_them_does_so_for_a_while);
     tcase_add_test(cases, a_client_that_goes_is_waited_for_no_longer);
     tcase_add_test(cases, where_nothing_is_deferred_eviction_is_waited_for);
-    suite_add_tcase(suite, cases);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

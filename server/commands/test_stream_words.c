@@ -1,8 +1,8 @@
 /* Ids as clients write them: what Redis takes, strtoull's tolerance included, and nothing else. */
+#include "modules/base/test_suite.h"
 #include "server/commands/stream_words.h"
 
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 static void expect_id(const char *text, uint64_t ms, uint64_t seq)
@@ -105,19 +105,12 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("stream_words");
-    TCase *cases = tcase_create("ids");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "ids", NULL, NULL);
 
-    suite_add_tcase(suite, cases);
     tcase_add_test(cases, ids_are_two_numbers_or_one);
     tcase_add_test(cases, what_strtoull_takes_is_taken);
     tcase_add_test(cases, what_is_no_id_is_refused);
     tcase_add_test(cases, a_sequence_may_be_left_to_the_stream);
     tcase_add_test(cases, ids_read_back_as_they_were_written);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

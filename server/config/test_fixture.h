@@ -4,6 +4,7 @@
 #define SERVER_CONFIG_TEST_FIXTURE_H
 #include "modules/base/os.h"
 #include "modules/base/test_directory.h"
+#include "modules/base/test_suite.h"
 #include "server/config/config.h"
 #include <check.h>
 #include <errno.h>
@@ -105,18 +106,10 @@ static inline void listen_to(const char *name)
 static inline int run_tests(const char *name, const TTest *const *tests, size_t count)
 {
     Suite *suite = suite_create(name);
-    TCase *group = tcase_create(name);
-    SRunner *runner;
-    int failed;
+    TCase *group = test_suite_case(suite, name, set_up, tear_down);
 
-    tcase_add_checked_fixture(group, set_up, tear_down);
     for (size_t i = 0; i < count; i++)
         tcase_add_test(group, tests[i]);
-    suite_add_tcase(suite, group);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return test_suite_run(suite);
 }
 #endif

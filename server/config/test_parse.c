@@ -1,3 +1,4 @@
+#include "modules/base/test_suite.h"
 #include "server/config/parse.h"
 #include <check.h>
 #include <errno.h>
@@ -114,9 +115,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("config parse");
-    TCase *tests = tcase_create("parse");
-    SRunner *runner;
-    int failed;
+    TCase *tests = test_suite_case(suite, "parse", NULL, NULL);
 
     tcase_add_test(tests, words_are_what_white_space_parts);
     tcase_add_test(tests, double_quotes_read_escapes);
@@ -124,10 +123,5 @@ int main(void)
     tcase_add_test(tests, a_quote_that_is_open_or_glued_is_refused);
     tcase_add_test(tests, every_byte_comes_back_from_quotes);
     tcase_add_test(tests, a_word_that_needs_no_quotes_comes_back_without);
-    suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return test_suite_run(suite);
 }

@@ -1,6 +1,7 @@
 /* Backups of a keyspace whose lists spill. Each system call of making one fails, each way: what is
  * left in the target is nothing, or marked as not completed, or whole, and the next one succeeds.
  * They have a table of system calls of their own: nothing fails for the original. */
+#include "modules/base/test_suite.h"
 #include "modules/spill/file.h"
 #include "server/durability/backup.h"
 #include "server/durability/backup_target.h"
@@ -509,12 +510,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("backup");
-    TCase *tests = tcase_create("backup");
-    SRunner *runner;
-    int failed;
+    TCase *tests = test_suite_case(suite, "backup", set_up, tear_down);
 
-    tcase_set_timeout(tests, 120);
-    tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, a_backup_holds_what_the_original_held);
     tcase_add_loop_test(tests, each_system_call_may_fail, 0, 8);
     tcase_add_test(tests, what_is_transferred_in_small_parts_is_whole);
@@ -528,10 +525,5 @@ int main(void)
     tcase_add_loop_test(tests, each_system_call_of_giving_one_up_may_fail, 0, 2);
     tcase_add_test(tests, a_directory_that_was_there_stays);
     tcase_add_loop_test(tests, blocks_are_shared_where_that_is_possible, 0, 2);
-    suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0;
+    return test_suite_run(suite);
 }

@@ -1,6 +1,7 @@
 /* Checkpoints of a keyspace with strings and lists that spill, made while random changes go on. A
  * crash is a copy of the directory at any moment; what is loaded from the copy must be what there
  * was when the checkpoint in it was begun. */
+#include "modules/base/test_suite.h"
 #include "server/durability/test_checkpoint_crash.h"
 
 static void setup(void)
@@ -299,11 +300,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("checkpoint");
-    TCase *tests = tcase_create("checkpoint");
-    SRunner *runner;
-    int failed;
+    TCase *tests = test_suite_case(suite, "checkpoint", setup, teardown);
 
-    tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, what_is_loaded_is_what_there_was_at_the_beginning);
     tcase_add_test(tests, a_crash_at_any_step_leaves_the_older_or_the_newer);
     tcase_add_test(tests, one_that_is_given_up_changes_nothing);
@@ -318,10 +316,5 @@ int main(void)
     tcase_add_test(tests, one_begins_when_a_dropped_list_was_taken_apart);
     tcase_add_test(tests, a_key_in_a_database_that_there_is_not_is_refused);
     tcase_add_test(tests, a_directory_without_a_checkpoint_has_none);
-    suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0;
+    return test_suite_run(suite);
 }

@@ -10,6 +10,7 @@
 #include "modules/base/fault.h"
 #include "modules/base/os.h"
 #include "modules/base/random.h"
+#include "modules/base/test_suite.h"
 #include "modules/io/io.h"
 #include "modules/pool/packet.h"
 
@@ -567,11 +568,9 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("checkpoint file");
-    TCase *files = tcase_create("files"), *threads = tcase_create("threads");
-    SRunner *runner;
-    int failed;
+    TCase *files = test_suite_case(suite, "files", setup, teardown);
+    TCase *threads = test_suite_case(suite, "threads", setup_with_threads, teardown);
 
-    tcase_add_checked_fixture(files, setup, teardown);
     tcase_add_test(files, what_was_written_is_read_back);
     tcase_add_test(files, a_file_without_records_is_whole);
     tcase_add_test(files, short_transfers_do_not_matter);
@@ -587,15 +586,8 @@ int main(void)
     tcase_add_test(files, another_version_is_refused_by_its_number);
     tcase_add_test(files, the_newest_file_is_found_and_the_others_are_removed);
     tcase_add_test(files, a_file_that_cannot_be_read_is_told_of);
-    tcase_add_checked_fixture(threads, setup_with_threads, teardown);
     tcase_add_test(threads, what_was_written_is_read_back);
     tcase_add_test(threads, a_file_is_written_while_it_is_put_together);
     tcase_add_test(threads, what_is_canceled_leaves_no_file);
-    suite_add_tcase(suite, files);
-    suite_add_tcase(suite, threads);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0;
+    return test_suite_run(suite);
 }

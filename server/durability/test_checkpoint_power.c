@@ -6,6 +6,7 @@
 
 #include "modules/base/test_states.h"
 #include "modules/base/record.h"
+#include "modules/base/test_suite.h"
 
 enum {
     ROUNDS = 5,
@@ -179,23 +180,12 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("checkpoints and the loss of power");
-    TCase *tests = tcase_create("all"), *journals = tcase_create("streams in journals");
-    SRunner *runner;
-    int failed;
+    TCase *tests = test_suite_case(suite, "all", setup, teardown);
+    TCase *journals = test_suite_case(suite, "streams in journals", setup_with_journals, teardown);
 
-    tcase_set_timeout(tests, 300);
-    tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_loop_test(tests, the_older_one_stays_until_the_newer_is_certain, NONE, FOR_GOOD + 1);
     tcase_add_loop_test(tests, a_planted_bug_is_found, RECORD_DIRECTORY_SYNCS_LEFT_OUT,
                         RECORD_SYNCS_LATE + 1);
-    tcase_set_timeout(journals, 300);
-    tcase_add_checked_fixture(journals, setup_with_journals, teardown);
     tcase_add_loop_test(journals, the_older_one_stays_until_the_newer_is_certain, NONE, NONE + 1);
-    suite_add_tcase(suite, tests);
-    suite_add_tcase(suite, journals);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0;
+    return test_suite_run(suite);
 }

@@ -3,6 +3,7 @@
 #include "server/durability/test_checkpoint_crash.h"
 
 #include "modules/base/endian.h"
+#include "modules/base/test_suite.h"
 #include "modules/stream/producers.h"
 #include "server/durability/checkpoint_files.h"
 #include "server/durability/checkpoint_writer.h"
@@ -518,12 +519,9 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("checkpoint of streams");
-    TCase *tests = tcase_create("groups"), *records = tcase_create("records");
-    SRunner *runner;
-    int failed;
+    TCase *tests = test_suite_case(suite, "groups", setup, teardown);
+    TCase *records = test_suite_case(suite, "records", setup, teardown);
 
-    tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_add_checked_fixture(records, setup, teardown);
     tcase_add_test(tests, small_groups_and_producers_are_part_of_their_streams_record);
     tcase_add_test(tests, large_groups_are_written_while_they_change);
     tcase_add_test(tests, large_producers_are_written_while_they_change);
@@ -534,11 +532,5 @@ int main(void)
     tcase_add_test(records, pieces_that_are_missing_are_noticed);
     tcase_add_test(records, pieces_of_nothing_are_noticed);
     tcase_add_test(records, records_that_do_not_add_up_are_refused);
-    suite_add_tcase(suite, tests);
-    suite_add_tcase(suite, records);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0;
+    return test_suite_run(suite);
 }

@@ -1,4 +1,5 @@
 /* What goes into a frame comes out of it, and what is no frame is refused. */
+#include "modules/base/test_suite.h"
 #include "server/durability/log_frame.h"
 
 #include <check.h>
@@ -245,11 +246,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("log frame");
-    TCase *cases = tcase_create("log frame");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+    TCase *cases = test_suite_case(suite, "log frame", set_up, tear_down);
 
-    tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_test(cases, commands_come_back_in_order_and_in_their_databases);
     tcase_add_test(cases, a_line_is_a_command_too);
     tcase_add_test(cases, what_is_lent_comes_in_its_place);
@@ -259,9 +257,5 @@ int main(void)
     tcase_add_test(cases, a_count_that_is_wrong_is_noticed);
     tcase_add_test(cases, another_kind_is_refused);
     tcase_add_test(cases, long_arguments_and_many_of_them);
-    suite_add_tcase(suite, cases);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -1,4 +1,5 @@
 /* The operation log: what answers wait for, what happens without room, and reading it again. */
+#include "modules/base/test_suite.h"
 #include "server/durability/test_oplog_fixture.h"
 
 /* ---- always -----------------------------------------------------------------------------------
@@ -419,12 +420,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("operation log");
-    TCase *cases = tcase_create("operation log");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+    TCase *cases = test_suite_case(suite, "operation log", set_up, tear_down);
 
-    tcase_add_checked_fixture(cases, set_up, tear_down);
-    tcase_set_timeout(cases, 120);
     tcase_add_test(cases, nothing_appended_nothing_to_wait_for);
     tcase_add_test(cases, a_ticket_is_released_by_the_sync);
     tcase_add_test(cases, who_reads_what_is_not_synced_waits_too);
@@ -444,9 +441,5 @@ int main(void)
     tcase_add_test(cases, what_was_trimmed_is_not_asked_for);
     tcase_add_test(cases, a_command_that_cannot_be_done_stops_it_and_says_where);
     tcase_add_test(cases, the_clock_may_go_back);
-    suite_add_tcase(suite, cases);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -1,5 +1,6 @@
 /* A log that begins beside one from before, and ends, while nobody waits; each system call of that
  * fails once. */
+#include "modules/base/test_suite.h"
 #include "modules/journal/format.h"
 #include "server/durability/log_directory.h"
 #include "server/durability/test_oplog_fixture.h"
@@ -188,22 +189,13 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("operation log, begun and ended");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", set_up, tear_down);
 
-    tcase_set_timeout(cases, 60);
-    tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_loop_test(cases, it_goes_on_where_the_one_before_has_ended, 0, 3);
     tcase_add_loop_test(cases, an_attempt_that_fails_leaves_what_there_was, 0, 2);
     tcase_add_test(cases, without_one_before_a_start_needs_none);
     tcase_add_test(cases, a_full_disk_is_told_at_once);
     tcase_add_test(cases, ground_that_cannot_be_looked_at_is_left);
     tcase_add_loop_test(cases, a_sync_that_fails_is_no_end, 0, 2);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

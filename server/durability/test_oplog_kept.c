@@ -1,5 +1,6 @@
 /* What has happened and finds no room in the log: it is kept in its place, answers wait for it, but
  * not for ever. */
+#include "modules/base/test_suite.h"
 #include "server/durability/test_oplog_room_fixture.h"
 
 /* Nobody asked for room: an EXEC in a fiber at its end, or what has expired. */
@@ -167,17 +168,16 @@ START_TEST(answers_do_not_wait_for_ever_for_what_is_kept)
 }
 END_TEST
 
-static void add_tests(TCase *cases)
+int main(void)
 {
+    Suite *suite = suite_create("operation log, what is kept");
+    TCase *cases = test_suite_case(suite, "all", set_up, tear_down);
+
     tcase_add_test(cases, what_has_happened_is_kept_until_there_is_room);
     tcase_add_test(cases, what_is_kept_stays_in_its_place);
     tcase_add_test(cases, what_is_kept_goes_to_the_disk_before_the_log_is_closed);
     tcase_add_test(cases, answers_do_not_wait_for_ever_for_what_cannot_be_written);
     tcase_add_test(cases, answers_leave_as_soon_as_there_is_room);
     tcase_add_test(cases, answers_do_not_wait_for_ever_for_what_is_kept);
-}
-
-int main(void)
-{
-    return run_suite_of("operation log, what is kept", add_tests);
+    return test_suite_run(suite);
 }

@@ -1,4 +1,5 @@
 /* The log has failed, and another one takes its place; each system call of that fails once. */
+#include "modules/base/test_suite.h"
 #include "modules/journal/format.h"
 #include "server/durability/log_directory.h"
 #include "server/durability/test_oplog_fixture.h"
@@ -196,21 +197,12 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("operation log, replaced");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", set_up, tear_down);
 
-    tcase_set_timeout(cases, 60);
-    tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_loop_test(cases, another_takes_its_place_behind_a_checkpoint, 0, 3);
     tcase_add_loop_test(cases, what_happens_meanwhile_is_in_the_other_log, 0, 3);
     tcase_add_loop_test(cases, an_attempt_that_fails_is_followed_by_another, 0, 2);
     tcase_add_test(cases, a_replacement_that_fails_itself_is_replaced);
     tcase_add_test(cases, the_last_that_begins_before_the_checkpoint_counts);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

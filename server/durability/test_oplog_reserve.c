@@ -1,5 +1,6 @@
 /* The room that is kept for what removes: given away piece by piece, made whole again, and what is
  * in its way. */
+#include "modules/base/test_suite.h"
 #include "server/durability/test_oplog_room_fixture.h"
 
 #include <fcntl.h>
@@ -185,17 +186,16 @@ START_TEST(giving_the_reserve_may_fail_and_is_tried_again)
 }
 END_TEST
 
-static void add_tests(TCase *cases)
+int main(void)
 {
+    Suite *suite = suite_create("operation log, reserve");
+    TCase *cases = test_suite_case(suite, "all", set_up, tear_down);
+
     tcase_add_test(cases, what_gave_way_is_not_taken_back_before_there_is_more);
     tcase_add_test(cases, what_gives_way_to_checkpoints_leaves_enough_for_what_removes);
     tcase_add_loop_test(cases, a_reserve_that_cannot_be_made_is_tried_again, 0, 4);
     tcase_add_loop_test(cases, a_part_that_was_made_and_cannot_be_given_back_is_used, 0, 2);
     tcase_add_test(cases, each_look_at_a_reserve_that_is_short_may_fail);
     tcase_add_test(cases, giving_the_reserve_may_fail_and_is_tried_again);
-}
-
-int main(void)
-{
-    return run_suite_of("operation log, reserve", add_tests);
+    return test_suite_run(suite);
 }

@@ -1,5 +1,6 @@
 /* The operation log on a full disk: what adds is refused, what removes goes on, nothing that has
  * happened is lost. */
+#include "modules/base/test_suite.h"
 #include "server/durability/test_oplog_room_fixture.h"
 
 START_TEST(what_adds_is_refused_and_what_removes_goes_on)
@@ -186,8 +187,11 @@ START_TEST(each_call_may_fail)
 }
 END_TEST
 
-static void add_tests(TCase *cases)
+int main(void)
 {
+    Suite *suite = suite_create("operation log, room");
+    TCase *cases = test_suite_case(suite, "all", set_up, tear_down);
+
     tcase_add_test(cases, what_adds_is_refused_and_what_removes_goes_on);
     tcase_add_test(cases, adding_goes_on_when_there_is_room_again);
     tcase_add_test(cases, what_adds_is_not_refused_for_an_attempt_of_before);
@@ -196,9 +200,5 @@ static void add_tests(TCase *cases)
     tcase_add_test(cases, a_log_on_a_full_disk_is_opened_with_the_help_of_the_reserve);
     tcase_add_test(cases, a_command_longer_than_a_frame_is_refused);
     tcase_add_test(cases, each_call_may_fail);
-}
-
-int main(void)
-{
-    return run_suite_of("operation log, room", add_tests);
+    return test_suite_run(suite);
 }

@@ -41,21 +41,4 @@ static inline void turn(void)
     settle();
     fixture.now_us += TURN_US;
 }
-
-static inline int run_suite_of(const char *name, void (*add)(TCase *cases))
-{
-    Suite *suite = suite_create(name);
-    TCase *cases = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
-    tcase_add_checked_fixture(cases, set_up, tear_down);
-    tcase_set_timeout(cases, 240);
-    add(cases);
-    suite_add_tcase(suite, cases);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
 #endif

@@ -2,6 +2,7 @@
 
 #include "modules/base/random.h"
 #include "modules/base/test_soak.h"
+#include "modules/base/test_suite.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -390,11 +391,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("blocked");
-    TCase *tcase = tcase_create("blocked");
-    SRunner *runner;
-    int failed;
-    tcase_set_timeout(tcase, 60);
-    tcase_add_checked_fixture(tcase, setup, teardown);
+    TCase *tcase = test_suite_case(suite, "blocked", setup, teardown);
+
     tcase_add_test(tcase, who_comes_back_takes_the_place_it_had);
     tcase_add_test(tcase, waiters_of_a_key_stand_in_order_of_arrival);
     tcase_add_test(tcase, a_signal_without_waiters_is_forgotten);
@@ -408,10 +406,5 @@ int main(void)
     tcase_add_test(tcase, signalling_a_database_makes_all_its_waited_keys_ready);
     tcase_add_loop_test(tcase, queues_signals_and_deadlines_are_as_in_the_model_at_every_moment, 0,
                         10);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return test_suite_run(suite);
 }

@@ -2,6 +2,7 @@
 
 #include "modules/base/random.h"
 #include "modules/base/test_soak.h"
+#include "modules/base/test_suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -368,11 +369,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("claims");
-    TCase *tcase = tcase_create("claims");
-    SRunner *runner;
-    int failed;
-    tcase_set_timeout(tcase, 60);
-    tcase_add_checked_fixture(tcase, setup, teardown);
+    TCase *tcase = test_suite_case(suite, "claims", setup, teardown);
+
     tcase_add_test(tcase, a_free_key_is_granted_at_once);
     tcase_add_test(tcase, tickets_for_one_key_are_granted_in_order_of_arrival);
     tcase_add_test(tcase, nobody_overtakes_a_waiting_ticket_on_any_of_its_keys);
@@ -387,10 +385,5 @@ int main(void)
     tcase_add_test(tcase, a_ticket_without_names_waits_only_for_claims_on_everything);
     tcase_add_loop_test(tcase, a_ticket_is_granted_exactly_when_it_is_the_oldest_on_all_its_keys, 0,
                         10);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return test_suite_run(suite);
 }

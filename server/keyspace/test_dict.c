@@ -2,6 +2,7 @@
 
 #include "modules/base/random.h"
 #include "modules/base/test_soak.h"
+#include "modules/base/test_suite.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -294,11 +295,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("dict");
-    TCase *tcase = tcase_create("dict");
-    SRunner *runner;
-    int failed;
-    tcase_set_timeout(tcase, 120);
-    tcase_add_checked_fixture(tcase, setup, teardown);
+    TCase *tcase = test_suite_case(suite, "dict", setup, teardown);
+
     tcase_add_test(tcase, an_empty_dict_answers_everything);
     tcase_add_test(tcase, what_was_added_is_found_until_it_is_removed);
     tcase_add_test(tcase, memory_follows_the_count_both_ways);
@@ -312,10 +310,5 @@ int main(void)
     tcase_add_test(tcase, a_random_node_is_found_among_few_in_a_large_table);
     tcase_add_loop_test(tcase, draining_takes_each_node_once_in_bounded_steps, 32765, 32771);
     tcase_add_test(tcase, the_empty_name_is_a_name);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return test_suite_run(suite);
 }

@@ -3,6 +3,7 @@
 
 #include "modules/base/random.h"
 #include "modules/base/test_soak.h"
+#include "modules/base/test_suite.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -494,11 +495,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("keyspace");
-    TCase *tcase = tcase_create("keyspace");
-    SRunner *runner;
-    int failed;
-    tcase_set_timeout(tcase, 60);
-    tcase_add_checked_fixture(tcase, setup, teardown);
+    TCase *tcase = test_suite_case(suite, "keyspace", setup, teardown);
+
     tcase_add_test(tcase, databases_are_limited_in_number);
     tcase_add_test(tcase, a_key_knows_its_name_database_and_value);
     tcase_add_test(tcase, names_may_be_empty_or_hold_any_byte);
@@ -517,10 +515,5 @@ int main(void)
     tcase_add_test(tcase, a_random_key_is_never_an_expired_one);
     tcase_add_test(tcase, a_scan_shows_every_key_that_has_not_expired);
     tcase_add_loop_test(tcase, random_operations_leave_what_the_model_says, 0, 10);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return test_suite_run(suite);
 }

@@ -6,6 +6,7 @@
 
 #include "modules/base/random.h"
 #include "modules/base/test_soak.h"
+#include "modules/base/test_suite.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -307,20 +308,13 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("keyspace picture");
-    TCase *tests = tcase_create("picture");
-    SRunner *runner = srunner_create(suite);
-    int failed;
+    TCase *tests = test_suite_case(suite, "picture", setup, teardown);
 
-    suite_add_tcase(suite, tests);
-    tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, a_picture_is_the_state_at_its_beginning);
     tcase_add_test(tests, an_abandoned_picture_saves_nothing_more_and_the_next_is_whole);
     tcase_add_test(tests, what_was_flushed_before_is_no_part_of_it);
     tcase_add_test(tests, what_is_flushed_meanwhile_is_in_it_and_is_buried);
     tcase_add_test(tests, a_keyspace_can_go_while_a_picture_is_taken);
     tcase_add_test(tests, an_empty_keyspace_has_an_empty_picture);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0;
+    return test_suite_run(suite);
 }

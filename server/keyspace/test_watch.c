@@ -1,7 +1,7 @@
+#include "modules/base/test_suite.h"
 #include "server/keyspace/watch.h"
 
 #include <check.h>
-#include <stdlib.h>
 
 static struct watch *watch;
 
@@ -137,20 +137,13 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("watch");
-    TCase *tcase = tcase_create("watch");
-    SRunner *runner;
-    int failed;
-    tcase_add_checked_fixture(tcase, setup, teardown);
+    TCase *tcase = test_suite_case(suite, "watch", setup, teardown);
+
     tcase_add_test(tcase, a_change_marks_those_who_watch_that_key_and_no_others);
     tcase_add_test(tcase, unwatching_forgets_all_and_the_mark);
     tcase_add_test(tcase, watching_a_key_twice_is_once);
     tcase_add_test(tcase, the_removal_of_a_key_that_had_expired_is_no_change);
     tcase_add_test(tcase, a_change_of_a_database_marks_who_watches_what_exists);
     tcase_add_test(tcase, what_is_watched_can_be_walked);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return test_suite_run(suite);
 }

@@ -1,3 +1,4 @@
+#include "modules/base/test_suite.h"
 #include "server/observe/latency.h"
 #include <check.h>
 #include <errno.h>
@@ -203,17 +204,9 @@ int main(void)
         the_doctor_reports,
     };
     Suite *suite = suite_create("latency");
-    TCase *tests = tcase_create("latency");
-    SRunner *runner;
-    int failed;
+    TCase *tests = test_suite_case(suite, "latency", set_up, tear_down);
 
-    tcase_add_checked_fixture(tests, set_up, tear_down);
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         tcase_add_test(tests, all[i]);
-    suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return test_suite_run(suite);
 }

@@ -1,6 +1,6 @@
+#include "modules/base/test_suite.h"
 #include "server/observe/rates.h"
 #include <check.h>
-#include <stdlib.h>
 
 enum { START_US = 5000000 };
 
@@ -67,18 +67,10 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("rates");
-    TCase *tcase = tcase_create("rates");
-    SRunner *runner;
-    int failed;
+    TCase *tcase = test_suite_case(suite, "rates", set_up, NULL);
 
-    tcase_add_checked_fixture(tcase, set_up, NULL);
     tcase_add_test(tcase, without_a_sample_there_is_no_rate);
     tcase_add_test(tcase, steady_work_has_its_rate);
     tcase_add_test(tcase, what_was_long_ago_does_not_count);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return test_suite_run(suite);
 }

@@ -1,3 +1,4 @@
+#include "modules/base/test_suite.h"
 #include "server/observe/slowlog.h"
 #include <check.h>
 #include <stdlib.h>
@@ -151,21 +152,13 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("slowlog");
-    TCase *tests = tcase_create("slowlog");
-    SRunner *runner;
-    int failed;
+    TCase *tests = test_suite_case(suite, "slowlog", set_up, tear_down);
 
-    tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, an_entry_is_a_copy);
     tcase_add_test(tests, arguments_above_32_are_counted);
     tcase_add_test(tests, bytes_above_128_are_counted);
     tcase_add_test(tests, the_oldest_go_first_and_ids_go_on);
     tcase_add_test(tests, the_length_may_change);
     tcase_add_test(tests, memory_is_bounded_whatever_the_length);
-    suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return test_suite_run(suite);
 }

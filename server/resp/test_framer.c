@@ -4,6 +4,7 @@
 #include "server/resp/framer.h"
 #include "modules/base/words.h"
 #include "modules/base/number.h"
+#include "modules/base/test_suite.h"
 #include <check.h>
 #include <errno.h>
 #include <stdio.h>
@@ -654,8 +655,9 @@ END_TEST
 static Suite *framer_suite(void)
 {
     Suite *suite = suite_create("framer");
-    TCase *arrays = tcase_create("arrays"), *lines = tcase_create("lines");
-    TCase *random = tcase_create("random");
+    TCase *arrays = test_suite_case(suite, "arrays", NULL, NULL);
+    TCase *lines = test_suite_case(suite, "lines", NULL, NULL);
+    TCase *random = test_suite_case(suite, "random", NULL, NULL);
 
     tcase_add_test(arrays, an_array_of_bulks_is_a_request);
     tcase_add_test(arrays, pipelined_requests_come_out_one_by_one);
@@ -674,26 +676,16 @@ static Suite *framer_suite(void)
     tcase_add_test(arrays,
                    a_limit_that_is_lowered_while_a_long_request_comes_in_holds_for_all_of_it);
     tcase_add_test(arrays, a_request_of_many_arguments_is_framed_and_its_memory_given_back);
-    suite_add_tcase(suite, arrays);
     tcase_add_test(lines, lines_without_end_are_refused_above_64_kib);
     tcase_add_test(lines, a_line_of_words_is_a_request);
     tcase_add_test(lines, quotes_are_decoded);
     tcase_add_test(lines, unbalanced_quotes_are_refused);
     tcase_add_test(lines, a_line_of_a_thousand_words_is_framed);
-    suite_add_tcase(suite, lines);
     tcase_add_loop_test(random, however_cut_the_requests_are_those_of_the_naive_parser, 0, 10);
-    tcase_set_timeout(random, 120);
-    suite_add_tcase(suite, random);
     return suite;
 }
 
 int main(void)
 {
-    SRunner *runner = srunner_create(framer_suite());
-    int failed;
-
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(framer_suite());
 }

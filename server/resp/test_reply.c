@@ -1,4 +1,5 @@
 /* Exact bytes of every item in RESP2 and RESP3. */
+#include "modules/base/test_suite.h"
 #include "server/resp/reply.h"
 #include "modules/pool/chain.h"
 #include "modules/pool/pool.h"
@@ -300,9 +301,8 @@ END_TEST
 static Suite *reply_suite(void)
 {
     Suite *suite = suite_create("reply");
-    TCase *tcase = tcase_create("reply");
+    TCase *tcase = test_suite_case(suite, "reply", set_up, tear_down);
 
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, simple_strings_and_integers_are_alike_in_both_protocols);
     tcase_add_test(tcase, bulks_carry_any_bytes);
     tcase_add_test(tcase, bulks_of_all_sizes_are_whole);
@@ -317,17 +317,10 @@ static Suite *reply_suite(void)
     tcase_add_test(tcase, what_is_filled_in_place_stands_behind_what_came_before);
     tcase_add_test(tcase, a_muted_client_hears_nothing_but_its_errors_are_known);
     tcase_add_test(tcase, a_dry_pool_loses_no_output);
-    suite_add_tcase(suite, tcase);
     return suite;
 }
 
 int main(void)
 {
-    SRunner *runner = srunner_create(reply_suite());
-    int failed;
-
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(reply_suite());
 }

@@ -2,6 +2,7 @@
 #include "modules/base/fault.h"
 #include "modules/base/os.h"
 #include "modules/base/test_directory.h"
+#include "modules/base/test_suite.h"
 #include "modules/io/io.h"
 #include "server/transfer/export_file.h"
 
@@ -9,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 enum { PIECES = 50, PIECE_BYTES = 100000 };
@@ -244,11 +244,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("export file");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", setup, teardown);
 
-    tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_test(cases, what_was_put_is_there_when_it_is_done);
     tcase_add_loop_test(cases, nothing_of_a_discarded_one_stays, 0, 2);
     tcase_add_loop_test(cases, a_name_that_is_taken_is_left_alone, 0, 2);
@@ -256,10 +253,5 @@ int main(void)
     tcase_add_test(cases, what_cannot_be_removed_either_does_not_hide_why);
     tcase_add_test(cases, a_full_disk_is_told);
     tcase_add_test(cases, short_writes_are_gone_on_with);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -1,5 +1,6 @@
 /* The thread of an import and a server that is played here: what it is sent, and what follows from
  * what it answers. */
+#include "modules/base/test_suite.h"
 #include "server/transfer/test_import_server.h"
 
 #define SET(key, value) "*3\r\n$3\r\nSET\r\n$1\r\n" key "\r\n$1\r\n" value "\r\n"
@@ -254,11 +255,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("import");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", setup, teardown);
 
-    tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_test(cases, commands_are_sent_as_they_stand_there);
     tcase_add_test(cases, what_belongs_elsewhere_or_is_too_long_is_left_out);
     tcase_add_test(cases, what_a_value_that_is_not_here_replaces_goes);
@@ -269,10 +267,5 @@ int main(void)
     tcase_add_loop_test(cases, a_server_that_closes_or_talks_nonsense_ends_it, 0, 2);
     tcase_add_loop_test(cases, commands_want_an_empty_server_or_to_replace, 0, 2);
     tcase_add_loop_test(cases, it_can_be_canceled_while_it_waits, 0, 2);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

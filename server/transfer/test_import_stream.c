@@ -1,4 +1,5 @@
 /* Streams of RDB files, as the commands that make them again. */
+#include "modules/base/test_suite.h"
 #include "modules/rdb/test_stream_fixture.h"
 #include "server/transfer/test_import_server.h"
 
@@ -196,11 +197,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("import of streams");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", setup, teardown);
 
-    tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_loop_test(cases, a_stream_becomes_commands, 0, 4);
     tcase_add_test(cases, a_stream_without_entries_is_made_all_the_same);
     tcase_add_test(cases, a_stream_that_never_had_an_entry_is_made_all_the_same);
@@ -208,10 +206,5 @@ int main(void)
     tcase_add_test(cases, entries_that_are_too_long_are_left_out);
     tcase_add_test(cases, what_is_left_out_of_a_stream_is_told);
     tcase_add_test(cases, a_damaged_stream_is_refused_before_anything_is_sent);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

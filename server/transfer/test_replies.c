@@ -1,9 +1,9 @@
 /* Replies are counted the same however they are cut. */
+#include "modules/base/test_suite.h"
 #include "server/transfer/replies.h"
 
 #include <check.h>
 #include <errno.h>
-#include <stdlib.h>
 
 static struct replies replies;
 
@@ -88,19 +88,12 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("replies");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", NULL, NULL);
 
     tcase_add_test(cases, each_reply_counts_once);
     tcase_add_test(cases, an_open_array_is_no_reply_yet);
     tcase_add_test(cases, who_refuses_everything_is_told_apart);
     tcase_add_test(cases, a_long_line_is_cut);
     tcase_add_test(cases, what_is_no_reply_is_refused);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

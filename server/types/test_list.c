@@ -2,13 +2,13 @@
 #include "server/types/list.h"
 
 #include "modules/base/os.h"
+#include "modules/base/test_suite.h"
 #include "modules/io/io.h"
 #include "modules/spill/deque.h"
 #include "modules/spill/store.h"
 
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 static char directory[64];
@@ -88,19 +88,12 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("list");
-    TCase *tcase = tcase_create("list");
-    SRunner *runner;
-    int failed;
-    tcase_add_checked_fixture(tcase, setup, teardown);
+    TCase *tcase = test_suite_case(suite, "list", setup, teardown);
+
     tcase_add_test(tcase, a_new_list_is_empty_and_costs_little);
     tcase_add_test(tcase, a_list_is_a_listpack_while_it_is_small);
     tcase_add_test(tcase, many_tiny_elements_are_no_listpack);
     tcase_add_test(tcase, one_large_element_is_no_listpack);
     tcase_add_test(tcase, the_keyspace_counts_only_the_root);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return test_suite_run(suite);
 }

@@ -1,3 +1,4 @@
+#include "modules/base/test_suite.h"
 #include "server/types/stream_settings.h"
 
 #include "modules/journal/journal.h"
@@ -104,18 +105,11 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("settings of streams");
-    TCase *cases = tcase_create("image");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "image", NULL, NULL);
 
     tcase_add_test(cases, what_is_written_is_read);
     tcase_add_test(cases, a_cut_image_is_refused);
     tcase_add_test(cases, an_image_that_says_what_cannot_be_is_refused);
     tcase_add_test(cases, an_image_from_before_there_were_codecs_is_read);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return test_suite_run(suite);
 }

@@ -1,6 +1,7 @@
 #include "server/types/string.h"
 
 #include "modules/base/random.h"
+#include "modules/base/test_suite.h"
 #include "modules/pool/packet.h"
 #include "modules/pool/pool.h"
 
@@ -336,10 +337,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("string");
-    TCase *tcase = tcase_create("string");
-    SRunner *runner;
-    int failed;
-    tcase_add_checked_fixture(tcase, NULL, teardown);
+    TCase *tcase = test_suite_case(suite, "string", NULL, teardown);
+
     tcase_add_test(tcase, a_value_takes_the_smallest_encoding_that_gives_its_bytes_back);
     tcase_add_test(tcase, text_of_digits_stays_text_when_asked_for);
     tcase_add_test(tcase, numbers_change_in_place);
@@ -357,10 +356,5 @@ int main(void)
     tcase_add_test(tcase, bytes_that_come_back_while_they_are_copied_are_kept);
     tcase_add_test(tcase, a_copy_that_is_dropped_has_changed_nothing);
     tcase_add_test(tcase, small_values_and_numbers_are_not_lent);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return test_suite_run(suite);
 }
