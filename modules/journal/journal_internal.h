@@ -7,7 +7,8 @@
  *   memory.c   a small journal without a file, and moving it to one
  *   tend.c     packing and moving what has ended, by one job at a time
  *   rest.c     giving files and mappings back while nobody appends, and opening them again
- *   journal.c  opening, closing, trimming, telling
+ *   trim.c     removing what has ended, by one job at a time
+ *   journal.c  opening and closing; info.c tells
  *
  *   retired (ended, not yet synced; oldest first)     active            next (made ahead)
  *   +--------------+   +--------------+   +---------------------+   +------------+
