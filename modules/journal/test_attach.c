@@ -225,8 +225,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("journal: opened and closed by jobs");
-    TCase *cases = add_case(suite, "all", setup_in_memory);
-    TCase *threads = add_case(suite, "threads", setup_with_threads);
+    TCase *cases = test_suite_case(suite, "all", setup_in_memory, teardown);
+    TCase *threads = test_suite_case(suite, "threads", setup_with_threads, teardown);
 
     tcase_add_loop_test(cases, what_jobs_open_and_close_is_a_journal_as_any_other, 0, 2);
     tcase_add_test(cases, one_that_rests_is_closed_by_a_job);
@@ -235,5 +235,5 @@ int main(void)
     tcase_add_test(cases, opening_that_fails_leaves_nothing_open);
     tcase_add_test(cases, one_that_syncs_late_does_so_when_it_is_asked_to);
     tcase_add_test(threads, threads_open_it_and_close_it);
-    return run_suite(suite);
+    return test_suite_run(suite);
 }

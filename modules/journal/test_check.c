@@ -273,11 +273,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("journal check");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", setup_in_memory, teardown);
 
-    tcase_add_checked_fixture(cases, setup_in_memory, teardown);
     tcase_add_loop_test(cases, a_whole_journal_is_told_frame_by_frame, JOURNAL_CODEC_NONE,
                         JOURNAL_CODEC_ZSTD + 1);
     tcase_add_test(cases, of_a_tail_the_whole_frames_are_told);
@@ -291,10 +288,5 @@ int main(void)
     tcase_add_loop_test(cases, garbage_is_gone_through, 0, 4);
     tcase_add_test(cases, nothing_is_changed_and_errors_are_told);
     tcase_add_test(cases, where_there_is_none_that_is_told);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -1,6 +1,7 @@
 /* Keys and ciphers that are refused memory: what OpenSSL allocates comes by here, and is refused in
  * turn. */
 #include "modules/base/os.h"
+#include "modules/base/test_suite.h"
 #include "modules/journal/cipher.h"
 #include "modules/journal/journal_reader.h"
 #include "modules/journal/test_key_fixture.h"
@@ -290,17 +291,14 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("ciphers without memory");
-    TCase *cases = tcase_create("all");
+    TCase *cases = test_suite_case(suite, "all", setup_secret, teardown_secret);
 
     /* Before OpenSSL has allocated anything. */
     if (CRYPTO_set_mem_functions(give, give_again, take_back) != 1) return EXIT_FAILURE;
-    tcase_set_timeout(cases, 300);
-    tcase_add_checked_fixture(cases, setup_secret, teardown_secret);
-    suite_add_tcase(suite, cases);
     tcase_add_loop_test(cases, each_allocation_of_a_cipher_may_be_refused, 0, 2);
     tcase_add_loop_test(cases, a_cipher_that_was_refused_memory_goes_on, 0, 4);
     tcase_add_loop_test(cases, each_allocation_of_opening_may_be_refused, 0, 2);
     tcase_add_loop_test(cases, each_allocation_of_packing_may_be_refused, 0, 2);
     tcase_add_loop_test(cases, each_allocation_of_reading_may_be_refused, 0, 2);
-    return run_suite(suite);
+    return test_suite_run(suite);
 }

@@ -1,4 +1,5 @@
 /* Frames that nobody needs any more are dropped, and the others stay, where they are. */
+#include "modules/base/test_suite.h"
 #include "modules/journal/index.h"
 #include "modules/journal/test_drop_fixture.h"
 
@@ -367,7 +368,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("frames that are dropped");
-    TCase *cases = add_case(suite, "all", setup_in_memory);
+    TCase *cases = test_suite_case(suite, "all", setup_in_memory, teardown);
 
     tcase_add_loop_test(cases, what_is_dropped_has_gone_and_all_else_is_there, 0, 3);
     tcase_add_test(cases, what_is_left_can_be_dropped_later);
@@ -382,5 +383,5 @@ int main(void)
     tcase_add_loop_test(cases, a_segment_that_does_not_read_twice_alike_stays, 0, 2);
     tcase_add_test(cases, a_damaged_segment_stays_and_is_told_of);
     tcase_add_test(cases, a_disk_without_room_for_a_copy_is_left_alone);
-    return run_suite(suite);
+    return test_suite_run(suite);
 }

@@ -1,6 +1,7 @@
 /* A journal frames of which are dropped, after the power went at any moment: of what was synced
  * only such are missing that were to be dropped by then, and the journal goes on. */
 #include "modules/base/endian.h"
+#include "modules/base/test_suite.h"
 #include "modules/journal/test_power_fixture.h"
 
 enum { STEPS = 16, STATES_MIN = 40, KEPT_EVERY = 5, NOTE = 1, MARK_DROPPED = MARK_SYNCED + 1 };
@@ -216,12 +217,9 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("frames that are dropped: loss of power");
-    TCase *cases = tcase_create("all");
+    TCase *cases = test_suite_case(suite, "all", setup_power, teardown_power);
 
-    tcase_set_timeout(cases, 300);
-    tcase_add_checked_fixture(cases, setup_power, teardown_power);
     tcase_add_loop_test(cases, whatever_the_disk_holds_only_what_was_to_be_dropped_is_missing, 0,
                         soak_is_full() ? 12 : 3);
-    suite_add_tcase(suite, cases);
-    return run_suite(suite);
+    return test_suite_run(suite);
 }

@@ -1,5 +1,6 @@
 /* Frames are dropped while somebody reads: he misses none of the others, and is not told of those
  * that have gone. */
+#include "modules/base/test_suite.h"
 #include "modules/journal/check.h"
 #include "modules/journal/index.h"
 #include "modules/journal/packed.h"
@@ -275,7 +276,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("frames that are dropped while somebody reads");
-    TCase *cases = add_case(suite, "all", setup_in_memory);
+    TCase *cases = test_suite_case(suite, "all", setup_in_memory, teardown);
 
     tcase_add_test(cases, who_reads_backward_passes_over_what_went_meanwhile);
     tcase_add_test(cases, who_reads_forward_passes_over_what_went_meanwhile);
@@ -283,5 +284,5 @@ int main(void)
     tcase_add_test(cases, from_any_frame_it_goes_both_ways);
     tcase_add_test(cases, an_index_that_is_cut_meanwhile_counts_as_far_as_it_is_there);
     tcase_add_loop_test(cases, who_checks_the_files_finds_them_whole, 0, 3);
-    return run_suite(suite);
+    return test_suite_run(suite);
 }

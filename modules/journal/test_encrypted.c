@@ -1,6 +1,7 @@
 /* Segments that have ended are encrypted: readable with the key, and not without. */
 #include "modules/base/crc32c.h"
 #include "modules/base/endian.h"
+#include "modules/base/test_suite.h"
 #include "modules/journal/cipher.h"
 #include "modules/journal/meta.h"
 #include "modules/journal/packed.h"
@@ -360,11 +361,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("encrypted segments");
-    TCase *cases = tcase_create("all");
+    TCase *cases = test_suite_case(suite, "all", setup_encrypted, teardown_encrypted);
 
-    tcase_set_timeout(cases, 300);
-    tcase_add_checked_fixture(cases, setup_encrypted, teardown_encrypted);
-    suite_add_tcase(suite, cases);
     tcase_add_loop_test(cases, segments_that_have_ended_are_encrypted_and_read_as_before, 0, 3);
     tcase_add_test(cases, the_wrong_key_is_refused_at_once);
     tcase_add_test(cases, no_journal_is_made_with_a_key_that_is_none);
@@ -377,5 +375,5 @@ int main(void)
     tcase_add_test(cases, who_corrects_checksums_is_found_out_all_the_same);
     tcase_add_test(cases, who_leaves_the_encryption_out_is_found_out);
     tcase_add_test(cases, a_block_opens_only_as_it_was_sealed);
-    return run_suite(suite);
+    return test_suite_run(suite);
 }

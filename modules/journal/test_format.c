@@ -4,10 +4,10 @@
 
 #include <check.h>
 #include <errno.h>
-#include <stdlib.h>
 
 #include "modules/base/crc32c.h"
 #include "modules/base/endian.h"
+#include "modules/base/test_suite.h"
 
 static const uint32_t seed = 12345;
 static const uint64_t offset = 4096;
@@ -170,9 +170,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("stored forms of journals");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", NULL, NULL);
 
     tcase_add_test(cases, a_frame_is_read_back);
     tcase_add_test(cases, no_flipped_bit_passes);
@@ -182,10 +180,5 @@ int main(void)
     tcase_add_test(cases, a_segment_header_is_read_back_or_refused);
     tcase_add_test(cases, file_names_are_numbers);
     tcase_add_test(cases, an_index_finds_the_entry_before);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -384,8 +384,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("journal");
-    TCase *cases = add_case(suite, "all", setup);
-    TCase *quick = add_case(suite, "without a device", setup_in_memory);
+    TCase *cases = test_suite_case(suite, "all", setup, teardown);
+    TCase *quick = test_suite_case(suite, "without a device", setup_in_memory, teardown);
 
     tcase_add_loop_test(cases, frames_come_back_in_order_and_whole, 0, 2);
     tcase_add_loop_test(cases, nothing_is_seen_before_it_is_published, 0, 2);
@@ -408,5 +408,5 @@ int main(void)
     tcase_add_test(quick, room_is_touched_again_behind_a_sync);
     tcase_add_test(quick, room_is_written_ahead_where_little_is_synced_at_a_time);
     tcase_add_test(quick, room_is_not_written_twice_where_much_is_synced_at_a_time);
-    return run_suite(suite);
+    return test_suite_run(suite);
 }

@@ -322,8 +322,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("journals on bad disks");
-    TCase *cases = add_case(suite, "all", setup);
-    TCase *many = add_case(suite, "many", setup_in_memory);
+    TCase *cases = test_suite_case(suite, "all", setup, teardown);
+    TCase *many = test_suite_case(suite, "many", setup_in_memory, teardown);
 
     tcase_add_loop_test(many, every_system_call_of_opening_may_fail, 0, 2);
     tcase_add_loop_test(many, every_system_call_of_writing_may_fail, 0, 2);
@@ -336,5 +336,5 @@ int main(void)
     tcase_add_loop_test(cases, a_failed_sync_is_final, 0, 2);
     tcase_add_loop_test(cases, short_transfers_do_not_matter, 0, 2);
     tcase_add_test(cases, only_new_pages_are_synced_and_nothing_else);
-    return run_suite(suite);
+    return test_suite_run(suite);
 }

@@ -6,6 +6,7 @@
 #include "modules/base/fault.h"
 #include "modules/base/os.h"
 #include "modules/base/test_directory.h"
+#include "modules/base/test_suite.h"
 #include "modules/io/io.h"
 #include "modules/journal/format.h"
 #include "modules/journal/journal.h"
@@ -77,7 +78,7 @@ static inline void setup_with_threads(void)
     setup_in("/tmp", 2);
 }
 
-static void teardown(void)
+static inline void teardown(void)
 {
     fault_clear(fixture.fault);
     fault_set_disk(fixture.fault, UINT64_MAX);
@@ -347,30 +348,6 @@ static inline bool crashes_at(uint64_t nth, void (*work)(void))
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) <= 1, "status %x", status);
     return WEXITSTATUS(status) == 1;
-}
-
-/* ---- running ----------------------------------------------------------------------------------
- */
-
-static inline TCase *add_case(Suite *suite, const char *name, void (*set_up)(void))
-{
-    TCase *cases = tcase_create(name);
-
-    tcase_set_timeout(cases, 300);
-    tcase_add_checked_fixture(cases, set_up, teardown);
-    suite_add_tcase(suite, cases);
-    return cases;
-}
-
-static inline int run_suite(Suite *suite)
-{
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 /* Frames [1, synced) are synced, [synced, next) are not; closed. */

@@ -207,7 +207,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("journals in memory");
-    TCase *cases = add_case(suite, "all", setup);
+    TCase *cases = test_suite_case(suite, "all", setup, teardown);
 
     tcase_add_loop_test(cases, a_small_journal_has_no_file_and_little_memory, 0, 2);
     tcase_add_loop_test(cases, in_memory_frames_are_seen_when_published_and_found_by_id, 0, 2);
@@ -219,5 +219,5 @@ int main(void)
     tcase_add_loop_test(cases, without_reserve_it_moves_into_buffers, 0, 2);
     tcase_add_test(cases, without_reserve_it_is_buffered_though_it_moves_empty);
     tcase_add_loop_test(cases, another_journal_in_its_place_is_not_touched, 0, 2);
-    return run_suite(suite);
+    return test_suite_run(suite);
 }

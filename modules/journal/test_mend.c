@@ -289,7 +289,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("mending journals");
-    TCase *cases = add_case(suite, "all", setup_in_memory);
+    TCase *cases = test_suite_case(suite, "all", setup_in_memory, teardown);
 
     tcase_add_loop_test(cases, it_ends_before_the_damage, 0, 6);
     tcase_add_test(cases, the_first_frame_of_a_segment_may_be_the_damaged_one);
@@ -303,5 +303,5 @@ int main(void)
     tcase_add_test(cases, a_damaged_header_is_not_mended);
     tcase_add_test(cases, it_is_for_journals_that_nobody_writes);
     tcase_add_loop_test(cases, it_may_be_interrupted_anywhere, 0, 2);
-    return run_suite(suite);
+    return test_suite_run(suite);
 }

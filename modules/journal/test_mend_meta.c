@@ -187,7 +187,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("lost metas of journals");
-    TCase *cases = add_case(suite, "all", setup_in_memory);
+    TCase *cases = test_suite_case(suite, "all", setup_in_memory, teardown);
 
     tcase_add_loop_test(cases, it_is_made_anew_and_nothing_is_lost, 0, 2);
     tcase_add_test(cases, a_long_frame_does_not_change_the_settings);
@@ -197,5 +197,5 @@ int main(void)
     tcase_add_test(cases, where_there_is_nothing_none_is_made);
     tcase_add_test(cases, nobody_writes_meanwhile);
     tcase_add_test(cases, it_may_be_interrupted_anywhere);
-    return run_suite(suite);
+    return test_suite_run(suite);
 }

@@ -1,6 +1,7 @@
 /* A meta that is lost takes with it what was settled when the journal was made: segments tell some
  * of it, the rest is as usual, and where that would be wrong the journal is refused. */
 #include "modules/base/endian.h"
+#include "modules/base/test_suite.h"
 #include "modules/journal/mend.h"
 #include "modules/journal/test_key_fixture.h"
 #include "modules/journal/test_writers_fixture.h"
@@ -249,7 +250,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("settings of journals whose meta is lost");
-    TCase *cases = add_case(suite, "all", setup_in_memory);
+    TCase *cases = test_suite_case(suite, "all", setup_in_memory, teardown);
 
     tcase_add_test(cases, segments_tell_how_large_they_may_grow);
     tcase_add_test(cases, rolling_by_time_ends);
@@ -258,5 +259,5 @@ int main(void)
     tcase_add_test(cases, the_journal_begins_behind_what_was_moved);
     tcase_add_test(cases, what_several_wrote_is_of_one_from_then_on);
     tcase_add_test(cases, what_was_claimed_is_no_tail);
-    return run_suite(suite);
+    return test_suite_run(suite);
 }

@@ -1,4 +1,5 @@
 /* Who opens a journal's meta at the same time as others. */
+#include "modules/base/test_suite.h"
 #include "modules/journal/meta.h"
 #include "modules/journal/test_writers_fixture.h"
 
@@ -127,10 +128,10 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("metas of journals");
-    TCase *cases = add_case(suite, "all", setup_in_memory);
+    TCase *cases = test_suite_case(suite, "all", setup_in_memory, teardown);
 
     tcase_add_test(cases, who_was_slower_takes_the_journal_that_is_there);
     tcase_add_test(cases, no_more_writers_than_slots);
     tcase_add_test(cases, each_lock_may_fail);
-    return run_suite(suite);
+    return test_suite_run(suite);
 }

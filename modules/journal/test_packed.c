@@ -403,9 +403,9 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("packed segments");
-    TCase *cases = add_case(suite, "all", setup);
-    TCase *threads = add_case(suite, "threads", setup_with_threads);
-    TCase *many = add_case(suite, "many", setup_in_memory);
+    TCase *cases = test_suite_case(suite, "all", setup, teardown);
+    TCase *threads = test_suite_case(suite, "threads", setup_with_threads, teardown);
+    TCase *many = test_suite_case(suite, "many", setup_in_memory, teardown);
 
     tcase_add_loop_test(cases, segments_that_have_ended_are_packed_and_read_as_before, 0, 4);
     tcase_add_loop_test(cases, what_cannot_be_made_smaller_is_kept_as_it_is, 0, 2);
@@ -422,5 +422,5 @@ int main(void)
     tcase_add_test(cases, another_version_is_refused_as_such);
     tcase_add_loop_test(many, zeros_and_cuts_never_give_wrong_frames, 0, 2);
     tcase_add_test(cases, a_missing_packed_segment_is_told_of);
-    return run_suite(suite);
+    return test_suite_run(suite);
 }

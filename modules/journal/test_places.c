@@ -218,13 +218,11 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("places of segments");
-    TCase *cases = tcase_create("all");
+    TCase *cases = test_suite_case(suite, "all", set_up, tear_down);
 
-    tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_loop_test(cases, each_system_call_of_a_look_may_fail, 0,
                         4 * (int)(sizeof(looks) / sizeof(*looks)));
     tcase_add_loop_test(cases, segments_that_a_list_does_not_show_are_found, 0, 4);
     tcase_add_test(cases, no_descriptor_stays_open);
-    suite_add_tcase(suite, cases);
-    return run_suite(suite);
+    return test_suite_run(suite);
 }

@@ -1,5 +1,6 @@
 /* A journal after the power went at any moment: whatever the disk holds then (power.h), what was
  * synced is there, exactly a prefix of what was appended behind it, and the journal goes on. */
+#include "modules/base/test_suite.h"
 #include "modules/journal/test_power_fixture.h"
 
 enum { STEPS = 30, STATES_MIN = 40 }; /* a script of few frames has few states */
@@ -402,15 +403,12 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("journal: loss of power");
-    TCase *cases = tcase_create("all");
+    TCase *cases = test_suite_case(suite, "all", setup_power, teardown_power);
     int scripts = soak_is_full() ? 4 : 1;
 
-    tcase_set_timeout(cases, 300);
-    tcase_add_checked_fixture(cases, setup_power, teardown_power);
     tcase_add_loop_test(cases, whatever_the_disk_holds_what_was_synced_is_there_and_it_goes_on, 0,
                         scripts * VARIANT_COUNT);
     tcase_add_loop_test(cases, a_planted_bug_is_found, RECORD_DIRECTORY_SYNCS_LEFT_OUT,
                         RECORD_SYNCS_LATE + 1);
-    suite_add_tcase(suite, cases);
-    return run_suite(suite);
+    return test_suite_run(suite);
 }

@@ -287,8 +287,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("readers of journals");
-    TCase *cases = add_case(suite, "all", setup);
-    TCase *raced = add_case(suite, "raced", setup_with_threads);
+    TCase *cases = test_suite_case(suite, "all", setup, teardown);
+    TCase *raced = test_suite_case(suite, "raced", setup_with_threads, teardown);
 
     tcase_add_test(cases, an_id_is_found_wherever_it_is);
     tcase_add_test(cases, an_id_is_found_in_a_large_segment_by_its_index);
@@ -302,5 +302,5 @@ int main(void)
     tcase_add_test(cases, there_is_no_reader_without_a_journal);
     tcase_add_loop_test(raced, threads_read_along, 0, 2);
     tcase_add_loop_test(raced, processes_read_along, 0, 2);
-    return run_suite(suite);
+    return test_suite_run(suite);
 }

@@ -564,7 +564,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("readers that never wait");
-    TCase *cases = add_case(suite, "all", setup);
+    TCase *cases = test_suite_case(suite, "all", setup, teardown);
 
     tcase_add_loop_test(cases, all_is_read_and_no_call_waits, 0, 12);
     tcase_add_test(cases, what_was_just_appended_is_read_without_a_job);
@@ -584,5 +584,5 @@ int main(void)
     tcase_add_test(cases, a_segment_that_is_cut_while_it_is_read_is_read);
     tcase_add_test(cases, what_fails_is_told_once_and_tried_again);
     tcase_add_test(cases, closing_waits_for_the_job);
-    return run_suite(suite);
+    return test_suite_run(suite);
 }

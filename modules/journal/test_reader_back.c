@@ -397,7 +397,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("readers: backward, and by content");
-    TCase *cases = add_case(suite, "all", setup_in_memory);
+    TCase *cases = test_suite_case(suite, "all", setup_in_memory, teardown);
 
     tcase_add_loop_test(cases, frames_come_back_the_other_way, 0, 16);
     tcase_add_loop_test(cases, there_and_back_at_random, 0, 16);
@@ -411,5 +411,5 @@ int main(void)
     tcase_add_test(cases, what_was_just_appended_is_found_without_a_job);
     tcase_add_test(cases, a_search_with_a_wrong_index_takes_longer);
     tcase_add_test(cases, a_search_that_fails_is_told_and_made_again);
-    return run_suite(suite);
+    return test_suite_run(suite);
 }

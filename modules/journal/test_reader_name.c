@@ -208,7 +208,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("names of readers");
-    TCase *cases = add_case(suite, "all", setup);
+    TCase *cases = test_suite_case(suite, "all", setup, teardown);
 
     tcase_add_test(cases, a_name_goes_on_where_it_was_kept);
     tcase_add_test(cases, a_name_belongs_to_one_reader);
@@ -218,5 +218,5 @@ int main(void)
     tcase_add_test(cases, a_frame_in_the_place_of_a_lost_one_is_another);
     tcase_add_test(cases, a_position_that_was_sought_is_kept_too);
     tcase_add_test(cases, each_system_call_may_fail);
-    return run_suite(suite);
+    return test_suite_run(suite);
 }

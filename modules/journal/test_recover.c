@@ -395,8 +395,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("recovery of journals");
-    TCase *cases = add_case(suite, "all", setup);
-    TCase *often = add_case(suite, "often", setup_in_memory);
+    TCase *cases = test_suite_case(suite, "all", setup, teardown);
+    TCase *often = test_suite_case(suite, "often", setup_in_memory, teardown);
 
     tcase_add_loop_test(cases, what_was_published_survives_a_killed_writer, 0, 2);
     tcase_add_test(cases, a_frame_that_was_being_written_is_cut);
@@ -415,5 +415,5 @@ int main(void)
     tcase_add_test(cases, files_of_another_journal_do_not_fit);
     tcase_add_test(cases, an_index_that_is_missing_or_wrong_is_made_anew);
     tcase_add_loop_test(often, each_system_call_of_cutting_a_long_tail_may_fail, 0, 4);
-    return run_suite(suite);
+    return test_suite_run(suite);
 }

@@ -203,10 +203,10 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("damaged bytes of journals");
-    TCase *cases = add_case(suite, "all", setup_in_memory);
+    TCase *cases = test_suite_case(suite, "all", setup_in_memory, teardown);
 
     tcase_add_test(cases, no_flipped_byte_makes_wrong_data);
     tcase_add_test(cases, no_zeroed_block_makes_wrong_data);
     tcase_add_test(cases, no_length_of_a_file_makes_wrong_data);
-    return run_suite(suite);
+    return test_suite_run(suite);
 }

@@ -242,7 +242,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("resting journals");
-    TCase *cases = add_case(suite, "all", setup_in_memory);
+    TCase *cases = test_suite_case(suite, "all", setup_in_memory, teardown);
 
     tcase_add_loop_test(cases, a_journal_rests_and_wakes_with_nothing_lost, 0, 2);
     tcase_add_test(cases, who_is_used_does_not_rest);
@@ -251,5 +251,5 @@ int main(void)
     tcase_add_test(cases, waking_that_fails_is_told_and_tried_again);
     tcase_add_test(cases, a_set_keeps_few_of_many_journals_open);
     tcase_add_test(cases, only_the_end_of_a_segment_is_touched_when_it_is_opened);
-    return run_suite(suite);
+    return test_suite_run(suite);
 }

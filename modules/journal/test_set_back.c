@@ -1,5 +1,6 @@
 /* A journal that is told where to end: what follows is cut, however right and however synced, and
  * whatever was noted of it is not missed afterwards. */
+#include "modules/base/test_suite.h"
 #include "modules/journal/index.h"
 #include "modules/journal/segment.h"
 #include "modules/journal/test_power_fixture.h"
@@ -346,8 +347,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("journal: set back");
-    TCase *cases = add_case(suite, "all", setup_in_memory);
-    TCase *power_cases = tcase_create("power");
+    TCase *cases = test_suite_case(suite, "all", setup_in_memory, teardown);
+    TCase *power_cases = test_suite_case(suite, "power", setup_power, teardown_power);
 
     tcase_add_loop_test(cases, it_ends_where_it_is_told_and_goes_on, 0, 4);
     tcase_add_test(cases, it_is_set_back_to_before_its_first_frame);
@@ -359,9 +360,6 @@ int main(void)
     tcase_add_test(cases, what_it_may_be_told_to_end_in_stays_plain);
     tcase_add_loop_test(cases, it_is_opened_from_an_index_point_on, 0, 3);
     tcase_add_test(cases, each_call_of_setting_it_back_fails);
-    tcase_set_timeout(power_cases, 300);
-    tcase_add_checked_fixture(power_cases, setup_power, teardown_power);
     tcase_add_loop_test(power_cases, the_power_goes_while_it_is_set_back, 0, 8);
-    suite_add_tcase(suite, power_cases);
-    return run_suite(suite);
+    return test_suite_run(suite);
 }

@@ -151,13 +151,10 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("sources of segments");
-    TCase *cases = tcase_create("all");
+    TCase *cases = test_suite_case(suite, "all", setup_in_memory, tear_down);
 
-    tcase_set_timeout(cases, 120);
-    tcase_add_checked_fixture(cases, setup_in_memory, tear_down);
     tcase_add_loop_test(cases, each_allocation_may_be_refused, 0, CODECS);
     tcase_add_loop_test(cases, each_system_call_may_fail, 0,
                         CODECS * (int)(sizeof(errors) / sizeof(*errors)));
-    suite_add_tcase(suite, cases);
-    return run_suite(suite);
+    return test_suite_run(suite);
 }

@@ -368,11 +368,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("tiers");
-    TCase *cases = tcase_create("all");
+    TCase *cases = test_suite_case(suite, "all", setup_tiers, teardown_tiers);
 
-    tcase_set_timeout(cases, 300);
-    tcase_add_checked_fixture(cases, setup_tiers, teardown_tiers);
-    suite_add_tcase(suite, cases);
     tcase_add_loop_test(cases, segments_move_by_age_and_are_read_wherever_they_are, 0, 3);
     tcase_add_test(cases, one_tier_alone_will_do);
     tcase_add_test(cases, a_path_may_begin_at_the_journal);
@@ -386,5 +383,5 @@ int main(void)
     tcase_add_test(cases, a_full_tier_keeps_segments_where_they_are);
     tcase_add_test(cases, a_copy_that_went_wrong_is_not_used);
     tcase_add_test(cases, a_tier_that_is_not_there_keeps_segments_where_they_are);
-    return run_suite(suite);
+    return test_suite_run(suite);
 }

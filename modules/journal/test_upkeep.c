@@ -264,7 +264,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("upkeep of journals");
-    TCase *cases = add_case(suite, "all", setup_in_memory);
+    TCase *cases = test_suite_case(suite, "all", setup_in_memory, teardown);
 
     tcase_add_loop_test(cases, an_index_that_is_not_whole_is_made_anew, 0, 8);
     tcase_add_test(cases, an_index_that_could_not_be_written_is_made_up_for);
@@ -274,5 +274,5 @@ int main(void)
     tcase_add_test(cases, removing_that_was_broken_off_is_ended_by_the_next);
     tcase_add_test(cases, what_was_not_made_to_its_end_is_removed);
     tcase_add_loop_test(cases, what_was_never_synced_is_removed, 0, 3);
-    return run_suite(suite);
+    return test_suite_run(suite);
 }

@@ -2,6 +2,7 @@
  * same frames, each writer's in its order, and none that was answered is missing. */
 #include "modules/base/crc32c.h"
 #include "modules/base/random.h"
+#include "modules/base/test_suite.h"
 #include "modules/journal/test_writers_fixture.h"
 
 #include <pthread.h>
@@ -444,7 +445,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("several writers of a journal");
-    TCase *cases = add_case(suite, "all", setup_in_memory);
+    TCase *cases = test_suite_case(suite, "all", setup_in_memory, teardown);
 
     tcase_add_test(cases, threads_write_and_all_readers_agree);
     tcase_add_test(cases, processes_write_and_all_readers_agree);
@@ -461,5 +462,5 @@ int main(void)
     tcase_add_test(cases, after_a_boot_the_first_writer_recovers);
     tcase_add_test(cases, one_writer_and_several_do_not_mix);
     tcase_add_test(cases, every_system_call_may_fail_and_nothing_is_lost);
-    return run_suite(suite);
+    return test_suite_run(suite);
 }

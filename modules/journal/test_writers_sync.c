@@ -1,4 +1,5 @@
 /* What one of several writers brings to the device: all that is published, whoever wrote it. */
+#include "modules/base/test_suite.h"
 #include "modules/journal/test_writers_fixture.h"
 
 enum { LONG_ROLL_BYTES = 512 << 10 };
@@ -101,11 +102,11 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("syncs of several writers");
-    TCase *cases = add_case(suite, "all", setup_long);
+    TCase *cases = test_suite_case(suite, "all", setup_long, teardown);
 
     tcase_add_test(cases, what_others_have_written_since_is_synced_too);
     tcase_add_test(cases, what_others_have_synced_may_lie_behind_what_was_mapped);
     tcase_add_test(cases, a_sync_that_failed_is_final_for_all);
     tcase_add_test(cases, a_sync_that_could_not_begin_is_tried_again);
-    return run_suite(suite);
+    return test_suite_run(suite);
 }

@@ -1,6 +1,7 @@
 /* Segments of a journal with several writers are packed and dropped while others append, read,
  * sleep and die. */
 #include "modules/base/clock.h"
+#include "modules/base/test_suite.h"
 #include "modules/journal/test_writers_fixture.h"
 
 #include <signal.h>
@@ -265,7 +266,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("several writers and their tending");
-    TCase *cases = add_case(suite, "all", setup_packed);
+    TCase *cases = test_suite_case(suite, "all", setup_packed, teardown);
 
     tcase_add_test(cases, processes_pack_what_others_have_written_and_nothing_is_lost);
     tcase_add_test(cases, who_slept_before_its_claim_finds_the_segment_packed_and_goes_on);
@@ -273,5 +274,5 @@ int main(void)
     tcase_add_test(cases, a_segment_with_an_open_claim_is_not_packed);
     tcase_add_test(cases, only_one_tends_at_a_time);
     tcase_add_test(cases, trimming_drops_what_is_synced_and_below);
-    return run_suite(suite);
+    return test_suite_run(suite);
 }
