@@ -325,44 +325,6 @@ START_TEST(who_claims_gives_up_at_its_time_all_the_same)
 }
 END_TEST
 
-START_TEST(maxcount_and_maxsize_bound_the_whole_answer)
-{
-    static const char three[] =
-        "1) 1) \"s\"\n   2) 1) 1) \"1-0\"\n         2) 1) \"f\"\n            2) \"1\"\n"
-        "      2) 1) \"2-0\"\n         2) 1) \"f\"\n            2) \"2\"\n"
-        "2) 1) \"t\"\n   2) 1) 1) \"1-0\"\n         2) 1) \"f\"\n            2) \"1\"";
-    static const char *const lines[] = {
-        "XADD s 1-0 f 1",
-        "\"1-0\"",
-        "XADD s 2-0 f 2",
-        "\"2-0\"",
-        "XADD t 1-0 f 1",
-        "\"1-0\"",
-        "XADD t 2-0 f 2",
-        "\"2-0\"",
-        "XGROUP CREATE s g 0",
-        "OK",
-        "XGROUP CREATE t g 0",
-        "OK",
-        "XREADGROUP GROUP g c MAXCOUNT 3 STREAMS s t > >",
-        three,
-        "XGROUP SETID s g 0",
-        "OK",
-        "XREADGROUP GROUP g c MAXSIZE 1 STREAMS s t > >",
-        "1) 1) \"s\"\n   2) 1) 1) \"1-0\"\n         2) 1) \"f\"\n            2) \"1\"",
-        "XREADGROUP GROUP g c MAXCOUNT 1 STREAMS s t > >",
-        "1) 1) \"s\"\n   2) 1) 1) \"2-0\"\n         2) 1) \"f\"\n            2) \"2\"",
-        "XREADGROUP GROUP g c MAXCOUNT 0 STREAMS s >",
-        "(error) ERR MAXCOUNT must be a positive integer",
-        "XREADGROUP GROUP g c MAXSIZE x STREAMS s >",
-        "(error) ERR MAXSIZE must be a positive integer",
-        NULL
-    };
-
-    expect_lines(wire, lines);
-}
-END_TEST
-
 /* ---- what XINFO tells ------------------------------------------------------------------------
  */
 
@@ -502,7 +464,6 @@ int main(void)
     tcase_add_test(tcase, what_others_are_given_while_it_waits_wakes_who_claims_too);
     tcase_add_test(tcase, what_is_given_back_or_made_idle_wakes_who_claims);
     tcase_add_test(tcase, who_claims_gives_up_at_its_time_all_the_same);
-    tcase_add_test(tcase, maxcount_and_maxsize_bound_the_whole_answer);
     tcase_add_test(tcase, lag_is_exact_whatever_was_deleted);
     tcase_add_test(tcase, consumers_tell_when_they_asked_and_when_they_got_something);
     tcase_add_test(tcase, the_log_brings_back_groups_as_they_were);

@@ -182,6 +182,44 @@ START_TEST(a_read_of_several_streams_can_be_bounded_as_a_whole)
 }
 END_TEST
 
+START_TEST(a_read_of_a_group_can_be_bounded_as_a_whole)
+{
+    static const char three[] =
+        "1) 1) \"s\"\n   2) 1) 1) \"1-0\"\n         2) 1) \"f\"\n            2) \"1\"\n"
+        "      2) 1) \"2-0\"\n         2) 1) \"f\"\n            2) \"2\"\n"
+        "2) 1) \"t\"\n   2) 1) 1) \"1-0\"\n         2) 1) \"f\"\n            2) \"1\"";
+    static const char *const lines[] = {
+        "XADD s 1-0 f 1",
+        "\"1-0\"",
+        "XADD s 2-0 f 2",
+        "\"2-0\"",
+        "XADD t 1-0 f 1",
+        "\"1-0\"",
+        "XADD t 2-0 f 2",
+        "\"2-0\"",
+        "XGROUP CREATE s g 0",
+        "OK",
+        "XGROUP CREATE t g 0",
+        "OK",
+        "XREADGROUP GROUP g c MAXCOUNT 3 STREAMS s t > >",
+        three,
+        "XGROUP SETID s g 0",
+        "OK",
+        "XREADGROUP GROUP g c MAXSIZE 1 STREAMS s t > >",
+        "1) 1) \"s\"\n   2) 1) 1) \"1-0\"\n         2) 1) \"f\"\n            2) \"1\"",
+        "XREADGROUP GROUP g c MAXCOUNT 1 STREAMS s t > >",
+        "1) 1) \"s\"\n   2) 1) 1) \"2-0\"\n         2) 1) \"f\"\n            2) \"2\"",
+        "XREADGROUP GROUP g c MAXCOUNT 0 STREAMS s >",
+        "(error) ERR MAXCOUNT must be a positive integer",
+        "XREADGROUP GROUP g c MAXSIZE x STREAMS s >",
+        "(error) ERR MAXSIZE must be a positive integer",
+        NULL
+    };
+
+    expect_lines(wire, lines);
+}
+END_TEST
+
 /* ---- large replies ----------------------------------------------------------------------------
  */
 
@@ -326,6 +364,7 @@ int main(void)
     tcase_add_test(newer, bounds_of_what_producers_are_known_for);
     tcase_add_test(newer, the_last_entry_can_be_read);
     tcase_add_test(newer, a_read_of_several_streams_can_be_bounded_as_a_whole);
+    tcase_add_test(newer, a_read_of_a_group_can_be_bounded_as_a_whole);
     tcase_add_test(large, a_long_range_is_what_there_was_however_slowly_it_is_read);
     tcase_add_test(large, both_directions_and_several_streams_have_long_replies);
     tcase_add_test(large, an_entry_longer_than_a_piece_arrives_whole);
