@@ -6,6 +6,7 @@
 
 #include "modules/base/random.h"
 #include "modules/base/test_soak.h"
+#include "modules/base/test_suite.h"
 #include "modules/stream/test_image.h"
 #include "modules/stream/test_refused_memory.h"
 
@@ -356,12 +357,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("deleted");
-    TCase *tcase = tcase_create("bits");
-    SRunner *runner;
-    int failed;
+    TCase *tcase = test_suite_case(suite, "bits", setup, teardown);
 
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 300);
     tcase_add_test(tcase, a_set_without_anything_has_nothing);
     tcase_add_test(tcase, what_was_added_is_there_and_its_neighbours_are_not);
     tcase_add_test(tcase, one_before_all_others_may_be_added);
@@ -376,10 +373,5 @@ int main(void)
     tcase_add_test(tcase, bits_outside_of_the_ordinals_are_refused);
     tcase_add_test(tcase, damaged_images_are_refused_or_are_others);
     tcase_add_test(tcase, an_image_whose_memory_is_refused_leaves_nothing);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -1,4 +1,5 @@
 /* Pictures of groups: they outlive what they were taken of, and nobody vouches for their bytes. */
+#include "modules/base/test_suite.h"
 #include "modules/stream/test_group_fixture.h"
 
 #include <errno.h>
@@ -184,20 +185,12 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("pictures of groups");
-    TCase *tcase = tcase_create("pictures");
-    SRunner *runner;
-    int failed;
+    TCase *tcase = test_suite_case(suite, "pictures", NULL, NULL);
 
-    tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, a_picture_outlives_its_groups);
     tcase_add_test(tcase, damaged_pictures_are_refused_or_hold_together);
     tcase_add_test(tcase, without_memory_nothing_is_loaded_and_nothing_leaks);
     tcase_add_test(tcase, an_id_is_forgotten_by_all_groups_or_by_none);
     tcase_add_test(tcase, what_was_prepared_is_forgotten_without_memory);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return test_suite_run(suite);
 }

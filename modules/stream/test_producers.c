@@ -1,4 +1,5 @@
 /* What producers added is known for as long, and as much of it, as was said. */
+#include "modules/base/test_suite.h"
 #include "modules/stream/producers.h"
 
 #include <check.h>
@@ -416,11 +417,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("producers");
-    TCase *tcase = tcase_create("producers");
-    SRunner *runner;
-    int failed;
+    TCase *tcase = test_suite_case(suite, "producers", setup, teardown);
 
-    tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, an_iid_belongs_to_its_producer);
     tcase_add_test(tcase, the_oldest_of_too_many_is_forgotten);
     tcase_add_test(tcase, what_is_too_old_is_not_known_any_more);
@@ -434,10 +432,5 @@ int main(void)
     tcase_add_test(tcase, a_picture_stays_as_it_was_whatever_is_forgotten);
     tcase_add_test(tcase, a_picture_outlives_its_producers);
     tcase_add_test(tcase, what_was_kept_is_freed_in_slices);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return test_suite_run(suite);
 }

@@ -1,4 +1,5 @@
 /* What a stream in memory promises of what is added and removed, one by one. */
+#include "modules/base/test_suite.h"
 #include "modules/stream/test_stream_fixture.h"
 
 #include <errno.h>
@@ -329,12 +330,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("stream");
-    TCase *tcase = tcase_create("in memory");
-    SRunner *runner;
-    int failed;
+    TCase *tcase = test_suite_case(suite, "in memory", setup, teardown);
 
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, a_new_stream_is_empty);
     tcase_add_test(tcase, an_entry_is_found_as_it_was_added);
     tcase_add_test(tcase, ids_only_grow);
@@ -356,10 +353,5 @@ int main(void)
     tcase_add_test(tcase, many_blocks_are_freed_in_slices);
     tcase_add_test(tcase, what_is_refused_memory_changes_nothing);
     tcase_add_test(tcase, a_small_stream_takes_little);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -89,9 +89,9 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("copies of streams");
-    TCase *cases = files_case(suite, "all", setup_files, teardown_files);
+    TCase *cases = test_suite_case(suite, "all", setup_files, teardown_files);
 
     tcase_add_test(cases, a_copy_is_as_the_checkpoint_saw_it);
     tcase_add_test(cases, a_copy_that_fails_is_discarded);
-    return files_run(suite);
+    return test_suite_run(suite);
 }

@@ -224,11 +224,11 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("what streams take on the disk");
-    TCase *cases = files_case(suite, "all", setup_files, teardown_files);
+    TCase *cases = test_suite_case(suite, "all", setup_files, teardown_files);
 
     tcase_add_loop_test(cases, what_streams_take_is_counted_whatever_becomes_of_it, 0, 3);
     tcase_add_test(cases, what_a_snapshot_keeps_is_counted_until_it_goes);
     tcase_add_test(cases, a_limit_refuses_what_is_added_and_nothing_else);
     tcase_add_test(cases, at_the_limit_no_stream_leaves_memory_and_many_that_do_keep_it);
-    return files_run(suite);
+    return test_suite_run(suite);
 }

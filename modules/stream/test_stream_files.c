@@ -350,8 +350,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("streams in journals");
-    TCase *cases = files_case(suite, "all", setup_files, teardown_files);
-    TCase *threads = files_case(suite, "threads", setup_threads, teardown_files);
+    TCase *cases = test_suite_case(suite, "all", setup_files, teardown_files);
+    TCase *threads = test_suite_case(suite, "threads", setup_threads, teardown_files);
 
     tcase_add_loop_test(cases, a_stream_in_a_journal_agrees_with_an_array, 0,
                         soak_is_full() ? 300 : 24);
@@ -367,5 +367,5 @@ int main(void)
     tcase_add_test(cases, a_journal_that_lacks_what_was_saved_is_found_out);
     tcase_add_test(cases, of_many_streams_few_are_open);
     tcase_add_loop_test(threads, with_threads_it_agrees_too, 0, 4);
-    return files_run(suite);
+    return test_suite_run(suite);
 }

@@ -7,6 +7,7 @@
 #include "modules/base/fault.h"
 #include "modules/base/os.h"
 #include "modules/base/test_directory.h"
+#include "modules/base/test_suite.h"
 #include "modules/io/io.h"
 #include "modules/journal/journal.h"
 #include "modules/stream/checkpoint.h"
@@ -75,29 +76,6 @@ static inline void teardown_files(void)
     fault_destroy(files.fault);
     (void)snprintf(command, sizeof(command), "rm -r %s", files.directory);
     ck_assert_int_eq(system(command), 0);
-}
-
-/* A case of a suite, whose tests may take a while. */
-static inline TCase *files_case(Suite *suite, const char *name, SFun set_up, SFun tear_down)
-{
-    TCase *cases = tcase_create(name);
-
-    tcase_set_timeout(cases, 120);
-    tcase_add_checked_fixture(cases, set_up, tear_down);
-    suite_add_tcase(suite, cases);
-    return cases;
-}
-
-/* Runs it; the program's exit code. */
-static inline int files_run(Suite *suite)
-{
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 /* Until nothing is under way, and nothing due. */

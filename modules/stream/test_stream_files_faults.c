@@ -217,12 +217,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("streams in journals: failures");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", setup_files, teardown_files);
 
-    tcase_set_timeout(cases, 120);
-    tcase_add_checked_fixture(cases, setup_files, teardown_files);
     tcase_add_test(cases, a_full_disk_refuses_what_is_added_and_nothing_else);
     tcase_add_test(cases, a_stream_that_finds_no_room_to_move_to_stays_in_memory);
     tcase_add_loop_test(cases, a_stream_that_goes_while_it_moves_leaves_nothing, 0, 2);
@@ -230,10 +226,5 @@ int main(void)
     tcase_add_test(cases, a_stream_that_has_failed_goes_like_any_other);
     tcase_add_test(cases, each_call_fails_and_nothing_is_lost);
     tcase_add_test(cases, each_call_of_a_start_fails_and_the_next_one_is_right);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

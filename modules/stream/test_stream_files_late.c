@@ -1,5 +1,6 @@
 /* Syncs that succeed and say nothing: of what was closed before it was synced, and lost since, and
  * of what was under way when another one failed. */
+#include "modules/base/test_suite.h"
 #include "modules/stream/test_stream_mend.h"
 
 enum { SIZE = 200, FEW = 100, LATE_END = 2000, LOST = 20000 };
@@ -275,7 +276,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("streams in journals: syncs that say nothing");
-    TCase *cases = files_case(suite, "all", setup_mend, teardown_files);
+    TCase *cases = test_suite_case(suite, "all", setup_mend, teardown_files);
 
     tcase_add_loop_test(cases, what_was_closed_unsynced_is_told_of_when_it_is_open_again, 0, 4);
     tcase_add_test(cases, what_was_closed_unsynced_is_asked_about_once);
@@ -284,8 +285,9 @@ int main(void)
     tcase_add_test(cases, meta_is_mended_whatever_was_said_of_it);
     tcase_add_loop_test(cases, a_sync_that_was_under_way_does_not_mend_it, 0, 2);
     tcase_add_test(cases, a_sync_that_has_ended_since_does_not_mend_it);
-    cases = files_case(suite, "threads", setup_mend_threads, teardown_files);
+    cases = test_suite_case(suite, "threads", setup_mend_threads, teardown_files);
+
     tcase_add_loop_test(cases, what_was_closed_unsynced_is_told_of_when_it_is_open_again, 0, 4);
     tcase_add_test(cases, a_stream_is_read_and_packed_while_it_is_mended);
-    return files_run(suite);
+    return test_suite_run(suite);
 }

@@ -1,5 +1,6 @@
 /* What a failed sync leaves of streams in journals: it is written once more, and they go on; or it
  * is lost, and that is told. */
+#include "modules/base/test_suite.h"
 #include "modules/stream/test_stream_mend.h"
 
 enum {
@@ -445,7 +446,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("streams in journals: after a failed sync");
-    TCase *cases = files_case(suite, "all", setup_mend, teardown_files);
+    TCase *cases = test_suite_case(suite, "all", setup_mend, teardown_files);
 
     tcase_add_test(cases, a_stream_whose_sync_has_failed_is_mended);
     tcase_add_test(cases, a_disk_that_goes_on_failing_is_tried_again_after_a_pause);
@@ -462,5 +463,5 @@ int main(void)
     tcase_add_test(cases, a_sync_that_succeeds_does_not_hide_one_that_has_failed);
     tcase_add_test(cases, its_own_sync_does_not_hide_a_failed_sync_of_all);
     tcase_add_test(cases, each_call_of_mending_fails_and_it_is_mended_later);
-    return files_run(suite);
+    return test_suite_run(suite);
 }

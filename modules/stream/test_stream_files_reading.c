@@ -240,12 +240,12 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("streams in journals: reading");
-    TCase *cases = files_case(suite, "all", setup_files, teardown_files);
+    TCase *cases = test_suite_case(suite, "all", setup_files, teardown_files);
 
     tcase_add_test(cases, whoever_reads_from_the_beginning_meets_a_first_entry_that_is_long);
     tcase_add_test(cases, who_reads_on_gets_what_follows_whatever_has_gone);
     tcase_add_loop_test(cases, no_call_waits_for_a_disk, 0, 3);
     tcase_add_test(cases, who_does_not_wait_gets_on_both_ways);
     tcase_add_test(cases, who_asks_again_gets_on_over_what_was_deleted);
-    return files_run(suite);
+    return test_suite_run(suite);
 }

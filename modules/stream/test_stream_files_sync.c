@@ -343,12 +343,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("streams in journals: syncs and starts");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", setup_streams, teardown_streams);
 
-    tcase_set_timeout(cases, 120);
-    tcase_add_checked_fixture(cases, setup_streams, teardown_streams);
     tcase_add_test(cases, making_opening_and_closing_wait_for_no_device);
     tcase_add_test(cases, a_checkpoint_brings_what_is_closed_at_once);
     tcase_add_test(cases, where_all_cannot_be_synced_at_once_each_is_before_it_is_closed);
@@ -358,10 +354,5 @@ int main(void)
     tcase_add_loop_test(cases, a_start_says_which_journal_is_not_as_it_was, 0, 6);
     tcase_add_test(cases, looking_may_be_given_up);
     tcase_add_test(cases, why_one_cannot_be_opened_is_told_once);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

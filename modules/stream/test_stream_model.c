@@ -1,5 +1,6 @@
 /* Random operations on streams in memory, compared with an array. */
 #include "modules/base/os.h"
+#include "modules/base/test_suite.h"
 #include "modules/stream/test_stream_steps.h"
 
 enum { STEPS = 6000 };
@@ -46,19 +47,11 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("stream model");
-    TCase *tcase = tcase_create("model");
-    SRunner *runner;
-    int failed;
+    TCase *tcase = test_suite_case(suite, "model", NULL, NULL);
 
-    tcase_set_timeout(tcase, 300);
     tcase_add_loop_test(tcase, a_stream_that_grows_agrees_with_an_array, 0, 10);
     tcase_add_loop_test(tcase, a_stream_that_is_trimmed_as_it_grows_agrees_with_an_array, 0, 10);
     tcase_add_loop_test(tcase, a_stream_of_which_most_is_deleted_agrees_with_an_array, 0, 10);
     tcase_add_loop_test(tcase, what_is_refused_memory_changes_nothing, 0, 10);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

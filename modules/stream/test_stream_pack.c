@@ -292,8 +292,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("streams that are packed");
-    TCase *cases = files_case(suite, "all", setup_files, teardown_files);
-    TCase *threads = files_case(suite, "threads", setup_threads, teardown_files);
+    TCase *cases = test_suite_case(suite, "all", setup_files, teardown_files);
+    TCase *threads = test_suite_case(suite, "threads", setup_threads, teardown_files);
 
     tcase_add_loop_test(cases, segments_that_have_ended_are_packed_and_read_as_before,
                         JOURNAL_CODEC_LZ4, JOURNAL_CODEC_ZSTD + 1);
@@ -307,5 +307,5 @@ int main(void)
     tcase_add_loop_test(cases, what_cannot_be_packed_stays_plain, 0, 3);
     tcase_add_loop_test(cases, a_stream_that_goes_while_it_is_packed_leaves_nothing, 0, 6);
     tcase_add_test(threads, closing_does_not_wait_until_all_is_packed);
-    return files_run(suite);
+    return test_suite_run(suite);
 }

@@ -419,12 +419,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("streams: loss of power");
-    TCase *cases = tcase_create("all");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", setup_power, teardown_power);
 
-    tcase_set_timeout(cases, 300);
-    tcase_add_checked_fixture(cases, setup_power, teardown_power);
     tcase_add_loop_test(cases, whatever_the_disk_holds_the_checkpoint_is_there, 0,
                         soak_is_full() ? 20 : 8);
     tcase_add_loop_test(cases, what_failed_syncs_have_left_was_mended_before_a_checkpoint, 0,
@@ -432,10 +428,5 @@ int main(void)
     tcase_add_test(cases, what_the_first_sync_of_a_journal_has_left_is_mended);
     tcase_add_loop_test(cases, a_planted_bug_is_found, RECORD_DIRECTORY_SYNCS_LEFT_OUT,
                         RECORD_SYNCS_LATE + 1);
-    suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

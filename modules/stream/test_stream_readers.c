@@ -244,7 +244,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("readers of streams in journals");
-    TCase *cases = files_case(suite, "all", setup_readers, teardown_readers);
+    TCase *cases = test_suite_case(suite, "all", setup_readers, teardown_readers);
 
     tcase_add_test(cases, each_of_many_readers_reads_on_without_waiting);
     tcase_add_test(cases, readers_of_the_same_entries_share_what_was_fetched);
@@ -254,5 +254,5 @@ int main(void)
     tcase_add_test(cases, entries_that_are_asked_for_are_met_by_reading_on);
     tcase_add_test(cases, entries_that_have_gone_are_told_from_those_behind_them);
     tcase_add_test(cases, who_is_far_behind_is_searched_for);
-    return files_run(suite);
+    return test_suite_run(suite);
 }

@@ -1,4 +1,5 @@
 /* What a stream in memory promises its readers, of its snapshots and of its images, one by one. */
+#include "modules/base/test_suite.h"
 #include "modules/stream/test_stream_fixture.h"
 
 #include <errno.h>
@@ -203,12 +204,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("reading streams");
-    TCase *tcase = tcase_create("in memory");
-    SRunner *runner;
-    int failed;
+    TCase *tcase = test_suite_case(suite, "in memory", setup, teardown);
 
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, a_cursor_passes_over_what_is_deleted);
     tcase_add_test(tcase, a_cursor_meets_what_was_added_behind_it);
     tcase_add_test(tcase, a_cursor_goes_on_where_what_it_stood_at_has_gone);
@@ -218,10 +215,5 @@ int main(void)
     tcase_add_test(tcase, an_image_of_an_empty_stream_keeps_its_ids);
     tcase_add_test(tcase, an_image_of_another_version_is_told_from_a_damaged_one);
     tcase_add_test(tcase, damaged_images_are_refused_or_hold_together);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -636,12 +636,9 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("segments that are written anew");
-    TCase *cases = tcase_create("all"), *threads = tcase_create("threads");
-    SRunner *runner;
-    int failed;
+    TCase *cases = test_suite_case(suite, "all", setup_files, teardown_files);
+    TCase *threads = test_suite_case(suite, "threads", setup_threads, teardown_files);
 
-    tcase_set_timeout(cases, 240);
-    tcase_add_checked_fixture(cases, setup_files, teardown_files);
     tcase_add_loop_test(cases, what_is_mostly_deleted_is_written_anew, 0, 3);
     tcase_add_test(cases, what_is_mostly_there_stays);
     tcase_add_test(cases, a_segment_without_anything_that_is_left_takes_next_to_nothing);
@@ -660,14 +657,6 @@ int main(void)
     tcase_add_loop_test(cases, whoever_goes_meanwhile_leaves_nothing, 0, 8);
     tcase_add_loop_test(cases, a_stream_that_is_written_anew_agrees_with_an_array, 0,
                         soak_is_full() ? 200 : 8);
-    suite_add_tcase(suite, cases);
-    tcase_set_timeout(threads, 240);
-    tcase_add_checked_fixture(threads, setup_threads, teardown_files);
     tcase_add_loop_test(threads, a_stream_that_is_written_anew_agrees_with_an_array, 0, 2);
-    suite_add_tcase(suite, threads);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }

@@ -273,12 +273,9 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("streams that leave memory");
-    TCase *tcase = tcase_create("all"), *grown = tcase_create("grown");
-    SRunner *runner;
-    int failed;
+    TCase *tcase = test_suite_case(suite, "all", setup, teardown);
+    TCase *grown = test_suite_case(suite, "grown", setup_threads, teardown_files);
 
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, what_nobody_uses_moves_and_is_as_it_was);
     tcase_add_test(tcase, what_was_used_is_spared_once);
     tcase_add_test(tcase, what_was_used_goes_too_when_it_is_urgent);
@@ -292,13 +289,6 @@ int main(void)
     tcase_add_test(tcase, snapshots_keep_what_has_moved);
     tcase_add_test(tcase, what_cannot_be_moved_stays_and_is_tried_again);
     tcase_add_test(tcase, a_store_whose_streams_stay_in_memory_moves_none);
-    suite_add_tcase(suite, tcase);
-    tcase_add_checked_fixture(grown, setup_threads, teardown_files);
     tcase_add_test(grown, a_move_that_nobody_goes_on_with_is_given_up);
-    suite_add_tcase(suite, grown);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return test_suite_run(suite);
 }
