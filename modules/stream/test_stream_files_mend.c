@@ -282,6 +282,7 @@ START_TEST(a_suspect_stream_may_be_trimmed)
     trim_to(stream, 10);
     settle();
     ck_assert_uint_eq(trouble().mended_count, 1);
+    ck_assert_uint_eq(count_in_stream(1, "0000000001.log"), 0);
     add_entries(stream, number, number + 10, SIZE);
     ck_assert_int_eq(save(stream), 1);
     stream_destroy(stream);
