@@ -218,6 +218,16 @@ uint64_t journal_packed_file_bytes(const struct journal_packed *packed)
     return packed->file_bytes;
 }
 
+uint64_t journal_packed_memory_bytes(const struct journal_packed *packed)
+{
+    uint64_t bytes = sizeof(*packed) + packed->block_count * sizeof(packed->blocks[0]);
+
+    if (packed->plain) bytes += JOURNAL_PACKED_BLOCK_BYTES;
+    if (packed->stored) bytes += JOURNAL_PACKED_BLOCK_BYTES + JOURNAL_TAG_BYTES;
+    if (packed->unsealed) bytes += JOURNAL_PACKED_BLOCK_BYTES;
+    return bytes;
+}
+
 const struct journal_packed_header *journal_packed_header_of(const struct journal_packed *packed)
 {
     return &packed->header;

@@ -98,6 +98,8 @@ int journal_packed_open(struct os *os, int fd, const struct journal_places *plac
                         struct journal_packed **out_packed);
 void journal_packed_close(struct os *os, struct journal_packed *packed); /* accepts NULL */
 uint64_t journal_packed_file_bytes(const struct journal_packed *packed);
+/* What it takes of the heap, with the blocks that are unpacked. */
+uint64_t journal_packed_memory_bytes(const struct journal_packed *packed);
 const struct journal_packed_header *journal_packed_header_of(const struct journal_packed *packed);
 /* Reads the plain bytes [offset, offset + size), which lie below raw_bytes. The block that was read
  * last is kept. -EBADMSG: a block is damaged. */

@@ -51,6 +51,11 @@ bool journal_reader_has(const struct journal_reader *reader, uint64_t position)
                                               journal_offset_of(position));
 }
 
+uint64_t journal_reader_window_bytes(const struct journal_reader *reader)
+{
+    return reader->async ? journal_async_memory_bytes(reader->async) : 0;
+}
+
 void journal_reader_look_again(struct journal_reader *reader)
 {
     if (reader->async) journal_async_look_again(reader->async);

@@ -399,6 +399,18 @@ bool journal_async_is_busy(const struct journal_async *async)
     return async->is_running || async->ahead.is_running;
 }
 
+uint64_t journal_async_memory_bytes(struct journal_async *async)
+{
+    const struct journal_packed *packed;
+
+    if (async->is_running) return async->memory_bytes;
+    packed = async->stored.packed;
+    async->memory_bytes = async->window_capacity +
+                          async->index.capacity * sizeof(*async->index.entries) +
+                          (packed ? journal_packed_memory_bytes(packed) : 0);
+    return async->memory_bytes;
+}
+
 bool journal_async_is_in_memory(const struct journal_async *async)
 {
     return async->journal->is_in_memory;

@@ -8,6 +8,7 @@ struct journal_async;
 
 bool journal_async_is_busy(const struct journal_async *async);
 bool journal_async_is_in_memory(const struct journal_async *async);
+uint64_t journal_async_memory_bytes(struct journal_async *async);
 /* Waits for the job that is under way. Accepts NULL. */
 void journal_async_destroy(struct journal_async *async);
 uint64_t journal_async_end(const struct journal_async *async);

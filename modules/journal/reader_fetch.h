@@ -67,6 +67,8 @@ struct journal_async {
 
     struct journal_index index; /* of an ended segment: */
     uint64_t index_number;      /* 0: of none */
+
+    uint64_t memory_bytes; /* as it was when no job had it */
 };
 
 static inline uint64_t journal_async_least(uint64_t a, uint64_t b)

@@ -9,7 +9,8 @@
  *   files_move.c    from memory to a journal
  *   files_pack.c    segments that have ended are made smaller
  *   files_rewrite.c those in which most is deleted are written anew
- *   files_read.c    places and frames, by readers that streams share
+ *   files_read.c    places and frames
+ *   files_slots.c   the readers that streams share for that
  *   files_disk.c    what they take on the disk, and the bound of it
  *   files_store.c   the directory: what is in it, and what goes from it
  *   checkpoint.c    what checkpoints refer to
@@ -182,6 +183,7 @@ struct files_slot {
     bool has_arrived;
     uint64_t used;             /* when: of the store's turns */
     uint64_t tick;             /* the same, of its ticks */
+    uint64_t window_bytes;     /* of the heap, as the store counts them */
     struct files_known behind; /* where it stands, if that is behind an entry */
 
     struct journal_search search;
@@ -206,7 +208,8 @@ struct stream_files_store {
     size_t found_count;
 
     struct files_slot slots[STREAM_READERS_MAX];
-    struct files_slot *last_slot; /* that a frame was read with; or NULL */
+    struct files_slot *last_slot;            /* that a frame was read with; or NULL */
+    uint64_t window_bytes, window_bytes_max; /* of all slots; above that they are few */
     struct files_known known[1 << STREAM_KNOWN_BITS];
 
     /* files_rewrite.c */
@@ -339,13 +342,25 @@ struct files_segment *stream_files_segment_at(const struct stream_files *files, 
 /* Gives up moves that nobody goes on with. */
 void stream_files_tend_moves(struct stream_files_store *all);
 
-/* ---- files_read.c ---- */
+/* ---- files_slots.c ---- */
+/* A reader of an open journal that stands at the position, or can be sent there. -EAGAIN: all are
+ * busy, or as many as may be. -ENOMEM. */
+int stream_files_slot_at(struct stream_files *files, uint64_t position,
+                         struct files_slot **out_slot);
+/* One that is nobody's, and belongs to that journal then; likewise. */
+int stream_files_take_slot(struct stream_files *files, struct files_slot **out_slot);
+/* It has been used: what it holds may have changed. */
+void stream_files_count_window(struct files_slot *slot);
+/* Closes readers that nobody needs while all hold more than they may. */
+void stream_files_shrink_windows(struct stream_files_store *all);
 /* Closes readers of it. False: one is busy. */
 bool stream_files_close_readers(struct stream_files *files);
 /* Frames of it were dropped: readers forget what they have. */
 void stream_files_read_anew(const struct stream_files *files);
 /* True: somebody reads it, or is about to. */
 bool stream_files_is_read(const struct stream_files *files);
+
+/* ---- files_read.c ---- */
 int stream_files_seek_id(struct stream *stream, struct stream_id id,
                          enum stream_direction direction, struct stream_place *out_place);
 int stream_files_seek_ordinal(struct stream *stream, uint64_t ordinal,

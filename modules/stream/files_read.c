@@ -21,165 +21,6 @@ struct target {
     struct stream_id id;
 };
 
-/* ---- readers ---- */
-
-static void on_ready(void *context)
-{
-    struct files_slot *slot = context;
-    const struct stream_store *store = slot->files->store;
-
-    stream_files_touch(slot->files);
-    if (store->hooks.on_ready) store->hooks.on_ready(store->hooks.context);
-}
-
-static bool is_busy(const struct files_slot *slot)
-{
-    return slot->reader && journal_reader_is_busy(slot->reader);
-}
-
-static void close_slot(struct files_slot *slot)
-{
-    journal_reader_close(slot->reader);
-    free(slot->falls.falls);
-    *slot = (struct files_slot){ 0 };
-}
-
-bool stream_files_close_readers(struct stream_files *files)
-{
-    struct files_slot *slots = files->store->files->slots;
-    bool is_closed = true;
-
-    for (unsigned i = 0; i < STREAM_READERS_MAX; i++) {
-        if (slots[i].files != files) continue;
-        if (is_busy(&slots[i])) {
-            is_closed = false;
-        } else {
-            close_slot(&slots[i]);
-        }
-    }
-    return is_closed;
-}
-
-void stream_files_read_anew(const struct stream_files *files)
-{
-    struct files_slot *slots = files->store->files->slots;
-
-    for (unsigned i = 0; i < STREAM_READERS_MAX; i++)
-        if (slots[i].files == files) journal_reader_look_anew(slots[i].reader);
-}
-
-bool stream_files_is_read(const struct stream_files *files)
-{
-    const struct files_slot *slots = files->store->files->slots;
-
-    for (unsigned i = 0; i < STREAM_READERS_MAX; i++) {
-        if (slots[i].files == files && (is_busy(&slots[i]) || slots[i].is_awaited)) return true;
-    }
-    return false;
-}
-
-/* The one that was not used for longest, of those that nobody waits for if there is one. */
-static struct files_slot *idle_slot(struct files_slot *slots)
-{
-    struct files_slot *best = NULL;
-
-    for (unsigned i = 0; i < STREAM_READERS_MAX; i++) {
-        struct files_slot *slot = &slots[i];
-        if (is_busy(slot)) continue;
-        if (!best || slot->is_awaited < best->is_awaited ||
-            (slot->is_awaited == best->is_awaited && slot->used < best->used)) {
-            best = slot;
-        }
-    }
-    return best;
-}
-
-/* Who has read with it so far may come back. */
-static void send_away(struct files_slot *slot)
-{
-    if (slot->behind.files) stream_files_know(&slot->behind);
-    slot->behind.files = NULL;
-}
-
-static void use(struct stream_files_store *all, struct files_slot *slot)
-{
-    if (slot->tick != all->tick) journal_reader_look_again(slot->reader);
-    slot->tick = all->tick;
-    slot->used = ++all->turn;
-}
-
-/* One that is nobody's and belongs to that journal then. -EAGAIN: all are busy. */
-static int take_slot(struct stream_files *files, struct files_slot **out_slot)
-{
-    struct stream_files_store *all = files->store->files;
-    struct files_slot *slot = idle_slot(all->slots);
-    struct stream_files *before;
-    int rc = 0;
-
-    if (!slot) return -EAGAIN;
-    send_away(slot);
-    before = slot->files;
-    if (before != files) {
-        close_slot(slot);
-        if (before) stream_files_touch(before);
-        rc = journal_reader_open_async(files->journal, on_ready, slot, &slot->reader);
-        if (rc < 0) return rc;
-        slot->files = files;
-    }
-    slot->is_awaited = false;
-    slot->search.key = 0;
-    slot->goal = 0;
-    use(all, slot);
-    *out_slot = slot;
-    return 0;
-}
-
-static bool stands_at(const struct files_slot *slot, uint64_t position)
-{
-    return (slot->goal > 0 ? slot->goal : journal_reader_position(slot->reader)) == position;
-}
-
-/* Nobody waits for it, and it has the frame there. */
-static bool has_frame(const struct files_slot *slot, uint64_t position)
-{
-    return slot->goal == 0 && journal_reader_has(slot->reader, position);
-}
-
-/* A reader that stands at the position, or one that has the frame there, or NULL. */
-static struct files_slot *find_slot(struct stream_files *files, uint64_t position)
-{
-    struct files_slot *slots = files->store->files->slots, *near = NULL;
-
-    for (unsigned i = 0; i < STREAM_READERS_MAX; i++) {
-        struct files_slot *slot = &slots[i];
-        if (slot->files != files || slot->search.key != 0) continue;
-        if (stands_at(slot, position)) return slot;
-        if (!near && has_frame(slot, position)) near = slot;
-    }
-    return near;
-}
-
-/* A reader that stands at the position, or one that can be sent there. */
-static int slot_at(struct stream_files *files, uint64_t position, struct files_slot **out_slot)
-{
-    struct stream_files_store *all = files->store->files;
-    struct files_slot *slot = all->last_slot;
-    int rc = 0;
-
-    /* Who reads on finds the reader that he had, and so does who looks at the same once more. */
-    if (!slot || slot->files != files || slot->search.key != 0 ||
-        !(stands_at(slot, position) || has_frame(slot, position)))
-        slot = find_slot(files, position);
-    if (!slot)
-        rc = take_slot(files, &slot);
-    else if (!stands_at(slot, position))
-        send_away(slot);
-    if (rc < 0) return rc;
-    use(all, slot);
-    all->last_slot = *out_slot = slot;
-    return 0;
-}
-
 /* ---- frames ---- */
 
 static int decode(const struct stream *stream, const struct journal_entry *frame,
@@ -234,6 +75,7 @@ static int read_frames(struct stream_files *files, struct files_slot *slot, uint
     else if (rc == 0)
         rc = journal_reader_previous_from(reader, range.start, out_frames);
     slot->is_awaited = rc == -EAGAIN;
+    stream_files_count_window(slot);
     if (!slot->is_awaited) slot->goal = 0;
     if (rc == 0 && direction == STREAM_FORWARD && journal_reader_position(reader) < range.end)
         rc = answer_unpublished(files);
@@ -272,7 +114,7 @@ static int read_segment(struct stream *stream, enum stream_direction direction,
     if (want.count > FRAMES_AT_ONCE) want.count = FRAMES_AT_ONCE;
     if (rc == 0 && place->words[0] > journal_published(files->base->journal))
         rc = answer_unpublished(files->base);
-    if (rc == 0) rc = slot_at(files->base, place->words[0], &slot);
+    if (rc == 0) rc = stream_files_slot_at(files->base, place->words[0], &slot);
     if (rc < 0 || !slot) return rc;
     rc = read_frames(files->base, slot, place->words[0], range, direction, want, frames);
     if (rc <= 0) return rc;
@@ -419,7 +261,7 @@ static int slot_for(struct stream_files *files, const struct target *target,
         *out_slot = &slots[i];
         return 0;
     }
-    rc = take_slot(files->base, out_slot);
+    rc = stream_files_take_slot(files->base, out_slot);
     return rc < 0 ? rc : begin_search(*out_slot, target, &files->falls, segment);
 }
 
@@ -456,6 +298,7 @@ static int try_seek(struct stream *stream, const struct target *target,
     if (rc < 0 || !slot) return rc;
     rc = journal_reader_search(slot->reader, &slot->search);
     slot->is_awaited = rc == -EAGAIN;
+    stream_files_count_window(slot);
     if (rc == 0) rc = answer_unpublished(files->base);
     if (rc == -EAGAIN) return rc;
     slot->search.key = 0;

@@ -71,6 +71,7 @@ int stream_files_store_create(struct stream_store *store)
     list_init(&all->mending);
     list_init(&all->to_rewrite);
     all->disk_bytes_max = UINT64_MAX;
+    all->window_bytes_max = UINT64_MAX;
     all->sync_fd = store->os->watch_filesystem(store->os, store->options.directory);
     if (all->sync_fd < 0) all->sync_fd = -1; /* then one by one */
     rc = store->os->list(store->os, store->options.directory, note_directory, all);
@@ -122,9 +123,20 @@ bool stream_files_tick(struct stream_store *store)
     if (!store->files) return false;
     store->files->tick++;
     stream_files_step_due(store->files);
+    stream_files_shrink_windows(store->files);
     stream_files_tend_moves(store->files);
     stream_files_tend_suspects(store->files);
     return stream_files_tend_rewrites(store->files);
+}
+
+uint64_t stream_store_window_bytes(const struct stream_store *store)
+{
+    return store->files ? store->files->window_bytes : 0;
+}
+
+void stream_store_set_windows_max(struct stream_store *store, uint64_t bytes)
+{
+    if (store->files) store->files->window_bytes_max = bytes;
 }
 
 void stream_files_store_destroy(struct stream_store *store)

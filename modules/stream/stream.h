@@ -106,6 +106,12 @@ void stream_store_set_disk_max(struct stream_store *store, uint64_t bytes);
  * O(1).
  */
 uint64_t stream_store_memory_bytes(const struct stream_store *store);
+/* What readers of streams in journals hold beside that: what was fetched or unpacked last. O(1). */
+uint64_t stream_store_window_bytes(const struct stream_store *store);
+/* Readers that hold more than so many bytes together are closed by the tick, those first that were
+ * not used for longest, and meanwhile only few fetch at a time. UINT64_MAX: any number, as in the
+ * beginning. */
+void stream_store_set_windows_max(struct stream_store *store, uint64_t bytes);
 /* Memory is short: streams in memory that take more than a block, and were not used since this
  * looked at them last, begin to move to journals, those first that were looked at longest ago,
  * until so many bytes are on their way. The tick goes on with it, and then the memory is free;

@@ -1,6 +1,7 @@
 /* Streams in journals whose segments are packed when they have ended: nobody who reads notices, and
  * whatever a start may set back into stays plain. */
 #include "modules/stream/copy.h"
+#include "modules/stream/stream_internal.h"
 #include "modules/stream/test_stream_files.h"
 
 enum { SIZE = 200, PLAIN_MAX = 2 /* the one that is written, and the one made ahead */ };
@@ -80,6 +81,89 @@ START_TEST(what_is_told_is_what_the_files_take)
     load();
     expect_entries(stream, 1, 3000, SIZE); /* it was opened */
     ck_assert_uint_eq(info_now().compressed_bytes, bytes);
+    stream_destroy(stream);
+}
+END_TEST
+
+/* ---- what readers hold ------------------------------------------------------------------------
+ */
+
+enum {
+    READ_ENTRIES = 10000,
+    READ_STEP = 250,          /* about a segment */
+    READER_BYTES = 300 << 10, /* of what is packed: its window, and blocks */
+    WINDOWS_BYTES = 1 << 20,
+};
+
+static void find_entry(uint64_t number)
+{
+    struct stream_entry entry;
+
+    ck_assert_int_eq(stream_find(stream, (struct stream_id){ number, 0 }, &entry), 1);
+    ck_assert(slice_equal(entry.fields, value_of(number, SIZE)));
+}
+
+/* _i: with a tick behind each, or all in one turn. */
+START_TEST(what_readers_hold_is_counted_and_bounded)
+{
+    uint64_t last, most = WINDOWS_BYTES + (_i == 0 ? 0 : READER_BYTES);
+
+    begin(JOURNAL_CODEC_LZ4, READ_ENTRIES);
+    for (uint64_t number = 1; number < READ_ENTRIES; number += READ_STEP)
+        find_entry(number);
+    ck_assert_uint_gt(stream_store_window_bytes(store), 2 * WINDOWS_BYTES);
+    stream_store_set_windows_max(store, WINDOWS_BYTES);
+    settle();
+    ck_assert_uint_le(stream_store_window_bytes(store), WINDOWS_BYTES);
+    ck_assert_uint_gt(stream_store_window_bytes(store), WINDOWS_BYTES - 2 * READER_BYTES);
+    for (uint64_t number = 2; number < READ_ENTRIES; number += READ_STEP) {
+        find_entry(number);
+        if (_i == 0) settle();
+        ck_assert_uint_le(stream_store_window_bytes(store), most);
+    }
+    expect_entries(stream, 1, READ_ENTRIES, SIZE);
+    stream_store_set_windows_max(store, 1); /* the one that was used last stays */
+    settle();
+    last = stream_store_window_bytes(store);
+    ck_assert_uint_gt(last, 0);
+    ck_assert_uint_le(last, READER_BYTES);
+    expect_entries(stream, 1, READ_ENTRIES, SIZE);
+    stream_destroy(stream);
+    settle();
+    ck_assert_uint_eq(stream_store_window_bytes(store), 0);
+}
+END_TEST
+
+/* Who has to wait for a reader gets one, and only a few are fetched for at a time. */
+START_TEST(with_no_memory_for_more_readers_all_are_served_in_turn)
+{
+    enum { CURSORS = READ_ENTRIES / READ_STEP };
+    struct stream_cursor cursors[CURSORS];
+    bool is_done[CURSORS] = { false };
+    unsigned done = 0, rounds = 0;
+
+    begin(JOURNAL_CODEC_LZ4, READ_ENTRIES);
+    find_entry(1);
+    store->hooks.wait = NULL;
+    stream_store_set_windows_max(store, 1);
+    for (unsigned i = 0; i < CURSORS; i++)
+        stream_cursor_begin(&cursors[i], stream, (struct stream_id){ 1 + i * READ_STEP, 0 },
+                            STREAM_FORWARD);
+    while (done < CURSORS) {
+        for (unsigned i = 0; i < CURSORS; i++) {
+            struct stream_entry entry;
+            int rc = is_done[i] ? 0 : stream_cursor_next(&cursors[i], &entry);
+            ck_assert(rc == 1 || is_done[i] || rc == -EAGAIN);
+            if (rc != 1) continue;
+            ck_assert_uint_eq(entry.id.ms, 1 + i * READ_STEP);
+            is_done[i] = true;
+            done++;
+        }
+        ck_assert_uint_le(io_in_flight(files.io), 8 + 1);
+        ck_assert_uint_lt(++rounds, 100 * CURSORS);
+        if (done < CURSORS && io_in_flight(files.io) > 0) (void)io_wait(files.io);
+        (void)stream_store_tick(store, 0, 1000);
+    }
     stream_destroy(stream);
 }
 END_TEST
@@ -298,6 +382,8 @@ int main(void)
     tcase_add_loop_test(cases, segments_that_have_ended_are_packed_and_read_as_before,
                         JOURNAL_CODEC_LZ4, JOURNAL_CODEC_ZSTD + 1);
     tcase_add_test(cases, what_is_told_is_what_the_files_take);
+    tcase_add_loop_test(cases, what_readers_hold_is_counted_and_bounded, 0, 2);
+    tcase_add_test(cases, with_no_memory_for_more_readers_all_are_served_in_turn);
     tcase_add_test(cases, another_codec_is_for_what_is_plain_yet);
     tcase_add_test(cases, what_a_checkpoint_may_set_back_into_stays_plain);
     tcase_add_loop_test(cases, what_a_snapshot_ends_in_stays_plain, 0, 2);
