@@ -1,5 +1,7 @@
 /* Thousands of streams that are too small for journals of their own, together far above maxmemory:
- * they leave memory for the disk, and whoever adds waits for that and is not refused. */
+ * they leave memory for the disk, and whoever adds waits for that and is not refused. And what is
+ * read of compressed ones. */
+#include "client-tests/lib/clock.h"
 #include "client-tests/lib/command.h"
 #include "client-tests/lib/element.h"
 #include "client-tests/lib/expect.h"
@@ -103,6 +105,30 @@ static void expect_all(struct wire *wire, unsigned streams, unsigned count)
     }
 }
 
+static int64_t info_of_s0(struct wire *wire, const char *name)
+{
+    struct text reply = { 0 };
+    const char *field;
+    int64_t value;
+
+    wire_command(wire, "SL.STREAM INFO s0");
+    ck_assert_int_eq(wire_read(wire, &reply), 1);
+    field = strstr(text_string(&reply), name);
+    ck_assert_msg(field, "no %s in %s", name, text_string(&reply));
+    value = strtoll(strchr(field, ':') + 1, NULL, 10);
+    text_finish(&reply);
+    return value;
+}
+
+/* Until no more of s0 is plain. */
+static void expect_packed(struct wire *wire, int64_t plain_bytes)
+{
+    int64_t deadline_ms = clock_ms() + 60000;
+
+    while (info_of_s0(wire, "bytes_on_disk") - info_of_s0(wire, "bytes_compressed") > plain_bytes)
+        ck_assert_msg(clock_probe(deadline_ms), "it is not packed");
+}
+
 START_TEST(thousands_of_streams_leave_memory_and_nobody_is_refused)
 {
     static const char *const modes[] = { "yes", "no" };
@@ -150,6 +176,50 @@ START_TEST(a_checkpoint_and_kill_find_all_of_them)
 }
 END_TEST
 
+/* What is packed is unpacked into windows of the readers that all streams share. */
+START_TEST(windows_of_packed_segments_are_counted_and_bounded)
+{
+    enum { SEGMENT_BYTES = 1 << 20, LONG = 24000, STEP = 150, WINDOWS_BYTES = (32 << 20) / 8 };
+    enum { READER_BYTES = 300 << 10 };
+    static const char *const own[] = { "--maxmemory",
+                                       "32mb",
+                                       "--appendonly",
+                                       "no",
+                                       "--stream-compress",
+                                       "lz4",
+                                       "--stream-segment-bytes",
+                                       "1mb",
+                                       "--save",
+                                       "",
+                                       NULL };
+    struct server server;
+    struct wire *wire;
+    int64_t most = 0;
+
+    server_start(&server, &(struct server_options){ .own_arguments = own });
+    wire = wire_open(&server);
+    add_to_all(wire, 1, 1, LONG);
+    expect_packed(wire, 2 * SEGMENT_BYTES);
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned id = 1 + round; id <= LONG; id += STEP) {
+            int64_t windows;
+            expect_entry(wire, 0, id);
+            windows = info_number(wire, "mem_stream_windows");
+            if (windows > most) most = windows;
+        }
+    }
+    ck_assert_int_gt(most, WINDOWS_BYTES / 2);
+    ck_assert_int_le(most, WINDOWS_BYTES + READER_BYTES);
+    expect_ok(wire, "CONFIG SET maxmemory 16mb");
+    expect_entry(wire, 0, 1);
+    ck_assert_int_le(info_number(wire, "mem_stream_windows"), WINDOWS_BYTES / 2 + READER_BYTES);
+    expect_integer(wire, 1, "DEL s0");
+    info_wait(wire, "mem_stream_windows", 0);
+    wire_close(wire);
+    server_stop(&server);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("streams that leave memory");
@@ -157,5 +227,6 @@ int main(void)
 
     tcase_add_loop_test(tcase, thousands_of_streams_leave_memory_and_nobody_is_refused, 0, 2);
     tcase_add_test(tcase, a_checkpoint_and_kill_find_all_of_them);
+    tcase_add_test(tcase, windows_of_packed_segments_are_counted_and_bounded);
     return suite_run(suite);
 }

@@ -44,7 +44,7 @@ static void add_used(struct info_text *text, const struct memory_info *memory)
              percent(memory->used_bytes, memory->peak_used_bytes),
              (ull)(memory->clients_bytes + memory->buffers_bytes + memory->sessions_bytes +
                    memory->parked_bytes + memory->blocked_bytes + memory->fibers_bytes +
-                   memory->freeing_bytes + memory->log_bytes),
+                   memory->stream_windows_bytes + memory->freeing_bytes + memory->log_bytes),
              (ull)memory->startup_bytes, (ull)dataset_bytes,
              percent(dataset_bytes, memory->used_bytes));
 }
@@ -53,14 +53,16 @@ static void add_owners(struct info_text *text, const struct memory_info *memory)
 {
     info_add(text,
              "rss_anon:%llu\r\nrss_anon_peak:%llu\r\nunspillable_memory:%llu\r\n"
-             "mem_keyspace:%llu\r\nmem_values:%llu\r\nmem_streams:%llu\r\nmem_spill:%llu\r\nmem_"
+             "mem_keyspace:%llu\r\nmem_values:%llu\r\nmem_streams:%llu\r\nmem_stream_windows:%"
+             "llu\r\nmem_spill:%llu\r\nmem_"
              "spill_budget:%llu\r\n"
              "mem_spill_index:%llu\r\nmem_net_buffers:%llu\r\nmem_clients_normal:%llu\r\n"
              "mem_sessions:%llu\r\nmem_parked:%llu\r\nmem_blocked:%llu\r\nmem_fibers:%llu\r\n"
              "mem_freeing:%llu\r\nmem_aof_buffer:%llu\r\n",
              (ull)memory->rss_anon_bytes, (ull)memory->peak_rss_anon_bytes,
              (ull)memory->unspillable_bytes, (ull)memory->keyspace_bytes, (ull)memory->values_bytes,
-             (ull)memory->streams_bytes, (ull)memory->spill_bytes, (ull)memory->spill_budget_bytes,
+             (ull)memory->streams_bytes, (ull)memory->stream_windows_bytes,
+             (ull)memory->spill_bytes, (ull)memory->spill_budget_bytes,
              (ull)memory->spill_index_bytes, (ull)memory->buffers_bytes, (ull)memory->clients_bytes,
              (ull)memory->sessions_bytes, (ull)memory->parked_bytes, (ull)memory->blocked_bytes,
              (ull)memory->fibers_bytes, (ull)memory->freeing_bytes, (ull)memory->log_bytes);

@@ -200,6 +200,7 @@ static void add_own(struct fields *fields, const struct figures *figures)
     add_bytes(fields, "spill.budget", memory->spill_budget_bytes);
     add_bytes(fields, "spill.index", memory->spill_index_bytes);
     add_bytes(fields, "spill.disk", figures->spill.disk_used_bytes);
+    add_bytes(fields, "stream.windows", memory->stream_windows_bytes);
     add_bytes(fields, "net.buffers", memory->buffers_bytes);
     add_bytes(fields, "sessions", memory->sessions_bytes);
     add_bytes(fields, "parked", memory->parked_bytes);

@@ -28,6 +28,7 @@ enum {
     RESERVE_BYTES_MAX = 16 << 20,
     INPUT_PART = 4, /* of the limit: what net lets requests under way hold */
     INPUT_A_CLIENT_BYTES = 65536,
+    WINDOWS_PART = 8, /* of the limit: what readers of streams may hold */
 };
 
 struct memory {
@@ -153,6 +154,7 @@ static struct counts count(const struct memory *memory)
     counts.for_good = both + spill.deque_count * LIST_ROOT_BYTES;
     counts.beside_spill = both + net.pool_bytes + net.heap_output_bytes + net.heap_input_bytes +
                           fiber_memory_bytes(owners->fibers) + freeing_bytes(owners) +
+                          stream_store_window_bytes(owners->streams) +
                           owners->parked_bytes(owners->context) +
                           owners->log_bytes(owners->context);
     counts.spill = spill.memory_bytes;
@@ -242,12 +244,14 @@ void memory_set_store(struct memory *memory, struct spill_store *store)
 void memory_set_streams(struct memory *memory, struct stream_store *streams)
 {
     memory->owners.streams = streams;
+    stream_store_set_windows_max(streams, memory->limit_bytes / WINDOWS_PART);
 }
 
 void memory_set_limit(struct memory *memory, uint64_t limit_bytes, uint64_t list_bytes_max)
 {
     memory->limit_bytes = limit_bytes;
     memory->list_bytes_max = list_bytes_max;
+    stream_store_set_windows_max(memory->owners.streams, limit_bytes / WINDOWS_PART);
     memory_update(memory);
 }
 
@@ -284,6 +288,7 @@ void memory_info(const struct memory *memory, struct memory_info *out_info)
         .keyspace_bytes = keyspace.memory_bytes,
         .values_bytes = keyspace.value_memory_bytes,
         .streams_bytes = streams_bytes(owners),
+        .stream_windows_bytes = stream_store_window_bytes(owners->streams),
         .clients_bytes = net.clients_bytes,
         .buffers_bytes = net.pool_bytes + net.heap_output_bytes + net.heap_input_bytes,
         .parked_bytes = owners->parked_bytes(owners->context),

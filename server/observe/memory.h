@@ -79,6 +79,7 @@ struct memory_info {
     uint64_t startup_bytes; /* RssAnon before the first client */
     uint64_t keyspace_bytes, values_bytes, streams_bytes, clients_bytes, buffers_bytes,
         parked_bytes, fibers_bytes;
+    uint64_t stream_windows_bytes; /* what readers of streams have fetched or unpacked */
     uint64_t freeing_bytes; /* of large values that have gone, on their way back to the kernel */
     uint64_t blocked_bytes, sessions_bytes, log_bytes;
     uint64_t spill_bytes, spill_budget_bytes, spill_index_bytes;
