@@ -59,6 +59,7 @@ struct room_job {
     struct journal_segment *made;     /* by run(), then */
     uint64_t end;                     /* of the room */
     uint64_t reserve_end;             /* so far blocks are reserved at once, if there are any */
+    bool is_ample;                    /* more than somebody waits for */
     struct journal_segment *unwanted; /* to close first */
     struct journal_segment_header header;
     const char *path;
@@ -200,6 +201,7 @@ struct journal {
     bool is_renewing; /* journal_renew has begun, and error stays until it has ended well */
     uint64_t damage;  /* the position of what was lost, as far as it is known; 0 */
     int error, room_error;
+    bool is_short;   /* the disk had no room for what was asked for last */
     int write_error; /* of the last step that found no room for what was appended; 0: none since */
     uint64_t sync_bytes;      /* that a sync brought to the device of late, about */
     uint64_t sync_seen_bytes; /* append_bytes at the last one */

@@ -2,11 +2,14 @@
  * its capacity, then in a next segment that is made whole (header, room, its name on the device),
  * so that rolling is an assignment.
  *
- * A job that fails leaves its error for the next append, which tells it once and asks again. What
- * the owner says no to (may_grow) is not begun: with less and less ahead, and at last nothing. */
+ * A job that fails leaves its error for the next append, which tells it once and asks again. But on
+ * a disk that has no room for what would lie ahead, or for all of it, nothing is told: until there
+ * is some again only what is needed is asked for. What the owner says no to (may_grow) is not
+ * begun: with less and less ahead, and at last nothing. */
 #include "modules/journal/journal_internal.h"
 
 #include <assert.h>
+#include <errno.h>
 
 #include "modules/base/clock.h"
 
@@ -95,13 +98,21 @@ static void run_room(struct io_job *job, struct os *os)
     }
 }
 
+static void take_answer(struct journal *journal, const struct room_job *room)
+{
+    bool is_full = room->job.rc == -ENOSPC || room->job.rc == -EDQUOT;
+
+    journal->is_short = is_full;
+    journal->room_error = is_full && room->is_ample ? 0 : room->job.rc;
+}
+
 static void room_done(struct io_job *job)
 {
     struct room_job *room = (struct room_job *)job;
     struct journal *journal = room->journal;
 
     room->is_running = false;
-    journal->room_error = job->rc;
+    take_answer(journal, room);
     if (room->segment) journal_room_note(room->segment);
     if (job->rc == 0 && room->header.number > 0) {
         assert(!journal->next);
@@ -132,7 +143,8 @@ static int ask_to_grow(const struct journal *journal, uint64_t from, uint64_t to
     return journal->may_grow && to > from ? journal->may_grow(journal->context, to - from) : 0;
 }
 
-int journal_room_ask(struct journal *journal, struct journal_segment *segment, uint64_t end)
+static int ask(struct journal *journal, struct journal_segment *segment, uint64_t end,
+               bool is_ample)
 {
     struct room_job *room = &journal->jobs->room;
     /* A sync of much holds reserving up (the file system's own journal), but not touching. So a
@@ -153,11 +165,17 @@ int journal_room_ask(struct journal *journal, struct journal_segment *segment, u
     if (rc < 0) return rc;
     if (reserve_end > there) segment->file_bytes = reserve_end;
     room->segment = segment;
+    room->is_ample = is_ample;
     room->end = end;
     room->reserve_end = reserve_end;
     room->header = (struct journal_segment_header){ 0 };
     submit(journal);
     return 0;
+}
+
+int journal_room_ask(struct journal *journal, struct journal_segment *segment, uint64_t end)
+{
+    return ask(journal, segment, end, false);
 }
 
 int journal_room_ask_segment(struct journal *journal, uint64_t frame_bytes)
@@ -171,13 +189,14 @@ int journal_room_ask_segment(struct journal *journal, uint64_t frame_bytes)
     if (room->is_running) return 0;
     if (need > capacity)
         capacity = page_ceiling(need); /* one frame, and larger than a segment is */
-    end = least(page_ceiling(need + ready_bytes(journal)), capacity);
+    end = least(page_ceiling(need + (journal->is_short ? 0 : ready_bytes(journal))), capacity);
     rc = ask_to_grow(journal, there, end);
     if (rc < 0) {
         end = page_ceiling(need);
         rc = ask_to_grow(journal, there, end);
     }
     if (rc < 0) return rc;
+    room->is_ample = end > page_ceiling(need);
     room->unwanted = journal->next; /* too small: its file is made anew */
     journal->next = NULL;
     room->segment = NULL;
@@ -202,13 +221,13 @@ void journal_room_plan(struct journal *journal)
         journal->ask_at = journal->room_end;
         return;
     }
-    if (journal->jobs->room.is_running || journal->error) {
+    if (journal->jobs->room.is_running || journal->error || journal->is_short) {
         journal->ask_at = journal->room_end;
         return;
     }
     /* Half of what lies ahead may be used up before more is asked for. */
     if (journal->room_end < active->capacity && journal->room_end < end - ahead / 2) {
-        (void)journal_room_ask(journal, active, end); /* what is needed is asked for then */
+        (void)ask(journal, active, end, true); /* what is needed is asked for then */
     } else if (!journal->next && journal->offset > next_is_due_at(journal)) {
         (void)journal_room_ask_segment(journal, 0);
     }
