@@ -81,8 +81,7 @@ static void stop_before(struct stream_seeker *seeker, const struct stream_cursor
     seeker->has_greater = true;
 }
 
-int stream_seeker_next(struct stream_seeker *seeker, struct stream_id id,
-                       struct stream_entry *out_entry)
+static int seek(struct stream_seeker *seeker, struct stream_id id, struct stream_entry *out_entry)
 {
     uint64_t walked_bytes = 0;
 
@@ -112,4 +111,18 @@ int stream_seeker_next(struct stream_seeker *seeker, struct stream_id id,
         }
         walked_bytes += entry.fields.size + FRAME_BYTES;
     }
+}
+
+int stream_seeker_next(struct stream_seeker *seeker, struct stream_id id,
+                       struct stream_entry *out_entry)
+{
+    int rc;
+
+    if (seeker->has_sought && stream_id_compare(id, seeker->sought) <= 0)
+        seeker->has_begun = seeker->has_greater = seeker->has_sought = false;
+    rc = seek(seeker, id, out_entry);
+    if (rc < 0) return rc;
+    seeker->sought = id;
+    seeker->has_sought = true;
+    return rc;
 }

@@ -38,11 +38,13 @@ struct stream_seeker {
     bool has_greater;
     bool has_place; /* the cursor knows where it stands; else it has just begun somewhere */
     bool has_begun; /* false: it has passed what may be sought next */
+    struct stream_id sought; /* last, and told of */
+    bool has_sought;
 };
 
 void stream_seeker_begin(struct stream_seeker *seeker, struct stream *stream);
-/* As stream_find; id is greater than the one before, but after an error, when it may be sought
- * again. */
+/* As stream_find. What is not greater than the one before is searched for, unless that ended in an
+ * error: then it may be sought again. */
 int stream_seeker_next(struct stream_seeker *seeker, struct stream_id id,
                        struct stream_entry *out_entry);
 #endif

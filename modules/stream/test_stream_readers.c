@@ -228,6 +228,23 @@ START_TEST(entries_that_have_gone_are_told_from_those_behind_them)
 }
 END_TEST
 
+START_TEST(entries_may_be_asked_for_in_any_order)
+{
+    struct stream_seeker seeker;
+    uint64_t number = ENTRIES / 2;
+
+    ck_assert_int_eq(stream_delete(stream, 77, (struct stream_id){ 77, 0 }), 1);
+    stream_seeker_begin(&seeker, stream);
+    for (unsigned i = 0; i < 300; i++) {
+        expect_sought(&seeker, number, 0, true);
+        if (i % 3 == 0) expect_sought(&seeker, number, 0, true);
+        if (i % 5 == 0) expect_sought(&seeker, 77, 0, false);
+        if (i % 10 == 0) expect_sought(&seeker, 76, 0, true);
+        number = i % 2 ? number - 7 : number + 5;
+    }
+}
+END_TEST
+
 START_TEST(who_is_far_behind_is_searched_for)
 {
     struct stream_finder finder;
@@ -253,6 +270,7 @@ int main(void)
     tcase_add_test(cases, many_that_are_asked_for_are_met_by_reading_on);
     tcase_add_test(cases, entries_that_are_asked_for_are_met_by_reading_on);
     tcase_add_test(cases, entries_that_have_gone_are_told_from_those_behind_them);
+    tcase_add_test(cases, entries_may_be_asked_for_in_any_order);
     tcase_add_test(cases, who_is_far_behind_is_searched_for);
     return test_suite_run(suite);
 }

@@ -59,6 +59,15 @@ static void reply_claimed(struct stream_gathered *claimed, const struct stream_c
     claimed->count++;
 }
 
+int stream_claiming_find(const struct stream_group_key *key, struct stream_claiming *claiming,
+                         struct stream_id id, struct stream_entry *out_entry)
+{
+    struct stream_seeker *seeker = &claiming->seeker;
+
+    if (!seeker->cursor.stream) stream_seeker_begin(seeker, key->stream.stream);
+    return stream_seeker_next(seeker, id, out_entry);
+}
+
 int stream_claim(struct call *call, const struct stream_group_key *key,
                  struct stream_claiming *claiming, struct stream_id id,
                  struct stream_gathered *claimed)
@@ -69,7 +78,7 @@ int stream_claim(struct call *call, const struct stream_group_key *key,
     int rc;
 
     if (!is_pending && !claiming->is_forced) return STREAM_CLAIM_NOTHING;
-    rc = stream_find(key->stream.stream, id, &entry);
+    rc = stream_claiming_find(key, claiming, id, &entry);
     if (rc < 0) return rc;
     if (rc == 0) {
         if (!is_pending) return STREAM_CLAIM_NOTHING;

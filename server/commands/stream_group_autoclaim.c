@@ -110,7 +110,7 @@ static int drop_if_gone(struct autoclaim *autoclaim, struct stream_id id)
     int rc;
 
     if (!may_lack_entries(autoclaim->key.stream.stream)) return STREAM_CLAIM_NOTHING;
-    rc = stream_find(autoclaim->key.stream.stream, id, &entry);
+    rc = stream_claiming_find(&autoclaim->key, &autoclaim->claiming, id, &entry);
     if (rc != 0) return rc < 0 ? rc : STREAM_CLAIM_NOTHING;
     rc = stream_group_acknowledge(autoclaim->key.group, id);
     return rc < 0 ? rc : STREAM_CLAIM_GONE;

@@ -281,11 +281,12 @@ static int drop_gone(const struct group_reading *reading, struct group_answer *a
 /* 1: it was claimed, or has gone. 0: no more is. */
 static int claim(struct call *call, const struct group_reading *reading,
                  struct group_answer *answer, struct group_served *served,
-                 const struct stream_pending *before, struct stream_gathered *entries)
+                 struct stream_seeker *seeker, const struct stream_pending *before,
+                 struct stream_gathered *entries)
 {
     struct stream_pending pending = *before;
     struct stream_entry entry;
-    int rc = stream_find(served->key.stream.stream, pending.id, &entry);
+    int rc = stream_seeker_next(seeker, pending.id, &entry);
 
     if (rc < 0) return rc;
     if (!may_take(answer, rc == 1 ? entry.fields.size : 0)) return 0;
@@ -306,8 +307,11 @@ static int64_t claim_all(struct call *call, const struct group_reading *reading,
                          struct stream_gathered *entries, const struct stream_pending *found,
                          int64_t found_count)
 {
+    struct stream_seeker seeker;
+
+    stream_seeker_begin(&seeker, served->key.stream.stream);
     for (int64_t i = 0; i < found_count; i++) {
-        int rc = claim(call, reading, answer, served, &found[i], entries);
+        int rc = claim(call, reading, answer, served, &seeker, &found[i], entries);
 
         if (rc == 0) return i;
         if (rc == 1) {
