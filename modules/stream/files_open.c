@@ -288,6 +288,20 @@ static bool is_needed(const struct stream_files *files)
            files->pinned.is_there || !list_is_empty(&files->snapshots);
 }
 
+bool stream_store_free_room(struct stream_store *store, const struct stream *but)
+{
+    bool is_coming = false;
+
+    if (!store->files) return false;
+    list_for_each(link, &store->files->active)
+    {
+        struct stream_files *files = files_at(link);
+        if (may_close(files) && files->stream != but) begin_closing(files);
+        is_coming |= files->state == FILES_LEAVING || files->state == FILES_CLOSING;
+    }
+    return is_coming;
+}
+
 static void close_done(struct io_job *job)
 {
     struct files_job *closing = (struct files_job *)job;

@@ -121,6 +121,10 @@ void stream_store_set_windows_max(struct stream_store *store, uint64_t bytes);
 uint64_t stream_store_shrink(struct stream_store *store, uint64_t bytes, bool is_urgent);
 /* The wait hook: until something that is under way has come. */
 int stream_store_wait(struct stream_store *store);
+/* The disk is full, and but needs room: other journals that are open have some ahead of what was
+ * added, and begin to close; some that nobody has any more are on their way from the disk. False:
+ * there are none of either. True: stream_store_wait, and ask again. O(journals). */
+bool stream_store_free_room(struct stream_store *store, const struct stream *but);
 
 int stream_create(struct stream_store *store, struct stream **out_stream);
 /* Never waits. Accepts NULL. What is on disk goes when no checkpoint refers to it any more. */

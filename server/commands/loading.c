@@ -13,6 +13,7 @@
 #include "modules/pool/pool.h"
 #include "modules/spill/store.h"
 #include "modules/stream/checkpoint.h"
+#include "modules/stream/stream.h"
 #include "server/commands/checkpointing.h"
 #include "server/commands/command.h"
 #include "server/commands/disk_limit.h"
@@ -98,6 +99,16 @@ static int breathe_now_and_then(struct loading *loading)
 int loading_breathe(struct server *server)
 {
     return breathe(server->loading, (uint64_t)server->config->slice_us);
+}
+
+bool loading_find_room(struct server *server, const struct stream *stream)
+{
+    bool is_coming;
+
+    if (!server->loading) return false;
+    is_coming = stream_store_free_room(server->streams, stream);
+    if (!is_coming && server->oplog) is_coming = oplog_give_way(server->oplog);
+    return is_coming && stream_store_wait(server->streams) == 0;
 }
 
 /* ---- one command ------------------------------------------------------------------------------

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 struct server;
+struct stream;
 
 /* Begins with server->checkpointing->load, if there is one, and goes on with the log from its
  * position (else from the start), if there is one. The keyspace is empty. Until it has ended
@@ -23,6 +24,11 @@ int loading_run(struct server *server);
 /* Of a command that is replayed: what it waits for may take a while, or it has done a piece of its
  * work. Lets clients be answered when the slice is used up. 0, or -ECANCELED: the server stops. */
 int loading_breathe(struct server *server);
+/* Of a command that is replayed and finds no room on the disk for stream. There was some before,
+ * but what journals have ahead of their ends lies elsewhere now, those that no checkpoint knows are
+ * still being removed, and the log has made its reserve whole. Waits until more of that is free.
+ * True: it is to be tried again. False: there is none to be had, or nothing is being replayed. */
+bool loading_find_room(struct server *server, const struct stream *stream);
 /* Gives up what is under way, for the end of the process, which then saves nothing: what is here is
  * less than what is on the disk. */
 void loading_abandon(struct server *server);

@@ -11,6 +11,7 @@
 #include "server/commands/stream_idmp.h"
 #include "server/commands/stream_key.h"
 #include "server/commands/stream_retention.h"
+#include "server/commands/stream_room.h"
 #include "server/commands/stream_trimmed.h"
 #include "server/commands/stream_trimming.h"
 #include "server/commands/stream_words.h"
@@ -192,42 +193,6 @@ static bool is_too_long(const struct call *call, struct slice fields)
                                 fields.size > memory_limit(server->memory) / 8);
 }
 
-/* Files for less than that are not worth making: stream_store_shrink leaves such streams, too. */
-enum { SMALL_BYTES = 4096 };
-
-/* What stays in memory waits until others have left it for the disk, as long as any can. */
-static int wait_for_memory(const struct call *call)
-{
-    struct server *server = call->server;
-
-    while (memory_is_exhausted(server->memory, 0)) {
-        int rc;
-        if (stream_store_shrink(server->streams, memory_excess_bytes(server->memory), true) == 0)
-            return -ENOMEM;
-        /* EXEC that nobody can suspend. */
-        if (call->in_transaction && !parking_can_suspend(server->parking)) return -ENOMEM;
-        rc = stream_store_wait(server->streams);
-        if (rc < 0) return rc;
-        memory_update(server->memory);
-    }
-    return 0;
-}
-
-/* Entries need no memory where they go to disk. What does: a key and a root, and small streams. */
-static int reserve(const struct call *call, const struct stream_key *key, size_t bytes)
-{
-    struct stream_info info;
-
-    if (call->is_replay || !memory_is_exhausted(call->server->memory, 0))
-        return stream_reserve(key->stream, bytes);
-    stream_get_info(key->stream, &info);
-    if (info.is_in_memory && (!key->key || info.memory_bytes < SMALL_BYTES)) {
-        int rc = wait_for_memory(call);
-        return rc < 0 ? rc : stream_reserve(key->stream, bytes);
-    }
-    return stream_reserve_on_disk(key->stream, bytes);
-}
-
 /* What a producer has added is known in memory, wherever the entry goes. */
 static int may_remember(const struct call *call, const struct stream_idmp *idmp)
 {
@@ -245,7 +210,7 @@ static int prepare(struct call *call, const struct adding *adding, struct stream
     int rc = may_remember(call, &adding->idmp);
 
     if (rc == 0) rc = prepare_trim(call, key, adding);
-    if (rc == 0) rc = reserve(call, key, fields.size);
+    if (rc == 0) rc = stream_room_reserve(call, key->stream, fields.size, !key->key);
     if (rc == 0 && adding->idmp.producer.bytes)
         rc = stream_idmp_add(call, key->value, &adding->idmp, adding->id);
     if (rc == 0 && !key->key) return stream_key_add(call, call->arguments[1], key);

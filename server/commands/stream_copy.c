@@ -10,6 +10,7 @@
 #include "modules/stream/stream.h"
 #include "server/commands/parking.h"
 #include "server/commands/server.h"
+#include "server/commands/stream_room.h"
 #include "server/types/stream.h"
 #include "server/types/stream_settings.h"
 
@@ -36,14 +37,15 @@ static int keep(struct kept *kept, struct slice *fields)
 
 /* Making room for it in the other stream takes the view away. Reading it again then might wait, and
  * meanwhile that stream's journal be closed for another one, or its sync fail: the room is gone. */
-static int copy_next(struct stream_cursor *cursor, struct stream *to, struct kept *kept)
+static int copy_next(struct server *server, struct stream_cursor *cursor, struct stream *to,
+                     struct kept *kept)
 {
     struct stream_entry entry;
     int rc = stream_cursor_next(cursor, &entry);
 
     if (rc <= 0) return rc;
     rc = keep(kept, &entry.fields);
-    if (rc == 0) rc = stream_reserve(to, entry.fields.size);
+    if (rc == 0) rc = stream_room_insist(server, to, entry.fields.size);
     if (rc < 0) return rc;
     rc = stream_add(to, entry.id, entry.field_count, entry.fields);
     assert(rc == 0); /* ids go up, and there is room */
@@ -59,7 +61,7 @@ static int copy_each(struct call *call, struct stream *from, struct stream *to)
 
     stream_cursor_begin(&cursor, from, STREAM_ID_MIN, STREAM_FORWARD);
     do {
-        rc = copy_next(&cursor, to, &kept);
+        rc = copy_next(call->server, &cursor, to, &kept);
         if (rc == 1 && ++steps % BREATH_ENTRIES == 0 && parking_breathe(call->server) < 0)
             rc = -ECANCELED;
     } while (rc == 1);
