@@ -320,6 +320,21 @@ static void expect_slices(const char *command)
     ck_assert_msg(info_number(control, "slices") >= before + LEAST_SLICES, "%.40s", command);
 }
 
+/* How often the answer has that. */
+static int count_told(const char *command, const char *word)
+{
+    struct text reply = { 0 };
+    size_t size = strlen(word);
+    int count = 0;
+
+    wire_command(control, command);
+    ck_assert_int_eq(wire_read(control, &reply), 1);
+    for (size_t at = 0; at + size <= reply.size; at++)
+        count += memcmp(reply.bytes + at, word, size) == 0;
+    text_finish(&reply);
+    return count;
+}
+
 START_TEST(others_have_a_turn_while_it_is_looked_how_much_fits)
 {
     fill_numbered();
@@ -335,6 +350,25 @@ START_TEST(others_have_a_turn_while_much_is_given_again_or_told)
     expect_slices("XREADGROUP GROUP g c STREAMS t 0");
     expect_slices("XINFO STREAM t FULL COUNT 0");
     expect_slices("XREADGROUP GROUP g d CLAIM 0 STREAMS t >");
+}
+END_TEST
+
+/* Each has one entry. */
+START_TEST(others_have_a_turn_while_many_consumers_are_told)
+{
+    expect_ok(control, "XGROUP CREATE t g 0 MKSTREAM");
+    for (int i = 0; i < MANY; i += AT_ONCE) {
+        for (int k = 1; k <= AT_ONCE; k++) {
+            wire_command(control, "XADD t %d-0 f v", i + k);
+            wire_command(control, "XREADGROUP GROUP g c%d STREAMS t >", i + k);
+        }
+        wire_skip(control, 2 * AT_ONCE);
+    }
+    expect_slices("XPENDING t g");
+    expect_slices("XINFO CONSUMERS t g");
+    expect_slices("XINFO STREAM t FULL COUNT 1");
+    ck_assert_int_eq(count_told("XPENDING t g", "\r\n$1\r\n1\r\n"), MANY);
+    ck_assert_int_eq(count_told("XINFO CONSUMERS t g", "\r\npending\r\n:1\r\n"), MANY);
 }
 END_TEST
 
@@ -372,5 +406,6 @@ int main(void)
     tcase_add_test(tcase, others_have_a_turn_while_it_is_looked_how_much_fits);
     tcase_add_test(tcase, others_have_a_turn_while_much_is_given_again_or_told);
     tcase_add_test(tcase, others_have_a_turn_while_much_is_claimed);
+    tcase_add_test(tcase, others_have_a_turn_while_many_consumers_are_told);
     return suite_run(suite);
 }

@@ -2,11 +2,19 @@
 #include "server/commands/draft.h"
 #include "server/commands/stream_group_info.h"
 
+#include <errno.h>
+
 #include "modules/stream/stream.h"
 #include "server/commands/handlers.h"
+#include "server/commands/parking.h"
 #include "server/commands/stream_group_key.h"
 #include "server/commands/stream_words.h"
 #include "server/types/stream.h"
+
+enum {
+    INLINE_CONSUMERS = 1000, /* more are put together in a fiber */
+    BREATH_CONSUMERS = 128,
+};
 
 static void reply_field(struct reply *reply, const char *name, int64_t value)
 {
@@ -93,35 +101,50 @@ static int64_t since(uint64_t now_ms, uint64_t then_ms)
     return now_ms > then_ms ? (int64_t)(now_ms - then_ms) : 0;
 }
 
-static void reply_consumer(struct call *call, const struct stream_consumer *consumer)
+static void reply_consumer(struct call *call, struct reply *reply,
+                           const struct stream_consumer *consumer)
 {
     uint64_t now_ms = stream_now_ms(call), active_ms = stream_consumer_active_ms(consumer);
 
-    reply_map(call->reply, 4);
-    reply_bulk_string(call->reply, "name");
-    reply_bulk(call->reply, stream_consumer_name(consumer));
-    reply_field(call->reply, "pending", (int64_t)stream_consumer_pending_count(consumer));
-    reply_field(call->reply, "idle", since(now_ms, stream_consumer_seen_ms(consumer)));
-    reply_field(call->reply, "inactive",
+    reply_map(reply, 4);
+    reply_bulk_string(reply, "name");
+    reply_bulk(reply, stream_consumer_name(consumer));
+    reply_field(reply, "pending", (int64_t)stream_consumer_pending_count(consumer));
+    reply_field(reply, "idle", since(now_ms, stream_consumer_seen_ms(consumer)));
+    reply_field(reply, "inactive",
                 active_ms == STREAM_NEVER_ACTIVE ? -1 : since(now_ms, active_ms));
+}
+
+static int reply_all_consumers(struct call *call, const struct stream_group *group)
+{
+    struct stream_gathered gathered;
+    int rc = 0;
+
+    stream_gathered_begin(call, &gathered);
+    while (rc == 0 && gathered.count < stream_group_consumer_count(group)) {
+        reply_consumer(call, &gathered.reply,
+                       stream_group_consumer_at(group, (uint32_t)gathered.count));
+        if (stream_gathered_is_full(call, &gathered)) rc = -EMSGSIZE;
+        if (rc == 0 && ++gathered.count % BREATH_CONSUMERS == 0) rc = parking_breathe(call->server);
+    }
+    if (rc == 0) stream_gathered_reply(call, &gathered);
+    stream_gathered_drop(&gathered);
+    return rc == -EMSGSIZE ? call_error(call, STREAM_ANSWER_TOO_LONG) : rc;
 }
 
 /* XINFO CONSUMERS key group */
 int stream_xinfo_consumers(struct call *call)
 {
     struct stream_group_key key;
-    uint32_t count;
     int rc = stream_group_find(call, call->arguments[2], call->arguments[3], &key);
 
     if (rc < 0) return rc;
     stream_group_count_look(call, &key);
     if (!key.stream.key) return call_error(call, "ERR no such key");
     if (rc == 0) return stream_group_missing(call, call->arguments[2], call->arguments[3]);
-    count = stream_group_consumer_count(key.group);
-    reply_array(call->reply, count);
-    for (uint32_t i = 0; i < count; i++)
-        reply_consumer(call, stream_group_consumer_at(key.group, i));
-    return 0;
+    if (stream_group_consumer_count(key.group) > INLINE_CONSUMERS && !call_can_suspend(call))
+        return -EAGAIN;
+    return reply_all_consumers(call, key.group);
 }
 
 /* ---- XINFO STREAM FULL -------------------------------------------------------------------------

@@ -9,6 +9,7 @@
 
 enum {
     BREATH_ENTRIES = 256,
+    BREATH_CONSUMERS = 128,
     INLINE_ENTRIES = 1000, /* more are looked for in a fiber */
 };
 
@@ -23,42 +24,58 @@ struct asked {
 /* ---- the summary -------------------------------------------------------------------------------
  */
 
-static void reply_consumers(struct call *call, const struct stream_group *group)
+/* 0; -EMSGSIZE: it is too much for one answer; -ECANCELED. */
+static int gather_consumers(struct call *call, const struct stream_group *group,
+                            struct stream_gathered *gathered)
 {
-    uint32_t count = stream_group_consumer_count(group);
-    uint64_t busy = 0;
-
-    for (uint32_t i = 0; i < count; i++)
-        busy += stream_consumer_pending_count(stream_group_consumer_at(group, i)) > 0;
-    reply_array(call->reply, busy);
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < stream_group_consumer_count(group); i++) {
         const struct stream_consumer *consumer = stream_group_consumer_at(group, i);
         uint64_t pending = stream_consumer_pending_count(consumer);
 
+        if ((i + 1) % BREATH_CONSUMERS == 0 && parking_breathe(call->server) < 0) return -ECANCELED;
         if (pending == 0) continue;
-        reply_array(call->reply, 2);
-        reply_bulk(call->reply, stream_consumer_name(consumer));
-        reply_bulk_unsigned(call->reply, pending);
+        reply_array(&gathered->reply, 2);
+        reply_bulk(&gathered->reply, stream_consumer_name(consumer));
+        reply_bulk_unsigned(&gathered->reply, pending);
+        gathered->count++;
+        if (stream_gathered_is_full(call, gathered)) return -EMSGSIZE;
     }
+    return 0;
+}
+
+static void reply_nothing(struct call *call)
+{
+    reply_array(call->reply, 4);
+    reply_integer(call->reply, 0);
+    reply_null(call->reply);
+    reply_null(call->reply);
+    reply_null_array(call->reply);
 }
 
 static int reply_summary(struct call *call, const struct stream_group *group)
 {
     struct stream_pending first, last;
+    struct stream_gathered consumers;
+    int rc;
 
-    reply_array(call->reply, 4);
-    reply_integer(call->reply, (int64_t)stream_group_pending_count(group));
     if (!stream_group_last_pending(group, &last)) {
-        reply_null(call->reply);
-        reply_null(call->reply);
-        reply_null_array(call->reply);
+        reply_nothing(call);
         return 0;
     }
-    (void)stream_group_next_pending(group, NULL, STREAM_ID_MIN, STREAM_ANY_TIME_MS, &first);
-    stream_id_reply(call->reply, first.id);
-    stream_id_reply(call->reply, last.id);
-    reply_consumers(call, group);
-    return 0;
+    if (stream_group_consumer_count(group) > INLINE_ENTRIES && !call_can_suspend(call))
+        return -EAGAIN;
+    stream_gathered_begin(call, &consumers);
+    rc = gather_consumers(call, group, &consumers);
+    if (rc == 0) {
+        (void)stream_group_next_pending(group, NULL, STREAM_ID_MIN, STREAM_ANY_TIME_MS, &first);
+        reply_array(call->reply, 4);
+        reply_integer(call->reply, (int64_t)stream_group_pending_count(group));
+        stream_id_reply(call->reply, first.id);
+        stream_id_reply(call->reply, last.id);
+        stream_gathered_reply(call, &consumers);
+    }
+    stream_gathered_drop(&consumers);
+    return rc == -EMSGSIZE ? call_error(call, STREAM_ANSWER_TOO_LONG) : rc;
 }
 
 /* ---- what is pending, one by one ---------------------------------------------------------------
