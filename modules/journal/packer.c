@@ -90,13 +90,21 @@ static int look_at_data(struct journal_packer *packer, const struct journal_fram
     if (frame->payload_bytes >= sizeof(head))
         rc = journal_scan_head(&packer->scan, packer->offset, &head);
     if (rc < 0) return rc;
-    if (packer->dropping->is_dropped(packer->dropping->context, head)) {
-        journal_drop_mark(&packer->drop, packer->offset);
-        return 0;
-    }
+    if (packer->dropping->is_dropped(packer->dropping->context, head))
+        return journal_drop_add(&packer->drop, packer->offset,
+                                journal_frame_bytes(frame->payload_bytes));
     journal_index_add(&packer->index, packer->offset, frame->time_ms, frame->seq);
     packer->kept_count++;
     return 0;
+}
+
+/* What is sealed already goes together with what lies beside it. */
+static int look_at_frame(struct journal_packer *packer, const struct journal_frame *frame)
+{
+    if (frame->state == JOURNAL_DATA) return look_at_data(packer, frame);
+    if (frame->state != JOURNAL_SEALED) return 0;
+    return journal_drop_add(&packer->drop, packer->offset,
+                            journal_frame_bytes(frame->payload_bytes));
 }
 
 static int verify_frames(struct journal_packer *packer)
@@ -108,7 +116,7 @@ static int verify_frames(struct journal_packer *packer)
         int rc = journal_scan_frame(&packer->scan, packer->offset, &frame);
         if (rc == 0 || rc == -EAGAIN) return -EBADMSG; /* it has no END */
         if (rc < 0) return rc;
-        if (packer->dropping && frame.state == JOURNAL_DATA) rc = look_at_data(packer, &frame);
+        if (packer->dropping) rc = look_at_frame(packer, &frame);
         if (rc < 0) return rc;
         packer->offset += journal_frame_bytes(frame.payload_bytes);
         if (frame.state != JOURNAL_END) continue;
@@ -138,7 +146,8 @@ static int read_block(struct journal_packer *packer, uint32_t size, uint64_t off
 {
     int rc = journal_stored_read(&packer->source, packer->bytes, size, offset);
 
-    if (rc == 0 && packer->dropping) journal_drop_apply(&packer->drop, packer->bytes, size, offset);
+    if (rc == 0 && packer->dropping)
+        rc = journal_drop_apply(&packer->drop, packer->bytes, size, offset);
     return rc;
 }
 
@@ -317,7 +326,8 @@ static int prepare_dropping(struct journal_packer *packer)
 
     if (rc < 0) return rc;
     packer->header.note = packer->dropping->note;
-    return journal_drop_init(&packer->drop, packer->scan.seed, packer->source.size_bytes);
+    journal_drop_init(&packer->drop, packer->scan.seed);
+    return 0;
 }
 
 static int prepare(struct journal_packer *packer, enum journal_codec codec)

@@ -6,9 +6,10 @@
  * plain file goes. Whenever that is broken off, the plain segment is there or the packed one.
  *
  * Frames that nobody needs may be **dropped** on the way, also from a segment that is packed
- * already: what is left of one is a header that says how far to skip, behind which all is zero, so
- * that it takes next to nothing when it is compressed and all other frames keep their places. What
- * was written is verified frame by frame then. The index is made anew, of those that are left.
+ * already: what is left of one is a header that says how far to skip (drop.h), behind which all is
+ * zero, so that it takes next to nothing when it is compressed and all other frames keep their
+ * places. What was written is verified frame by frame then. The index is made anew, of those that
+ * are left.
  *
  * Functions wait for the disk. One thread at a time. */
 #ifndef MODULES_JOURNAL_PACKER_H

@@ -109,17 +109,26 @@ static int begin_run(struct journal_reader *reader, uint64_t target)
     return 1;
 }
 
+/* What may be looked at by who goes to a place: what is sealed may reach beyond. */
+static uint64_t end_for(const struct journal_reader *reader, uint64_t place)
+{
+    uint64_t end = journal_reader_end(reader);
+
+    return end > place ? end : place;
+}
+
 /* Goes on to the target. */
 static int walk_run(struct journal_reader *reader)
 {
     struct journal_run *run = reader->run;
+    uint64_t end = end_for(reader, run->target);
 
     while (run->walked < run->target) {
         struct journal_frame frame;
         const uint8_t *bytes;
         int rc;
         reader->position = run->walked;
-        rc = journal_reader_frame(reader, run->target, &frame, &bytes);
+        rc = journal_reader_frame(reader, end, &frame, &bytes);
         if (rc == -EBADMSG && run->walked == run->begin && run->count == 0 &&
             journal_offset_of(run->begin) != JOURNAL_SEGMENT_HEADER_BYTES) {
             /* The hint is wrong. */
@@ -132,6 +141,7 @@ static int walk_run(struct journal_reader *reader)
         if (rc < 0) return rc;
         journal_reader_step_over(reader, &frame);
         run->walked = reader->position;
+        if (frame.state == JOURNAL_SEALED && run->walked > run->target) run->walked = run->target;
     }
     if (run->walked != run->target) return -EBADMSG;
     run->end = run->target;
@@ -196,7 +206,7 @@ static int go_before(struct journal_reader *reader, uint64_t from, uint64_t posi
         int rc = find_before(reader, from, position, &place);
         if (rc <= 0) return rc;
         reader->position = place;
-        rc = journal_reader_frame(reader, position, out_frame, out_bytes);
+        rc = journal_reader_frame(reader, end_for(reader, position), out_frame, out_bytes);
         if (rc <= 0 || out_frame->state == JOURNAL_DATA) return rc;
         reader->run->reached = place; /* it was dropped since the run was made */
     }

@@ -28,7 +28,8 @@ struct journal_reader {
 };
 
 /* reader.c. The frame at position, of whatever state, and where it lies. 1, 0: the end is there, or
- * an error. end is at most what is published; nothing behind it is looked at. */
+ * an error. end is at most what is published; nothing behind it is looked at. What a sealed one
+ * passes over is not looked at, and does not lie there. */
 int journal_reader_frame(struct journal_reader *reader, uint64_t end,
                          struct journal_frame *out_frame, const uint8_t **out_bytes);
 /* As journal_reader_next; 0 also where the reader has come to until (journal_reader_next_some). */
