@@ -6,135 +6,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "modules/pool/pool.h"
 #include "modules/stream/finder.h"
 #include "modules/stream/stream.h"
-#include "server/commands/parking.h"
-#include "server/commands/stream_group_reading.h"
-#include "server/commands/stream_id_list.h"
+#include "server/commands/stream_group_giving.h"
 #include "server/commands/stream_words.h"
 
-enum {
-    BREATH_ENTRIES = 256,
-    WHOLE_BYTES = 4 * STREAM_GROUP_INLINE_BYTES,
-    CLAIM_MAX = 65536, /* of what is idle, at a time */
-};
-
-/* ---- limits ------------------------------------------------------------------------------------
- */
-
-uint64_t group_served_count_max(const struct call *call, const struct group_reading *reading,
-                                const struct group_answer *answer)
-{
-    uint64_t count = reading_count_wanted(call, &reading->asked);
-
-    return count < answer->count_left ? count : answer->count_left;
-}
-
-/* False: MAXSIZE or the room that an answer has is used up. An entry counts as it is answered, but
- * for its length's digits. */
-static bool may_take(struct group_answer *answer, uint64_t fields_bytes)
-{
-    uint64_t bytes = STREAM_ID_TEXT_BYTES + fields_bytes;
-
-    if (answer->taken >= answer->taken_max) return false;
-    if (answer->taken == 0) return true;
-    if (bytes > answer->bytes_left) { /* streams are served in the caller's order */
-        answer->bytes_left = 0;
-        return false;
-    }
-    if (answer->bytes + bytes > answer->bytes_max && !answer->may_stream) answer->is_full = true;
-    return !answer->is_full;
-}
-
-/* It is to go out as the socket drains, from ranges that are read again then: not while little is
- * held for others. */
-static bool is_too_much(const struct group_answer *answer)
-{
-    struct pool_info pool;
-
-    if (answer->bytes <= STREAM_GROUP_INLINE_BYTES) return false;
-    if (answer->bytes > WHOLE_BYTES) return true;
-    pool_info(chain_pool(answer->parts.reply.chain), &pool);
-    return pool.in_use_bytes + pool.overflow_bytes > pool.limit_bytes / 4;
-}
-
-/* It was taken, delivered if it is to be, and is written or will be. */
-static void take(struct group_answer *answer, uint64_t fields_bytes)
-{
-    uint64_t bytes = STREAM_ID_TEXT_BYTES + fields_bytes;
-
-    answer->taken++;
-    if (answer->count_left != UINT64_MAX) answer->count_left--;
-    answer->bytes += bytes;
-    answer->bytes_left -= bytes < answer->bytes_left ? bytes : answer->bytes_left;
-    if (answer->may_stream && is_too_much(answer)) answer->is_long = true;
-}
-
-/* Now and then, where there are many: others go first, and memory is looked at again. before: so
- * many were done when it was called last. */
-static int rest(struct call *call, struct group_served *served, uint64_t before, uint64_t done,
-                bool grows)
-{
-    int rc = 0;
-
-    if (done / BREATH_ENTRIES == before / BREATH_ENTRIES || call->is_replay) return 0;
-    if (grows) {
-        stream_key_recount(call, &served->key.stream);
-        rc = stream_group_may_grow(call);
-    }
-    return rc == 0 && call_can_suspend(call) ? parking_breathe(call->server) : rc;
-}
-
-/* ---- the consumer ------------------------------------------------------------------------------
- */
-
-/* Made by the first thing that it is given, as in Redis 7.0. */
-static int get_consumer(const struct group_reading *reading, struct group_served *served,
-                        bool *out_is_new)
-{
-    struct stream_group *group = served->key.group;
-    int rc = 0;
-
-    *out_is_new = false;
-    if (served->consumer) return 0;
-    served->consumer = stream_group_find_consumer(group, reading->consumer);
-    *out_is_new = !served->consumer;
-    if (*out_is_new)
-        rc =
-            stream_group_add_consumer(group, reading->consumer, reading->now_ms, &served->consumer);
-    else
-        stream_consumer_set_seen(served->consumer, reading->now_ms);
-    return rc;
-}
-
-/* It was given that, or (rc) was not, and is not made for it then. */
-static int settle_consumer(const struct group_reading *reading, struct group_served *served,
-                           bool is_new, int rc)
-{
-    if (rc >= 0) {
-        served->has_changed = true;
-        stream_consumer_set_active(served->consumer, reading->now_ms);
-    } else if (is_new) {
-        stream_group_remove_consumer(served->key.group, served->consumer);
-        served->consumer = NULL;
-    }
-    return rc;
-}
-
-/* Makes it the consumer's. */
-static int deliver(const struct group_reading *reading, struct group_served *served,
-                   struct stream_pending *pending)
-{
-    bool is_new;
-    int rc = get_consumer(reading, served, &is_new);
-
-    if (rc < 0) return rc;
-    pending->consumer = served->consumer;
-    pending->delivered_ms = reading->now_ms;
-    rc = stream_group_set_pending(served->key.group, pending);
-    return settle_consumer(reading, served, is_new, rc);
-}
+enum { CLAIM_MAX = 65536 /* of what is idle, at a time */ };
 
 /* ---- writing -----------------------------------------------------------------------------------
  */
@@ -149,109 +26,6 @@ static void write_claimed(struct reply *reply, const struct stream_entry *entry,
     reply_raw(reply, entry->fields);
     reply_integer(reply, idle_ms);
     reply_integer(reply, (int64_t)delivery_count);
-}
-
-/* ---- the history -------------------------------------------------------------------------------
- */
-
-/* Of an answer that may get long the ids are kept: for so many at most there is room. */
-static int list_ids(const struct group_answer *answer, struct group_served *served,
-                    uint64_t count_max)
-{
-    uint64_t capacity = stream_consumer_pending_count(served->consumer);
-    uint64_t most = answer->bytes_max / sizeof(struct stream_id);
-
-    stream_cursor_begin(&served->range.cursor, served->key.stream.stream, STREAM_ID_MIN,
-                        STREAM_FORWARD);
-    if (capacity > count_max) capacity = count_max;
-    if (capacity > most) capacity = most;
-    if (!answer->may_stream || capacity == 0) return 0;
-    served->listed = stream_id_list_create(capacity);
-    return served->listed ? 0 : -ENOMEM;
-}
-
-static void write_again(struct group_answer *answer, const struct stream_entry *entry,
-                        struct stream_id id, bool is_there, struct stream_gathered *entries)
-{
-    entries->count++;
-    if (answer->is_long) return;
-    if (is_there)
-        (void)stream_entry_reply(&entries->reply, entry);
-    else
-        (void)stream_gone_reply(&entries->reply, id);
-}
-
-/* It was answered: where the answer gets long, it is written from the list. */
-static void keep_id(struct group_served *served, struct stream_id id)
-{
-    served->range.count++;
-    if (served->listed) stream_id_list_add(served->listed, id);
-}
-
-static bool has_room(struct group_answer *answer, const struct group_served *served)
-{
-    const struct stream_id_list *listed = served->listed;
-
-    if (listed && listed->count == listed->capacity) answer->is_full = true;
-    return !answer->is_full;
-}
-
-/* 1: it was answered. 0: no more is. */
-static int give_again(struct call *call, const struct group_reading *reading,
-                      struct group_answer *answer, struct group_served *served,
-                      struct stream_seeker *seeker, struct stream_pending *pending,
-                      struct stream_gathered *entries)
-{
-    struct stream_entry entry = { .field_count = 0 };
-    bool is_there;
-    int rc;
-
-    if (!has_room(answer, served)) return 0;
-    rc = stream_seeker_next(seeker, pending->id, &entry);
-    if (rc < 0) return rc;
-    is_there = rc == 1;
-    if (!is_there) entry.fields = (struct slice){ 0 };
-    if (!may_take(answer, entry.fields.size)) return 0;
-    if (is_there) {
-        pending->delivery_count += pending->delivery_count < INT64_MAX;
-        rc = deliver(reading, served, pending);
-        if (rc < 0) return rc;
-    }
-    take(answer, entry.fields.size);
-    keep_id(served, pending->id);
-    if (!call->is_replay) write_again(answer, &entry, pending->id, is_there, entries);
-    return 1;
-}
-
-/* What the consumer has pending behind an id, in order of ids. */
-static int serve_history(struct call *call, const struct group_reading *reading,
-                         struct group_answer *answer, struct group_served *served,
-                         struct stream_gathered *entries)
-{
-    uint64_t count_max = group_served_count_max(call, reading, answer), count = 0;
-    struct stream_id from = served->after;
-    struct stream_pending pending;
-    struct stream_seeker seeker;
-    bool is_new;
-    int rc;
-
-    if (answer->count_left == 0) return 0;
-    rc = get_consumer(reading, served, &is_new);
-    if (rc < 0) return rc;
-    served->has_changed = is_new;
-    stream_seeker_begin(&seeker, served->key.stream.stream);
-    rc = list_ids(answer, served, count_max);
-    if (rc == 0) rc = 1;
-    while (rc == 1 && count < count_max && stream_id_increment(&from) &&
-           stream_group_next_pending(served->key.group, served->consumer, from, STREAM_ANY_TIME_MS,
-                                     &pending)) {
-        rc = give_again(call, reading, answer, served, &seeker, &pending, entries);
-        from = pending.id;
-        count += rc == 1;
-        if (rc == 1 && rest(call, served, count - 1, count, false) < 0) rc = -ECANCELED;
-    }
-    served->is_served = count > 0 || rc == 1; /* empty only when there is nothing */
-    return rc < 0 ? rc : 0;
 }
 
 /* ---- CLAIM -------------------------------------------------------------------------------------
@@ -269,12 +43,12 @@ static int drop_gone(const struct group_reading *reading, struct group_answer *a
                      struct group_served *served, struct stream_id id)
 {
     bool is_new;
-    int rc = get_consumer(reading, served, &is_new);
+    int rc = group_served_get_consumer(reading, served, &is_new);
 
     if (rc < 0) return rc;
     rc = stream_group_acknowledge(served->key.group, id);
-    if (settle_consumer(reading, served, is_new, rc) < 0) return rc;
-    take(answer, 0);
+    if (group_served_settle_consumer(reading, served, is_new, rc) < 0) return rc;
+    group_answer_take(answer, 0);
     return 1;
 }
 
@@ -289,12 +63,12 @@ static int claim(struct call *call, const struct group_reading *reading,
     int rc = stream_seeker_next(seeker, pending.id, &entry);
 
     if (rc < 0) return rc;
-    if (!may_take(answer, rc == 1 ? entry.fields.size : 0)) return 0;
+    if (!group_answer_may_take(answer, rc == 1 ? entry.fields.size : 0)) return 0;
     if (rc == 0) return drop_gone(reading, answer, served, pending.id);
     pending.delivery_count += pending.delivery_count < INT64_MAX;
-    rc = deliver(reading, served, &pending);
+    rc = group_served_deliver(reading, served, &pending);
     if (rc < 0) return rc;
-    take(answer, entry.fields.size);
+    group_answer_take(answer, entry.fields.size);
     entries->count++;
     if (!call->is_replay)
         write_claimed(&entries->reply, &entry, idle_since(reading, before), before->delivery_count);
@@ -316,7 +90,7 @@ static int64_t claim_all(struct call *call, const struct group_reading *reading,
         if (rc == 0) return i;
         if (rc == 1) {
             served->is_served = true;
-            rc = rest(call, served, (uint64_t)i, (uint64_t)i + 1, false);
+            rc = group_served_rest(call, served, (uint64_t)i, (uint64_t)i + 1, false);
         }
         if (rc < 0) return rc;
     }
@@ -372,9 +146,9 @@ static int deliver_new(const struct group_reading *reading, struct group_served 
     bool is_new;
     int rc;
 
-    if (!reading->no_ack) return deliver(reading, served, &pending);
-    rc = get_consumer(reading, served, &is_new);
-    return rc < 0 ? rc : settle_consumer(reading, served, is_new, 0);
+    if (!reading->no_ack) return group_served_deliver(reading, served, &pending);
+    rc = group_served_get_consumer(reading, served, &is_new);
+    return rc < 0 ? rc : group_served_settle_consumer(reading, served, is_new, 0);
 }
 
 /* The next of those that are left, some at a time. */
@@ -411,10 +185,10 @@ static int give_new(struct call *call, const struct group_reading *reading,
 {
     int rc;
 
-    if (!may_take(answer, entry->fields.size)) return 0;
+    if (!group_answer_may_take(answer, entry->fields.size)) return 0;
     rc = deliver_new(reading, served, entry->id);
     if (rc < 0) return rc;
-    take(answer, entry->fields.size);
+    group_answer_take(answer, entry->fields.size);
     if (!call->is_replay) write_new(reading, answer, entry, entries);
     served->range.count++;
     served->is_served = true;
@@ -452,7 +226,8 @@ static int give_range(struct call *call, const struct group_reading *reading,
         rc = next_new(served, &cursor, count - before, some);
         if (rc > 0) rc = give_some(call, reading, answer, served, some, rc, entries);
         /* Others may read meanwhile: what was read is not looked at any more. */
-        if (rc == 1 && rest(call, served, before, served->range.count, !reading->no_ack) < 0)
+        if (rc == 1 &&
+            group_served_rest(call, served, before, served->range.count, !reading->no_ack) < 0)
             rc = -ECANCELED;
     }
     return rc < 0 ? rc : 0;
@@ -525,7 +300,7 @@ int group_served_serve(struct call *call, const struct group_reading *reading,
     if (served->is_new)
         rc = serve_unread(call, reading, answer, served, &entries);
     else
-        rc = serve_history(call, reading, answer, served, &entries);
+        rc = group_served_give_again(call, reading, answer, served, &entries);
     if (served->is_served) {
         begin_part(call, answer, served);
         stream_gathered_reply_to(&entries, &answer->parts.reply);
