@@ -65,6 +65,25 @@ START_TEST(a_meta_is_made_anew)
 }
 END_TEST
 
+START_TEST(a_segments_header_is_made_anew)
+{
+    make_stream();
+    write_at("stream-1/0000000001.log", 9, "x", 1);
+    expect_refused("0000000001.log is damaged");
+    expect_check("", 1, "/stream-1: ");
+    expect_check("--repair", 0, "/stream-1: 1 damaged headers of segments were made anew");
+    expect_check("", 0,
+                 "streams: 1 streams with 1000 entries, 1 groups, 0 pending entries, are whole");
+    server_restart(&server);
+    wire = wire_open(&server);
+    expect_integer(wire, ENTRIES + 3, "XLEN stream");
+    expect_string(wire, "2000-1", "XADD stream 2000-1 field value");
+    expect_ok(wire, "SAVE");
+    wire_close(wire);
+    server_stop(&server);
+}
+END_TEST
+
 START_TEST(what_cannot_be_mended_is_told)
 {
     make_stream();
@@ -97,6 +116,7 @@ int main(void)
     TCase *tcase = suite_case(suite, "sluice-check");
 
     tcase_add_loop_test(tcase, a_meta_is_made_anew, 0, 2);
+    tcase_add_test(tcase, a_segments_header_is_made_anew);
     tcase_add_test(tcase, what_cannot_be_mended_is_told);
     tcase_add_test(tcase, entries_that_are_damaged_are_told_by_their_place);
     return suite_run(suite);

@@ -4,8 +4,8 @@
  * What lies before a position that its owner goes on from is passed over: nothing that counts is
  * lost by that. Else the journal is made to end before the damage, and all behind it is given up,
  * whole or not, synced or not. Both change files in an order that leaves, when they are
- * interrupted, a journal that is refused as before, or done. A segment's header, and what is packed
- * or was moved, is not mended. Waits for the disk. Nothing here logs. */
+ * interrupted, a journal that is refused as before, or done. What is packed or was moved is not
+ * mended. Waits for the disk. Nothing here logs. */
 #ifndef MODULES_JOURNAL_MEND_H
 #define MODULES_JOURNAL_MEND_H
 #include "modules/journal/journal.h"
@@ -22,6 +22,13 @@
  * journal_check. */
 int journal_mend_meta(struct os *os, const char *path, uint64_t synced_position,
                       struct journal_report *out_report);
+/* Makes headers of segments anew that are damaged, where the first frame is whole and so proves
+ * which segment of which journal that is: of plain ones that were not moved; meta is whole. When
+ * they were made, and what had been synced then, is not known: less is said. *out_count: so many
+ * were, also after an error. Others stay as they are, also one whose header is whole and another's.
+ * -ENOENT, -EBADMSG: meta is missing or damaged. -EWOULDBLOCK: somebody writes it. Errors of the
+ * disk. */
+int journal_mend_headers(struct os *os, const char *path, unsigned *out_count);
 /* Damage before position, where a frame begins or all end: *out_bytes were passed over, and whole
  * segments before position's, if one of them was damaged, are removed; 0: there was none. -EBADMSG:
  * what is there cannot be mended so. Other errors as journal_check. */

@@ -1,4 +1,6 @@
 /* A journal that is damaged where it had been synced opens again, without what was given up. */
+#include "modules/base/crc32c.h"
+#include "modules/base/endian.h"
 #include "modules/journal/mend.h"
 #include "modules/journal/test_journal_fixture.h"
 
@@ -233,7 +235,7 @@ START_TEST(what_is_not_damaged_is_left_alone)
 }
 END_TEST
 
-START_TEST(a_damaged_header_is_not_mended)
+START_TEST(a_damaged_header_is_not_cut_off)
 {
     make_journal(3000);
     flip_byte(2, "log", 20);
@@ -286,6 +288,125 @@ START_TEST(it_may_be_interrupted_anywhere)
 }
 END_TEST
 
+/* ---- headers ----------------------------------------------------------------------------------
+ */
+
+static unsigned mend_headers(void)
+{
+    unsigned count;
+
+    ck_assert_int_eq(journal_mend_headers(fault_os(fixture.fault), fixture.path, &count), 0);
+    return count;
+}
+
+/* The first 64 bytes of segment 2. */
+static void read_header(uint8_t bytes[JOURNAL_SEGMENT_HEADER_BYTES])
+{
+    char path[128];
+    int fd;
+
+    (void)snprintf(path, sizeof(path), "%s/0000000002.log", fixture.path);
+    fd = open(path, O_RDONLY);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(pread(fd, bytes, JOURNAL_SEGMENT_HEADER_BYTES, 0),
+                     JOURNAL_SEGMENT_HEADER_BYTES);
+    ck_assert_int_eq(close(fd), 0);
+}
+
+static void write_header(const uint8_t bytes[JOURNAL_SEGMENT_HEADER_BYTES])
+{
+    char path[128];
+    int fd;
+
+    (void)snprintf(path, sizeof(path), "%s/0000000002.log", fixture.path);
+    fd = open(path, O_WRONLY);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(pwrite(fd, bytes, JOURNAL_SEGMENT_HEADER_BYTES, 0),
+                     JOURNAL_SEGMENT_HEADER_BYTES);
+    ck_assert_int_eq(close(fd), 0);
+}
+
+/* Any of its bytes, of any segment: the first one, one between, the last one. */
+START_TEST(a_header_is_made_anew_where_the_first_frame_proves_whose_it_is)
+{
+    uint64_t last;
+
+    fixture.options.verifies_all = true;
+    make_journal(3000);
+    last = journal_segment_of(position_of(2999));
+    ck_assert_uint_gt(last, 3);
+    ck_assert_uint_eq(mend_headers(), 0);
+    for (uint64_t byte = 0; byte < JOURNAL_SEGMENT_HEADER_BYTES; byte++) {
+        flip_byte(1, "log", byte);
+        flip_byte(3, "log", byte);
+        flip_byte(last, "log", byte);
+        ck_assert_int_lt(try_open(), 0);
+        ck_assert_uint_eq(mend_headers(), 3);
+        ck_assert_uint_eq(mend_headers(), 0);
+        expect_all(1, 3000);
+    }
+    expect_mended(3000);
+}
+END_TEST
+
+START_TEST(a_header_stays_where_nothing_proves_whose_it_is)
+{
+    uint8_t before[JOURNAL_SEGMENT_HEADER_BYTES], after[JOURNAL_SEGMENT_HEADER_BYTES];
+
+    fixture.options.verifies_all = true;
+    make_journal(3000);
+    flip_byte(2, "log", 20);
+    flip_byte(2, "log", JOURNAL_SEGMENT_HEADER_BYTES + JOURNAL_FRAME_HEADER_BYTES);
+    read_header(before);
+    ck_assert_uint_eq(mend_headers(), 0);
+    read_header(after);
+    ck_assert_mem_eq(after, before, sizeof(after));
+    expect_refused();
+    flip_byte(2, "log", JOURNAL_SEGMENT_HEADER_BYTES + JOURNAL_FRAME_HEADER_BYTES);
+    ck_assert_uint_eq(mend_headers(), 1);
+    expect_mended(3000);
+}
+END_TEST
+
+/* A whole header says what it says, also of a version that is not known here. */
+START_TEST(a_header_that_is_whole_stays)
+{
+    uint8_t before[JOURNAL_SEGMENT_HEADER_BYTES], after[JOURNAL_SEGMENT_HEADER_BYTES];
+
+    make_journal(3000);
+    read_header(before);
+    before[4]++;
+    store_u32le(before + 60, crc32c(0, before, 60));
+    write_header(before);
+    ck_assert_uint_eq(mend_headers(), 0);
+    read_header(after);
+    ck_assert_mem_eq(after, before, sizeof(after));
+}
+END_TEST
+
+START_TEST(making_a_header_anew_may_be_interrupted_anywhere)
+{
+    static const enum fault_call calls[] = { FAULT_ANY_CHANGE, FAULT_OPEN, FAULT_PREAD };
+    bool has_fired = true;
+    unsigned count;
+
+    fixture.options.verifies_all = true;
+    make_journal(1000);
+    for (uint64_t nth = 1; has_fired; nth++) {
+        int rc;
+
+        flip_byte(2, "log", 20);
+        fault_fail(fixture.fault, calls[_i], nth, EIO, FAULT_ONCE);
+        rc = journal_mend_headers(fault_os(fixture.fault), fixture.path, &count);
+        has_fired = fault_fired(fixture.fault) > 0;
+        fault_clear(fixture.fault);
+        ck_assert_msg(rc == 0 || rc == -EIO, "%d", rc);
+        if (rc < 0) (void)mend_headers();
+        expect_all(1, 1000);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("mending journals");
@@ -300,8 +421,12 @@ int main(void)
                         5);
     tcase_add_test(cases, segments_before_the_one_to_go_on_in_are_removed);
     tcase_add_test(cases, what_is_not_damaged_is_left_alone);
-    tcase_add_test(cases, a_damaged_header_is_not_mended);
+    tcase_add_test(cases, a_damaged_header_is_not_cut_off);
     tcase_add_test(cases, it_is_for_journals_that_nobody_writes);
     tcase_add_loop_test(cases, it_may_be_interrupted_anywhere, 0, 2);
+    tcase_add_test(cases, a_header_is_made_anew_where_the_first_frame_proves_whose_it_is);
+    tcase_add_test(cases, a_header_stays_where_nothing_proves_whose_it_is);
+    tcase_add_test(cases, a_header_that_is_whole_stays);
+    tcase_add_loop_test(cases, making_a_header_anew_may_be_interrupted_anywhere, 0, 3);
     return test_suite_run(suite);
 }

@@ -1,6 +1,6 @@
 /* check_streams.c - every stream of the newest checkpoint, read from its first entry to its last,
- * with its groups. Through a table of system calls that changes nothing; but a journal's meta is
- * made anew where that is asked for. */
+ * with its groups. Through a table of system calls that changes nothing; but a journal's meta and
+ * headers of its segments are made anew where that is asked for. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,6 +111,21 @@ static void mend_meta(const struct streams *streams, const char *path, uint64_t 
                  streams->name, path, place);
 }
 
+static void mend_headers(const struct streams *streams, const char *path)
+{
+    unsigned count;
+    int rc = journal_mend_headers(os_real(), path, &count);
+
+    if (count > 0)
+        check_repair(streams->check,
+                     "%s: %s: %u damaged headers of segments were made anew: their first frames "
+                     "prove whose they are",
+                     streams->name, path, count);
+    if (rc < 0 && rc != -ENOENT && rc != -EBADMSG) /* else told below */
+        check_note(streams->check, "%s: %s: headers of segments cannot be made anew: %s",
+                   streams->name, path, strerror(-rc));
+}
+
 static int check_journal(struct streams *streams, const struct stream *stream, const char *path,
                          uint64_t end)
 {
@@ -118,7 +133,10 @@ static int check_journal(struct streams *streams, const struct stream *stream, c
     struct journal_check found;
     int rc;
 
-    if (streams->check->repairs) mend_meta(streams, path, end);
+    if (streams->check->repairs) {
+        mend_meta(streams, path, end);
+        mend_headers(streams, path);
+    }
     rc = journal_check(os_real(), path, end, count_frame, &in, &found);
     streams->entry_count += in.count;
     if (rc == -ENOMEM) return rc;
