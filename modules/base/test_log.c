@@ -152,7 +152,7 @@ START_TEST(lines_of_several_threads_do_not_mix)
     static char names[THREADS][2] = { "a", "b", "c", "d" };
     pthread_t threads[THREADS];
     int count = 0;
-    char *line;
+    char *line, *rest;
     for (int i = 0; i < THREADS; i++) {
         ck_assert_int_eq(pthread_create(&threads[i], NULL, write_lines, names[i]), 0);
     }
@@ -161,7 +161,7 @@ START_TEST(lines_of_several_threads_do_not_mix)
     for (int i = 0; i < THREADS; i++)
         ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
     (void)text_of(fixture.path);
-    for (line = strtok(fixture.text, "\n"); line; line = strtok(NULL, "\n")) {
+    for (line = strtok_r(fixture.text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
         expect_pattern(line, "^[0-9]+:M [^*]* \\* \\[[a-d] [0-9]+\\]$");
         count++;
     }
