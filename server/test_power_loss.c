@@ -14,8 +14,8 @@ START_TEST(whatever_the_disk_holds_a_server_finds_what_it_had_promised)
 
     fixture.seed = soak_seed() + (uint64_t)_i;
     record_a_server(policies[_i % 2]);
-    ck_assert_msg(walk(soak_is_full() ? 1000 : 150, soak_is_full() ? 8 : 3, &figures) == 0,
-                  "%s, seed %llu", fixture.fsync, (unsigned long long)soak_seed());
+    ck_assert_msg(walk_scaled(&figures) == 0, "%s, seed %llu", fixture.fsync,
+                  (unsigned long long)soak_seed());
     (void)printf("%s: %llu states of %llu events\n", fixture.fsync,
                  (unsigned long long)figures.checked_count,
                  (unsigned long long)figures.event_count);
@@ -46,8 +46,7 @@ START_TEST(a_log_that_is_replaced_loses_nothing_at_any_moment)
     record_a_server("always");
     replaced = count_in_log("Another operation log has taken the place");
     ck_assert_uint_gt(replaced, 0);
-    ck_assert_msg(walk(soak_is_full() ? 1000 : 150, soak_is_full() ? 8 : 3, &figures) == 0,
-                  "seed %llu", (unsigned long long)soak_seed());
+    ck_assert_msg(walk_scaled(&figures) == 0, "seed %llu", (unsigned long long)soak_seed());
     (void)printf("replaced %u times: %llu states of %llu events\n", replaced,
                  (unsigned long long)figures.checked_count,
                  (unsigned long long)figures.event_count);
@@ -82,8 +81,8 @@ START_TEST(a_log_of_many_segments_loses_nothing_at_any_moment)
     fixture.pause_us = 20000; /* a segment that has ended is synced at once */
     make_log_of_small_segments();
     record_a_server(policies[_i % 2]);
-    ck_assert_msg(walk(soak_is_full() ? 1000 : 100, soak_is_full() ? 8 : 3, &figures) == 0,
-                  "%s, seed %llu", fixture.fsync, (unsigned long long)soak_seed());
+    ck_assert_msg(walk_scaled(&figures) == 0, "%s, seed %llu", fixture.fsync,
+                  (unsigned long long)soak_seed());
     (void)printf("%s, %u segments, %u removed: %llu states of %llu events\n", fixture.fsync,
                  fixture.segments.count, fixture.segments.removed_count,
                  (unsigned long long)figures.checked_count,

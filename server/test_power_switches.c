@@ -31,8 +31,7 @@ static void record_switches_and_walk(struct offs_words words, const char *fsync)
     fixture.offs.words = words;
     record_a_server(fsync);
     ck_assert_uint_gt(fixture.offs.count, 2);
-    ck_assert_msg(walk(soak_is_full() ? 1000 : 150, soak_is_full() ? 8 : 3, &figures) == 0,
-                  "seed %llu", (unsigned long long)soak_seed());
+    ck_assert_msg(walk_scaled(&figures) == 0, "seed %llu", (unsigned long long)soak_seed());
     (void)printf("%s, %u times: %llu states of %llu events\n", words.off, fixture.offs.count,
                  (unsigned long long)figures.checked_count,
                  (unsigned long long)figures.event_count);
