@@ -9,7 +9,10 @@
 #include "modules/stream/deleted.h"
 #include "modules/stream/stream_internal.h"
 
-enum { PLACE_VERSION = 3 /* index in place */ };
+enum {
+    PLACE_VERSION = 3, /* index in place */
+    NEAR = 16          /* ordinals: reading over so many costs less than to seek what is behind */
+};
 
 static_assert(sizeof(((struct stream_cursor *)0)->place) ==
                   sizeof(struct stream_place) + sizeof(uint64_t),
@@ -78,17 +81,19 @@ static uint32_t keep_shown(const struct stream *stream, struct stream_entry *ent
     return kept;
 }
 
-/* Over what is trimmed or deleted, from that frame to the next one that is there: it may be far
- * away. */
+/* Over what is trimmed or deleted, from that frame to the next one that is there, if it is far
+ * away: among entries that were deleted here and there, who sought each would have a job search for
+ * each. */
 static int skip(const struct stream_cursor *cursor, uint64_t ordinal, struct stream_place *place)
 {
     struct stream *stream = cursor->stream;
     bool is_forward = cursor->direction == STREAM_FORWARD;
-    uint64_t from = ordinal < stream->start ? stream->start : ordinal, next;
+    uint64_t from = ordinal < stream->start ? stream->start : ordinal, next, distance;
 
     next = is_forward ? deleted_next_live(stream->deleted, from)
                       : deleted_previous_live(stream->deleted, from);
-    if (next == (is_forward ? ordinal + 1 : ordinal - 1)) return 0;
+    distance = is_forward ? next - ordinal : ordinal - next;
+    if (distance <= NEAR) return 0;
     return stream->backend->seek_ordinal(stream, next, cursor->direction, place);
 }
 

@@ -190,6 +190,29 @@ START_TEST(who_comes_past_what_was_dropped_reads_no_more_than_before)
 }
 END_TEST
 
+/* Some of each ten are there, and nothing was written anew. */
+START_TEST(who_reads_what_was_thinned_out_does_not_seek_each_entry)
+{
+    enum stream_direction direction = _i % 2 ? STREAM_BACKWARD : STREAM_FORWARD;
+    struct stream_cursor cursor;
+    struct stream_entry entry;
+    uint64_t before, count = 0;
+
+    begin();
+    checkpoint(stream, true);
+    thin_out(1, ENTRIES);
+    ck_assert_uint_eq(count_in_stream(1, ".pak"), 0);
+    before = fault_count(files.fault, FAULT_PREAD);
+    stream_cursor_begin(&cursor, stream,
+                        direction == STREAM_FORWARD ? STREAM_ID_MIN : STREAM_ID_MAX, direction);
+    while (stream_cursor_next(&cursor, &entry) == 1)
+        count++;
+    ck_assert_uint_eq(count, stream_count(stream));
+    ck_assert_uint_lt(fault_count(files.fault, FAULT_PREAD) - before, count / 2);
+    stream_destroy(stream);
+}
+END_TEST
+
 /* Of a long stream a tick looks at some, and the next one goes on. */
 START_TEST(a_tick_looks_at_so_many_segments_and_no_more)
 {
@@ -643,6 +666,7 @@ int main(void)
     tcase_add_test(cases, what_is_mostly_there_stays);
     tcase_add_test(cases, a_segment_without_anything_that_is_left_takes_next_to_nothing);
     tcase_add_test(cases, who_comes_past_what_was_dropped_reads_no_more_than_before);
+    tcase_add_loop_test(cases, who_reads_what_was_thinned_out_does_not_seek_each_entry, 0, 2);
     tcase_add_test(cases, a_tick_looks_at_so_many_segments_and_no_more);
     tcase_add_test(cases, one_stream_at_a_time_is_opened_to_be_written_anew);
     tcase_add_test(cases, what_was_written_anew_is_not_again);
