@@ -231,5 +231,6 @@ int main(void)
     tcase_add_loop_test(cases, whoever_waits_is_answered_or_closed, 0,
                         4 * sizeof(scenes) / sizeof(scenes[0]));
     tcase_add_test(cases, what_went_of_a_consumer_stays_gone);
+    tcase_add_test(cases, who_could_be_given_nothing_is_not_made);
     return test_suite_run(suite);
 }

@@ -112,4 +112,31 @@ START_TEST(what_went_of_a_consumer_stays_gone)
     }
 }
 END_TEST
+
+/* Each allocation of an XCLAIM, under a picture, once. */
+START_TEST(who_could_be_given_nothing_is_not_made)
+{
+    enum { ALLOCATIONS = 12 };
+    char text[64];
+
+    fill_group();
+    for (unsigned nth = 1; nth <= ALLOCATIONS; nth++) {
+        bool is_given;
+
+        begin_picture();
+        (void)snprintf(text, sizeof(text), "XCLAIM s g new%u 0 %u-0 JUSTID", nth, nth * 20);
+        refuse(nth, 1);
+        (void)connection_ask(&fixture.control, text);
+        grant_all();
+        must_live();
+        reopen(&fixture.control);
+        (void)snprintf(text, sizeof(text), "XPENDING s g - + 1 new%u", nth);
+        is_given = strncmp(connection_ask(&fixture.control, text), "*1", 2) == 0;
+        (void)snprintf(text, sizeof(text), "XGROUP CREATECONSUMER s g new%u", nth);
+        expect(text, is_given ? ":0" : ":1");
+        atomic_store(&fixture.shared->saves_wait, false);
+        wait_until_saved();
+    }
+}
+END_TEST
 #endif
