@@ -85,6 +85,16 @@ uint64_t journal_index_find_before(const struct journal_index *index, uint64_t o
     return low > 0 ? index->entries[low - 1].offset : 0;
 }
 
+int journal_index_copy(struct journal_index *to, const struct journal_index *from)
+{
+    journal_index_clear(to);
+    for (size_t i = 0; i < from->count; i++) {
+        int rc = push(to, from->entries[i]);
+        if (rc < 0) return rc;
+    }
+    return 0;
+}
+
 bool journal_index_equal(const struct journal_index *a, const struct journal_index *b)
 {
     if (a->count != b->count) return false;

@@ -31,6 +31,8 @@ struct journal_index {
 
 void journal_index_finish(struct journal_index *index); /* frees; also of one that is all zero */
 void journal_index_clear(struct journal_index *index);  /* no entries; keeps its memory */
+/* *to, which has none or others, has the same entries then. -ENOMEM: some of them. */
+int journal_index_copy(struct journal_index *to, const struct journal_index *from);
 /* Tells of a data frame, in order. An entry is made when it lies far enough from the last one, and
  * left out when there is no memory. */
 void journal_index_add(struct journal_index *index, uint64_t offset, uint64_t time_ms,

@@ -317,8 +317,11 @@ static void begin_search(struct journal_async *async, const struct journal_searc
     async->search_start = journal_async_start(async);
     async->search_end = journal_published(async->journal);
     async->search_hint = 0;
+    journal_index_clear(&async->search_index);
     if (index && search->has_id)
         async->search_hint = journal_index_find_id(index, search->time_ms, search->seq);
+    else if (index)
+        (void)journal_index_copy(&async->search_index, index); /* with fewer it walks further */
     if (async->search_hint > 0) async->search_hint = journal_position(number, async->search_hint);
 }
 
@@ -451,6 +454,7 @@ void journal_async_destroy(struct journal_async *async)
         (void)io_wait(async->journal->io);
     journal_stored_close(&async->stored);
     journal_index_finish(&async->index);
+    journal_index_finish(&async->search_index);
     free(async->window);
     free(async);
 }

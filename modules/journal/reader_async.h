@@ -5,6 +5,7 @@
 #include "modules/journal/journal_reader.h"
 
 struct journal_async;
+struct journal_index;
 
 bool journal_async_is_busy(const struct journal_async *async);
 bool journal_async_is_in_memory(const struct journal_async *async);
@@ -43,6 +44,8 @@ int journal_async_search(struct journal_async *async, const struct journal_searc
  * at, as the owner saw them when the search began; 0: none is known. */
 uint64_t journal_async_search_start(const struct journal_async *async);
 uint64_t journal_async_search_hint(const struct journal_async *async);
+/* The index of the segment that it ends in, if the writer has that; NULL: it is in a file. */
+const struct journal_index *journal_async_search_index(const struct journal_async *async);
 /* As journal_async_view, in the job: waits for the disk. */
 int journal_async_view_here(struct journal_async *async, struct os *os, uint64_t number,
                             uint64_t offset, uint64_t size, uint64_t limit,

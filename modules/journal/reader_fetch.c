@@ -181,6 +181,11 @@ uint64_t journal_async_search_hint(const struct journal_async *async)
     return async->search_hint;
 }
 
+const struct journal_index *journal_async_search_index(const struct journal_async *async)
+{
+    return async->search_index.count > 0 ? &async->search_index : NULL;
+}
+
 void journal_async_run_ahead(struct io_job *job, struct os *os)
 {
     struct journal_ahead_job *ahead = (struct journal_ahead_job *)job;

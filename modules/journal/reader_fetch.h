@@ -60,6 +60,9 @@ struct journal_async {
     struct journal_search search;
     /* For the job: first and last segment as they were, the end, and where to begin if not 0. */
     uint64_t search_start, search_end, search_hint;
+    /* Of the segment that the search ends in, as the writer has it; empty: it has none. What it
+     * has is in no file yet. */
+    struct journal_index search_index;
 
     /* Of the writer's mapping all pages from there on were in memory when it was looked at last. */
     bool has_looked;

@@ -135,6 +135,8 @@ static int go_to_point(struct journal_reader *reader, const struct journal_searc
 
 static int search_files(struct journal_reader *reader, const struct journal_search *search)
 {
+    const struct journal_index *known =
+        reader->searching ? journal_async_search_index(reader->searching) : NULL;
     struct journal_index index = { 0 };
     uint64_t number;
     int rc = find_segment(reader, search, &number);
@@ -143,11 +145,12 @@ static int search_files(struct journal_reader *reader, const struct journal_sear
     reader->position = journal_segment_start(number);
     if (reader->position >= journal_reader_end(reader)) return 0;
     rc = journal_reader_need_source(reader);
-    if (rc == 0 && (reader->source || reader->searching)) {
+    if (number != journal_segment_of(search->last)) known = NULL;
+    if (rc == 0 && !known && (reader->source || reader->searching)) {
         rc = journal_index_load(reader->os, reader->path, number, journal_reader_seed(reader),
                                 &index);
     }
-    if (rc == 0) rc = go_to_point(reader, search, number, &index);
+    if (rc == 0) rc = go_to_point(reader, search, number, known ? known : &index);
     journal_index_finish(&index);
     return rc < 0 ? rc : walk(reader, search);
 }

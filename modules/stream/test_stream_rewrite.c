@@ -213,6 +213,25 @@ START_TEST(who_reads_what_was_thinned_out_does_not_seek_each_entry)
 }
 END_TEST
 
+/* The index of the segment that is being written is in no file yet. */
+START_TEST(who_comes_past_what_is_deleted_of_the_last_segment_does_not_walk_it)
+{
+    enum { FIRST = 100, LAST = 20000, FEW = 25 };
+
+    files.options.roll_bytes = 128 * JOURNAL_ROLL_BYTES_MIN;
+    create_store();
+    ck_assert_int_eq(stream_create(store, &stream), 0);
+    add_entries(stream, 1, 26000, SIZE);
+    settle();
+    ck_assert_uint_eq(info_now().segment_count, 1);
+    for (uint64_t number = FIRST + 1; number < LAST; number++)
+        delete_one(number);
+    ck_assert_uint_lt(reads_between(FIRST, LAST, STREAM_FORWARD), FEW);
+    ck_assert_uint_lt(reads_between(LAST, FIRST, STREAM_BACKWARD), FEW);
+    stream_destroy(stream);
+}
+END_TEST
+
 /* Of a long stream a tick looks at some, and the next one goes on. */
 START_TEST(a_tick_looks_at_so_many_segments_and_no_more)
 {
@@ -666,6 +685,7 @@ int main(void)
     tcase_add_test(cases, what_is_mostly_there_stays);
     tcase_add_test(cases, a_segment_without_anything_that_is_left_takes_next_to_nothing);
     tcase_add_test(cases, who_comes_past_what_was_dropped_reads_no_more_than_before);
+    tcase_add_test(cases, who_comes_past_what_is_deleted_of_the_last_segment_does_not_walk_it);
     tcase_add_loop_test(cases, who_reads_what_was_thinned_out_does_not_seek_each_entry, 0, 2);
     tcase_add_test(cases, a_tick_looks_at_so_many_segments_and_no_more);
     tcase_add_test(cases, one_stream_at_a_time_is_opened_to_be_written_anew);
