@@ -31,6 +31,7 @@ struct fault {
     uint64_t counts[FAULT_CALL_COUNT];
     uint64_t fired_count;
     struct disk disk;
+    bool disk_keeps; /* fault_set_disk_keeps */
 };
 
 static struct fault *fault_of(struct os *os)
@@ -200,6 +201,13 @@ void fault_set_disk(struct fault *fault, uint64_t disk_bytes)
     unlock(fault);
 }
 
+void fault_set_disk_keeps(struct fault *fault, bool keeps)
+{
+    lock(fault);
+    fault->disk_keeps = keeps;
+    unlock(fault);
+}
+
 uint64_t fault_disk_used(struct fault *fault)
 {
     uint64_t used;
@@ -339,11 +347,15 @@ static int faulty_truncate(struct os *os, int fd, uint64_t size_bytes)
 static int faulty_allocate(struct os *os, int fd, uint64_t offset, uint64_t size_bytes)
 {
     struct fault *fault = fault_of(os);
+    uint64_t kept = 0;
     int rc = admit(fault, FAULT_ALLOCATE);
     if (rc < 0) return rc;
     lock(fault);
     rc = disk_take_all(&fault->disk, fd, offset, size_bytes);
+    if (rc == -ENOSPC && fault->disk_keeps)
+        (void)disk_take(&fault->disk, fd, offset, size_bytes, &kept);
     unlock(fault);
+    if (kept > 0) (void)fault->below->allocate(fault->below, fd, offset, kept);
     return rc < 0 ? rc : fault->below->allocate(fault->below, fd, offset, size_bytes);
 }
 

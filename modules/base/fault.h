@@ -17,6 +17,7 @@
  * part of the archive so that every module's and the server's tests have it. */
 #ifndef MODULES_BASE_FAULT_H
 #define MODULES_BASE_FAULT_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -97,4 +98,6 @@ uint64_t fault_fired(struct fault *fault);
  * start: no limit but the real disk's. */
 void fault_set_disk(struct fault *fault, uint64_t disk_bytes);
 uint64_t fault_disk_used(struct fault *fault);
+/* As on ext4: allocate that finds no room for all keeps what there was, and returns -ENOSPC. */
+void fault_set_disk_keeps(struct fault *fault, bool keeps);
 #endif

@@ -363,6 +363,12 @@ START_TEST(allocating_takes_all_or_nothing)
     fault_set_disk(fixture.fault, 4096); /* lowered below what is used */
     ck_assert_int_eq(fixture.os->allocate(fixture.os, fixture.fd, 0, 4 * 4096), 0);
     ck_assert_int_eq(fixture.os->allocate(fixture.os, fixture.fd, 0, 5 * 4096), -ENOSPC);
+    fault_set_disk(fixture.fault, 6 * 4096);
+    fault_set_disk_keeps(fixture.fault, true);
+    ck_assert_int_eq(fixture.os->allocate(fixture.os, fixture.fd, 0, 9 * 4096), -ENOSPC);
+    ck_assert_uint_eq(fault_disk_used(fixture.fault), 6 * 4096);
+    ck_assert_int_eq(fixture.os->size(fixture.os, fixture.fd, &size), 0);
+    ck_assert_uint_eq(size, 6 * 4096);
 }
 END_TEST
 

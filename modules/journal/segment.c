@@ -59,10 +59,15 @@ static int segment_map(struct os *os, int fd, const struct journal_segment_heade
 
 int journal_segment_reserve(struct os *os, struct journal_segment *segment, uint64_t end)
 {
+    uint64_t before = 0;
     int rc;
 
     if (end <= segment->size_bytes) return 0;
+    rc = os->size(os, segment->fd, &before);
+    if (rc < 0) return rc;
     rc = os->allocate(os, segment->fd, 0, end);
+    /* Ext4 keeps what it found: all that others need, too. */
+    if (rc == -ENOSPC || rc == -EDQUOT) (void)os->truncate(os, segment->fd, before);
     if (rc < 0) return rc;
     segment->size_bytes = end;
     return 0;
