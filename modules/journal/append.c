@@ -44,6 +44,13 @@ static uint64_t room_of(const struct journal_segment *segment)
     return atomic_load_explicit(&segment->room_end, memory_order_acquire);
 }
 
+static bool next_takes(const struct journal *journal, uint64_t frame_bytes)
+{
+    uint64_t end = JOURNAL_SEGMENT_HEADER_BYTES + frame_bytes + ROOM_TAIL_BYTES;
+
+    return journal->next && room_of(journal->next) >= end;
+}
+
 /* 0: the next segment is there and takes so many bytes. */
 static int need_next(struct journal *journal, uint64_t frame_bytes)
 {
@@ -193,6 +200,7 @@ static int roll(struct journal *journal)
     journal->offset = JOURNAL_SEGMENT_HEADER_BYTES;
     journal->has_segment_time = false;
     journal->roll_count++;
+    journal->is_ending = false;
     /* What has ended is synced at once, whatever the policy: it stays open until then. */
     journal->sync_target = journal_here(journal);
     journal_room_plan(journal);
@@ -208,9 +216,9 @@ static bool period_is_over(const struct journal *journal, uint64_t time_ms)
            time_ms / period > journal->segment_time_ms / period;
 }
 
-/* A period that is over ends the segment as soon as the next one is there; nobody waits for that.
- */
-static int roll_by_time(struct journal *journal, uint64_t frame_bytes)
+/* A period that is over, or its owner, ends the segment as soon as the next one is there; nobody
+ * waits for that. */
+static int roll_early(struct journal *journal, uint64_t frame_bytes)
 {
     uint64_t bytes = frame_bytes > journal->promised ? frame_bytes : journal->promised;
 
@@ -222,8 +230,14 @@ static int roll_by_time(struct journal *journal, uint64_t frame_bytes)
         (void)journal_room_ask_segment(journal, bytes); /* or this one goes on */
         return 0;
     }
-    if (room_of(journal->next) < JOURNAL_SEGMENT_HEADER_BYTES + bytes + ROOM_TAIL_BYTES) return 0;
-    return roll(journal);
+    return next_takes(journal, bytes) ? roll(journal) : 0;
+}
+
+void journal_end_segment(struct journal *journal)
+{
+    if (journal->is_in_memory || journal->is_resting || journal->error) return;
+    journal->is_ending = true;
+    if (!journal->next) (void)journal_room_ask_segment(journal, journal->promised);
 }
 
 /* 0: a frame of so many bytes can be put away. */
@@ -284,7 +298,8 @@ int journal_append(struct journal *journal, uint64_t time_ms, uint64_t seq,
     frame_bytes = journal_frame_bytes(payload_bytes);
     journal->is_used = true;
     if (journal->is_resting) return journal_wake(journal, frame_bytes);
-    if (period_is_over(journal, time_ms)) rc = roll_by_time(journal, frame_bytes);
+    if (journal->is_ending || period_is_over(journal, time_ms))
+        (void)roll_early(journal, frame_bytes); /* or with the next append */
     if (rc == 0) rc = need_room(journal, frame_bytes);
     if (rc == 0 && goes_to_buffer(journal)) rc = need_buffered(journal, frame_bytes);
     if (rc < 0) return rc;
@@ -311,7 +326,8 @@ int journal_reserve(struct journal *journal, uint64_t frame_bytes)
         if (rc < 0) return rc;
     }
     /* Either all of it fits here, or what does not goes to the next segment, perhaps all of it. */
-    if (end > journal->room_end && journal->room_end < journal->active->capacity) {
+    if (end > journal->room_end && journal->room_end < journal->active->capacity &&
+        !(journal->is_ending && next_takes(journal, frame_bytes))) {
         return ask_room(journal, journal->active, end);
     }
     if (end > journal->room_end) {

@@ -267,6 +267,9 @@ bool journal_is_tending(const struct journal *journal);
  * is under way, unless it is appended to before. The next append gets -EAGAIN while they come back.
  * Nothing to do for one that is in memory. */
 void journal_rest(struct journal *journal);
+/* The segment that is written ends early, with one of the next appends: little of it is of use any
+ * more, and what has ended can go. Nothing to do for a journal that is in memory or rests. */
+void journal_end_segment(struct journal *journal);
 /* Drops the segments all of whose frames lie below position; an I/O thread removes the files. */
 void journal_trim(struct journal *journal, uint64_t position);
 

@@ -202,6 +202,7 @@ struct journal {
     uint64_t damage;  /* the position of what was lost, as far as it is known; 0 */
     int error, room_error;
     bool is_short;   /* the disk had no room for what was asked for last */
+    bool is_ending;  /* journal_end_segment */
     int write_error; /* of the last step that found no room for what was appended; 0: none since */
     uint64_t sync_bytes;      /* that a sync brought to the device of late, about */
     uint64_t sync_seen_bytes; /* append_bytes at the last one */

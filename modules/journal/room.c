@@ -178,6 +178,13 @@ int journal_room_ask(struct journal *journal, struct journal_segment *segment, u
     return ask(journal, segment, end, false);
 }
 
+/* In the next segment, behind what is needed. */
+static uint64_t next_ahead_bytes(const struct journal *journal)
+{
+    if (journal->is_short) return 0;
+    return journal->is_ending ? AHEAD_BYTES_MIN : ready_bytes(journal);
+}
+
 int journal_room_ask_segment(struct journal *journal, uint64_t frame_bytes)
 {
     struct room_job *room = &journal->jobs->room;
@@ -189,8 +196,9 @@ int journal_room_ask_segment(struct journal *journal, uint64_t frame_bytes)
     if (room->is_running) return 0;
     if (need > capacity)
         capacity = page_ceiling(need); /* one frame, and larger than a segment is */
-    end = least(page_ceiling(need + (journal->is_short ? 0 : ready_bytes(journal))), capacity);
-    rc = ask_to_grow(journal, there, end);
+    end = least(page_ceiling(need + next_ahead_bytes(journal)), capacity);
+    /* With the one that ends more can go than this takes. */
+    rc = journal->is_ending ? 0 : ask_to_grow(journal, there, end);
     if (rc < 0) {
         end = page_ceiling(need);
         rc = ask_to_grow(journal, there, end);
@@ -228,7 +236,8 @@ void journal_room_plan(struct journal *journal)
     /* Half of what lies ahead may be used up before more is asked for. */
     if (journal->room_end < active->capacity && journal->room_end < end - ahead / 2) {
         (void)ask(journal, active, end, true); /* what is needed is asked for then */
-    } else if (!journal->next && journal->offset > next_is_due_at(journal)) {
+    } else if (!journal->next &&
+               (journal->is_ending || journal->offset > next_is_due_at(journal))) {
         (void)journal_room_ask_segment(journal, 0);
     }
     journal->ask_at = UINT64_MAX;

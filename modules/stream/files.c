@@ -10,7 +10,11 @@
 #include "modules/journal/format.h"
 #include "modules/stream/files_internal.h"
 
-enum { SLOTS_MIN = 4 };
+enum {
+    SLOTS_MIN = 4,
+    ENDS_EARLY_BYTES = 4 << 20, /* less than that is not worth a file of its own */
+    ENDS_EARLY_PART = 4,        /* of its entries that is there yet, at most */
+};
 
 /* ---- life ---- */
 
@@ -243,6 +247,8 @@ void stream_files_append(struct stream_files *files, const struct stream_entry *
     stream_files_plan_packing(files);
 }
 
+static void files_trim(struct stream *stream, uint64_t ordinal);
+
 static void files_append(struct stream *stream, const struct stream_entry *entry)
 {
     const struct stream_files *files = stream->files;
@@ -256,6 +262,9 @@ static void files_append(struct stream *stream, const struct stream_entry *entry
     stream_files_append(stream->files, entry);
     /* Its first segment had no frame, has no room for this one, and is not kept. */
     if (files->segments[0].start != start) stream->version++;
+    /* All that is in those before the last one was trimmed while there was no other. */
+    if (files->segment_count > 1 && files->segments[1].first_ordinal <= stream->start)
+        files_trim(stream, stream->start);
 }
 
 /* ---- removing ---- */
@@ -306,6 +315,21 @@ static void drop_falls(struct files_falls *falls, uint64_t ordinal)
     if (gone > 0) memmove(falls->falls, falls->falls + gone, falls->count * sizeof(*falls->falls));
 }
 
+/* The last segment goes with all that is in it, and is up to 64 MiB long: where most of it is
+ * trimmed away, it ends early, so that a stream which is kept short takes no more than a few times
+ * what is in it. */
+static void end_what_is_mostly_gone(struct stream_files *files, uint64_t ordinal)
+{
+    const struct files_segment *last = last_segment(files);
+    uint64_t count, live;
+
+    if (!files->journal || files->state != FILES_OPEN || files->sync_error < 0) return;
+    if (last->bytes < ENDS_EARLY_BYTES || ordinal <= last->first_ordinal) return;
+    count = files->stream->end - last->first_ordinal;
+    live = files->stream->end - ordinal;
+    if (live < count / ENDS_EARLY_PART) journal_end_segment(files->journal);
+}
+
 static void files_trim(struct stream *stream, uint64_t ordinal)
 {
     struct stream_files *files = stream->files;
@@ -313,6 +337,7 @@ static void files_trim(struct stream *stream, uint64_t ordinal)
 
     while (gone + 1 < files->segment_count && files->segments[gone + 1].first_ordinal <= ordinal)
         gone++;
+    end_what_is_mostly_gone(files, ordinal);
     if (gone == 0) return;
     stream_files_keep_segments(files, gone);
     drop_falls(&files->falls, files->segments[0].first_ordinal);

@@ -191,6 +191,60 @@ START_TEST(a_limit_refuses_what_is_added_and_nothing_else)
 }
 END_TEST
 
+enum { LARGE = 8000, LONG_BYTES = 32 << 20, SHORT_BYTES = 12 << 20, ROW = 50 };
+
+static void begin_with_long_segments(void)
+{
+    files.options.roll_bytes = 2 * LONG_BYTES;
+    begin();
+}
+
+START_TEST(a_stream_that_is_kept_short_takes_little)
+{
+    uint64_t number = 1;
+
+    begin_with_long_segments();
+    for (; number * LARGE < LONG_BYTES; number += ROW) {
+        add_entries(stream, number, number + ROW, LARGE);
+        trim_to(stream, 2 * ROW);
+        settle();
+        ck_assert_uint_le(disk_now().used_bytes, SHORT_BYTES);
+        expect_counted();
+    }
+    expect_entries(stream, number - 2 * ROW, number, LARGE);
+    checkpoint(stream, true);
+    add_entries(stream, number, number + ROW, LARGE);
+    restart_with_a_look();
+    expect_entries(stream, number - 2 * ROW, number, LARGE);
+    add_entries(stream, number, number + ROW, LARGE);
+    expect_entries(stream, number - 2 * ROW, number + ROW, LARGE);
+    stream_destroy(stream);
+}
+END_TEST
+
+/* Its segment has all of it, and there is no room for another one. */
+START_TEST(a_stream_that_is_trimmed_at_the_limit_goes_on)
+{
+    uint64_t number;
+
+    begin_with_long_segments();
+    stream_store_set_disk_max(store, SHORT_BYTES);
+    number = add_until(stream, -EDQUOT, 1, LARGE);
+    for (unsigned round = 0; round < 5; round++) {
+        trim_to(stream, round % 2);
+        settle();
+        add_entries(stream, number, number + 1, LARGE); /* in another segment */
+        trim_to(stream, 1);
+        settle();
+        add_entries(stream, number + 1, number + ROW, LARGE);
+        expect_entries(stream, number, number + ROW, LARGE);
+        number = add_until(stream, -EDQUOT, number + ROW, LARGE);
+        ck_assert_uint_le(disk_now().used_bytes, SHORT_BYTES + SHORT_BYTES / 8);
+    }
+    end();
+}
+END_TEST
+
 START_TEST(at_the_limit_no_stream_leaves_memory_and_many_that_do_keep_it)
 {
     struct stream *streams[20];
@@ -229,6 +283,8 @@ int main(void)
     tcase_add_loop_test(cases, what_streams_take_is_counted_whatever_becomes_of_it, 0, 3);
     tcase_add_test(cases, what_a_snapshot_keeps_is_counted_until_it_goes);
     tcase_add_test(cases, a_limit_refuses_what_is_added_and_nothing_else);
+    tcase_add_test(cases, a_stream_that_is_kept_short_takes_little);
+    tcase_add_test(cases, a_stream_that_is_trimmed_at_the_limit_goes_on);
     tcase_add_test(cases, at_the_limit_no_stream_leaves_memory_and_many_that_do_keep_it);
     return test_suite_run(suite);
 }
