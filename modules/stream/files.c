@@ -71,6 +71,7 @@ int stream_files_create(struct stream_store *store, struct stream_files **out_fi
     list_init(&files->active_link);
     list_init(&files->suspect_link);
     list_init(&files->rewrite_link);
+    list_init(&files->unremoved_link);
     *out_files = files;
     return 0;
 }
@@ -93,6 +94,7 @@ void stream_files_free(struct stream_files *files)
     stream_files_forget_suspect(files);
     list_remove(&files->link);
     list_remove(&files->due_link);
+    list_remove(&files->unremoved_link);
     stream_files_forget_known(files);
     free_arrays(files);
 }
@@ -402,6 +404,7 @@ static int files_snapshot(struct stream *stream, struct stream *snapshot)
     list_init(&copy->active_link);
     list_init(&copy->suspect_link);
     list_init(&copy->rewrite_link);
+    list_init(&copy->unremoved_link);
     list_push_back(&copy->base->snapshots, &copy->snapshots);
     stream_files_plan_packing(copy->base);
     stream_files_own(copy, snapshot);

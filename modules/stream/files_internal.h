@@ -145,6 +145,9 @@ struct stream_files {
 
     uint64_t trimmed; /* what lies before is gone, or going */
 
+    struct list_link unremoved_link; /* in the store's, unremoved: it could not be removed */
+    uint64_t remove_ms;              /* then: when that is tried again */
+
     /* files_disk.c */
     uint64_t ended_bytes;    /* of segments' files, kept ones too, but for the last */
     uint64_t kept_bytes;     /* of kept ones */
@@ -196,6 +199,7 @@ struct files_slot {
 struct stream_files_store {
     struct stream_store *store;
     struct list_link all, due, moving, active;
+    struct list_link unremoved; /* in the order of their remove_ms */
     struct list_link *hand; /* in active: looks round for one to close; NULL: from the beginning */
     uint64_t last_number;
     uint64_t turn;
@@ -283,6 +287,8 @@ void stream_files_step_due(struct stream_files_store *all);
 void stream_files_touch(struct stream_files *files);
 /* Drops segments that nobody refers to. */
 void stream_files_trim_journal(struct stream_files *files);
+/* What could not be removed is tried again. */
+void stream_files_tend_removals(struct stream_files_store *all);
 /* What a call waits for: the hook, or -EAGAIN. */
 int stream_files_wait(struct stream_store *store);
 /* Calls the hook, if there is one. */

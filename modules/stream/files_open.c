@@ -12,6 +12,8 @@
 #include "modules/journal/format.h"
 #include "modules/stream/files_internal.h"
 
+enum { REMOVE_AGAIN_MS = 1000 };
+
 struct files_job {
     struct io_job job; /* first */
     struct stream_files *files;
@@ -302,6 +304,35 @@ bool stream_store_free_room(struct stream_store *store, const struct stream *but
     return is_coming;
 }
 
+/* It counts until it is gone. */
+static void try_later(struct stream_files *files)
+{
+    struct stream_files_store *all = files->store->files;
+
+    files->remove_ms = files->store->now_ms + REMOVE_AGAIN_MS;
+    list_remove(&files->unremoved_link);
+    list_push_back(&all->unremoved, &files->unremoved_link);
+}
+
+/* The clock may have been set back since. */
+static bool is_due(const struct stream_files *files)
+{
+    uint64_t now_ms = files->store->now_ms;
+
+    return files->remove_ms <= now_ms || files->remove_ms - now_ms > REMOVE_AGAIN_MS;
+}
+
+void stream_files_tend_removals(struct stream_files_store *all)
+{
+    while (!list_is_empty(&all->unremoved)) {
+        struct stream_files *files =
+            list_container(all->unremoved.next, struct stream_files, unremoved_link);
+        if (!is_due(files)) return;
+        list_remove(&files->unremoved_link);
+        stream_files_step(files);
+    }
+}
+
 static void close_done(struct io_job *job)
 {
     struct files_job *closing = (struct files_job *)job;
@@ -310,9 +341,10 @@ static void close_done(struct io_job *job)
 
     if (closing->journal) store->files->open_count--;
     set_state(files, FILES_CLOSED);
-    /* What could not be removed is removed by the next start. */
-    if (closing->is_removing) {
-        stream_files_free(files);
+    if (closing->is_removing && (job->rc == 0 || store->files->is_closing)) {
+        stream_files_free(files); /* if it is there, the next start removes it */
+    } else if (closing->is_removing) {
+        try_later(files);
     } else {
         stream_files_recount(files);
         stream_files_touch(files);

@@ -67,6 +67,7 @@ int stream_files_store_create(struct stream_store *store)
     list_init(&all->due);
     list_init(&all->moving);
     list_init(&all->active);
+    list_init(&all->unremoved);
     list_init(&all->suspect);
     list_init(&all->mending);
     list_init(&all->to_rewrite);
@@ -126,6 +127,7 @@ bool stream_files_tick(struct stream_store *store)
     stream_files_shrink_windows(store->files);
     stream_files_tend_moves(store->files);
     stream_files_tend_suspects(store->files);
+    stream_files_tend_removals(store->files);
     return stream_files_tend_rewrites(store->files);
 }
 

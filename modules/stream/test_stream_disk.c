@@ -132,6 +132,30 @@ START_TEST(what_streams_take_is_counted_whatever_becomes_of_it)
 }
 END_TEST
 
+START_TEST(what_cannot_be_removed_counts_and_is_tried_again)
+{
+    uint64_t used;
+
+    begin();
+    add_entries(stream, 1, 1000, SIZE);
+    settle();
+    used = disk_now().used_bytes;
+    fault_fail(files.fault, FAULT_UNLINK, 1, EIO, FAULT_FROM_THEN_ON);
+    stream_destroy(stream);
+    settle();
+    ck_assert_uint_gt(count_directories(), 0);
+    ck_assert_uint_gt(disk_now().used_bytes, used / 2);
+    settle_at(1000);
+    ck_assert_uint_gt(count_directories(), 0);
+    fault_clear(files.fault);
+    settle_at(1999);
+    ck_assert_uint_gt(count_directories(), 0);
+    settle_at(2000);
+    ck_assert_uint_eq(count_directories(), 0);
+    ck_assert_uint_eq(disk_now().used_bytes, 0);
+}
+END_TEST
+
 /* A snapshot may still read what is trimmed. */
 START_TEST(what_a_snapshot_keeps_is_counted_until_it_goes)
 {
@@ -281,6 +305,7 @@ int main(void)
     TCase *cases = test_suite_case(suite, "all", setup_files, teardown_files);
 
     tcase_add_loop_test(cases, what_streams_take_is_counted_whatever_becomes_of_it, 0, 3);
+    tcase_add_test(cases, what_cannot_be_removed_counts_and_is_tried_again);
     tcase_add_test(cases, what_a_snapshot_keeps_is_counted_until_it_goes);
     tcase_add_test(cases, a_limit_refuses_what_is_added_and_nothing_else);
     tcase_add_test(cases, a_stream_that_is_kept_short_takes_little);
