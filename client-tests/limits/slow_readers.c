@@ -178,6 +178,88 @@ START_TEST(who_sends_on_behind_a_long_answer_stops_nobody)
 }
 END_TEST
 
+/* ---- what comes behind entries -----------------------------------------------------------------
+ */
+
+enum { TOLD = 14000, TOLD_AT_ONCE = 500, TELLERS = 8, TELLERS_LEAST = 3 };
+
+/* Of which XINFO STREAM FULL tells 1 MiB behind the entries. */
+static void make_pending(struct wire *wire)
+{
+    struct text value = { 0 };
+
+    text_add_filler(&value, 100);
+    expect_ok(wire, "XGROUP CREATE stream g 0 MKSTREAM");
+    for (int i = 0; i < TOLD; i += TOLD_AT_ONCE) {
+        for (int k = 1; k <= TOLD_AT_ONCE; k++)
+            wire_command(wire, "XADD stream %d-0 f %s", i + k, value.bytes);
+        wire_command(wire, "XREADGROUP GROUP g c COUNT %d STREAMS stream >", TOLD_AT_ONCE);
+        wire_skip(wire, TOLD_AT_ONCE + 1);
+    }
+    text_finish(&value);
+}
+
+static struct wire *ask_and_take_nothing(const struct server *server)
+{
+    struct wire *wire = wire_open_unix(server);
+
+    wire->takes_nothing = true;
+    wire_command(wire, "XINFO STREAM stream FULL COUNT 0");
+    return wire;
+}
+
+/* False: it was refused. */
+static bool was_told(struct wire *wire)
+{
+    struct text reply = { 0 };
+    bool is_told;
+
+    wire->takes_nothing = false;
+    ck_assert_int_eq(wire_read(wire, &reply), 1);
+    is_told = text_string(&reply)[0] == '*';
+    if (is_told)
+        ck_assert_ptr_nonnull(strstr(text_string(&reply), "\r\n$9\r\npel-count\r\n:14000\r\n"));
+    else
+        ck_assert_str_eq(text_string(&reply), "-OOM answers that are being sent keep a quarter of "
+                                              "'maxmemory', try again later\r\n");
+    expect_text(wire, "PONG", "PING"); /* that was all of it */
+    text_finish(&reply);
+    return is_told;
+}
+
+/* It is kept apart from the memory for answers, and all of them keep a quarter of maxmemory. */
+START_TEST(who_does_not_read_what_groups_have_pending_stops_nobody)
+{
+    static const char *const arguments[] = { "--maxmemory", "16mb", NULL };
+    struct server server;
+    struct wire *control, *wires[TELLERS];
+    int told = 0;
+
+    server_start_with(&server, arguments);
+    control = wire_open(&server);
+    make_pending(control);
+    for (int i = 0; i < TELLERS; i++)
+        wires[i] = ask_and_take_nothing(&server);
+    for (int i = 0; i < 200; i++)
+        expect_text(control, "PONG", "PING");
+    info_wait(control, "claims", 0); /* each has begun, or was refused */
+    ck_assert_int_ge(info_number(control, "mem_parked"), TELLERS_LEAST * MIB);
+    ck_assert_int_le(info_number(control, "mem_parked"), 4 * MIB + MIB / 16);
+    for (int i = 0; i < TELLERS; i++) {
+        told += was_told(wires[i]);
+        wire_close(wires[i]);
+    }
+    ck_assert_int_eq(told, TELLERS_LEAST);
+    info_wait(control, "mem_parked", 0);
+    wires[0] = ask_and_take_nothing(&server);
+    info_wait_least(control, "mem_parked", MIB);
+    wire_close(wires[0]); /* who goes gives it back */
+    info_wait(control, "mem_parked", 0);
+    wire_close(control);
+    server_stop(&server);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("slow_readers");
@@ -187,5 +269,7 @@ int main(void)
     tcase_add_test(tcase, who_does_not_read_what_exec_copied_is_closed);
     tcase = suite_case(suite, "senders");
     tcase_add_loop_test(tcase, who_sends_on_behind_a_long_answer_stops_nobody, 0, LONG_ANSWERS);
+    tcase = suite_case(suite, "tails");
+    tcase_add_test(tcase, who_does_not_read_what_groups_have_pending_stops_nobody);
     return suite_run(suite);
 }

@@ -266,7 +266,7 @@ void parking_destroy(struct parking *parking)
     for (int i = 0; i < PARKED_STATE_COUNT; i++) {
         assert(parking->counts[i] == 0 && list_is_empty(&parking->queues[i]));
     }
-    assert(parking->bytes == 0);
+    assert(parking->bytes == 0 && parking->kept_bytes == 0);
     free(parking);
 }
 
@@ -277,5 +277,5 @@ uint64_t parking_count(const struct parking *parking, enum parked_state state)
 
 uint64_t parking_memory_bytes(const struct parking *parking)
 {
-    return parking->bytes;
+    return parking->bytes + parking->kept_bytes;
 }

@@ -107,8 +107,12 @@ int parking_wait_for_sync(struct call *call, int64_t deadline_us);
 /* A streamed reply has begun; parking_stream_end is called by its producer's destroy. */
 int parking_stream(struct call *call, struct parked_call **out_parked);
 void parking_stream_end(struct parked_call *parked);
-/* What its answer keeps counts with it until its end: so many bytes more. */
-void parking_charge(struct parked_call *parked, uint64_t bytes);
+/* What answers keep beside their clients' output until all of it is sent: ids, text. It counts in
+ * parking_memory_bytes: so many bytes more, or less. */
+void parking_count_kept(struct server *server, int64_t delta_bytes);
+/* True: with so many bytes more all that answers keep would still be within a quarter of maxmemory.
+ */
+bool parking_may_keep(const struct server *server, uint64_t bytes);
 /* The producer of parked needs what is on disk: it will be told when something was read. */
 void parking_stream_wait(struct parked_call *parked);
 

@@ -20,6 +20,7 @@
 
 enum {
     PARKED_SHARE = 4,     /* of maxmemory: what all parked calls may hold together */
+    KEPT_SHARE = 4,       /* and beside that what answers that are being sent keep */
     SMALL_BYTES = 1024,   /* of arguments: such a call waits however many do, one a client */
     FEW_ARGUMENTS = 1024, /* are kept */
 };
@@ -155,9 +156,17 @@ void parking_free_form(struct parked_call *parked)
     free(parked);
 }
 
-void parking_charge(struct parked_call *parked, uint64_t bytes)
+void parking_count_kept(struct server *server, int64_t delta_bytes)
 {
-    count(parked, (int64_t)bytes);
+    struct parking *parking = server->parking;
+
+    assert(delta_bytes >= 0 || parking->kept_bytes >= (uint64_t)-delta_bytes);
+    parking->kept_bytes += (uint64_t)delta_bytes;
+}
+
+bool parking_may_keep(const struct server *server, uint64_t bytes)
+{
+    return server->parking->kept_bytes + bytes <= memory_limit(server->memory) / KEPT_SHARE;
 }
 
 int parking_keep(struct parked_call *parked, struct slice bytes)

@@ -23,11 +23,12 @@ struct parking {
     struct reply no_reply;           /* as calls have it whose client has gone */
     struct chain no_output;          /* its chain: it stays empty, but whoever looks finds one */
     uint64_t slice_started_us;
-    uint64_t bytes;
-    bool disk_answered; /* a read ended since suspended calls were last resumed */
-    bool has_let_go;    /* a client went: what it held may be somebody's turn */
-    bool is_ending;     /* the server stops: even an EXEC that has begun is told */
-    bool is_serving;    /* parking_serve_blocked goes on: its caller's inner calls need not */
+    uint64_t bytes;      /* of parked calls and their arguments */
+    uint64_t kept_bytes; /* of answers that are being sent, beside their clients' output */
+    bool disk_answered;  /* a read ended since suspended calls were last resumed */
+    bool has_let_go;     /* a client went: what it held may be somebody's turn */
+    bool is_ending;      /* the server stops: even an EXEC that has begun is told */
+    bool is_serving;     /* parking_serve_blocked goes on: its caller's inner calls need not */
 };
 
 /* ---- parking.c ---- */

@@ -23,6 +23,7 @@
 #include "server/commands/stream_gathered.h"
 #include "server/commands/stream_id_list.h"
 #include "server/commands/stream_sharing.h"
+#include "server/commands/stream_tail.h"
 #include "server/keyspace/keyspace.h"
 #include "server/net/client.h"
 #include "server/observe/memory.h"
@@ -41,13 +42,14 @@ enum {
 struct writer {
     const struct slice *arguments; /* not NULL: of a map, the parts have names */
     const struct stream_part *parts;
-    struct stream_gathered *head, *tail; /* before and behind the parts, or NULL */
-    uint32_t part_count, part;           /* part: the one that is being written */
-    bool has_begun;                      /* that one's header is written */
-    uint64_t left;                       /* of its entries */
-    struct stream_cursor cursor;         /* before the next one */
-    struct stream_seeker seeker;         /* of what is listed */
-    size_t sent_bytes;                   /* of the next one's fields, when it is long */
+    struct stream_gathered *head; /* before the parts, or NULL */
+    struct stream_tail *tail;     /* behind them, or NULL */
+    uint32_t part_count, part;    /* part: the one that is being written */
+    bool has_begun;               /* that one's header is written */
+    uint64_t left;                /* of its entries */
+    struct stream_cursor cursor;  /* before the next one */
+    struct stream_seeker seeker;  /* of what is listed */
+    size_t sent_bytes;            /* of the next one's fields, when it is long */
 };
 
 static void begin_name(const struct writer *writer, struct reply *reply,
@@ -140,7 +142,19 @@ static int write_listed(struct writer *writer, struct reply *reply, size_t wante
     return 1;
 }
 
-/* About so many bytes. 1: that was the last of them; 0: there is more. */
+/* True: all of it. */
+static bool write_tail(struct stream_tail *tail, struct reply *reply, size_t wanted, size_t written)
+{
+    while (written < wanted) {
+        size_t size = stream_tail_write(tail, reply, wanted - written);
+
+        if (size == 0) return true;
+        written += size;
+    }
+    return false; /* or it is, and the next call finds that */
+}
+
+/* About so many bytes. 1: that was the last of them; 0: there may be more. */
 static int write_some(struct writer *writer, struct reply *reply, size_t wanted)
 {
     size_t written = 0;
@@ -160,8 +174,7 @@ static int write_some(struct writer *writer, struct reply *reply, size_t wanted)
         writer->has_begun = false;
         writer->part++;
     }
-    if (writer->tail) stream_gathered_move(writer->tail, reply);
-    return 1;
+    return !writer->tail || write_tail(writer->tail, reply, wanted, written);
 }
 
 /* ---- piece by piece ----------------------------------------------------------------------------
@@ -170,8 +183,9 @@ static int write_some(struct writer *writer, struct reply *reply, size_t wanted)
 struct streaming {
     struct parked_call *parked;
     struct writer writer;
-    struct stream_gathered tail; /* the writer's, if it has one */
-    struct stream_part parts[];  /* of snapshots */
+    struct stream_tail tail;    /* the writer's, if it has one */
+    uint64_t listed_bytes;      /* of the parts' ids, once they are counted */
+    struct stream_part parts[]; /* of snapshots */
 };
 
 static enum produce_result produce(void *context, struct client *client, size_t size)
@@ -195,7 +209,7 @@ static void drop_snapshots(struct streaming *streaming)
         stream_destroy(streaming->parts[i].range.cursor.stream);
         stream_id_list_unref(streaming->parts[i].listed);
     }
-    if (streaming->writer.tail) stream_gathered_drop(&streaming->tail);
+    if (streaming->writer.tail) stream_tail_drop(&streaming->tail);
     free(streaming);
 }
 
@@ -203,6 +217,7 @@ static void end_streaming(void *context)
 {
     struct streaming *streaming = context;
 
+    parking_count_kept(streaming->parked->call.server, -(int64_t)streaming->listed_bytes);
     parking_stream_end(streaming->parked);
     drop_snapshots(streaming);
 }
@@ -232,7 +247,8 @@ static int take_snapshots(const struct writer *writer, struct streaming **out_st
     streaming->writer.parts = streaming->parts;
     streaming->writer.part = 0;
     streaming->writer.part_count = 0;
-    streaming->writer.head = streaming->writer.tail = NULL;
+    streaming->writer.head = NULL;
+    streaming->writer.tail = NULL;
     for (uint32_t i = 0; i < count && rc == 0; i++) {
         rc = take_snapshot(&writer->parts[writer->part + i], &streaming->parts[i]);
         if (rc == 0) streaming->writer.part_count++;
@@ -251,21 +267,17 @@ static int take_snapshots(const struct writer *writer, struct streaming **out_st
     return 0;
 }
 
-/* What it keeps of its own until its end: ids. The tail counts among answers. */
-static uint64_t kept_bytes(const struct streaming *streaming)
+/* Of those that are its own until its end; a tail has been counted since it was put together. */
+static void count_listed(struct streaming *streaming)
 {
-    uint64_t bytes = 0;
-
     for (uint32_t i = 0; i < streaming->writer.part_count; i++)
-        bytes += stream_id_list_bytes(streaming->parts[i].listed);
-    return bytes;
+        streaming->listed_bytes += stream_id_list_bytes(streaming->parts[i].listed);
+    parking_count_kept(streaming->parked->call.server, (int64_t)streaming->listed_bytes);
 }
 
-static void take_tail(struct streaming *streaming, struct stream_gathered *tail)
+static void take_tail(struct streaming *streaming, struct stream_tail *tail)
 {
-    stream_gathered_begin_in(&streaming->tail, &tail->reply);
-    streaming->tail.reply.has_hole = tail->reply.has_hole;
-    chain_move(&streaming->tail.chain, &tail->chain);
+    stream_tail_move(&streaming->tail, tail);
     streaming->writer.tail = &streaming->tail;
 }
 
@@ -273,15 +285,17 @@ static void take_tail(struct streaming *streaming, struct stream_gathered *tail)
 static int begin_streaming(struct call *call, const struct writer *writer)
 {
     struct streaming *streaming;
-    int rc = take_snapshots(writer, &streaming);
+    int rc;
 
+    if (writer->tail && !stream_tail_may_stay(writer->tail)) return -ENOBUFS;
+    rc = take_snapshots(writer, &streaming);
     if (rc < 0) return rc;
     rc = parking_stream(call, &streaming->parked);
     if (rc < 0) {
         drop_snapshots(streaming);
         return rc;
     }
-    parking_charge(streaming->parked, kept_bytes(streaming));
+    count_listed(streaming);
     if (writer->tail) take_tail(streaming, writer->tail);
     if (writer->arguments) streaming->writer.arguments = streaming->parked->call.arguments;
     client_set_producer(call->session->client, (struct client_producer){ .produce = produce,
@@ -390,7 +404,7 @@ int stream_answer_range(struct call *call, const struct stream_range *range)
 }
 
 int stream_answer_between(struct call *call, struct stream_gathered *head,
-                          const struct stream_range *range, struct stream_gathered *tail)
+                          const struct stream_range *range, struct stream_tail *tail)
 {
     struct stream_part part = { .range = *range };
     struct writer writer = { .parts = &part, .part_count = 1, .head = head, .tail = tail };

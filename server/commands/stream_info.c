@@ -20,6 +20,7 @@ enum {
     FULL_COUNT_DEFAULT = 10,
     INLINE_COUNT = 1000, /* more are put together in a fiber */
     BREATH_COUNT = 256,
+    TAIL_BYTES = 31 * 1024, /* of it are gathered, and then taken together */
 };
 
 static void reply_field(struct reply *reply, const char *name, uint64_t value)
@@ -67,9 +68,24 @@ static int reply_head(struct call *call, struct reply *reply, struct stream *str
 /* ---- FULL: bounded -----------------------------------------------------------------------------
  */
 
-int stream_full_rest(struct call *call, const struct stream_full *full, uint64_t number)
+/* Over to the tail: the buffers for answers are not held meanwhile. */
+static int take_gathered(struct stream_full *full)
 {
-    if (stream_gathered_is_full(call, &full->gathered)) return -EMSGSIZE;
+    if (full->gathered.reply.has_hole) return -ENOMEM;
+    return stream_tail_take(&full->tail, &full->gathered.chain);
+}
+
+int stream_full_rest(struct call *call, struct stream_full *full, uint64_t number)
+{
+    size_t gathered_bytes = chain_bytes(&full->gathered.chain);
+
+    if (stream_tail_bytes(&full->tail) + gathered_bytes > stream_gathered_bytes_max(call))
+        return -EMSGSIZE;
+    if (gathered_bytes >= TAIL_BYTES) {
+        int rc = take_gathered(full);
+
+        if (rc < 0) return rc;
+    }
     return number % BREATH_COUNT == 0 ? parking_breathe(call->server) : 0;
 }
 
@@ -150,7 +166,8 @@ static int gather_full(struct call *call, const struct stream_key *key,
     if (rc < 0) return rc;
     reply_bulk_string(&head->reply, "entries");
     reply_bulk_string(&full->gathered.reply, "groups");
-    return stream_groups_reply_full(call, key, full);
+    rc = stream_groups_reply_full(call, key, full);
+    return rc < 0 ? rc : take_gathered(full);
 }
 
 static int reply_full(struct call *call, const struct stream_key *key, uint64_t count_max)
@@ -162,13 +179,15 @@ static int reply_full(struct call *call, const struct stream_key *key, uint64_t 
 
     stream_gathered_begin(call, &head);
     stream_gathered_begin(call, &full.gathered);
+    stream_tail_begin(&full.tail, call->server);
     rc = gather_full(call, key, &head, &full);
     if (rc == 0)
         rc = stream_range_find(key->stream, STREAM_ID_MIN, STREAM_ID_MAX, STREAM_FORWARD, count_max,
                                &range);
-    if (rc == 0) rc = stream_answer_between(call, &head, &range, &full.gathered);
+    if (rc == 0) rc = stream_answer_between(call, &head, &range, &full.tail);
     stream_gathered_drop(&head);
     stream_gathered_drop(&full.gathered);
+    stream_tail_drop(&full.tail);
     return rc;
 }
 
@@ -221,7 +240,11 @@ int stream_xinfo_stream(struct call *call)
     if (!is_full) return reply_short_drafted(call, &key);
     if (is_much(&key, (uint64_t)count) && !call_can_suspend(call)) return -EAGAIN;
     rc = reply_full(call, &key, (uint64_t)count);
-    return rc == -EMSGSIZE ? call_error(call, STREAM_ANSWER_TOO_LONG) : rc;
+    if (rc == -EMSGSIZE) return call_error(call, STREAM_ANSWER_TOO_LONG);
+    if (rc == -ENOBUFS)
+        return call_error(call, "OOM answers that are being sent keep a quarter of 'maxmemory', "
+                                "try again later");
+    return rc;
 }
 
 /* XINFO HELP */
