@@ -48,9 +48,9 @@ void journal_reader_close(struct journal_reader *reader);
 /* True: an I/O thread works for it, and closing it would wait. */
 bool journal_reader_is_busy(const struct journal_reader *reader);
 
-/* What a reader that never waits holds of the heap, to read again without fetching: its window, what
- * is unpacked for it, and an index. While an I/O thread works for it: what that was before. 0 of
- * other readers. */
+/* What a reader that never waits holds of the heap, to read again without fetching: its window,
+ * what is unpacked for it, indexes, and places of frames to read backward. While an I/O thread
+ * works for it: what that was before. 0 of other readers. */
 uint64_t journal_reader_window_bytes(const struct journal_reader *reader);
 
 /* True: the frame that begins at that position will be there at once for who goes there, as far as

@@ -53,7 +53,9 @@ bool journal_reader_has(const struct journal_reader *reader, uint64_t position)
 
 uint64_t journal_reader_window_bytes(const struct journal_reader *reader)
 {
-    return reader->async ? journal_async_memory_bytes(reader->async) : 0;
+    uint64_t run_bytes = reader->run ? journal_run_memory_bytes(reader->run) : 0;
+
+    return reader->async ? run_bytes + journal_async_memory_bytes(reader->async) : 0;
 }
 
 void journal_reader_look_again(struct journal_reader *reader)

@@ -408,9 +408,10 @@ uint64_t journal_async_memory_bytes(struct journal_async *async)
 
     if (async->is_running) return async->memory_bytes;
     packed = async->stored.packed;
-    async->memory_bytes = async->window_capacity +
-                          async->index.capacity * sizeof(*async->index.entries) +
-                          (packed ? journal_packed_memory_bytes(packed) : 0);
+    async->memory_bytes =
+        async->window_capacity +
+        (async->index.capacity + async->search_index.capacity) * sizeof(*async->index.entries) +
+        (packed ? journal_packed_memory_bytes(packed) : 0);
     return async->memory_bytes;
 }
 

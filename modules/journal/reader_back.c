@@ -36,6 +36,11 @@ void journal_run_destroy(struct journal_run *run)
     free(run);
 }
 
+uint64_t journal_run_memory_bytes(const struct journal_run *run)
+{
+    return sizeof(*run) + run->capacity * sizeof(*run->places);
+}
+
 /* Of a piece that has more frames than are remembered, the last ones are. */
 static void forget_half(struct journal_run *run)
 {

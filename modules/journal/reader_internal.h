@@ -46,6 +46,7 @@ int journal_reader_segments(struct journal_reader *reader, uint64_t *out_first, 
 
 /* reader_back.c. Accepts NULL. */
 void journal_run_destroy(struct journal_run *run);
+uint64_t journal_run_memory_bytes(const struct journal_run *run);
 
 /* reader_here.c. Looks whether home is in memory still; else home is NULL and the reader is
  * attached to the files. 0, or the error of attaching. */
