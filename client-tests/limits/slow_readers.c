@@ -260,6 +260,39 @@ START_TEST(who_does_not_read_what_groups_have_pending_stops_nobody)
 }
 END_TEST
 
+/* A history that is sent keeps 16 bytes an id. Where that is a quarter of maxmemory in all, those
+ * that come then are given less of it. */
+START_TEST(who_does_not_read_a_history_keeps_no_more_than_a_share)
+{
+    enum { READERS = 24 };
+    static const char *const arguments[] = { "--maxmemory", "16mb", NULL };
+    struct wire *control, *wires[READERS];
+    struct server server;
+
+    server_start_with(&server, arguments);
+    control = wire_open(&server);
+    make_pending(control);
+    for (int i = 0; i < READERS; i++) {
+        wires[i] = wire_open_unix(&server);
+        wires[i]->takes_nothing = true;
+        wire_command(wires[i], "XREADGROUP GROUP g c STREAMS stream 0");
+    }
+    expect_text(control, "PONG", "PING");
+    info_wait(control, "claims", 0);
+    ck_assert_int_ge(info_number(control, "mem_parked"), 3 * MIB);
+    ck_assert_int_le(info_number(control, "mem_parked"), 4 * MIB + MIB / 4);
+    for (int i = 0; i < READERS; i++) {
+        wires[i]->takes_nothing = false;
+        wire_skip(wires[i], 1);
+        expect_text(wires[i], "PONG", "PING");
+        wire_close(wires[i]);
+    }
+    info_wait(control, "mem_parked", 0);
+    wire_close(control);
+    server_stop(&server);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("slow_readers");
@@ -271,5 +304,6 @@ int main(void)
     tcase_add_loop_test(tcase, who_sends_on_behind_a_long_answer_stops_nobody, 0, LONG_ANSWERS);
     tcase = suite_case(suite, "tails");
     tcase_add_test(tcase, who_does_not_read_what_groups_have_pending_stops_nobody);
+    tcase_add_test(tcase, who_does_not_read_a_history_keeps_no_more_than_a_share);
     return suite_run(suite);
 }

@@ -113,6 +113,8 @@ void parking_count_kept(struct server *server, int64_t delta_bytes);
 /* True: with so many bytes more all that answers keep would still be within a quarter of maxmemory.
  */
 bool parking_may_keep(const struct server *server, uint64_t bytes);
+/* How many that are. */
+uint64_t parking_may_keep_bytes(const struct server *server);
 /* The producer of parked needs what is on disk: it will be told when something was read. */
 void parking_stream_wait(struct parked_call *parked);
 

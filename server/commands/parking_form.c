@@ -164,9 +164,18 @@ void parking_count_kept(struct server *server, int64_t delta_bytes)
     parking->kept_bytes += (uint64_t)delta_bytes;
 }
 
+uint64_t parking_may_keep_bytes(const struct server *server)
+{
+    uint64_t most = memory_limit(server->memory) / KEPT_SHARE, kept = server->parking->kept_bytes;
+
+    return most > kept ? most - kept : 0;
+}
+
 bool parking_may_keep(const struct server *server, uint64_t bytes)
 {
-    return server->parking->kept_bytes + bytes <= memory_limit(server->memory) / KEPT_SHARE;
+    uint64_t most = memory_limit(server->memory) / KEPT_SHARE;
+
+    return server->parking->kept_bytes + bytes <= most;
 }
 
 int parking_keep(struct parked_call *parked, struct slice bytes)

@@ -184,7 +184,6 @@ struct streaming {
     struct parked_call *parked;
     struct writer writer;
     struct stream_tail tail;    /* the writer's, if it has one */
-    uint64_t listed_bytes;      /* of the parts' ids, once they are counted */
     struct stream_part parts[]; /* of snapshots */
 };
 
@@ -217,7 +216,6 @@ static void end_streaming(void *context)
 {
     struct streaming *streaming = context;
 
-    parking_count_kept(streaming->parked->call.server, -(int64_t)streaming->listed_bytes);
     parking_stream_end(streaming->parked);
     drop_snapshots(streaming);
 }
@@ -267,14 +265,6 @@ static int take_snapshots(const struct writer *writer, struct streaming **out_st
     return 0;
 }
 
-/* Of those that are its own until its end; a tail has been counted since it was put together. */
-static void count_listed(struct streaming *streaming)
-{
-    for (uint32_t i = 0; i < streaming->writer.part_count; i++)
-        streaming->listed_bytes += stream_id_list_bytes(streaming->parts[i].listed);
-    parking_count_kept(streaming->parked->call.server, (int64_t)streaming->listed_bytes);
-}
-
 static void take_tail(struct streaming *streaming, struct stream_tail *tail)
 {
     stream_tail_move(&streaming->tail, tail);
@@ -295,7 +285,6 @@ static int begin_streaming(struct call *call, const struct writer *writer)
         drop_snapshots(streaming);
         return rc;
     }
-    count_listed(streaming);
     if (writer->tail) take_tail(streaming, writer->tail);
     if (writer->arguments) streaming->writer.arguments = streaming->parked->call.arguments;
     client_set_producer(call->session->client, (struct client_producer){ .produce = produce,

@@ -7,22 +7,28 @@
 
 #include "modules/stream/finder.h"
 #include "modules/stream/stream.h"
+#include "server/commands/parking.h"
 #include "server/commands/stream_group_giving.h"
 #include "server/commands/stream_id_list.h"
 
+enum { LISTED_MIN = 256 /* ids, whatever others keep */ };
+
 /* Of an answer that may get long the ids are kept: for so many at most there is room. */
-static int list_ids(const struct group_answer *answer, struct group_served *served,
-                    uint64_t count_max)
+static int list_ids(struct server *server, const struct group_answer *answer,
+                    struct group_served *served, uint64_t count_max)
 {
     uint64_t capacity = stream_consumer_pending_count(served->consumer);
     uint64_t most = answer->bytes_max / sizeof(struct stream_id);
+    uint64_t left = parking_may_keep_bytes(server) / sizeof(struct stream_id);
+
+    if (most > left) most = left > LISTED_MIN ? left : LISTED_MIN; /* then the answer is short */
 
     stream_cursor_begin(&served->range.cursor, served->key.stream.stream, STREAM_ID_MIN,
                         STREAM_FORWARD);
     if (capacity > count_max) capacity = count_max;
     if (capacity > most) capacity = most;
     if (!answer->may_stream || capacity == 0) return 0;
-    served->listed = stream_id_list_create(capacity);
+    served->listed = stream_id_list_create(server, capacity);
     return served->listed ? 0 : -ENOMEM;
 }
 
@@ -95,7 +101,7 @@ int group_served_give_again(struct call *call, const struct group_reading *readi
     if (rc < 0) return rc;
     served->has_changed = is_new;
     stream_seeker_begin(&seeker, served->key.stream.stream);
-    rc = list_ids(answer, served, count_max);
+    rc = list_ids(call->server, answer, served, count_max);
     if (rc == 0) rc = 1;
     while (rc == 1 && count < count_max && stream_id_increment(&from) &&
            stream_group_next_pending(served->key.group, served->consumer, from, STREAM_ANY_TIME_MS,

@@ -9,19 +9,21 @@
 
 #include "modules/stream/stream_id.h"
 
+struct server;
+
 struct stream_id_list {
+    struct server *server;
     uint32_t ref_count;
     uint64_t count, capacity;
     struct stream_id ids[];
 };
 
-/* With one reference, for so many ids, at least 1. NULL: there is no memory for it. */
-struct stream_id_list *stream_id_list_create(uint64_t capacity);
+/* With one reference, for so many ids, at least 1. It counts in what answers keep
+ * (parking_count_kept). NULL: there is no memory for it. */
+struct stream_id_list *stream_id_list_create(struct server *server, uint64_t capacity);
 struct stream_id_list *stream_id_list_ref(struct stream_id_list *list);
 /* Accepts NULL. */
 void stream_id_list_unref(struct stream_id_list *list);
 /* It has room. */
 void stream_id_list_add(struct stream_id_list *list, struct stream_id id);
-/* Of the heap. NULL: 0. */
-uint64_t stream_id_list_bytes(const struct stream_id_list *list);
 #endif
