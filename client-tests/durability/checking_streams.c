@@ -41,6 +41,20 @@ static void expect_refused(const char *words)
     ck_assert(server_log_has(&other, words));
 }
 
+/* All that was saved, and it goes on. */
+static void expect_whole_again(void)
+{
+    expect_check("", 0,
+                 "streams: 1 streams with 1000 entries, 1 groups, 0 pending entries, are whole");
+    server_restart(&server);
+    wire = wire_open(&server);
+    expect_integer(wire, ENTRIES + 3, "XLEN stream");
+    expect_string(wire, "2000-1", "XADD stream 2000-1 field value");
+    expect_ok(wire, "SAVE");
+    wire_close(wire);
+    server_stop(&server);
+}
+
 START_TEST(a_meta_is_made_anew)
 {
     make_stream();
@@ -53,15 +67,7 @@ START_TEST(a_meta_is_made_anew)
                  _i == 0 ? "/stream-1: meta is damaged: --repair makes it anew"
                          : "/stream-1: meta is missing: --repair makes it anew");
     expect_check("--repair", 0, "/stream-1/meta was made anew from the segments");
-    expect_check("", 0,
-                 "streams: 1 streams with 1000 entries, 1 groups, 0 pending entries, are whole");
-    server_restart(&server);
-    wire = wire_open(&server);
-    expect_integer(wire, ENTRIES + 3, "XLEN stream");
-    expect_string(wire, "2000-1", "XADD stream 2000-1 field value");
-    expect_ok(wire, "SAVE");
-    wire_close(wire);
-    server_stop(&server);
+    expect_whole_again();
 }
 END_TEST
 
@@ -72,15 +78,7 @@ START_TEST(a_segments_header_is_made_anew)
     expect_refused("0000000001.log is damaged");
     expect_check("", 1, "/stream-1: ");
     expect_check("--repair", 0, "/stream-1: 1 damaged headers of segments were made anew");
-    expect_check("", 0,
-                 "streams: 1 streams with 1000 entries, 1 groups, 0 pending entries, are whole");
-    server_restart(&server);
-    wire = wire_open(&server);
-    expect_integer(wire, ENTRIES + 3, "XLEN stream");
-    expect_string(wire, "2000-1", "XADD stream 2000-1 field value");
-    expect_ok(wire, "SAVE");
-    wire_close(wire);
-    server_stop(&server);
+    expect_whole_again();
 }
 END_TEST
 
