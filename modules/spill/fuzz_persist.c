@@ -145,6 +145,15 @@ static void try_state(uint8_t *state, size_t size)
     spill_store_close(store);
 }
 
+/* Two parts may name one node, and be read: what lies below is claimed twice as well. */
+static void disclaim(struct block *block)
+{
+    block->ref.generation = 0;
+    if (block->height == 0 || !block_is_loaded(block)) return;
+    for (unsigned i = block->begin; i < block->end; i++)
+        disclaim(block->slots[i].block);
+}
+
 /* What is loaded claims extents that may be others': its destruction must not give them back. */
 static void give_up(struct spill_deque *list)
 {
@@ -152,7 +161,7 @@ static void give_up(struct spill_deque *list)
     unsigned count = list->grown ? deque_parts(list->grown, places) : 0;
 
     for (unsigned i = 0; i < count; i++)
-        (*places[i])->ref.generation = 0;
+        disclaim(*places[i]);
     spill_deque_destroy(list);
 }
 
