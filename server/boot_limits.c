@@ -15,13 +15,6 @@ enum {
     LOCKED_BYTES_MAX = 8 * 1024 * 1024
 };
 
-/* As far as an unprivileged process may. */
-static void raise_softly(int resource, struct rlimit *limit)
-{
-    limit->rlim_cur = limit->rlim_max;
-    (void)setrlimit(resource, limit); /* it can always be lower than it was */
-}
-
 void boot_limits_descriptors(struct log *log, uint64_t clients_max)
 {
     /* 64 streams' journals with up to four each, 128 readers of them, and all else. */
@@ -34,7 +27,8 @@ void boot_limits_descriptors(struct log *log, uint64_t clients_max)
     if (limit.rlim_max < wanted) limit.rlim_max = wanted;
     if (setrlimit(RLIMIT_NOFILE, &limit) == 0) return;
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
-    raise_softly(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;        /* as far as an unprivileged process may */
+    (void)setrlimit(RLIMIT_NOFILE, &limit); /* never more than the hard limit: it is told below */
     log_write(log, LOG_WARNING,
               "Only %llu descriptors are allowed: fewer than maxclients (%llu) can connect",
               (unsigned long long)limit.rlim_cur, (unsigned long long)clients_max);
@@ -82,8 +76,10 @@ void boot_limits_locked_memory(struct os *os, struct log *log)
 {
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur < LOCKED_BYTES_MAX)
-        raise_softly(RLIMIT_MEMLOCK, &limit);
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur < LOCKED_BYTES_MAX) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_MEMLOCK, &limit); /* mlock will tell */
+    }
     lock_code(os, log);
     lock_pages_of_journals(os, log);
 }
