@@ -159,7 +159,7 @@ $(BUILD)/server/test_allocations $(BUILD)/server/test_waiting_allocations: LDFLA
 # Memory that is refused to one module.
 $(BUILD)/modules/journal/test_source: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc
 $(addprefix $(BUILD)/modules/stream/,test_group test_group_model test_group_pictures test_stream test_stream_reading test_stream_model test_stream_files \
-        test_stream_disk test_stream_files_faults test_stream_files_reading test_stream_files_sync test_stream_files_mend test_stream_files_late test_stream_readers test_stream_copy test_stream_pack test_stream_power test_stream_rewrite test_stream_shrink \
+        test_stream_disk test_stream_files_faults test_stream_files_reading test_stream_files_sync test_stream_files_mend test_stream_files_late test_stream_readers test_stream_copy test_stream_pack test_stream_power test_stream_rewrite test_stream_thinned test_stream_shrink \
         test_deleted): \
     LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 

@@ -7,77 +7,7 @@
 #include "modules/stream/copy.h"
 #include "modules/stream/files_internal.h"
 #include "modules/stream/stream_internal.h"
-#include "modules/stream/test_stream_files.h"
-
-enum { SIZE = 200, ENTRIES = 3000, KEPT_EVERY = 10 };
-
-static struct stream_info info_now(void)
-{
-    struct stream_info info;
-
-    stream_get_info(stream, &info);
-    return info;
-}
-
-static void begin(void)
-{
-    create_store();
-    ck_assert_int_eq(stream_create(store, &stream), 0);
-    add_entries(stream, 1, ENTRIES, SIZE);
-    settle();
-}
-
-/* Entry n has the ordinal n. */
-static void delete_one(uint64_t number)
-{
-    ck_assert_int_eq(stream_delete(stream, number, (struct stream_id){ number, 0 }), 1);
-}
-
-/* Of [from, end) those stay whose numbers can be divided so. */
-static void thin_out(uint64_t from, uint64_t end)
-{
-    for (uint64_t number = from; number < end; number++)
-        if (number % KEPT_EVERY != 0) delete_one(number);
-    settle();
-}
-
-static uint64_t next_kept(uint64_t number, uint64_t from, uint64_t end)
-{
-    while (number >= from && number < end && number % KEPT_EVERY != 0)
-        number++;
-    return number;
-}
-
-/* Of [1, last) those of [from, end) have been thinned out; read both ways, and one by one. */
-static void expect_thinned(struct stream *of, uint64_t from, uint64_t end, uint64_t last)
-{
-    struct stream_cursor cursor;
-    struct stream_entry entry;
-    uint64_t number, count = 0;
-
-    stream_check(of);
-    stream_cursor_begin(&cursor, of, STREAM_ID_MIN, STREAM_FORWARD);
-    for (number = next_kept(1, from, end); number < last;
-         number = next_kept(number + 1, from, end)) {
-        ck_assert_int_eq(stream_cursor_next(&cursor, &entry), 1);
-        ck_assert_uint_eq(entry.id.ms, number);
-        ck_assert_uint_eq(entry.ordinal, number);
-        ck_assert(slice_equal(entry.fields, value_of(number, SIZE)));
-        count++;
-    }
-    ck_assert_int_eq(stream_cursor_next(&cursor, &entry), 0);
-    ck_assert_uint_eq(stream_count(of), count);
-    stream_cursor_begin(&cursor, of, STREAM_ID_MAX, STREAM_BACKWARD);
-    for (number = last - 1; number > 0; number--) {
-        if (next_kept(number, from, end) != number) continue;
-        ck_assert_int_eq(stream_cursor_next(&cursor, &entry), 1);
-        ck_assert_uint_eq(entry.id.ms, number);
-    }
-    for (number = 1; number < last; number += 97) {
-        int is_there = next_kept(number, from, end) == number;
-        ck_assert_int_eq(stream_find(of, (struct stream_id){ number, 0 }, &entry), is_there);
-    }
-}
+#include "modules/stream/test_stream_thinned.h"
 
 /* ---- what goes --------------------------------------------------------------------------------
  */
@@ -126,108 +56,6 @@ START_TEST(a_segment_without_anything_that_is_left_takes_next_to_nothing)
     ck_assert_uint_eq(stream_count(stream), ENTRIES - 1 - 2000);
     trim_to(stream, 300);
     expect_entries(stream, ENTRIES - 300, ENTRIES, SIZE);
-    stream_destroy(stream);
-}
-END_TEST
-
-/* What two entries cost, from one of them on, of which all between is deleted. */
-static uint64_t reads_between(uint64_t first, uint64_t second, enum stream_direction direction)
-{
-    uint64_t before = fault_count(files.fault, FAULT_PREAD);
-    struct stream_cursor cursor;
-    struct stream_entry entry;
-
-    stream_cursor_begin(&cursor, stream, (struct stream_id){ first, 0 }, direction);
-    ck_assert_int_eq(stream_cursor_next(&cursor, &entry), 1);
-    ck_assert_uint_eq(entry.id.ms, first);
-    ck_assert_int_eq(stream_cursor_next(&cursor, &entry), 1);
-    ck_assert_uint_eq(entry.id.ms, second);
-    return fault_count(files.fault, FAULT_PREAD) - before;
-}
-
-/* The same for one who begins amid what is deleted. */
-static uint64_t reads_from(uint64_t from, uint64_t number, enum stream_direction direction)
-{
-    uint64_t before = fault_count(files.fault, FAULT_PREAD);
-    struct stream_cursor cursor;
-    struct stream_entry entry;
-
-    stream_cursor_begin(&cursor, stream, (struct stream_id){ from, 0 }, direction);
-    ck_assert_int_eq(stream_cursor_next(&cursor, &entry), 1);
-    ck_assert_uint_eq(entry.id.ms, number);
-    return fault_count(files.fault, FAULT_PREAD) - before;
-}
-
-/* Both ways, with a hundred and fifty segments between. */
-START_TEST(who_comes_past_what_was_dropped_reads_no_more_than_before)
-{
-    enum { FIRST = 519, LAST = 39000, WAYS = 6, AMID = 2, MORE = 5 };
-    uint64_t reads[2][WAYS];
-    struct stream *snapshot;
-
-    create_store();
-    ck_assert_int_eq(stream_create(store, &stream), 0);
-    add_entries(stream, 1, 40000, SIZE);
-    settle();
-    ck_assert_int_eq(stream_snapshot(stream, &snapshot), 0);
-    for (uint64_t number = FIRST + 1; number < LAST; number++)
-        delete_one(number);
-    for (unsigned i = 0; i < 2; i++) {
-        reads[i][0] = reads_between(FIRST, LAST, STREAM_FORWARD);
-        reads[i][1] = reads_between(LAST, FIRST, STREAM_BACKWARD);
-        reads[i][2] = reads_from(20000, LAST, STREAM_FORWARD);
-        reads[i][3] = reads_from(20000, FIRST, STREAM_BACKWARD);
-        reads[i][4] = reads_from(FIRST + 2, LAST, STREAM_FORWARD);
-        reads[i][5] = reads_from(LAST - 2, FIRST, STREAM_BACKWARD);
-        if (i == 0) stream_destroy(snapshot);
-        settle();
-    }
-    ck_assert_uint_gt(count_in_stream(1, ".pak"), 100);
-    for (unsigned way = 0; way < WAYS; way++)
-        ck_assert_uint_le(reads[1][way], reads[0][way] + MORE);
-    ck_assert_uint_le(reads[1][AMID], reads[0][AMID]);
-    stream_destroy(stream);
-}
-END_TEST
-
-/* Some of each ten are there, and nothing was written anew. */
-START_TEST(who_reads_what_was_thinned_out_does_not_seek_each_entry)
-{
-    enum stream_direction direction = _i % 2 ? STREAM_BACKWARD : STREAM_FORWARD;
-    struct stream_cursor cursor;
-    struct stream_entry entry;
-    uint64_t before, count = 0;
-
-    begin();
-    checkpoint(stream, true);
-    thin_out(1, ENTRIES);
-    ck_assert_uint_eq(count_in_stream(1, ".pak"), 0);
-    before = fault_count(files.fault, FAULT_PREAD);
-    stream_cursor_begin(&cursor, stream,
-                        direction == STREAM_FORWARD ? STREAM_ID_MIN : STREAM_ID_MAX, direction);
-    while (stream_cursor_next(&cursor, &entry) == 1)
-        count++;
-    ck_assert_uint_eq(count, stream_count(stream));
-    ck_assert_uint_lt(fault_count(files.fault, FAULT_PREAD) - before, count / 2);
-    stream_destroy(stream);
-}
-END_TEST
-
-/* The index of the segment that is being written is in no file yet. */
-START_TEST(who_comes_past_what_is_deleted_of_the_last_segment_does_not_walk_it)
-{
-    enum { FIRST = 100, LAST = 20000, FEW = 25 };
-
-    files.options.roll_bytes = 128 * JOURNAL_ROLL_BYTES_MIN;
-    create_store();
-    ck_assert_int_eq(stream_create(store, &stream), 0);
-    add_entries(stream, 1, 26000, SIZE);
-    settle();
-    ck_assert_uint_eq(info_now().segment_count, 1);
-    for (uint64_t number = FIRST + 1; number < LAST; number++)
-        delete_one(number);
-    ck_assert_uint_lt(reads_between(FIRST, LAST, STREAM_FORWARD), FEW);
-    ck_assert_uint_lt(reads_between(LAST, FIRST, STREAM_BACKWARD), FEW);
     stream_destroy(stream);
 }
 END_TEST
@@ -375,38 +203,6 @@ START_TEST(streams_take_turns)
     expect_thinned(stream, 1, ENTRIES, ENTRIES);
     expect_entries(other, 1, 1020, SIZE);
     stream_destroy(other);
-    stream_destroy(stream);
-}
-END_TEST
-
-/* Who reads while segments are written anew has some of them as they were. */
-START_TEST(who_reads_meanwhile_gets_on)
-{
-    enum stream_direction direction = _i % 2 ? STREAM_BACKWARD : STREAM_FORWARD;
-    struct stream_cursor cursor;
-    struct stream_entry entry;
-    uint64_t number = direction == STREAM_FORWARD ? 0 : ENTRIES, step = 0;
-
-    begin();
-    checkpoint(stream, true); /* what is deleted behind it stays until the next one */
-    thin_out(1, ENTRIES);
-    stream_cursor_begin(&cursor, stream,
-                        direction == STREAM_FORWARD ? STREAM_ID_MIN : STREAM_ID_MAX, direction);
-    for (;; step++) {
-        number = direction == STREAM_FORWARD ? number + KEPT_EVERY : number - KEPT_EVERY;
-        if (step == ENTRIES / KEPT_EVERY / 2) {
-            ck_assert_uint_eq(count_in_stream(1, ".pak"), 0);
-            checkpoint(stream, true);
-            settle();
-            ck_assert_uint_gt(count_in_stream(1, ".pak"), 8);
-        }
-        if (number == 0 || number >= ENTRIES) break;
-        ck_assert_int_eq(stream_cursor_next(&cursor, &entry), 1);
-        ck_assert_uint_eq(entry.id.ms, number);
-        ck_assert(slice_equal(entry.fields, value_of(number, SIZE)));
-    }
-    ck_assert_int_eq(stream_cursor_next(&cursor, &entry), 0);
-    expect_thinned(stream, 1, ENTRIES, ENTRIES);
     stream_destroy(stream);
 }
 END_TEST
@@ -684,15 +480,11 @@ int main(void)
     tcase_add_loop_test(cases, what_is_mostly_deleted_is_written_anew, 0, 3);
     tcase_add_test(cases, what_is_mostly_there_stays);
     tcase_add_test(cases, a_segment_without_anything_that_is_left_takes_next_to_nothing);
-    tcase_add_test(cases, who_comes_past_what_was_dropped_reads_no_more_than_before);
-    tcase_add_test(cases, who_comes_past_what_is_deleted_of_the_last_segment_does_not_walk_it);
-    tcase_add_loop_test(cases, who_reads_what_was_thinned_out_does_not_seek_each_entry, 0, 2);
     tcase_add_test(cases, a_tick_looks_at_so_many_segments_and_no_more);
     tcase_add_test(cases, one_stream_at_a_time_is_opened_to_be_written_anew);
     tcase_add_test(cases, what_was_written_anew_is_not_again);
     tcase_add_test(cases, of_what_was_never_written_nothing_is_dropped);
     tcase_add_test(cases, streams_take_turns);
-    tcase_add_loop_test(cases, who_reads_meanwhile_gets_on, 0, 2);
     tcase_add_loop_test(cases, what_was_deleted_since_the_checkpoint_stays, 0, 2);
     tcase_add_test(cases, what_a_snapshot_sees_stays);
     tcase_add_test(cases, what_is_being_copied_stays);
