@@ -199,11 +199,52 @@ START_TEST(xnack_force_makes_pending_what_has_an_entry)
         "(integer) 1",
         "XNACK s none FAIL IDS 1 1-0",
         "(error) NOGROUP …",
-        "XNACK s g FAIL 1 1-0 x",
-        "(error) ERR syntax error",
+        "XNACK s g FAIL FORCE RETRYCOUNT 5 IDS 1 1-0",
+        "(integer) 1",
+        "XNACK s g SILENT RETRYCOUNT 6 IDS 1 1-0 FORCE",
+        "(integer) 1",
+        "XPENDING s g - + 10",
+        "1) 1) \"1-0\"\n   2) \"\"\n   3) (integer) -1\n   4) (integer) 6",
         NULL
     };
 
+    expect_lines(wire, lines);
+}
+END_TEST
+
+START_TEST(xnack_says_what_it_does_not_take)
+{
+    static const char *const lines[] = {
+        "XNACK s g BAD IDS 1 1-0",
+        "(error) ERR mode must be SILENT, FAIL, or FATAL",
+        "XNACK s g FAIL FATAL IDS 1 1-0",
+        "(error) ERR Unrecognized XNACK option 'FATAL'",
+        "XNACK s g FAIL 1 1-0 x",
+        "(error) ERR Unrecognized XNACK option '1'",
+        "XNACK s g FAIL IDS 1 1-0 2-0",
+        "(error) ERR Unrecognized XNACK option '2-0'",
+        "XNACK s g FAIL IDS 1 1-0 RETRYCOUNT",
+        "(error) ERR Unrecognized XNACK option 'RETRYCOUNT'",
+        "XNACK s g FAIL FORCE RETRYCOUNT 5",
+        "(error) ERR syntax error, expected IDS keyword",
+        "XNACK s g FAIL IDS x 1-0",
+        "(error) ERR numids must be a positive integer",
+        "XNACK s g FAIL IDS 0 1-0",
+        "(error) ERR numids must be a positive integer",
+        "XNACK s g FAIL IDS 2 1-0",
+        "(error) ERR number of IDs doesn't match numids",
+        "XNACK s g FAIL IDS 1 x",
+        "(error) ERR Invalid stream ID specified as stream command argument",
+        "XNACK s g FAIL IDS 1 1-0 RETRYCOUNT x",
+        "(error) ERR value is not an integer or out of range",
+        "XNACK s g FAIL IDS 1 1-0 RETRYCOUNT -1",
+        "(error) ERR Invalid RETRYCOUNT value, must be >= 0",
+        "XPENDING s g",
+        "1) (integer) 2\n2) \"1-0\"\n3) \"2-0\"\n4) 1) 1) \"c\"\n      2) \"2\"",
+        NULL
+    };
+
+    deliver(2);
     expect_lines(wire, lines);
 }
 END_TEST
@@ -245,6 +286,29 @@ START_TEST(claim_gives_what_was_given_back_then_the_idle_then_what_is_new)
                 "1) (integer) 5\n2) \"1-0\"\n3) \"9-0\"\n4) 1) 1) \"c\"\n      2) \"1\"\n"
                 "   2) 1) \"d\"\n      2) \"4\"",
                 "XPENDING s g");
+}
+END_TEST
+
+START_TEST(claim_takes_a_time_and_only_of_groups)
+{
+    static const char *const lines[] = {
+        "XREADGROUP GROUP g d CLAIM x STREAMS s >",
+        "(error) ERR min-idle-time is not an integer",
+        "XREADGROUP GROUP g d CLAIM +1 STREAMS s >",
+        "(error) ERR min-idle-time is not an integer",
+        "XREADGROUP GROUP g d CLAIM -1 STREAMS s >",
+        "(error) ERR min-idle-time must be a positive integer",
+        "XREADGROUP GROUP g d CLAIM STREAMS s >",
+        "(error) ERR min-idle-time is not an integer",
+        "XREADGROUP CLAIM 9223372036854775807 GROUP g d STREAMS s >",
+        "(nil)",
+        "XREAD CLAIM 0 STREAMS s 0",
+        "(error) ERR The CLAIM option is only supported by XREADGROUP. You called XREAD instead.",
+        NULL
+    };
+
+    deliver(1);
+    expect_lines(wire, lines);
 }
 END_TEST
 
@@ -458,7 +522,9 @@ int main(void)
     tcase_add_test(tcase, trims_heed_what_groups_refer_to);
     tcase_add_test(tcase, what_is_given_back_is_nobodys_and_comes_first);
     tcase_add_test(tcase, xnack_force_makes_pending_what_has_an_entry);
+    tcase_add_test(tcase, xnack_says_what_it_does_not_take);
     tcase_add_test(tcase, claim_gives_what_was_given_back_then_the_idle_then_what_is_new);
+    tcase_add_test(tcase, claim_takes_a_time_and_only_of_groups);
     tcase_add_test(tcase, claim_drops_what_has_no_entry_any_more);
     tcase_add_test(tcase, who_claims_is_woken_when_something_was_idle_for_long_enough);
     tcase_add_test(tcase, what_others_are_given_while_it_waits_wakes_who_claims_too);

@@ -177,15 +177,15 @@ int stream_xackdel(struct call *call)
 /* ---- XNACK -------------------------------------------------------------------------------------
  */
 
-/* Arguments of XNACK. */
-enum { NACK_MODE = 3, NACK_IDS = 4, NACK_NUMIDS = 5 };
+enum { NACK_MODE = 3 }; /* behind it options and ids, in any order */
 
 enum nack_mode { NACK_SILENT, NACK_FAIL, NACK_FATAL };
 
 struct nacking {
     enum nack_mode mode;
     struct stream_ids ids;
-    int64_t retry_count; /* -1: as the mode says */
+    uint32_t numids_index; /* 0: there are none */
+    int64_t retry_count;   /* -1: as the mode says */
     bool is_forced;
 };
 
@@ -202,41 +202,51 @@ static bool parse_mode(struct slice word, enum nack_mode *out_mode)
     return true;
 }
 
-/* Behind the ids. False: an error was answered. */
-static bool parse_nack_options(struct call *call, uint32_t first, struct nacking *nacking)
+/* One that is not IDS, at *index, which is behind it then. False: an error was answered. */
+static bool parse_nack_option(struct call *call, uint32_t *index, struct nacking *nacking)
 {
-    for (uint32_t i = first; i < call->argument_count; i++) {
-        struct slice word = call->arguments[i];
+    struct slice word = call->arguments[(*index)++];
 
-        if (slice_is(word, "FORCE")) {
-            nacking->is_forced = true;
-        } else if (slice_is(word, "RETRYCOUNT") && i + 1 < call->argument_count) {
-            if (!call_integer_between(call, ++i, 0, INT64_MAX,
-                                      "ERR Invalid RETRYCOUNT option argument for XNACK",
-                                      &nacking->retry_count))
-                return false;
-        } else {
-            (void)call_errorf(call, "ERR Unrecognized XNACK option '%.*s'", (int)word.size,
-                              (const char *)word.bytes);
-            return false;
-        }
+    if (slice_is(word, "FORCE")) {
+        nacking->is_forced = true;
+        return true;
     }
-    return true;
+    if (!slice_is(word, "RETRYCOUNT") || *index == call->argument_count) {
+        (void)call_errorf(call, "ERR Unrecognized XNACK option '%.*s'", (int)word.size,
+                          (const char *)word.bytes);
+        return false;
+    }
+    if (!call_integer(call, (*index)++, &nacking->retry_count)) return false;
+    if (nacking->retry_count >= 0) return true;
+    (void)call_error(call, "ERR Invalid RETRYCOUNT value, must be >= 0");
+    return false;
 }
 
 /* 1: go on; 0: answered; negative: as a handler. */
 static int parse_nack(struct call *call, struct nacking *nacking)
 {
-    uint32_t next;
-    int rc;
+    static const struct stream_ids_errors errors = {
+        "ERR numids must be a positive integer",
+        "ERR number of IDs doesn't match numids",
+    };
+    uint32_t i = NACK_MODE + 1;
 
     *nacking = (struct nacking){ .retry_count = -1 };
     if (!parse_mode(call->arguments[NACK_MODE], &nacking->mode))
         return call_error(call, "ERR mode must be SILENT, FAIL, or FATAL");
-    if (!slice_is(call->arguments[NACK_IDS], "IDS")) return call_syntax_error(call);
-    rc = stream_ids_parse(call, NACK_IDS, &nacking->ids, &next);
-    if (rc != 1) return rc;
-    return parse_nack_options(call, next, nacking);
+    while (i < call->argument_count) {
+        int rc;
+
+        if (nacking->numids_index > 0 || !slice_is(call->arguments[i], "IDS")) {
+            if (!parse_nack_option(call, &i, nacking)) return 0;
+            continue;
+        }
+        nacking->numids_index = i + 1;
+        rc = stream_ids_parse(call, i, &errors, &nacking->ids, &i);
+        if (rc != 1) return rc;
+    }
+    if (nacking->numids_index > 0) return 1;
+    return call_error(call, "ERR syntax error, expected IDS keyword");
 }
 
 static uint64_t count_after(const struct nacking *nacking, uint64_t before)
@@ -286,7 +296,7 @@ static int give_all_back(struct call *call, const struct stream_group_key *key,
     if (rc < 0 && (count == 0 || call->is_replay)) return rc;
     if (count > 0) stream_group_made_idle(call, key); /* it may be claimed at once */
     reply_integer(call->reply, count);
-    if (rc < 0) stream_ids_say_first(call, NACK_NUMIDS, nacking->ids.count, done);
+    if (rc < 0) stream_ids_say_first(call, nacking->numids_index, nacking->ids.count, done);
     return 0;
 }
 

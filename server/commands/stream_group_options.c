@@ -1,6 +1,16 @@
 /* stream_group_options.c - what XREADGROUP is asked for */
 #include "server/commands/stream_group_reading.h"
 
+static bool parse_min_idle(struct call *call, uint32_t index, struct group_reading *reading)
+{
+    if (!call_integer_between(call, index, INT64_MIN, INT64_MAX,
+                              "ERR min-idle-time is not an integer", &reading->min_idle_ms))
+        return false;
+    if (reading->min_idle_ms >= 0) return true;
+    (void)call_error(call, "ERR min-idle-time must be a positive integer");
+    return false;
+}
+
 static bool parse_time(struct call *call, uint32_t index, struct group_reading *reading)
 {
     int64_t ms;
@@ -18,9 +28,7 @@ static int parse_valued(struct call *call, uint32_t index, struct group_reading 
     bool is_fine;
 
     if (slice_is(word, "CLAIM"))
-        is_fine = call_integer_between(call, index + 1, 0, INT64_MAX,
-                                       "ERR min-idle-time must be a positive integer",
-                                       &reading->min_idle_ms);
+        is_fine = parse_min_idle(call, index + 1, reading);
     else if (call->is_replay && slice_is(word, "TIME")) /* ours: what the log has */
         is_fine = parse_time(call, index + 1, reading);
     else if (call->is_replay && slice_is(word, "TAKEN"))

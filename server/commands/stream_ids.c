@@ -44,24 +44,27 @@ void stream_ids_finish(struct stream_ids *ids)
     ids->ids = NULL;
 }
 
-int stream_ids_parse(struct call *call, uint32_t index, struct stream_ids *out_ids,
-                     uint32_t *out_next)
+int stream_ids_parse(struct call *call, uint32_t index, const struct stream_ids_errors *errors,
+                     struct stream_ids *out_ids, uint32_t *out_next)
 {
     int64_t count;
 
     *out_ids = (struct stream_ids){ .ids = NULL };
     if (index + 2 >= call->argument_count) return call_syntax_error(call);
-    if (!call_integer_between(call, index + 1, 1, INT64_MAX,
-                              "ERR Number of IDs must be a positive integer", &count))
+    if (!call_integer_between(call, index + 1, 1, INT64_MAX, errors->not_positive, &count))
         return 0;
     if (count > (int64_t)call->argument_count - index - 2)
-        return call_error(call, "ERR The `numids` parameter must match the number of arguments");
+        return call_error(call, errors->too_many);
     *out_next = index + 2 + (uint32_t)count;
     return stream_ids_take(call, index + 2, (uint32_t)count, out_ids);
 }
 
 int stream_id_options_parse(struct call *call, uint32_t first, struct stream_id_options *options)
 {
+    static const struct stream_ids_errors errors = {
+        "ERR Number of IDs must be a positive integer",
+        "ERR The `numids` parameter must match the number of arguments",
+    };
     bool has_references = false;
     int rc = 0;
 
@@ -69,7 +72,7 @@ int stream_id_options_parse(struct call *call, uint32_t first, struct stream_id_
     for (uint32_t i = first; i < call->argument_count;) {
         if (slice_is(call->arguments[i], "IDS") && options->numids_index == 0) {
             options->numids_index = i + 1;
-            rc = stream_ids_parse(call, i, &options->ids, &i);
+            rc = stream_ids_parse(call, i, &errors, &options->ids, &i);
             if (rc != 1) return rc;
         } else if (!has_references &&
                    stream_references_parse(call->arguments[i], &options->references)) {

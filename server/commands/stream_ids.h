@@ -17,9 +17,13 @@ struct stream_ids {
 /* The arguments from first on, count of them. 1; 0: one is no id, answered; negative, as a handler:
  * -EAGAIN when there are many and the call cannot be suspended. */
 int stream_ids_take(struct call *call, uint32_t first, uint32_t count, struct stream_ids *out_ids);
+/* What is wrong with numids; commands say it in words of their own. */
+struct stream_ids_errors {
+    const char *not_positive, *too_many; /* too_many: of ids there are fewer */
+};
 /* "IDS numids id [id ...]", IDS at that index; *out_next is behind it. As stream_ids_take. */
-int stream_ids_parse(struct call *call, uint32_t index, struct stream_ids *out_ids,
-                     uint32_t *out_next);
+int stream_ids_parse(struct call *call, uint32_t index, const struct stream_ids_errors *errors,
+                     struct stream_ids *out_ids, uint32_t *out_next);
 /* Of a zeroed one, too. */
 void stream_ids_finish(struct stream_ids *ids);
 /* Something was done for so many of them. has_changed: of which something remains, and from here on

@@ -40,6 +40,7 @@ static bool parse_option(struct call *call, uint32_t *index, struct reading *rea
     if (more > 1 && slice_is(call->arguments[*index], "GROUP"))
         return refuse_group_option(call, "GROUP");
     if (slice_is(call->arguments[*index], "NOACK")) return refuse_group_option(call, "NOACK");
+    if (slice_is(call->arguments[*index], "CLAIM")) return refuse_group_option(call, "CLAIM");
     (void)call_syntax_error(call);
     return false;
 }
