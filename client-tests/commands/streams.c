@@ -138,6 +138,45 @@ START_TEST(bounds_of_what_producers_are_known_for)
 }
 END_TEST
 
+static void expect_bounds(const char *key, int duration_s, int size_max)
+{
+    char text[100];
+    struct text reply = { 0 };
+
+    (void)snprintf(text, sizeof(text),
+                   "$13\r\nidmp-duration\r\n:%d\r\n$12\r\nidmp-maxsize\r\n:%d\r\n", duration_s,
+                   size_max);
+    wire_command(wire, "XINFO STREAM %s", key);
+    ck_assert_int_eq(wire_read(wire, &reply), 1);
+    ck_assert_msg(strstr(text_string(&reply), text) != NULL, "%s", text_string(&reply));
+    text_finish(&reply);
+}
+
+START_TEST(streams_begin_with_the_bounds_that_are_configured)
+{
+    struct text first = ask_id("XADD old IDMP p 1 * f v");
+
+    expect_ok(wire, "CONFIG SET stream-idmp-duration 86400 stream-idmp-maxsize 1");
+    expect_bounds("old", 100, 100);
+    expect_same_id("XADD old IDMP p 2 * f v", &first, false);
+    expect_same_id("XADD old IDMP p 1 * f v", &first, true);
+    text_finish(&first);
+    first = ask_id("XADD s IDMP p 1 * f v");
+    expect_bounds("s", 86400, 1);
+    expect_same_id("XADD s IDMP p 1 * f v", &first, true);
+    expect_same_id("XADD s IDMP p 2 * f v", &first, false);
+    expect_same_id("XADD s IDMP p 1 * f v", &first, false); /* one is known, the last one */
+    expect_ok(wire, "XCFGSET s IDMP-MAXSIZE 7");
+    expect_bounds("s", 86400, 7);
+    expect_error(wire, "ERR CONFIG SET failed", "CONFIG SET stream-idmp-duration 86401");
+    expect_error(wire, "ERR CONFIG SET failed", "CONFIG SET stream-idmp-maxsize 0");
+    expect_ok(wire, "DEBUG RELOAD");
+    expect_bounds("s", 86400, 7);
+    expect_ok(wire, "CONFIG SET stream-idmp-duration 100 stream-idmp-maxsize 100");
+    text_finish(&first);
+}
+END_TEST
+
 /* ---- XREAD + MAXCOUNT MAXSIZE ------------------------------------------------------------------
  */
 
@@ -362,6 +401,7 @@ int main(void)
     tcase_add_test(newer, producers_are_known_after_a_reload);
     tcase_add_test(newer, bad_idmp_options_are_refused);
     tcase_add_test(newer, bounds_of_what_producers_are_known_for);
+    tcase_add_test(newer, streams_begin_with_the_bounds_that_are_configured);
     tcase_add_test(newer, the_last_entry_can_be_read);
     tcase_add_test(newer, a_read_of_several_streams_can_be_bounded_as_a_whole);
     tcase_add_test(newer, a_read_of_a_group_can_be_bounded_as_a_whole);
