@@ -37,6 +37,20 @@ struct connection {
 /* ---- a server ---------------------------------------------------------------------------------
  */
 
+/* For the system calls of one in which some fail or wait: whether the file's path has that in it.
+ */
+static inline bool is_file_of(int fd, const char *part)
+{
+    char link[64], path[200];
+    ssize_t size;
+
+    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    size = readlink(link, path, sizeof(path) - 1);
+    if (size < 0) return false;
+    path[size] = '\0';
+    return strstr(path, part) != NULL;
+}
+
 /* suffix: what tells its files from those of others in the directory. */
 static inline void process_set_paths(struct process *process, const char *directory,
                                      const char *suffix)

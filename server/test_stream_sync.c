@@ -11,18 +11,6 @@ static const char save_fails[] =
 /* In memory that the server's process shares. */
 static _Atomic bool *is_failing;
 
-static bool is_of_stream(int fd)
-{
-    char link[64], path[200];
-    ssize_t size;
-
-    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-    size = readlink(link, path, sizeof(path) - 1);
-    if (size < 0) return false;
-    path[size] = '\0';
-    return strstr(path, "/stream-") != NULL;
-}
-
 /* At `always` only journals of streams are mapped. */
 static int sync_map(struct os *os, void *address, size_t size)
 {
@@ -33,7 +21,7 @@ static int sync_map(struct os *os, void *address, size_t size)
 static int sync_data(struct os *os, int fd)
 {
     (void)os;
-    return *is_failing && is_of_stream(fd) ? -EIO : os_real()->fdatasync(os_real(), fd);
+    return *is_failing && is_file_of(fd, "/stream-") ? -EIO : os_real()->fdatasync(os_real(), fd);
 }
 
 static int serve(void *failing, int argument_count, char *const *arguments)

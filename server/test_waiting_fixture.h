@@ -41,18 +41,6 @@ const char *__asan_default_options(void)
 /* ---- a server whose memory we rule ------------------------------------------------------------
  */
 
-static inline bool is_of_checkpoint(int fd)
-{
-    char link[64], path[200];
-    ssize_t size;
-
-    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-    size = readlink(link, path, sizeof(path) - 1);
-    if (size < 0) return false;
-    path[size] = '\0';
-    return strstr(path, "/checkpoint") != NULL;
-}
-
 static inline ssize_t read_late(struct os *os, int fd, void *bytes, size_t size, uint64_t offset)
 {
     while (atomic_load(&fixture.shared->reads_wait))
@@ -63,7 +51,7 @@ static inline ssize_t read_late(struct os *os, int fd, void *bytes, size_t size,
 static inline ssize_t write_late(struct os *os, int fd, const void *bytes, size_t size,
                                  uint64_t offset)
 {
-    while (atomic_load(&fixture.shared->saves_wait) && is_of_checkpoint(fd))
+    while (atomic_load(&fixture.shared->saves_wait) && is_file_of(fd, "/checkpoint"))
         usleep(100);
     return os_real()->pwrite(os, fd, bytes, size, offset);
 }
