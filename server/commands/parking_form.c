@@ -164,18 +164,22 @@ void parking_count_kept(struct server *server, int64_t delta_bytes)
     parking->kept_bytes += (uint64_t)delta_bytes;
 }
 
+static uint64_t kept_bytes_max(const struct server *server)
+{
+    return memory_limit(server->memory) / KEPT_SHARE;
+}
+
 uint64_t parking_may_keep_bytes(const struct server *server)
 {
-    uint64_t most = memory_limit(server->memory) / KEPT_SHARE, kept = server->parking->kept_bytes;
+    uint64_t most = kept_bytes_max(server), kept = server->parking->kept_bytes;
 
     return most > kept ? most - kept : 0;
 }
 
+/* Not even none more where too much is kept already. */
 bool parking_may_keep(const struct server *server, uint64_t bytes)
 {
-    uint64_t most = memory_limit(server->memory) / KEPT_SHARE;
-
-    return server->parking->kept_bytes + bytes <= most;
+    return server->parking->kept_bytes + bytes <= kept_bytes_max(server);
 }
 
 int parking_keep(struct parked_call *parked, struct slice bytes)
