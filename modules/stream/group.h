@@ -21,19 +21,22 @@
 struct stream_consumer;
 struct stream_group;
 struct stream_group_store;
+struct stream_group_view;
 struct stream_groups;
 struct stream_groups_loader;
 struct stream_groups_picture;
+struct stream_oldest;
 
 /* ---- what the groups of all streams share ---- */
 
 int stream_group_store_create(struct stream_group_store **out_store);
 /* No groups and no pictures are left. Frees what is still buried. Accepts NULL. */
 void stream_group_store_destroy(struct stream_group_store *store);
-/* Groups that were removed are freed here, a slice of at most node_max pieces (consumers, or 2 KiB
- * of what was pending) a call. True: there is more. */
+/* Groups that were removed, and views that were dropped, are freed here, a slice of at most
+ * node_max pieces (consumers, or 2 KiB of what was pending) a call. True: there is more. */
 bool stream_group_store_tick(struct stream_group_store *store, unsigned node_max);
-/* What is held for pictures and what is buried: all that no stream_groups_memory_bytes() has. */
+/* What is held for pictures and views, and what is buried: all that no stream_groups_memory_bytes()
+ * has. */
 uint64_t stream_group_store_memory_bytes(const struct stream_group_store *store);
 
 /* ---- the groups of a stream ---- */
@@ -141,17 +144,24 @@ int stream_group_next_pending(const struct stream_group *group,
  * id. 1, or 0: nothing is pending. */
 int stream_group_oldest_pending(const struct stream_group *group,
                                 struct stream_pending *out_pending);
-/* The same of several that were delivered at delivered_max_ms or before: how many, at most
- * pending_max. */
-int64_t stream_group_oldest_of(const struct stream_group *group, uint64_t delivered_max_ms,
-                               struct stream_pending *pending, uint64_t pending_max);
+/* The same of all that were delivered at delivered_max_ms or before, some at a time. The group is
+ * not changed until the end. -ENOMEM. */
+int stream_oldest_begin(const struct stream_group *group, uint64_t delivered_max_ms,
+                        struct stream_oldest **out_oldest);
+/* The next ones: how many; 0: that was all. -ENOMEM: only end may follow. */
+int stream_oldest_next(struct stream_oldest *oldest, struct stream_pending *pending,
+                       unsigned pending_max);
+/* Accepts NULL. */
+void stream_oldest_end(struct stream_oldest *oldest);
 /* The one with the greatest id. 1, or 0. */
 int stream_group_last_pending(const struct stream_group *group, struct stream_pending *out_pending);
 
 /* ---- pictures: all groups of a stream at one moment, in bytes ---- */
 
-/* Takes O(groups + consumers) and shares what is pending, which is copied in pieces of 2 KiB when
- * it is changed meanwhile. The picture outlives the groups. */
+/* Takes O(groups) and a pointer for each consumer, of which none is looked at. Shares what is
+ * pending, which is copied in pieces of 2 KiB when it is changed meanwhile, and keeps the consumers
+ * that are removed meanwhile. When consumers were seen and active is told as it is when that is
+ * read: it may be later than the picture. The picture outlives the groups. */
 int stream_groups_picture_take(const struct stream_groups *groups,
                                struct stream_groups_picture **out_picture);
 /* In all; never 0. */
@@ -161,6 +171,24 @@ size_t stream_groups_picture_read(struct stream_groups_picture *picture, uint8_t
                                   size_t capacity);
 /* What it shared goes in slices. Accepts NULL. */
 void stream_groups_picture_drop(struct stream_groups_picture *picture);
+
+/* ---- views: one group at one moment, for who looks at it while it changes ---- */
+
+/* With room for so many consumers. Takes a pointer for each that the group has, and shares what is
+ * pending, as a picture does. -ENOMEM. */
+int stream_group_view_create(struct stream_group *group, uint32_t consumer_capacity,
+                             struct stream_group_view **out_view);
+/* The group has not changed since the view was made, and there is room. What consumer has pending
+ * can be looked at from here on, by the one that is returned: the view's next consumer in order. */
+const struct stream_consumer *stream_group_view_add(struct stream_group_view *view,
+                                                    const struct stream_consumer *consumer);
+/* The group as it was, to be looked at; its consumers by index are those that were added, others
+ * have but a name. Good until the view is dropped. */
+const struct stream_group *stream_group_view_group(const struct stream_group_view *view);
+/* O(1): it goes in slices. Accepts NULL. */
+void stream_group_view_drop(struct stream_group_view *view);
+
+/* ---- pictures read back ---- */
 
 /* Makes groups from a picture's bytes, which come in pieces that may be cut anywhere. */
 int stream_groups_loader_create(struct stream_group_store *store,

@@ -1,18 +1,25 @@
 /* Groups that were removed are freed some at a time: consumers one by one, whose nodes are buried
- * (pending_node.c), then the group; of a stream that has gone, one group after the other. */
+ * (pending_node.c), then the group; of a stream that has gone, one group after the other. What is
+ * held waits until it is not. */
 #include "modules/base/alloc_size.h"
 #include "modules/stream/group_internal.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 /* ---- burying ---- */
 
-/* What it takes is the store's. */
 static void push_grave(struct stream_group_store *store, struct stream_group *group)
 {
-    group->groups = NULL;
     group->next_buried = store->graves;
     store->graves = group;
+}
+
+/* What it takes is the store's. */
+static void bury(struct stream_group_store *store, struct stream_group *group)
+{
+    group->groups = NULL;
+    if (group->holder_count == 0) push_grave(store, group);
 }
 
 void group_bury(struct stream_group *group)
@@ -24,7 +31,7 @@ void group_bury(struct stream_group *group)
     groups->other_bytes -= group->other_bytes;
     store->tree_bytes -= group->tree_bytes;
     store->buried_bytes += group->other_bytes;
-    push_grave(store, group);
+    bury(store, group);
 }
 
 void stream_groups_destroy(struct stream_groups *groups)
@@ -37,6 +44,44 @@ void stream_groups_destroy(struct stream_groups *groups)
     store->buried_bytes += groups->other_bytes;
     groups->next_buried = store->sets;
     store->sets = groups;
+}
+
+/* ---- holding ---- */
+
+void group_bury_consumer(struct stream_group *group, struct stream_consumer *consumer)
+{
+    uint64_t bytes = alloc_size(sizeof(*consumer) + consumer->name.size);
+
+    group->other_bytes -= bytes;
+    group->groups->other_bytes -= bytes;
+    if (group->holder_count == 0) {
+        free(consumer);
+        return;
+    }
+    group->groups->store->buried_bytes += bytes;
+    consumer->next_gone = NULL;
+    if (group->last_gone)
+        group->last_gone->next_gone = consumer;
+    else
+        group->first_gone = consumer;
+    group->last_gone = consumer;
+}
+
+void group_hold(struct stream_group *group)
+{
+    group->holder_count++;
+}
+
+void group_unhold(struct stream_group_store *store, struct stream_group *group)
+{
+    assert(group->holder_count > 0);
+    if (--group->holder_count > 0) return;
+    if (group->last_gone) {
+        group->last_gone->next_gone = store->gone;
+        store->gone = group->first_gone;
+        group->first_gone = group->last_gone = NULL;
+    }
+    if (!group->groups) push_grave(store, group);
 }
 
 /* ---- freeing ---- */
@@ -69,19 +114,36 @@ static void free_set(struct stream_group_store *store, struct stream_groups *gro
     free(groups);
 }
 
-/* A consumer, or a group without any, or the next group of a set. */
+static void free_gone(struct stream_group_store *store)
+{
+    struct stream_consumer *consumer = store->gone;
+
+    store->gone = consumer->next_gone;
+    named_free(consumer, sizeof(*consumer), &store->buried_bytes);
+}
+
+static bool has_more(const struct stream_group_store *store)
+{
+    return store->views || store->gone || store->graves || store->sets;
+}
+
+/* Some of a view, a consumer, or a group without any, or the next group of a set. */
 static void free_next(struct stream_group_store *store)
 {
     struct stream_group *group = store->graves;
     struct stream_groups *set = store->sets;
 
-    if (group && group->order.count > 0) {
+    if (store->views) {
+        group_view_free_next(store);
+    } else if (store->gone) {
+        free_gone(store);
+    } else if (group && group->order.count > 0) {
         free_consumer(store, group->order.items[--group->order.count]);
     } else if (group) {
         store->graves = group->next_buried;
         free_group(store, group);
     } else if (set->order.count > 0) {
-        push_grave(store, set->order.items[--set->order.count]);
+        bury(store, set->order.items[--set->order.count]);
     } else {
         store->sets = set->next_buried;
         free_set(store, set);
@@ -90,7 +152,7 @@ static void free_next(struct stream_group_store *store)
 
 bool stream_group_store_tick(struct stream_group_store *store, unsigned node_max)
 {
-    for (; node_max > 0 && (store->graves || store->sets); node_max--)
+    for (; node_max > 0 && has_more(store); node_max--)
         free_next(store);
-    return pending_account_tick(&store->account, node_max) || store->graves || store->sets;
+    return pending_account_tick(&store->account, node_max) || has_more(store);
 }

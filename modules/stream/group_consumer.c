@@ -93,6 +93,7 @@ int stream_group_add_consumer(struct stream_group *group, struct slice name, uin
     consumer->active_ms = STREAM_NEVER_ACTIVE;
     consumer->number = take_slot(group, consumer);
     name_order_insert(&group->order, place, consumer);
+    group->name_bytes += name.size;
     *out_consumer = consumer;
     return 0;
 }
@@ -105,9 +106,8 @@ void stream_group_remove_consumer(struct stream_group *group, struct stream_cons
     assert(is_there && consumer->pending.count == 0);
     name_order_remove(&group->order, place);
     free_slot(group, consumer->number);
-    group->groups->other_bytes -= group->other_bytes;
-    named_free(consumer, sizeof(*consumer), &group->other_bytes);
-    group->groups->other_bytes += group->other_bytes;
+    group->name_bytes -= consumer->name.size;
+    group_bury_consumer(group, consumer);
 }
 
 /* ---- what it says of itself ---- */

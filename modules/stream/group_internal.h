@@ -11,6 +11,8 @@ struct stream_group_store {
     /* What was removed, to be freed by the tick, and what that takes without nodes. */
     struct stream_group *graves;
     struct stream_groups *sets;
+    struct stream_consumer *gone; /* consumers that were held when they were removed */
+    struct stream_group_view *views;
     uint64_t buried_bytes;
 };
 
@@ -42,10 +44,15 @@ struct stream_group {
     struct stream_id last_id;
     int64_t entries_read;
     bool is_marked;
+    /* By pictures and views, which have pointers to it and to consumers: those that are removed
+     * meanwhile, and the group itself, are freed only when nobody holds it any more. */
+    uint32_t holder_count;
+    struct stream_consumer *first_gone, *last_gone;
     struct pending_tree pending;
     uint64_t released_count;
     uint64_t release_number; /* of the last one that was given back */
     struct name_order order; /* of consumers */
+    uint64_t name_bytes;     /* of all their names */
     union consumer_slot *slots;
     uint32_t slot_count, slot_capacity, first_free; /* CONSUMER_NONE: none */
 };
@@ -53,7 +60,10 @@ struct stream_group {
 struct stream_consumer {
     struct slice name;
     uint64_t seen_ms, active_ms;
-    struct pending_tree pending; /* of which only ids and since */
+    union {
+        struct pending_tree pending;       /* of which only ids and since */
+        struct stream_consumer *next_gone; /* it was removed */
+    };
     uint32_t number;
 };
 
@@ -103,6 +113,13 @@ void group_count_bytes(struct stream_group *group, const struct stream_consumer 
                        uint64_t before);
 /* Its groups have it no more. O(1). */
 void group_bury(struct stream_group *group);
+/* Frees a consumer that the group has no more, or keeps it as long as the group is held. */
+void group_bury_consumer(struct stream_group *group, struct stream_consumer *consumer);
+/* It, the consumers that it has now and their names stay where they are until as many unhold. */
+void group_hold(struct stream_group *group);
+void group_unhold(struct stream_group_store *store, struct stream_group *group);
+/* Of the views that were dropped: gives up some of what the first one shares. */
+void group_view_free_next(struct stream_group_store *store);
 /* item is, or (is_new) becomes, one of the group's and of owner's (or NULL: nobody's), and nobody
  * else's. */
 int group_put_item(struct stream_group *group, struct stream_consumer *owner, bool is_new,

@@ -1,6 +1,5 @@
 /* What is pending in a group: each is in the group's tree and, unless it was given back, in its
- * consumer's. All trees that a change concerns are prepared before the first is changed; consumers'
- * trees are never shared, so that taking something out of one needs no memory. */
+ * consumer's. All trees that a change concerns are prepared before the first is changed. */
 #include "modules/stream/group_internal.h"
 
 #include <assert.h>
@@ -66,21 +65,52 @@ int stream_group_oldest_pending(const struct stream_group *group,
     return 1;
 }
 
-int64_t stream_group_oldest_of(const struct stream_group *group, uint64_t delivered_max_ms,
-                               struct stream_pending *pending, uint64_t pending_max)
-{
-    struct pending_item *items;
-    int64_t count;
+struct stream_oldest {
+    const struct stream_group *group;
+    struct pending_search search;
+};
 
-    if (pending_max > group->pending.count) pending_max = group->pending.count;
-    if (pending_max == 0) return 0;
-    items = malloc(pending_max * sizeof(*items));
-    if (!items) return -ENOMEM;
-    count = pending_tree_oldest_of(&group->pending, since_of(delivered_max_ms), items, pending_max);
-    for (int64_t i = 0; i < count; i++)
-        pending[i] = pending_of(group, &items[i]);
-    free(items);
-    return count;
+int stream_oldest_begin(const struct stream_group *group, uint64_t delivered_max_ms,
+                        struct stream_oldest **out_oldest)
+{
+    struct stream_oldest *oldest = malloc(sizeof(*oldest));
+    int rc;
+
+    if (!oldest) return -ENOMEM;
+    oldest->group = group;
+    rc = pending_search_begin(&oldest->search, &group->pending, since_of(delivered_max_ms));
+    if (rc < 0) {
+        stream_oldest_end(oldest);
+        return rc;
+    }
+    *out_oldest = oldest;
+    return 0;
+}
+
+int stream_oldest_next(struct stream_oldest *oldest, struct stream_pending *pending,
+                       unsigned pending_max)
+{
+    enum { AT_ONCE = 16 };
+    struct pending_item items[AT_ONCE];
+    unsigned count = 0;
+
+    while (count < pending_max) {
+        unsigned left = pending_max - count;
+        int found = pending_search_next(&oldest->search, items, left < AT_ONCE ? left : AT_ONCE);
+
+        if (found < 0) return found;
+        if (found == 0) break;
+        for (int i = 0; i < found; i++)
+            pending[count++] = pending_of(oldest->group, &items[i]);
+    }
+    return (int)count;
+}
+
+void stream_oldest_end(struct stream_oldest *oldest)
+{
+    if (!oldest) return;
+    pending_search_finish(&oldest->search);
+    free(oldest);
 }
 
 int stream_group_last_pending(const struct stream_group *group, struct stream_pending *out_pending)
@@ -99,16 +129,21 @@ static struct pending_account *account_of(struct stream_group *group)
     return &group->groups->store->account;
 }
 
-/* Takes id out of its consumer's tree. */
+/* Whose it was; NULL: nobody's. */
+static int prepare_disowning(struct stream_group *group, struct stream_consumer *consumer,
+                             struct stream_id id, struct pending_path *path)
+{
+    if (!consumer) return 0;
+    return pending_tree_prepare(&consumer->pending, account_of(group), id, false, path);
+}
+
+/* Takes what was prepared out of its consumer's tree. */
 static void disown(struct stream_group *group, struct stream_consumer *consumer,
-                   struct stream_id id)
+                   const struct pending_path *path)
 {
     uint64_t before = group_bytes_before(group, consumer);
-    struct pending_path path;
-    int rc = pending_tree_prepare(&consumer->pending, account_of(group), id, false, &path);
 
-    assert(rc == 0);
-    pending_tree_remove(&consumer->pending, account_of(group), &path);
+    pending_tree_remove(&consumer->pending, account_of(group), path);
     group_count_bytes(group, consumer, before);
 }
 
@@ -147,15 +182,19 @@ int stream_group_set_pending(struct stream_group *group, const struct stream_pen
         .delivery_count = pending->delivery_count,
         .consumer = owner ? owner->number : CONSUMER_NONE,
     };
-    bool was_there = pending_tree_find(&group->pending, item.id, &old);
+    bool was_there = pending_tree_find(&group->pending, item.id, &old), was_nobodys = false;
+    struct pending_path old_path;
     int rc;
 
     assert(pending->delivered_ms < SINCE_OWNED);
     if (was_there) old_owner = consumer_of(group, old.consumer);
-    rc = group_put_item(group, owner, !was_there, &item);
+    was_nobodys = was_there && !old_owner;
+    if (old_owner == owner) old_owner = NULL;
+    rc = prepare_disowning(group, old_owner, item.id, &old_path);
+    if (rc == 0) rc = group_put_item(group, owner, !was_there, &item);
     if (rc < 0) return rc;
-    if (old_owner && old_owner != owner) disown(group, old_owner, item.id);
-    if (was_there && !old_owner) group->released_count--;
+    if (old_owner) disown(group, old_owner, &old_path);
+    if (was_nobodys) group->released_count--;
     if (!owner) {
         group->released_count++;
         group->release_number++;
@@ -167,27 +206,31 @@ int group_prepare_acknowledging(struct stream_group *group, struct stream_id id)
 {
     struct pending_path path;
     struct pending_item item;
+    int rc;
 
     if (!pending_tree_find(&group->pending, id, &item)) return 0;
-    return pending_tree_prepare(&group->pending, account_of(group), id, false, &path);
+    rc = pending_tree_prepare(&group->pending, account_of(group), id, false, &path);
+    if (rc < 0) return rc;
+    return prepare_disowning(group, consumer_of(group, item.consumer), id, &path);
 }
 
 int stream_group_acknowledge(struct stream_group *group, struct stream_id id)
 {
     uint64_t before = group_bytes_before(group, NULL);
-    struct pending_path path;
+    struct pending_path path, own_path;
     struct pending_item item;
     struct stream_consumer *consumer;
     int rc;
 
     if (!pending_tree_find(&group->pending, id, &item)) return 0;
-    rc = pending_tree_prepare(&group->pending, account_of(group), id, false, &path);
+    consumer = consumer_of(group, item.consumer);
+    rc = prepare_disowning(group, consumer, id, &own_path);
+    if (rc == 0) rc = pending_tree_prepare(&group->pending, account_of(group), id, false, &path);
     if (rc == 0) pending_tree_remove(&group->pending, account_of(group), &path);
     group_count_bytes(group, NULL, before);
     if (rc < 0) return rc;
-    consumer = consumer_of(group, item.consumer);
     if (consumer)
-        disown(group, consumer, id);
+        disown(group, consumer, &own_path);
     else
         group->released_count--;
     return 1;

@@ -7,19 +7,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
-struct candidate {
+struct pending_candidate {
     uint64_t since;
     struct stream_id id;             /* of an item; of a node: not above any in it */
     const struct pending_node *node; /* NULL: an item */
     struct pending_item item;
 };
 
-struct queue {
-    struct candidate *candidates; /* a heap */
-    size_t count, capacity;
-};
-
-static bool is_before(const struct candidate *a, const struct candidate *b)
+static bool is_before(const struct pending_candidate *a, const struct pending_candidate *b)
 {
     int order;
 
@@ -29,52 +24,53 @@ static bool is_before(const struct candidate *a, const struct candidate *b)
     return a->node && !b->node; /* what is in it may come first */
 }
 
-static int add(struct queue *queue, const struct candidate *candidate)
+static int add(struct pending_search *search, const struct pending_candidate *candidate)
 {
-    size_t at = queue->count;
+    size_t at = search->count;
 
-    if (queue->count == queue->capacity) {
-        size_t capacity = queue->capacity ? 2 * queue->capacity : 64;
-        struct candidate *grown = realloc(queue->candidates, capacity * sizeof(*grown));
+    if (search->count == search->capacity) {
+        size_t capacity = search->capacity ? 2 * search->capacity : 64;
+        struct pending_candidate *grown = realloc(search->candidates, capacity * sizeof(*grown));
         if (!grown) return -ENOMEM;
-        queue->candidates = grown;
-        queue->capacity = capacity;
+        search->candidates = grown;
+        search->capacity = capacity;
     }
-    queue->count++;
-    while (at > 0 && is_before(candidate, &queue->candidates[(at - 1) / 2])) {
-        queue->candidates[at] = queue->candidates[(at - 1) / 2];
+    search->count++;
+    while (at > 0 && is_before(candidate, &search->candidates[(at - 1) / 2])) {
+        search->candidates[at] = search->candidates[(at - 1) / 2];
         at = (at - 1) / 2;
     }
-    queue->candidates[at] = *candidate;
+    search->candidates[at] = *candidate;
     return 0;
 }
 
-static struct candidate take(struct queue *queue)
+static struct pending_candidate take(struct pending_search *search)
 {
-    struct candidate first = queue->candidates[0], last = queue->candidates[--queue->count];
+    struct pending_candidate first = search->candidates[0],
+                             last = search->candidates[--search->count];
     size_t at = 0, child;
 
-    while ((child = 2 * at + 1) < queue->count) {
-        if (child + 1 < queue->count &&
-            is_before(&queue->candidates[child + 1], &queue->candidates[child]))
+    while ((child = 2 * at + 1) < search->count) {
+        if (child + 1 < search->count &&
+            is_before(&search->candidates[child + 1], &search->candidates[child]))
             child++;
-        if (!is_before(&queue->candidates[child], &last)) break;
-        queue->candidates[at] = queue->candidates[child];
+        if (!is_before(&search->candidates[child], &last)) break;
+        search->candidates[at] = search->candidates[child];
         at = child;
     }
-    queue->candidates[at] = last;
+    search->candidates[at] = last;
     return first;
 }
 
 /* What is in node and old enough. least: no id in it is below. */
-static int open_node(struct queue *queue, const struct pending_node *node, struct stream_id least,
-                     uint64_t since_max)
+static int open_node(struct pending_search *search, const struct pending_node *node,
+                     struct stream_id least)
 {
     for (unsigned i = 0; i < node->count; i++) {
-        struct candidate candidate = { .since = pending_since(node)[i] };
+        struct pending_candidate candidate = { .since = pending_since(node)[i] };
         int rc;
 
-        if (candidate.since > since_max) continue;
+        if (candidate.since > search->since_max) continue;
         if (node->height == 0) {
             candidate.item = pending_leaf_item(node, i);
             candidate.id = candidate.item.id;
@@ -82,27 +78,39 @@ static int open_node(struct queue *queue, const struct pending_node *node, struc
             candidate.node = pending_children(node)[i];
             candidate.id = i == 0 ? least : pending_ids(node)[i];
         }
-        rc = add(queue, &candidate);
+        rc = add(search, &candidate);
         if (rc < 0) return rc;
     }
     return 0;
 }
 
-int64_t pending_tree_oldest_of(const struct pending_tree *tree, uint64_t since_max,
-                               struct pending_item *items, uint64_t item_max)
+int pending_search_begin(struct pending_search *search, const struct pending_tree *tree,
+                         uint64_t since_max)
 {
-    struct queue queue = { .count = 0 };
-    uint64_t count = 0;
-    int rc = tree->root ? open_node(&queue, tree->root, STREAM_ID_MIN, since_max) : 0;
+    *search = (struct pending_search){ .since_max = since_max };
+    return tree->root ? open_node(search, tree->root, STREAM_ID_MIN) : 0;
+}
 
-    while (rc == 0 && queue.count > 0 && count < item_max) {
-        struct candidate candidate = take(&queue);
+int pending_search_next(struct pending_search *search, struct pending_item *items,
+                        unsigned item_max)
+{
+    unsigned count = 0;
+
+    while (search->count > 0 && count < item_max) {
+        struct pending_candidate candidate = take(search);
+        int rc = 0;
 
         if (candidate.node)
-            rc = open_node(&queue, candidate.node, candidate.id, since_max);
+            rc = open_node(search, candidate.node, candidate.id);
         else
             items[count++] = candidate.item;
+        if (rc < 0) return rc;
     }
-    free(queue.candidates);
-    return rc < 0 ? rc : (int64_t)count;
+    return (int)count;
+}
+
+void pending_search_finish(struct pending_search *search)
+{
+    free(search->candidates);
+    search->candidates = NULL;
 }

@@ -67,10 +67,20 @@ unsigned pending_tree_read(const struct pending_tree *tree, struct stream_id fro
                            uint64_t since_max, struct pending_item *items, unsigned item_max);
 /* The one with the least since; of several, with the least id. False: the tree is empty. */
 bool pending_tree_oldest(const struct pending_tree *tree, struct pending_item *out_item);
-/* At most item_max of those with since <= since_max, as pending_tree_oldest would give them one
- * after the other: how many. -ENOMEM. */
-int64_t pending_tree_oldest_of(const struct pending_tree *tree, uint64_t since_max,
-                               struct pending_item *items, uint64_t item_max);
+/* Those with since <= since_max, as pending_tree_oldest would give them one after the other. The
+ * tree is not changed until finish. Fields are for pending_oldest.c only. */
+struct pending_search {
+    struct pending_candidate *candidates; /* a heap */
+    size_t count, capacity;
+    uint64_t since_max;
+};
+/* -ENOMEM; finish follows in any case. */
+int pending_search_begin(struct pending_search *search, const struct pending_tree *tree,
+                         uint64_t since_max);
+/* At most item_max: how many; 0: that was all. -ENOMEM: only finish may follow. */
+int pending_search_next(struct pending_search *search, struct pending_item *items,
+                        unsigned item_max);
+void pending_search_finish(struct pending_search *search);
 /* The one with the greatest id. */
 bool pending_tree_last(const struct pending_tree *tree, struct pending_item *out_item);
 

@@ -106,12 +106,33 @@ static void expect_ends(void)
     expect_same(last, &pending);
 }
 
+/* At most so many, in parts. */
+static int64_t read_oldest(uint64_t delivered_max_ms, struct stream_pending *pending,
+                           uint64_t pending_max)
+{
+    enum { PART = 33 };
+    struct stream_oldest *oldest;
+    uint64_t count = 0;
+    int part;
+
+    ck_assert_int_eq(stream_oldest_begin(group, delivered_max_ms, &oldest), 0);
+    do {
+        uint64_t left = pending_max - count;
+
+        part = stream_oldest_next(oldest, pending + count, left < PART ? (unsigned)left : PART);
+        ck_assert_int_ge(part, 0);
+        count += (uint64_t)part;
+    } while (part > 0);
+    stream_oldest_end(oldest);
+    return (int64_t)count;
+}
+
 /* Each is older than the next one, or has a smaller id; none that is old enough is left out. */
 static void expect_oldest_of(uint64_t delivered_max_ms, uint64_t pending_max)
 {
     struct stream_pending *pending = malloc((pending_max + 1) * sizeof(*pending));
     uint64_t old = 0;
-    int64_t count = stream_group_oldest_of(group, delivered_max_ms, pending, pending_max);
+    int64_t count = read_oldest(delivered_max_ms, pending, pending_max);
     const struct modelled *last = NULL;
 
     for (unsigned i = 0; i < model_size; i++)
@@ -198,8 +219,58 @@ static void ask_at_random(struct random *random)
 static struct stream_groups_picture *picture;
 static struct modelled *pictured; /* the model when it was taken */
 
+static struct stream_group_view *view; /* of the same moment, with all consumers */
+
+static void expect_seen(unsigned number, const struct stream_pending *pending)
+{
+    const struct modelled *expected = &pictured[number];
+
+    ck_assert(expected->is_there);
+    ck_assert(stream_id_compare(pending->id, id_of(number)) == 0);
+    ck_assert_int_eq(pending->consumer != NULL, expected->consumer >= 0);
+    if (pending->consumer)
+        ck_assert_int_eq(stream_consumer_name(pending->consumer).bytes[0],
+                         'a' + expected->consumer);
+    ck_assert_uint_eq(pending->delivered_ms, expected->delivered_ms);
+    ck_assert_uint_eq(pending->delivery_count, expected->delivery_count);
+}
+
+/* Of a consumer, or (-1) of all. */
+static void expect_in_view(int consumer)
+{
+    const struct stream_group *seen = stream_group_view_group(view);
+    const struct stream_consumer *of =
+        consumer < 0 ? NULL : stream_group_consumer_at(seen, (uint32_t)consumer);
+    struct stream_id from = STREAM_ID_MIN;
+    uint64_t left = of ? stream_consumer_pending_count(of) : stream_group_pending_count(seen);
+
+    for (unsigned i = 0; i < model_size; i++) {
+        struct stream_pending pending;
+
+        if (!pictured[i].is_there || (of && pictured[i].consumer != consumer)) continue;
+        ck_assert_int_eq(stream_group_next_pending(seen, of, from, STREAM_ANY_TIME_MS, &pending),
+                         1);
+        expect_seen(i, &pending);
+        from = pending.id;
+        ck_assert(stream_id_increment(&from));
+        left--;
+    }
+    ck_assert_uint_eq(left, 0);
+}
+
+static void take_view(void)
+{
+    ck_assert_int_eq(stream_group_view_create(group, CONSUMERS, &view), 0);
+    for (unsigned i = 0; i < CONSUMERS; i++)
+        (void)stream_group_view_add(view, stream_group_consumer_at(group, i));
+}
+
 static void forget_picture(void)
 {
+    for (int i = -1; view && i < CONSUMERS; i++)
+        expect_in_view(i);
+    stream_group_view_drop(view);
+    view = NULL;
     stream_groups_picture_drop(picture);
     free(pictured);
     picture = NULL;
@@ -216,6 +287,7 @@ static void take_at_random(void)
     refuse_every = 0;
     pictured = malloc(model_size * sizeof(*model));
     memcpy(pictured, model, model_size * sizeof(*model));
+    take_view();
 }
 
 /* What was loaded takes the place of the groups that there are. */

@@ -11,7 +11,10 @@
 #include "server/commands/stream_group_giving.h"
 #include "server/commands/stream_words.h"
 
-enum { CLAIM_MAX = 65536 /* of what is idle, at a time */ };
+enum {
+    CLAIM_MAX = 65536, /* of what is idle, at a time */
+    FIND_AT_ONCE = 64,
+};
 
 /* ---- writing -----------------------------------------------------------------------------------
  */
@@ -97,6 +100,30 @@ static int64_t claim_all(struct call *call, const struct group_reading *reading,
     return found_count;
 }
 
+/* Finds what has been idle for long enough, the oldest first: how many. Nothing changes before all
+ * of it was found. */
+static int64_t find_idle(struct call *call, const struct group_reading *reading,
+                         struct group_served *served, struct stream_pending *found,
+                         uint64_t find_max)
+{
+    uint64_t most_ms = stream_delivered_max_ms(reading->now_ms, reading->min_idle_ms), count = 0;
+    struct stream_oldest *oldest;
+    int rc = stream_oldest_begin(served->key.group, most_ms, &oldest);
+
+    if (rc < 0) return rc;
+    do {
+        uint64_t left = find_max - count, before = count;
+
+        rc = stream_oldest_next(oldest, found + count,
+                                left < FIND_AT_ONCE ? (unsigned)left : FIND_AT_ONCE);
+        if (rc <= 0) break;
+        count += (uint64_t)rc;
+        if (group_served_rest(call, served, before, count, false) < 0) rc = -ECANCELED;
+    } while (rc > 0);
+    stream_oldest_end(oldest);
+    return rc < 0 ? rc : (int64_t)count;
+}
+
 /* What has been idle for long enough, the oldest first: how many were taken. */
 static int64_t serve_idle(struct call *call, const struct group_reading *reading,
                           struct group_answer *answer, struct group_served *served,
@@ -111,9 +138,7 @@ static int64_t serve_idle(struct call *call, const struct group_reading *reading
     if (find_max == 0) return 0;
     found = malloc(find_max * sizeof(*found));
     if (!found) return -ENOMEM;
-    count = stream_group_oldest_of(served->key.group,
-                                   stream_delivered_max_ms(reading->now_ms, reading->min_idle_ms),
-                                   found, find_max);
+    count = find_idle(call, reading, served, found, find_max);
     done = count;
     if (count > 0) done = claim_all(call, reading, answer, served, entries, found, count);
     /* Others may be idle, too: what is new comes behind them. */
