@@ -1,6 +1,6 @@
 /* Answers of groups that would not fit into memory: entries are sent as the socket drains; what is
- * claimed, and what EXEC answers, ends early; what tells of very many that are pending is refused.
- * And what was answered is what was done, after kill -9, too. */
+ * claimed, and what EXEC answers, ends early, or is refused where it only tells. And what was
+ * answered is what was done, after kill -9, too. */
 #include "client-tests/lib/expect.h"
 #include "client-tests/lib/observe.h"
 #include "client-tests/lib/suite.h"
@@ -59,6 +59,11 @@ static const char *ask(const char *line)
     wire_command_line(wire, line);
     ck_assert_int_eq(wire_read(wire, &reply), 1);
     return text_string(&reply);
+}
+
+static bool begins_with(const char *word)
+{
+    return strncmp(text_string(&reply), word, strlen(word)) == 0;
 }
 
 /* How often the last answer has that; by hand, as strstr of the sanitizer looks at all of it each
@@ -308,19 +313,136 @@ START_TEST(what_is_claimed_comes_in_parts)
 }
 END_TEST
 
-START_TEST(what_only_tells_is_refused_when_it_is_too_long)
+/* A consumer's name is in each line of what is told. */
+static void deliver_to_a_long_name(int count)
 {
     struct text name = { 0 };
 
     text_add_filler(&name, 100000);
-    wire_command(wire, "XREADGROUP GROUP g %b COUNT 200 STREAMS s >", text_string(&name),
-                 name.size);
+    wire_command(wire, "XREADGROUP GROUP g %b COUNT %d STREAMS s >", text_string(&name), name.size,
+                 count);
     wire_skip(wire, 1);
-    expect_error(wire, "OOM the answer would be longer", "XPENDING s g - + 1000000");
-    expect_error(wire, "OOM the answer would be longer", "XINFO STREAM s FULL COUNT 0");
-    (void)ask("XPENDING s g - + 3");
-    ck_assert_int_eq(text_string(&reply)[0], '*');
     text_finish(&name);
+}
+
+START_TEST(what_tells_of_pending_is_sent_as_the_socket_drains)
+{
+    enum { PENDING = 200 };
+    struct memory_watch *watch;
+
+    deliver_to_a_long_name(PENDING);
+    watch = memory_watch_start(&server);
+    (void)ask("XPENDING s g - + 1000000");
+    ck_assert(begins_with("*200\r\n*4\r\n$3\r\n1-0\r\n"));
+    ck_assert_int_eq(count_of("\r\n$100000\r\n"), PENDING);
+    ck_assert_uint_gt(reply.size, PENDING * 100000);
+    (void)ask("XPENDING s g 11-0 + 150");
+    ck_assert_int_eq(count_of("\r\n$100000\r\n"), 150);
+    (void)ask("XINFO STREAM s FULL COUNT 0");
+    ck_assert_int_eq(count_of("\r\n$100000\r\n"), PENDING + 1); /* and whose they are */
+    ck_assert_int_lt(memory_watch_stop(watch), LIMIT_KIB);
+    expect_text(wire, "PONG", "PING"); /* that was all of it */
+}
+END_TEST
+
+START_TEST(what_tells_inside_exec_is_refused_when_it_is_too_long)
+{
+    static const char *const asked[] = { "XPENDING s g - + 1000000",
+                                         "XINFO STREAM s FULL COUNT 0" };
+
+    deliver_to_a_long_name(200);
+    for (int i = 0; i < 2; i++) {
+        expect_ok(wire, "MULTI");
+        expect_text(wire, "QUEUED", asked[i]);
+        (void)ask("EXEC");
+        ck_assert(begins_with("*1\r\n-OOM "));
+    }
+    (void)ask("XPENDING s g - + 3");
+    ck_assert(begins_with("*3\r\n"));
+}
+END_TEST
+
+/* Asks, takes nothing of the answer, and returns when it has begun. */
+static struct wire *ask_without_reading(struct wire *control, const char *line)
+{
+    struct wire *slow = wire_open_unix(&server);
+
+    slow->takes_nothing = true;
+    wire_command_line(slow, line);
+    info_wait_least(control, "mem_parked", 1);
+    info_wait(control, "claims", 0);
+    return slow;
+}
+
+static void read_slowly(struct wire *slow)
+{
+    text_clear(&reply);
+    slow->takes_nothing = false;
+    ck_assert_int_eq(wire_read(slow, &reply), 1);
+    expect_text(slow, "PONG", "PING");
+    wire_close(slow);
+}
+
+/* _i 0: each entry becomes somebody else's, and the consumer's name another's number. 1: the group
+ * goes. 2: all goes. */
+static void change_all(struct wire *control, int how)
+{
+    if (how == 0) {
+        expect_integer(control, ENTRIES, "XGROUP DELCONSUMER s g c");
+        expect_integer(control, 1, "XGROUP CREATECONSUMER s g other");
+        expect_ok(control, "XGROUP SETID s g 0");
+        wire_command(control, "XREADGROUP GROUP g other COUNT 1000 STREAMS s >");
+        wire_skip(control, 1);
+    } else if (how == 1) {
+        expect_integer(control, 1, "XGROUP DESTROY s g");
+    } else {
+        expect_integer(control, 1, "DEL s");
+    }
+}
+
+START_TEST(what_is_told_is_as_it_was_when_it_was_asked)
+{
+    static const char *const lines[] = { "XPENDING s g - + 100000", "XPENDING s g - + 100000 c" };
+    struct wire *control = wire_open(&server), *slow[3];
+    struct text before = { 0 };
+
+    (void)ask("XREADGROUP GROUP g c STREAMS s >");
+    expect_integer(wire, ENTRIES, "XTRIM s MAXLEN 0"); /* and groups are all that is told */
+    text_add_string(&before, ask("XINFO STREAM s FULL COUNT 0"));
+    for (int i = 0; i < 2; i++)
+        slow[i] = ask_without_reading(control, lines[i]);
+    slow[2] = ask_without_reading(control, "XINFO STREAM s FULL COUNT 0");
+    change_all(control, _i);
+    for (int i = 0; i < 2; i++) {
+        read_slowly(slow[i]);
+        ck_assert(begins_with("*10000\r\n"));
+        ck_assert_int_eq(count_of("-0\r\n$1\r\nc\r\n:"), ENTRIES);
+    }
+    read_slowly(slow[2]);
+    ck_assert_uint_eq(reply.size, before.size);
+    ck_assert(memcmp(reply.bytes, before.bytes, before.size) == 0);
+    info_wait(control, "mem_parked", 0);
+    text_finish(&before);
+    wire_close(control);
+}
+END_TEST
+
+/* In pieces: groups that have nothing pending, and consumers that have one each. */
+START_TEST(many_groups_and_consumers_are_told)
+{
+    enum { GROUPS = 300, CONSUMERS = 3000 };
+
+    for (int i = 0; i < GROUPS; i++)
+        expect_ok(wire, "XGROUP CREATE s group%d $", i);
+    for (int i = 1; i <= CONSUMERS; i++)
+        wire_command(wire, "XREADGROUP GROUP g c%d COUNT 1 STREAMS s >", i);
+    wire_skip(wire, CONSUMERS);
+    (void)ask("HELLO 3");
+    (void)ask("XINFO STREAM s FULL COUNT 3");
+    ck_assert_int_eq(count_of("$12\r\nnacked-count\r\n:0\r\n"), GROUPS + 1);
+    ck_assert_int_eq(count_of("$9\r\npel-count\r\n:1\r\n$7\r\npending\r\n*1\r\n*3\r\n"), CONSUMERS);
+    ck_assert_int_eq(count_of("$9\r\npel-count\r\n:3000\r\n$7\r\npending\r\n*3\r\n*4\r\n"), 1);
+    expect_text(wire, "PONG", "PING");
 }
 END_TEST
 
@@ -339,7 +461,10 @@ int main(void)
     tcase_add_test(tcase, a_long_history_of_a_transaction_comes_in_parts);
     tcase_add_test(tcase, all_that_there_is_to_tell_is_sent_as_the_socket_drains);
     tcase_add_test(tcase, what_is_claimed_comes_in_parts);
-    tcase_add_test(tcase, what_only_tells_is_refused_when_it_is_too_long);
+    tcase_add_test(tcase, what_tells_of_pending_is_sent_as_the_socket_drains);
+    tcase_add_test(tcase, what_tells_inside_exec_is_refused_when_it_is_too_long);
+    tcase_add_loop_test(tcase, what_is_told_is_as_it_was_when_it_was_asked, 0, 3);
+    tcase_add_test(tcase, many_groups_and_consumers_are_told);
     tcase_add_checked_fixture(segments, start_with_short_segments, stop);
     tcase_add_test(segments, a_stream_that_is_named_twice_is_answered_twice);
     return suite_run(suite);

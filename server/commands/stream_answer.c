@@ -21,9 +21,9 @@
 #include "server/commands/server.h"
 #include "server/commands/session.h"
 #include "server/commands/stream_gathered.h"
+#include "server/commands/stream_group_full.h"
 #include "server/commands/stream_id_list.h"
 #include "server/commands/stream_sharing.h"
-#include "server/commands/stream_tail.h"
 #include "server/keyspace/keyspace.h"
 #include "server/net/client.h"
 #include "server/observe/memory.h"
@@ -42,14 +42,15 @@ enum {
 struct writer {
     const struct slice *arguments; /* not NULL: of a map, the parts have names */
     const struct stream_part *parts;
-    struct stream_gathered *head; /* before the parts, or NULL */
-    struct stream_tail *tail;     /* behind them, or NULL */
-    uint32_t part_count, part;    /* part: the one that is being written */
-    bool has_begun;               /* that one's header is written */
-    uint64_t left;                /* of its entries */
-    struct stream_cursor cursor;  /* before the next one */
-    struct stream_seeker seeker;  /* of what is listed */
-    size_t sent_bytes;            /* of the next one's fields, when it is long */
+    struct stream_gathered *head;   /* before the parts, or NULL */
+    struct stream_gathered *behind; /* them, or NULL */
+    struct stream_full *full;       /* and behind that, or NULL */
+    uint32_t part_count, part;      /* part: the one that is being written */
+    bool has_begun;                 /* that one's header is written */
+    uint64_t left;                  /* of its entries */
+    struct stream_cursor cursor;    /* before the next one */
+    struct stream_seeker seeker;    /* of what is listed */
+    size_t sent_bytes;              /* of the next one's fields, when it is long */
 };
 
 static void begin_name(const struct writer *writer, struct reply *reply,
@@ -143,10 +144,10 @@ static int write_listed(struct writer *writer, struct reply *reply, size_t wante
 }
 
 /* True: all of it. */
-static bool write_tail(struct stream_tail *tail, struct reply *reply, size_t wanted, size_t written)
+static bool write_full(struct stream_full *full, struct reply *reply, size_t wanted, size_t written)
 {
     while (written < wanted) {
-        size_t size = stream_tail_write(tail, reply, wanted - written);
+        size_t size = stream_full_write(full, reply, wanted - written);
 
         if (size == 0) return true;
         written += size;
@@ -174,7 +175,9 @@ static int write_some(struct writer *writer, struct reply *reply, size_t wanted)
         writer->has_begun = false;
         writer->part++;
     }
-    return !writer->tail || write_tail(writer->tail, reply, wanted, written);
+    if (writer->behind) stream_gathered_move(writer->behind, reply);
+    writer->behind = NULL;
+    return !writer->full || write_full(writer->full, reply, wanted, written);
 }
 
 /* ---- piece by piece ----------------------------------------------------------------------------
@@ -183,7 +186,6 @@ static int write_some(struct writer *writer, struct reply *reply, size_t wanted)
 struct streaming {
     struct parked_call *parked;
     struct writer writer;
-    struct stream_tail tail;    /* the writer's, if it has one */
     struct stream_part parts[]; /* of snapshots */
 };
 
@@ -208,7 +210,7 @@ static void drop_snapshots(struct streaming *streaming)
         stream_destroy(streaming->parts[i].range.cursor.stream);
         stream_id_list_unref(streaming->parts[i].listed);
     }
-    if (streaming->writer.tail) stream_tail_drop(&streaming->tail);
+    stream_full_destroy(streaming->writer.full);
     free(streaming);
 }
 
@@ -246,7 +248,8 @@ static int take_snapshots(const struct writer *writer, struct streaming **out_st
     streaming->writer.part = 0;
     streaming->writer.part_count = 0;
     streaming->writer.head = NULL;
-    streaming->writer.tail = NULL;
+    streaming->writer.behind = NULL;
+    streaming->writer.full = NULL;
     for (uint32_t i = 0; i < count && rc == 0; i++) {
         rc = take_snapshot(&writer->parts[writer->part + i], &streaming->parts[i]);
         if (rc == 0) streaming->writer.part_count++;
@@ -265,19 +268,14 @@ static int take_snapshots(const struct writer *writer, struct streaming **out_st
     return 0;
 }
 
-static void take_tail(struct streaming *streaming, struct stream_tail *tail)
-{
-    stream_tail_move(&streaming->tail, tail);
-    streaming->writer.tail = &streaming->tail;
-}
-
 /* What is left is written as the socket drains. */
-static int begin_streaming(struct call *call, const struct writer *writer)
+static int begin_streaming(struct call *call, struct writer *writer)
 {
     struct streaming *streaming;
     int rc;
 
-    if (writer->tail && !stream_tail_may_stay(writer->tail)) return -ENOBUFS;
+    assert(!writer->behind); /* that is of a transaction, or it was written */
+    if (writer->full && !stream_full_may_stay(writer->full)) return -ENOBUFS;
     rc = take_snapshots(writer, &streaming);
     if (rc < 0) return rc;
     rc = parking_stream(call, &streaming->parked);
@@ -285,7 +283,8 @@ static int begin_streaming(struct call *call, const struct writer *writer)
         drop_snapshots(streaming);
         return rc;
     }
-    if (writer->tail) take_tail(streaming, writer->tail);
+    streaming->writer.full = writer->full;
+    writer->full = NULL;
     if (writer->arguments) streaming->writer.arguments = streaming->parked->call.arguments;
     client_set_producer(call->session->client, (struct client_producer){ .produce = produce,
                                                                          .destroy = end_streaming,
@@ -393,12 +392,17 @@ int stream_answer_range(struct call *call, const struct stream_range *range)
 }
 
 int stream_answer_between(struct call *call, struct stream_gathered *head,
-                          const struct stream_range *range, struct stream_tail *tail)
+                          const struct stream_range *range, struct stream_gathered *behind,
+                          struct stream_full **full)
 {
     struct stream_part part = { .range = *range };
-    struct writer writer = { .parts = &part, .part_count = 1, .head = head, .tail = tail };
+    struct writer writer = {
+        .parts = &part, .part_count = 1, .head = head, .behind = behind, .full = *full
+    };
+    int rc = answer(call, &writer);
 
-    return answer(call, &writer);
+    *full = writer.full;
+    return rc;
 }
 
 int stream_answer_parts(struct call *call, const struct stream_part *parts, uint32_t part_count)

@@ -5,7 +5,7 @@
 
 struct stream_gathered;
 struct stream_id_list;
-struct stream_tail;
+struct stream_full;
 
 struct stream_part {
     uint32_t name_index; /* the argument that names the stream, among several parts */
@@ -23,9 +23,11 @@ int stream_answer_range(struct call *call, const struct stream_range *range);
  * pairs.
  */
 int stream_answer_parts(struct call *call, const struct stream_part *parts, uint32_t part_count);
-/* The same of a range between what was gathered for before it and what was put together to come
- * behind it, which may be moved, but are the caller's to drop, whatever is returned. -ENOBUFS too:
- * the tail may not stay. */
+/* The same of a range between what was gathered for before and (or NULL) for behind it, which may
+ * be moved, but are the caller's to drop, whatever is returned. Behind all that comes what *full
+ * has yet to write; *full is the caller's, too, and NULL when it was taken over. -ENOBUFS: it may
+ * not stay. */
 int stream_answer_between(struct call *call, struct stream_gathered *head,
-                          const struct stream_range *range, struct stream_tail *tail);
+                          const struct stream_range *range, struct stream_gathered *behind,
+                          struct stream_full **full);
 #endif

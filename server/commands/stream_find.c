@@ -5,12 +5,14 @@
 #include <stdlib.h>
 
 #include "modules/stream/finder.h"
+#include "server/commands/parking.h"
 #include "server/commands/stream_ids.h"
 #include "server/commands/stream_references.h"
 
 enum {
-    ONE_BY_ONE = 4, /* so few are not worth a sort */
-    RUN = 2048      /* sorted at once: takes less than a slice */
+    ONE_BY_ONE = 4,   /* so few are not worth a sort */
+    RUN = 2048,       /* sorted at once: takes less than a slice */
+    FIND_BREATH = 16, /* one may be far from the one before, and in a file */
 };
 
 struct sought {
@@ -101,7 +103,7 @@ static int find_sorted(struct call *call, struct stream *stream, const struct so
     for (uint32_t i = 0; i < count; i++) {
         int rc = stream_finder_next(&finder, sought[i].id, &ordinals[sought[i].index]);
 
-        if (rc >= 0) rc = stream_ids_breathe(call, i, false);
+        if (rc >= 0 && (i + 1) % FIND_BREATH == 0) rc = parking_breathe(call->server);
         if (rc < 0) return rc;
     }
     return 0;

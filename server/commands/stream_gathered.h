@@ -49,6 +49,8 @@ static inline bool stream_gathered_is_full(const struct call *call,
 
 #define STREAM_ANSWER_TOO_LONG                                                                     \
     "OOM the answer would be longer than an eighth of 'maxmemory', ask for fewer"
+#define STREAM_ANSWERS_TAKE_TOO_MUCH                                                               \
+    "OOM answers that are being sent keep a quarter of 'maxmemory', try again later"
 
 /* What was written, without saying how many there are. */
 static inline void stream_gathered_move(struct stream_gathered *gathered, struct reply *reply)

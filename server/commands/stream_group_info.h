@@ -1,27 +1,17 @@
-/* stream_group_info.h - what XINFO STREAM FULL tells. */
+/* stream_group_info.h - what XINFO GROUPS and XINFO STREAM FULL tell of a group alike. */
 #ifndef SERVER_COMMANDS_STREAM_GROUP_INFO_H
 #define SERVER_COMMANDS_STREAM_GROUP_INFO_H
-#include "server/commands/stream_gathered.h"
-#include "server/commands/stream_key.h"
-#include "server/commands/stream_tail.h"
+#include <stdint.h>
 
-struct stream_groups;
+struct reply;
+struct stream;
+struct stream_group;
 
-struct stream_full {
-    uint64_t count_max;              /* of what each group and consumer has pending */
-    struct stream_gathered gathered; /* what is told of groups: the latest of it */
-    struct stream_tail tail;         /* and what comes before that */
-};
-
-/* To be called before each of what there may be many, with a number that changes: others go first
- * now and then, and what was gathered goes over to the tail. 0; -EMSGSIZE: the answer is too long
- * already; -ENOBUFS, -ENOMEM: the tail could not take it; -ECANCELED: the client has gone. */
-int stream_full_rest(struct call *call, struct stream_full *full, uint64_t number);
-
-/* Of all groups; NULL: 0. */
-uint64_t stream_groups_consumer_count(const struct stream_groups *groups);
-
-/* The groups, which are gathered. 0 or a negative errno: what was written is not an answer. */
-int stream_groups_reply_full(struct call *call, const struct stream_key *key,
-                             struct stream_full *full);
+/* How many entries it has yet to deliver: those behind the last one that it has, as they are. 0, or
+ * why that cannot be told (yet). */
+int stream_group_find_lag(struct stream *stream, const struct stream_group *group,
+                          uint64_t *out_lag);
+/* Three fields: last-delivered-id, entries-read, lag. */
+void stream_group_reply_progress(struct reply *reply, const struct stream_group *group,
+                                 uint64_t lag);
 #endif

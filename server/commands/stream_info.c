@@ -9,7 +9,7 @@
 #include "server/commands/server.h"
 #include "server/commands/stream_answer.h"
 #include "server/commands/stream_gathered.h"
-#include "server/commands/stream_group_info.h"
+#include "server/commands/stream_group_full.h"
 #include "server/commands/stream_key.h"
 #include "server/commands/stream_reply.h"
 #include "server/commands/stream_words.h"
@@ -19,8 +19,7 @@
 enum {
     FULL_COUNT_DEFAULT = 10,
     INLINE_COUNT = 1000, /* more are put together in a fiber */
-    BREATH_COUNT = 256,
-    TAIL_BYTES = 31 * 1024, /* of it are gathered, and then taken together */
+    PIECE_BYTES = 16 * 1024,
 };
 
 static void reply_field(struct reply *reply, const char *name, uint64_t value)
@@ -63,30 +62,6 @@ static int reply_head(struct call *call, struct reply *reply, struct stream *str
     reply_field(reply, "entries-added", info.entries_added);
     reply_id_field(reply, "recorded-first-entry-id", first);
     return 0;
-}
-
-/* ---- FULL: bounded -----------------------------------------------------------------------------
- */
-
-/* Over to the tail: the buffers for answers are not held meanwhile. */
-static int take_gathered(struct stream_full *full)
-{
-    if (full->gathered.reply.has_hole) return -ENOMEM;
-    return stream_tail_take(&full->tail, &full->gathered.chain);
-}
-
-int stream_full_rest(struct call *call, struct stream_full *full, uint64_t number)
-{
-    size_t gathered_bytes = chain_bytes(&full->gathered.chain);
-
-    if (stream_tail_bytes(&full->tail) + gathered_bytes > stream_gathered_bytes_max(call))
-        return -EMSGSIZE;
-    if (gathered_bytes >= TAIL_BYTES) {
-        int rc = take_gathered(full);
-
-        if (rc < 0) return rc;
-    }
-    return number % BREATH_COUNT == 0 ? parking_breathe(call->server) : 0;
 }
 
 /* The entry at an end, or nil. */
@@ -156,38 +131,49 @@ static int reply_short(struct call *call, const struct stream_key *key)
     return rc < 0 ? rc : reply_end(call, "last-entry", key->stream, STREAM_BACKWARD);
 }
 
-/* What comes before the entries, and what comes behind them: the rest of the answer is read while
- * it is sent. */
-static int gather_full(struct call *call, const struct stream_key *key,
-                       struct stream_gathered *head, struct stream_full *full)
+/* Of a transaction: nothing can be sent before all is there. */
+static int gather_groups(struct call *call, struct stream_full *full,
+                         struct stream_gathered *groups)
 {
+    while (stream_full_write(full, &groups->reply, PIECE_BYTES) > 0) {
+        if (stream_gathered_is_full(call, groups)) return -EMSGSIZE;
+        if (parking_breathe(call->server) < 0) return -ECANCELED;
+    }
+    return 0;
+}
+
+/* What comes before the entries; what comes behind them is written while it is sent. */
+static int answer_full(struct call *call, const struct stream_key *key, uint64_t count_max,
+                       struct stream_gathered *head, struct stream_full **full)
+{
+    struct stream_gathered groups;
+    struct stream_range range;
     int rc = reply_begin(call, &head->reply, key, 2);
 
     if (rc < 0) return rc;
     reply_bulk_string(&head->reply, "entries");
-    reply_bulk_string(&full->gathered.reply, "groups");
-    rc = stream_groups_reply_full(call, key, full);
-    return rc < 0 ? rc : take_gathered(full);
+    stream_gathered_begin(call, &groups);
+    if (call->in_transaction) rc = gather_groups(call, *full, &groups);
+    if (rc == 0)
+        rc = stream_range_find(key->stream, STREAM_ID_MIN, STREAM_ID_MAX, STREAM_FORWARD, count_max,
+                               &range);
+    if (rc == 0)
+        rc = stream_answer_between(call, head, &range, call->in_transaction ? &groups : NULL, full);
+    stream_gathered_drop(&groups);
+    return rc;
 }
 
 static int reply_full(struct call *call, const struct stream_key *key, uint64_t count_max)
 {
-    struct stream_full full = { .count_max = count_max };
+    struct stream_full *full = NULL;
     struct stream_gathered head;
-    struct stream_range range;
-    int rc;
+    int rc = stream_full_create(call, key, count_max, &full);
 
+    if (rc < 0) return rc;
     stream_gathered_begin(call, &head);
-    stream_gathered_begin(call, &full.gathered);
-    stream_tail_begin(&full.tail, call->server);
-    rc = gather_full(call, key, &head, &full);
-    if (rc == 0)
-        rc = stream_range_find(key->stream, STREAM_ID_MIN, STREAM_ID_MAX, STREAM_FORWARD, count_max,
-                               &range);
-    if (rc == 0) rc = stream_answer_between(call, &head, &range, &full.tail);
+    rc = answer_full(call, key, count_max, &head, &full);
     stream_gathered_drop(&head);
-    stream_gathered_drop(&full.gathered);
-    stream_tail_drop(&full.tail);
+    stream_full_destroy(full);
     return rc;
 }
 
@@ -202,8 +188,13 @@ static int reply_short_drafted(struct call *call, const struct stream_key *key)
 /* It is put together in a fiber. */
 static bool is_much(const struct stream_key *key, uint64_t count_max)
 {
-    return count_max > INLINE_COUNT ||
-           stream_groups_consumer_count(stream_value_groups(key->value)) > INLINE_COUNT;
+    const struct stream_groups *groups = stream_value_groups(key->value);
+    uint64_t count = groups ? stream_groups_count(groups) : 0;
+
+    if (count > INLINE_COUNT || count_max > INLINE_COUNT) return true;
+    for (uint32_t i = 0; groups && i < stream_groups_count(groups); i++)
+        count += stream_group_consumer_count(stream_groups_at(groups, i));
+    return count > INLINE_COUNT;
 }
 
 /* FULL [COUNT count]. False: an error was answered. */
@@ -241,10 +232,7 @@ int stream_xinfo_stream(struct call *call)
     if (is_much(&key, (uint64_t)count) && !call_can_suspend(call)) return -EAGAIN;
     rc = reply_full(call, &key, (uint64_t)count);
     if (rc == -EMSGSIZE) return call_error(call, STREAM_ANSWER_TOO_LONG);
-    if (rc == -ENOBUFS)
-        return call_error(call, "OOM answers that are being sent keep a quarter of 'maxmemory', "
-                                "try again later");
-    return rc;
+    return rc == -ENOBUFS ? call_error(call, STREAM_ANSWERS_TAKE_TOO_MUCH) : rc;
 }
 
 /* XINFO HELP */
