@@ -3,22 +3,9 @@
 #include <sys/stat.h>
 
 #include "modules/stream/stream_internal.h"
-#include "modules/stream/test_stream_files.h"
+#include "modules/stream/test_stream_empty.h"
 
 enum { SIZE = 200, MAX_BYTES = 800 << 10, GRAIN_BYTES = 4096 /* of each segment's file */ };
-
-static void begin(void)
-{
-    create_store();
-    ck_assert_int_eq(stream_create(store, &stream), 0);
-}
-
-static void end(void)
-{
-    stream_destroy(stream);
-    settle();
-    ck_assert_uint_eq(count_directories(), 0);
-}
 
 static struct stream_disk disk_now(void)
 {

@@ -1,21 +1,10 @@
 /* Streams in journals when something fails: what is refused has changed nothing, and what was
  * promised is there after the next start. */
+#include "modules/stream/files_internal.h"
+#include "modules/stream/test_stream_empty.h"
 #include "modules/stream/test_stream_mend.h"
 
 enum { SIZE = 200 };
-
-static void begin(void)
-{
-    create_store();
-    ck_assert_int_eq(stream_create(store, &stream), 0);
-}
-
-static void end(void)
-{
-    stream_destroy(stream);
-    settle();
-    ck_assert_uint_eq(count_directories(), 0);
-}
 
 /* ---- a full disk ------------------------------------------------------------------------------
  */
