@@ -11,8 +11,9 @@
 enum {
     /* Two pages each of 64 streams' journals, and of the logs while one takes another's place. */
     LOCKED_BYTES_OF_JOURNALS = 2 * 4096 * (64 + 2),
-    /* That and the code: as much as Linux allows by default. */
-    LOCKED_BYTES_MAX = 8 * 1024 * 1024
+    /* That, the code, and what the log has touched ahead, which does without where the system
+     * allows the 8 MiB of its default only. */
+    LOCKED_BYTES_MAX = 16 * 1024 * 1024
 };
 
 void boot_limits_descriptors(struct log *log, uint64_t clients_max)

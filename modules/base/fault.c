@@ -71,6 +71,7 @@ static bool is_change(enum fault_call call)
     case FAULT_UNMAP:
     case FAULT_WATCH_FILESYSTEM:
     case FAULT_PIN:
+    case FAULT_UNPIN:
     case FAULT_RESIDENT:
         return false;
     default:
@@ -432,6 +433,13 @@ static int faulty_pin(struct os *os, void *address, size_t size)
     return rc < 0 ? rc : fault->below->pin(fault->below, address, size);
 }
 
+static int faulty_unpin(struct os *os, void *address, size_t size)
+{
+    struct fault *fault = fault_of(os);
+    int rc = admit(fault, FAULT_UNPIN);
+    return rc < 0 ? rc : fault->below->unpin(fault->below, address, size);
+}
+
 static int faulty_resident(struct os *os, void *address, size_t size, size_t *out_size)
 {
     struct fault *fault = fault_of(os);
@@ -545,6 +553,7 @@ int fault_create(struct os *below, struct fault **out_fault)
         .unmap = faulty_unmap,
         .populate = faulty_populate,
         .pin = faulty_pin,
+        .unpin = faulty_unpin,
         .resident = faulty_resident,
         .sync_map = faulty_sync_map,
     };

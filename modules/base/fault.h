@@ -52,6 +52,7 @@ enum fault_call {
     FAULT_UNMAP,
     FAULT_POPULATE,
     FAULT_PIN,
+    FAULT_UNPIN,
     FAULT_RESIDENT,
     FAULT_SYNC_MAP,
     FAULT_CALL_COUNT,

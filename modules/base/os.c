@@ -336,6 +336,12 @@ static int real_pin(struct os *os, void *address, size_t size)
     return rc;
 }
 
+static int real_unpin(struct os *os, void *address, size_t size)
+{
+    (void)os;
+    return munlock(address, size) < 0 ? -errno : 0;
+}
+
 static int real_resident(struct os *os, void *address, size_t size, size_t *out_size)
 {
     enum { PAGE_BYTES = 4096, PAGES = 64 };
@@ -397,6 +403,7 @@ struct os *os_real(void)
         .unmap = real_unmap,
         .populate = real_populate,
         .pin = real_pin,
+        .unpin = real_unpin,
         .resident = real_resident,
         .sync_map = real_sync_map,
     };

@@ -77,9 +77,10 @@ struct os {
     /* Faults whole pages of a mapping in, ready for being written: no store there faults until they
      * are written back. -EFAULT: the file ends before the range does. */
     int (*populate)(struct os *os, void *address, size_t size);
-    /* Keeps whole pages of a mapping in memory until it is unmapped, as far as the system allows it
-     * (RLIMIT_MEMLOCK): a hint. They are faulted in. */
+    /* Keeps whole pages of a mapping in memory until they are unpinned or it is unmapped, as far as
+     * the system allows it (RLIMIT_MEMLOCK): a hint. They are faulted in. */
     int (*pin)(struct os *os, void *address, size_t size);
+    int (*unpin)(struct os *os, void *address, size_t size);
     /* How many of the last bytes of whole pages of a mapping are in memory, all up to its end.
      * Waits for nothing. */
     int (*resident)(struct os *os, void *address, size_t size, size_t *out_size);

@@ -472,6 +472,13 @@ static int recorded_pin(struct os *os, void *address, size_t size)
     return record->below->pin(record->below, address, size);
 }
 
+static int recorded_unpin(struct os *os, void *address, size_t size)
+{
+    struct record *record = (struct record *)(void *)os;
+
+    return record->below->unpin(record->below, address, size);
+}
+
 static int recorded_resident(struct os *os, void *address, size_t size, size_t *out_size)
 {
     struct record *record = (struct record *)(void *)os;
@@ -510,6 +517,7 @@ void record_fill_table(struct os *table)
         .unmap = recorded_unmap,
         .populate = recorded_populate,
         .pin = recorded_pin,
+        .unpin = recorded_unpin,
         .resident = recorded_resident,
         .sync_map = recorded_sync_map,
     };

@@ -150,6 +150,7 @@ static int call_of_mapping(struct os *os, enum fault_call call)
     ck_assert_ptr_nonnull(address);
     rc = call == FAULT_POPULATE   ? os->populate(os, address, 4096)
          : call == FAULT_PIN      ? os->pin(os, address, 4096)
+         : call == FAULT_UNPIN    ? os->unpin(os, address, 4096)
          : call == FAULT_RESIDENT ? os->resident(os, address, 4096, &size)
                                   : os->sync_map(os, address, 4096);
     ck_assert_int_eq(munmap(address, 4096), 0);
@@ -209,6 +210,7 @@ static int call_each(enum fault_call call)
         return call_unmap(os);
     case FAULT_POPULATE:
     case FAULT_PIN:
+    case FAULT_UNPIN:
     case FAULT_RESIDENT:
     case FAULT_SYNC_MAP:
         return call_of_mapping(os, call);

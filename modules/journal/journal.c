@@ -269,6 +269,7 @@ int journal_prepare(struct os *os, const struct journal_options *options,
     journal->set = options->set;
     journal->ids_may_fall = options->ids_may_fall;
     journal->syncs_late = options->syncs_late;
+    journal->pins_room = options->pins_room;
     journal->has_names = true;
     journal->on_progress = options->on_progress;
     journal->on_packed = options->on_packed;

@@ -121,6 +121,11 @@ struct journal_options {
      * device; 0: nothing is. What lies behind must be in the last segment (journal_may_close_late).
      * A start that cannot be sure of that is told where it ends (ends_at). */
     bool syncs_late;
+    /* Of one that is mapped: what was touched ahead stays in memory until it was stored into, also
+     * where little is appended and memory is short, so that no append waits for pages to come back
+     * from the disk: locked, as far as the system allows it, up to twice JOURNAL_AHEAD_BYTES_MAX.
+     */
+    bool pins_room;
     /* Ids need not grow. Where they fall, seeking by id finds some place; journal_reader_search may
      * know better. */
     bool ids_may_fall;

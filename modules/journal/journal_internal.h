@@ -63,6 +63,8 @@ struct room_job {
     struct journal_segment *unwanted; /* to close first */
     struct journal_segment_header header;
     const char *path;
+    bool pins;         /* the room: */
+    uint64_t pin_from; /* from there on */
 };
 
 struct step_job {
@@ -176,6 +178,7 @@ struct journal {
     enum journal_publish publish;
     enum journal_room room_kind;
 
+    bool pins_room;
     bool is_in_memory; /* active has no file, and there is no directory */
     bool syncs_late;
     bool has_names; /* meta, its name and those of the directory and the segments are synced */

@@ -96,6 +96,8 @@ static void run_room(struct io_job *job, struct os *os)
         job->rc = journal_segment_create(os, room->path, &room->header, room->end, room->kind,
                                          &room->made);
     }
+    if (job->rc == 0 && room->pins)
+        journal_segment_pin_room(os, room->segment ? room->segment : room->made, room->pin_from);
 }
 
 static void take_answer(struct journal *journal, const struct room_job *room)
@@ -131,6 +133,9 @@ static void submit(struct journal *journal)
     journal->jobs->room.journal = journal;
     journal->jobs->room.path = journal->path;
     journal->jobs->room.kind = kind_of_room(journal);
+    journal->jobs->room.pins = journal->pins_room && journal->way == JOURNAL_MAPPED;
+    journal->jobs->room.pin_from =
+        journal->jobs->room.segment == journal->active ? journal->offset : 0;
     journal->jobs->room.is_running = true;
     journal->jobs->room.job.run = run_room;
     journal->jobs->room.job.done = room_done;

@@ -262,6 +262,21 @@ int journal_segment_make_room(struct os *os, struct journal_segment *segment, ui
     return rc;
 }
 
+void journal_segment_pin_room(struct os *os, struct journal_segment *segment, uint64_t offset)
+{
+    uint64_t from = page_floor(offset), begin = from, past = from;
+    uint64_t end = atomic_load_explicit(&segment->room_end, memory_order_relaxed);
+
+    if (begin < segment->pinned_end) begin = segment->pinned_end;
+    if (past > segment->pinned_end) past = segment->pinned_end;
+    /* What cannot be let go stays until it is unmapped. */
+    if (segment->pinned_from < past)
+        (void)os->unpin(os, segment->map + segment->pinned_from, past - segment->pinned_from);
+    if (segment->pinned_from < from) segment->pinned_from = from;
+    if (begin < end && os->pin(os, segment->map + begin, end - begin) == 0)
+        segment->pinned_end = end;
+}
+
 int journal_segment_sync(struct os *os, struct journal_segment *segment, uint64_t from, uint64_t to)
 {
     uint64_t begin = page_floor(from), end = page_ceiling(to);

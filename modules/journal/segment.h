@@ -26,6 +26,8 @@ struct journal_segment {
      * the I/O thread that makes room, piece by piece. */
     _Atomic uint64_t room_end;
     uint64_t file_bytes; /* what its file takes, or is about to: journal_room_note */
+    /* Whole pages that are kept in memory; of whoever makes room. */
+    uint64_t pinned_from, pinned_end;
 };
 
 /* Before the writer's place: its pages are in memory, and stay for a while. */
@@ -74,6 +76,9 @@ int journal_segment_make_room(struct os *os, struct journal_segment *segment, ui
 /* Nothing will be stored below offset, in a segment that was opened: room begins there, but for
  * what readers on the writer's thread want to find in memory (JOURNAL_WARM_BYTES). */
 void journal_segment_begin_room(struct journal_segment *segment, uint64_t offset);
+/* The room from offset on is kept in memory, and what was before it no longer. Where the system
+ * does not allow it, it is in memory now, at least. For whoever makes room. */
+void journal_segment_pin_room(struct os *os, struct journal_segment *segment, uint64_t offset);
 /* Writes what was stored in the mapping at [from, to) to the device, with no more than its pages.
  */
 int journal_segment_sync(struct os *os, struct journal_segment *segment, uint64_t from,

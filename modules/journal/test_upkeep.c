@@ -1,4 +1,5 @@
-/* Indexes that are made anew, journals that go on beside one that has failed, and removing them. */
+/* Indexes that are made anew, journals that go on beside one that has failed, removing them, and
+ * room that stays in memory. */
 #include "modules/base/clock.h"
 #include "modules/journal/index.h"
 #include "modules/journal/test_journal_fixture.h"
@@ -261,6 +262,111 @@ START_TEST(what_was_never_synced_is_removed)
 }
 END_TEST
 
+/* ---- room that stays in memory ----------------------------------------------------------------
+ */
+
+enum { WATCHED_BYTES = 16 << 20, PAGE_BYTES = 4096, WATCHED_PAGES = WATCHED_BYTES / PAGE_BYTES };
+
+/* Which pages of the segment are kept in memory, as far as the journal has said. */
+static struct {
+    const uint8_t *map; /* of the segment */
+    bool is_pinned[WATCHED_PAGES];
+    bool is_refused;
+} watch;
+
+static void *map_watched(struct os *os, int fd, size_t size, int protection, uint64_t offset,
+                         int *out_rc)
+{
+    void *address = os_real()->map(os, fd, size, protection, offset, out_rc);
+
+    if (size == WATCHED_BYTES && !watch.map) watch.map = address;
+    return address;
+}
+
+static void note_pages(const void *address, size_t size, bool is_pinned)
+{
+    const uint8_t *bytes = address;
+    size_t from, end;
+
+    if (!watch.map || bytes < watch.map || bytes >= watch.map + WATCHED_BYTES) return; /* meta */
+    from = (size_t)(bytes - watch.map) / PAGE_BYTES;
+    end = from + size / PAGE_BYTES;
+    ck_assert_uint_le(end, WATCHED_PAGES);
+    for (size_t page = from; page < end; page++) {
+        ck_assert(watch.is_pinned[page] != is_pinned); /* once each */
+        watch.is_pinned[page] = is_pinned;
+    }
+}
+
+static int pin_watched(struct os *os, void *address, size_t size)
+{
+    (void)os;
+    if (watch.is_refused) return -ENOMEM;
+    note_pages(address, size, true);
+    return 0;
+}
+
+static int unpin_watched(struct os *os, void *address, size_t size)
+{
+    (void)os;
+    note_pages(address, size, false);
+    return 0;
+}
+
+/* Where the next frames go is kept, if anything is; and little of where they went. */
+static void expect_pinned(bool is_pinned)
+{
+    uint64_t page = journal_offset_of(journal_appended(fixture.journal)) / PAGE_BYTES, count = 0;
+
+    ck_assert(watch.is_pinned[page] == is_pinned);
+    ck_assert(watch.is_pinned[page + 1] == is_pinned);
+    for (size_t i = 0; i < WATCHED_PAGES; i++)
+        count += watch.is_pinned[i];
+    ck_assert_uint_le(count * PAGE_BYTES, 2 * (uint64_t)JOURNAL_AHEAD_BYTES_MAX);
+}
+
+/* Most of a segment; the pages that it goes into are pinned, or not, all the time. */
+static void append_watched(bool is_pinned)
+{
+    struct os os = *os_real();
+
+    os.map = map_watched;
+    os.pin = pin_watched;
+    os.unpin = unpin_watched;
+    io_destroy(fixture.io);
+    ck_assert_int_eq(io_create(&os, 0, &fixture.io), 0);
+    fixture.options.settings.roll_bytes = WATCHED_BYTES;
+    ck_assert_int_eq(
+        journal_open(&os, fixture.io, &fixture.options, &fixture.report, &fixture.journal), 0);
+    while (journal_offset_of(journal_appended(fixture.journal)) < WATCHED_BYTES / 4 * 3) {
+        append_many(500);
+        settle();
+        expect_pinned(is_pinned);
+    }
+    sync_all();
+    close_journal();
+    io_destroy(fixture.io);
+    ck_assert_int_eq(io_create(fault_os(fixture.fault), 0, &fixture.io), 0);
+    expect_all(1, fixture.next);
+}
+
+START_TEST(room_ahead_stays_in_memory_if_that_is_wanted)
+{
+    memset(&watch, 0, sizeof(watch));
+    fixture.options.pins_room = _i == 1;
+    append_watched(_i == 1);
+}
+END_TEST
+
+START_TEST(a_journal_goes_on_where_no_room_may_be_kept_in_memory)
+{
+    memset(&watch, 0, sizeof(watch));
+    watch.is_refused = true;
+    fixture.options.pins_room = true;
+    append_watched(false);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("upkeep of journals");
@@ -274,5 +380,7 @@ int main(void)
     tcase_add_test(cases, removing_that_was_broken_off_is_ended_by_the_next);
     tcase_add_test(cases, what_was_not_made_to_its_end_is_removed);
     tcase_add_loop_test(cases, what_was_never_synced_is_removed, 0, 3);
+    tcase_add_loop_test(cases, room_ahead_stays_in_memory_if_that_is_wanted, 0, 2);
+    tcase_add_test(cases, a_journal_goes_on_where_no_room_may_be_kept_in_memory);
     return test_suite_run(suite);
 }
