@@ -2,10 +2,12 @@
  * time for.
  *
  *   SLUICE_SEED=N            is added to the seeds of random tests
- *   SLUICE_TEST_SCALE=1000   above 100: loops that skip what is alike skip nothing */
+ *   SLUICE_TEST_SCALE=1000   above 100: loops that skip what is alike skip nothing; of what is too
+ *                            much even then, so many percent of what `make check` does */
 #ifndef MODULES_BASE_TEST_SOAK_H
 #define MODULES_BASE_TEST_SOAK_H
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -22,5 +24,14 @@ static inline bool soak_is_full(void)
     const char *text = getenv("SLUICE_TEST_SCALE");
 
     return text && strtoul(text, NULL, 10) > 100;
+}
+
+/* Never fewer than `make check` does. */
+static inline size_t soak_scaled(size_t count)
+{
+    const char *text = getenv("SLUICE_TEST_SCALE");
+    size_t scale = text ? strtoul(text, NULL, 10) : 0;
+
+    return scale > 100 ? count * scale / 100 : count;
 }
 #endif
