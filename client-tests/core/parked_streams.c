@@ -381,6 +381,20 @@ START_TEST(others_have_a_turn_while_many_consumers_are_told)
 }
 END_TEST
 
+START_TEST(others_have_a_turn_while_many_groups_are_told)
+{
+    enum { GROUPS = 4000 };
+
+    fill_numbered();
+    for (int i = 0; i < GROUPS; i++)
+        wire_command(control, "XGROUP CREATE s group%d %d", i, i * (ENTRIES / GROUPS));
+    wire_skip(control, GROUPS);
+    expect_some_slices("XINFO GROUPS s", 4);
+    expect_some_slices("XINFO STREAM s FULL", 4);
+    ck_assert_int_eq(count_told("XINFO GROUPS s", "$3\r\nlag\r\n"), GROUPS + 1);
+}
+END_TEST
+
 START_TEST(others_have_a_turn_while_much_is_claimed)
 {
     struct text claim = { 0 };
@@ -414,6 +428,7 @@ int main(void)
     tcase_add_test(tcase, many_ids_are_acknowledged_in_many_turns);
     tcase_add_test(tcase, others_have_a_turn_while_it_is_looked_how_much_fits);
     tcase_add_test(tcase, others_have_a_turn_while_much_is_given_again_or_told);
+    tcase_add_test(tcase, others_have_a_turn_while_many_groups_are_told);
     tcase_add_test(tcase, others_have_a_turn_while_much_is_claimed);
     tcase_add_test(tcase, others_have_a_turn_while_many_consumers_are_told);
     return suite_run(suite);

@@ -15,6 +15,8 @@
 enum {
     INLINE_CONSUMERS = 1000, /* more are put together in a fiber */
     BREATH_CONSUMERS = 128,
+    INLINE_GROUPS = 100, /* likewise: how far each lags is looked for in the stream */
+    BREATH_GROUPS = 16,
 };
 
 static void reply_field(struct reply *reply, const char *name, int64_t value)
@@ -86,11 +88,14 @@ int stream_xinfo_groups(struct call *call)
     if (rc == 0) return call_error(call, "ERR no such key");
     groups = stream_value_groups(key.value);
     count = groups ? stream_groups_count(groups) : 0;
+    if (count > INLINE_GROUPS && !call_can_suspend(call)) return -EAGAIN;
     draft_begin(&draft, call);
     reply_array(call->reply, count);
     rc = 0;
-    for (uint32_t i = 0; i < count && rc == 0; i++)
+    for (uint32_t i = 0; i < count && rc == 0; i++) {
         rc = reply_group(call, key.stream, stream_groups_at(groups, i));
+        if (rc == 0 && (i + 1) % BREATH_GROUPS == 0) rc = parking_breathe(call->server);
+    }
     return draft_end(&draft, call, rc);
 }
 
