@@ -294,11 +294,71 @@ START_TEST(random_commands_on_groups_are_answered_as_redis_answers_them)
 }
 END_TEST
 
+static void read_with_long_name(const struct text *name, unsigned count)
+{
+    struct text command = { 0 };
+
+    command_begin(&command, 9);
+    command_add_string(&command, "XREADGROUP");
+    command_add_string(&command, "GROUP");
+    command_add_string(&command, "g");
+    command_add(&command, text_string(name), name->size);
+    command_add_string(&command, "COUNT");
+    command_add_number(&command, count);
+    command_add_string(&command, "STREAMS");
+    command_add_string(&command, "s");
+    command_add_string(&command, ">");
+    (void)pair_ask(&pair, 0, &command, PAIR_BYTES, NULL);
+    text_finish(&command);
+}
+
+/* In turns of c's and of the long name's, which makes an answer too long to be written at once. */
+static void fill_with_long_names(void)
+{
+    enum { ENTRIES = 90, TURN = 30, NAME_BYTES = 5000 };
+    struct text name = { 0 };
+
+    text_add_filler(&name, NAME_BYTES);
+    (void)ask_text(0, "XGROUP CREATE s g 0 MKSTREAM");
+    for (unsigned i = 1; i <= ENTRIES; i++) {
+        struct line line = { .count = 0 };
+
+        add(&line, "XADD s %u-%u f v", i, i % 3);
+        (void)ask(0, &line);
+    }
+    read_with_long_name(&name, TURN);
+    (void)ask_text(0, "XREADGROUP GROUP g c COUNT 30 STREAMS s >");
+    read_with_long_name(&name, TURN);
+    text_finish(&name);
+}
+
+/* _i: the protocol. */
+START_TEST(what_is_pending_is_told_as_redis_tells_it_when_it_is_long)
+{
+    static const char *const asked[] = { "- + 1000",  "- + 89",      "- + 15",   "(7-1 80 50",
+                                         "50 + 1000", "- + 1000 c",  "+ - 1000", "IDLE 0 - + 1000",
+                                         "- + 0",     "60 60-9 1000" };
+
+    pair_start(&pair, NULL);
+    pair_reset(&pair, _i);
+    fill_with_long_names();
+    for (unsigned i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+        struct line line = { .compare = PAIR_IDLE };
+
+        add(&line, "XPENDING s g %s", asked[i]);
+        (void)ask(0, &line);
+        (void)ask_text(0, "PING");
+    }
+    pair_finish_equal(&pair);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("stream_groups");
-    TCase *random = suite_case(suite, "random");
+    TCase *random = suite_case(suite, "random"), *told = suite_case(suite, "long");
 
     tcase_add_test(random, random_commands_on_groups_are_answered_as_redis_answers_them);
+    tcase_add_loop_test(told, what_is_pending_is_told_as_redis_tells_it_when_it_is_long, 2, 4);
     return suite_run(suite);
 }
