@@ -1,8 +1,9 @@
 /* pinger.h - another client, which sends a PING every half millisecond and measures its round trip.
  *
- * A server that stands still for a second has delayed two thousand of them (schedule.h). It runs on
- * a thread of its own. What it measured is kept by phases, which are numbers of the caller's. Everything fails the
- * benchmark (bench_fail) instead of returning an error. */
+ * A server that stands still for a second has delayed two thousand of them: those that became due
+ * while one was on its way are sent together then, and count from when they were due. It runs on a
+ * thread of its own. What it measured is kept by phases, which are numbers of the caller's.
+ * Everything fails the benchmark (bench_fail) instead of returning an error. */
 #ifndef BENCH_LIB_PINGER_H
 #define BENCH_LIB_PINGER_H
 #include <stdint.h>
