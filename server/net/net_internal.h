@@ -1,7 +1,7 @@
 /* net_internal.h - what the files of net share: the set, a client, and who may call whom.
  *
- * net.c (the turn) over listener.c, input.c, output.c, hold.c, sweep.c, evict.c over client.c (one
- * connection's life). */
+ * net.c (the turn) over listener.c, input.c, output.c, produce.c, hold.c, sweep.c, evict.c over
+ * client.c (one connection's life). */
 #ifndef SERVER_NET_NET_INTERNAL_H
 #define SERVER_NET_NET_INTERNAL_H
 #include "modules/base/list.h"
@@ -25,6 +25,7 @@ enum {
     PRODUCE_BELOW_BYTES = 32 * 1024, /* a producer is asked for more when less is held */
     PIECE_BYTES = 64 * 1024,         /* that it is asked for */
     PIECE_BYTES_MIN = 15 * 1024,     /* ... while memory is short: they fit into one buffer */
+    PIECES_LENT = 8,                 /* of those until they are flushed, whatever others hold */
     INPUTS_A_TURN = 512,             /* reads, and rests taken up again; about a millisecond */
     INPUTS_OF_ANSWER = 4,            /* for so many counts one with answers, which are sent */
     TURN_INPUT_BYTES = 512 * 1024,   /* of those together */
@@ -120,6 +121,7 @@ struct net {
     struct list_link ready;   /* clients whose waiting input can go on */
     int64_t held_input_bytes; /* by requests that wait for memory above net */
     struct list_link hungry;  /* producers that wait for memory for answers (producing_link) */
+    unsigned pieces;          /* that producers wrote since the last flush */
     uint64_t evicted_us;      /* when clients were last looked at for their memory */
     uint32_t turn_inputs;     /* taken in this turn, see INPUTS_A_TURN */
     size_t turn_input_bytes;
@@ -178,6 +180,10 @@ void mark_output(struct client *client);
 /* Closes the client when its output is above its hard limit. */
 void check_hard_limit(struct client *client);
 void check_soft_limit(struct client *client); /* and how long */
+/* Its socket is full: EV_WRITE marks it again. */
+void block_writing(struct client *client);
+
+/* ---- produce.c ---- */
 void run_producers(struct net *net);
 /* After a flush: those that waited for memory go on if there is some. */
 void feed_producers(struct net *net);

@@ -2,8 +2,7 @@
  *
  * Whoever writes to a client's chain marks it (client_reply does); at the end of the turn each
  * marked client is flushed with one system call. What the socket does not take stays in the chain,
- * and EV_WRITE marks the client again. A producer is asked for its next piece at the end of a turn,
- * when little is left to send, so that an answer of any size needs memory for a piece or two. */
+ * and EV_WRITE marks the client again. Long answers come in pieces: produce.c. */
 #include "server/net/net_internal.h"
 #include "modules/base/log.h"
 #include "server/net/loop.h"
@@ -59,7 +58,7 @@ void check_soft_limit(struct client *client)
 
 /* ---- flushing ---- */
 
-static void block_writing(struct client *client)
+void block_writing(struct client *client)
 {
     if (client->is_write_blocked) return;
     client->is_write_blocked = true;
@@ -173,106 +172,9 @@ void net_flush(struct net *net)
     if (net->handlers.on_flush) ticket = net->handlers.on_flush(net->handlers.context);
     list_init(&marked);
     list_append_all(&marked, &net->output);
+    net->pieces = 0;
     while ((link = list_pop_front(&marked))) {
         struct client *client = list_container(link, struct client, output_link);
         if (!client->is_closing) flush_client(client, ticket);
     }
-}
-
-/* ---- producers ---- */
-
-void client_set_producer(struct client *client, struct client_producer producer)
-{
-    assert(client->is_parked && !client->has_producer);
-    client->producer = producer;
-    client->has_producer = true;
-    client->progress_us = loop_now_us(client->net->loop);
-    mark_output(client); /* who has waited before it wrote was marked, and flushed, long ago */
-    client_producer_ready(client);
-}
-
-void client_producer_ready(struct client *client)
-{
-    assert(client->has_producer);
-    client->producer_waits = false;
-    if (chain_bytes(&client->output) >= PRODUCE_BELOW_BYTES) return; /* the flush comes back here */
-    if (list_is_empty(&client->producing_link)) {
-        list_push_back(&client->net->producing, &client->producing_link);
-    }
-}
-
-bool client_has_producer(const struct client *client)
-{
-    return client->has_producer;
-}
-
-void drop_producer(struct client *client)
-{
-    struct client_producer producer = client->producer;
-
-    if (!client->has_producer) return;
-    client->has_producer = false;
-    client->producer_waits = false;
-    list_remove(&client->producing_link);
-    if (producer.destroy) producer.destroy(producer.context);
-}
-
-static void produce_piece(struct client *client, size_t size)
-{
-    enum produce_result result = client->producer.produce(client->producer.context, client, size);
-
-    mark_output(client); /* also when nothing was written: the flush decides what is next */
-    if (result == PRODUCE_WAIT) client->producer_waits = true;
-    if (result == PRODUCE_DONE) drop_producer(client);
-}
-
-static uint64_t bytes_for_answers(const struct net *net, uint64_t *out_limit_bytes)
-{
-    struct pool_info pool;
-
-    pool_info(net->pool, &pool);
-    *out_limit_bytes = pool.limit_bytes;
-    return pool.in_use_bytes + pool.overflow_bytes;
-}
-
-/* Pieces of streamed replies take at most half of the memory for answers, and become smaller
- * before: a thousand readers that do not read must not keep everybody else from being answered.
- * Beyond that who holds nothing gets one buffer, so that who does read goes on beside them. */
-static size_t piece_bytes(const struct client *client)
-{
-    uint64_t limit_bytes, used_bytes = bytes_for_answers(client->net, &limit_bytes);
-    uint64_t room_bytes = used_bytes < limit_bytes / 2 ? (limit_bytes / 2 - used_bytes) / 4 : 0;
-
-    if (room_bytes >= PIECE_BYTES) return PIECE_BYTES;
-    if (room_bytes >= PIECE_BYTES_MIN) return (size_t)room_bytes;
-    return chain_bytes(&client->output) == 0 ? PIECE_BYTES_MIN : 0;
-}
-
-static bool has_room_for_pieces(const struct net *net)
-{
-    uint64_t limit_bytes, used_bytes = bytes_for_answers(net, &limit_bytes);
-
-    return used_bytes < limit_bytes / 4 * 3;
-}
-
-void run_producers(struct net *net)
-{
-    struct list_link producing, *link;
-
-    list_init(&producing);
-    list_append_all(&producing, &net->producing);
-    while (has_room_for_pieces(net) && (link = list_pop_front(&producing))) {
-        struct client *client = list_container(link, struct client, producing_link);
-        size_t size = piece_bytes(client);
-
-        if (size == 0) continue; /* it holds something: the flush comes back to it */
-        if (client->has_producer && !client->producer_waits && !client->is_closing)
-            produce_piece(client, size);
-    }
-    list_append_all(&net->hungry, &producing);
-}
-
-void feed_producers(struct net *net)
-{
-    if (has_room_for_pieces(net)) list_append_all(&net->producing, &net->hungry);
 }

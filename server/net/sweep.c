@@ -31,7 +31,7 @@ static bool is_stalled(const struct client *client)
     uint32_t starved_seconds = seconds && seconds < STARVED_SECONDS ? seconds : STARVED_SECONDS;
 
     if (client->is_write_blocked) {
-        if (is_output_exhausted(net) && !client->is_no_evict &&
+        if (is_output_exhausted(net) && chain_bytes(&client->output) > 0 && !client->is_no_evict &&
             is_past(client, client->progress_us, starved_seconds)) {
             return true;
         }

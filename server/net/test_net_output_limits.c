@@ -232,6 +232,133 @@ START_TEST(a_reader_of_a_produced_answer_without_progress_is_closed)
 }
 END_TEST
 
+/* ---- many producers ---- */
+
+enum { MANY = 60, LONG_BYTES = 4 << 20 };
+
+static void pool_of_1_mib(struct net_limits *limits)
+{
+    limits->buffer_memory_bytes = 1 << 20;
+    limits->stall_timeout_s = 0; /* nobody has to go for others to go on */
+}
+
+static uint64_t bytes_for_answers(void)
+{
+    struct net_info info = testing_info();
+
+    return info.pool_used_bytes + info.heap_output_bytes;
+}
+
+static int ask(const char *request)
+{
+    int fd = testing_adopt();
+    unsigned requests = testing.requests;
+
+    testing_send(fd, request);
+    testing_until(testing.requests == requests + 1);
+    return fd;
+}
+
+static void receive_drips(int fd, size_t size)
+{
+    char *bytes = malloc(size);
+
+    ck_assert_ptr_nonnull(bytes);
+    testing_receive(fd, bytes, size);
+    ck_assert(bytes[0] == 'd' && bytes[size - 1] == 'd');
+    free(bytes);
+    ck_assert_int_eq(close(fd), 0);
+}
+
+static void receive_a_long_answer(void)
+{
+    receive_drips(ask("DRIP 4194304\r\n"), LONG_BYTES);
+}
+
+START_TEST(who_reads_a_long_answer_goes_on_beside_many_who_do_not_read_theirs)
+{
+    int slow[MANY];
+
+    testing_change_limits(pool_of_1_mib);
+    for (int i = 0; i < MANY; i++)
+        slow[i] = ask("DRIP 4194304\r\n");
+    testing_turns(200); /* until all their sockets are full */
+    receive_a_long_answer();
+    ck_assert_uint_eq(testing.closed, 0);
+    ck_assert_uint_le(bytes_for_answers(), (1 << 20) / 4 * 3);
+    receive_drips(slow[MANY - 1], LONG_BYTES); /* who begins to read goes on as well */
+    receive_drips(slow[0], LONG_BYTES);
+    for (int i = 1; i < MANY - 1; i++)
+        ck_assert_int_eq(close(slow[i]), 0);
+}
+END_TEST
+
+START_TEST(who_reads_a_long_answer_goes_on_when_others_hold_all_memory)
+{
+    int hoarder;
+
+    testing_change_limits(pool_of_1_mib);
+    hoarder = ask("ADD 1700000\r\n");
+    testing_turns(3);
+    ck_assert_uint_ge(bytes_for_answers(), 1 << 20);
+    receive_a_long_answer();
+    ck_assert_int_eq(close(hoarder), 0);
+}
+END_TEST
+
+START_TEST(long_answers_share_what_little_memory_there_is)
+{
+    enum { READERS = 20 };
+    int hoarder, fds[READERS];
+    char byte;
+
+    testing_change_limits(pool_of_1_mib);
+    hoarder = ask("ADD 1700000\r\n");
+    testing_turns(3);
+    for (int i = 0; i < READERS; i++)
+        fds[i] = testing_adopt();
+    for (int i = 0; i < READERS; i++)
+        testing_send(fds[i], "DRIP 150000\r\n"); /* their sockets hold all of it */
+    testing_until(testing.requests == 1 + READERS);
+    testing_turns(4); /* in which some could have half of theirs */
+    for (int i = 0; i < READERS; i++)
+        ck_assert_int_eq(recv(fds[i], &byte, 1, MSG_PEEK), 1);
+    for (int i = 0; i < READERS; i++)
+        receive_drips(fds[i], 150000);
+    ck_assert_int_eq(close(hoarder), 0);
+}
+END_TEST
+
+static void pool_of_1_mib_and_a_stall_timeout(struct net_limits *limits)
+{
+    limits->buffer_memory_bytes = 1 << 20;
+}
+
+/* The hoarder may stay and keeps it so; who holds little of it goes, soon, but not who began to
+ * wait before that and holds nothing. */
+START_TEST(who_holds_nothing_is_not_closed_when_memory_is_used_up)
+{
+    int hoarder, patient, other;
+
+    testing_change_limits(pool_of_1_mib_and_a_stall_timeout);
+    hoarder = ask("ADD 1000000\r\n");
+    client_set_no_evict(net_client_by_id(testing.net, testing.last_id), true);
+    testing_turns(3);
+    patient = ask("DRIP 4194304\r\n");
+    testing_turns(50); /* its socket is full */
+    other = ask("ADD 400000\r\n");
+    testing_turns(3);
+    testing_send(hoarder, "ADD 3000000\r\n");
+    testing_until(testing_info().stall_closes > 0);
+    testing_turns(300); /* more than a round of the sweep */
+    ck_assert_uint_eq(testing_info().stall_closes, 1);
+    (void)testing_drain(other);
+    testing_expect_closed(other);
+    ck_assert_int_eq(close(hoarder), 0);
+    receive_drips(patient, LONG_BYTES);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("net limits: output");
@@ -248,5 +375,9 @@ int main(void)
     tcase_add_test(producers, what_was_written_late_is_sent_when_a_producer_follows_it);
     tcase_add_test(producers, a_producer_is_destroyed_once_when_its_client_vanishes);
     tcase_add_test(producers, a_reader_of_a_produced_answer_without_progress_is_closed);
+    tcase_add_test(producers, who_reads_a_long_answer_goes_on_beside_many_who_do_not_read_theirs);
+    tcase_add_test(producers, who_reads_a_long_answer_goes_on_when_others_hold_all_memory);
+    tcase_add_test(producers, long_answers_share_what_little_memory_there_is);
+    tcase_add_test(producers, who_holds_nothing_is_not_closed_when_memory_is_used_up);
     return test_suite_run(suite);
 }

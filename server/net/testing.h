@@ -3,9 +3,10 @@
  *
  * ADD n          a bulk that is n bytes of 'x'            LEN x       the size of x
  * PARK / BLOCK   parks the client (BLOCK: idle-exempt)    WAKE id     +WOKEN to it, and unparks it
- * KILL id        closes it                                STREAM n    n pieces of 64 KiB by a
- * producer TRUST 0|1      what client_set_trusted says             QUIT        closes after the
- * reply anything else  +PONG */
+ * KILL id        closes it                                QUIT        closes after the reply
+ * STREAM n       n pieces of 64 KiB by a producer         DRIP n      n bytes in pieces as asked
+ * for TRUST 0|1      what client_set_trusted says             FLUSH       what was answered before
+ * anything else  +PONG */
 #ifndef SERVER_NET_TESTING_H
 #define SERVER_NET_TESTING_H
 #include "modules/base/clock.h"
@@ -35,6 +36,7 @@ enum {
 struct testing_session {
     uint64_t magic; /* set by on_open, checked everywhere */
     uint32_t pieces_left;
+    uint64_t drip_bytes_left;
     bool producer_waits_each_time;
 };
 
@@ -102,6 +104,31 @@ static inline void testing_stream(struct client *client, struct slice count)
                                                           .context = session });
 }
 
+/* So many bytes of 'd', and no more at once than is asked for. */
+static inline enum produce_result testing_drip_on(void *context, struct client *client, size_t size)
+{
+    static uint8_t piece[TESTING_PIECE_BYTES];
+    struct testing_session *session = context;
+
+    ck_assert_uint_le(size, sizeof(piece));
+    if (size > session->drip_bytes_left) size = (size_t)session->drip_bytes_left;
+    memset(piece, 'd', size);
+    reply_raw(client_reply(client), slice_of(piece, size));
+    session->drip_bytes_left -= size;
+    return session->drip_bytes_left > 0 ? PRODUCE_MORE : PRODUCE_DONE;
+}
+
+static inline void testing_drip(struct client *client, struct slice count)
+{
+    struct testing_session *session = testing_session(client);
+
+    session->drip_bytes_left = testing_number(count);
+    client_park(client);
+    client_set_producer(client, (struct client_producer){ .produce = testing_drip_on,
+                                                          .destroy = testing_producer_destroyed,
+                                                          .context = session });
+}
+
 static inline void testing_add(struct client *client, size_t size)
 {
     uint8_t *bytes = malloc(size + 1);
@@ -150,6 +177,8 @@ static inline void testing_on_request(void *context, struct client *client, stru
         reply_ok(client_reply(client));
     } else if (slice_is(word, "STREAM")) {
         testing_stream(client, argument);
+    } else if (slice_is(word, "DRIP")) {
+        testing_drip(client, argument);
     } else if (slice_is(word, "TRUST")) {
         client_set_trusted(client, testing_number(argument) == 1);
         reply_ok(client_reply(client));
@@ -316,6 +345,17 @@ static inline int testing_connect_id(uint64_t *out_id)
     testing_until(testing.opened > opened);
     *out_id = testing.last_id;
     return fd;
+}
+
+/* The other end of a client whose socket holds little: some 200 KB. */
+static inline int testing_adopt(void)
+{
+    struct client *client;
+    int fds[2];
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+    ck_assert_int_eq(net_adopt(testing.net, fds[1], "pair", &client), 0);
+    return fds[0];
 }
 
 static inline void testing_send_bytes(int fd, const void *bytes, size_t size)
