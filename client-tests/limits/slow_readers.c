@@ -9,6 +9,20 @@
 
 enum { MIB = 1048576 };
 
+/* Who does not read is read in the end, which may be late on a busy machine. */
+static const char *const large[] = { "--maxmemory", "64mb", "--client-stall-timeout", "0", NULL };
+static const char *const small[] = { "--maxmemory", "16mb", "--client-stall-timeout", "0", NULL };
+
+/* A client whose socket holds little, and which does not read. */
+static struct wire *ask_and_take_nothing(const struct server *server, const char *requests)
+{
+    struct wire *wire = wire_open_unix(server);
+
+    wire->takes_nothing = true;
+    (void)wire_send(wire, requests, strlen(requests));
+    return wire;
+}
+
 /* What each of them asks for, many times, and what it is about: values and elements of 1 MiB, and
  * smaller values. */
 static const struct {
@@ -34,14 +48,13 @@ enum { GREEDY = sizeof(greedy) / sizeof(greedy[0]) };
 START_TEST(who_does_not_read_large_values_stops_nobody)
 {
     enum { CLIENTS = 20, ELEMENTS = 2 * CLIENTS };
-    static const char *const arguments[] = { "--maxmemory", "64mb", NULL };
     struct server server;
     struct wire *control, *wires[CLIENTS];
     struct text value = { 0 }, requests = { 0 };
 
     for (int sent = 0; sent < greedy[_i].replies; sent++)
         text_format(&requests, "%s\r\n", greedy[_i].commands[sent % greedy[_i].command_count]);
-    server_start_with(&server, arguments);
+    server_start_with(&server, large);
     control = wire_open(&server);
     text_add_filler(&value, MIB);
     expect_ok(control, "SET large %s", value.bytes);
@@ -52,9 +65,7 @@ START_TEST(who_does_not_read_large_values_stops_nobody)
     value.bytes[10 * 1024] = '\0';
     expect_ok(control, "SET small %s", value.bytes);
     for (int i = 0; i < CLIENTS; i++) {
-        wires[i] = wire_open_unix(&server); /* whose sockets hold little */
-        wires[i]->takes_nothing = true;
-        (void)wire_send(wires[i], requests.bytes, requests.size);
+        wires[i] = ask_and_take_nothing(&server, requests.bytes);
     }
     for (int i = 0; i < 200; i++) /* turns: the sockets have long been full */
         expect_text(control, "PONG", "PING");
@@ -79,21 +90,18 @@ END_TEST
 START_TEST(who_does_not_read_what_exec_copied_is_closed)
 {
     enum { CLIENTS = 20, REQUESTS = 4 };
-    static const char *const arguments[] = { "--maxmemory", "64mb", NULL };
     struct server server;
     struct wire *control, *wires[CLIENTS];
     struct text value = { 0 }, requests = { 0 };
 
     for (int i = 0; i < REQUESTS; i++)
         text_format(&requests, "MULTI\r\nLINDEX list 0\r\nEXEC\r\n");
-    server_start_with(&server, arguments);
+    server_start_with(&server, large);
     control = wire_open(&server);
     text_add_filler(&value, MIB);
     expect_integer(control, 1, "RPUSH list %s", value.bytes);
     for (int i = 0; i < CLIENTS; i++) {
-        wires[i] = wire_open_unix(&server);
-        wires[i]->takes_nothing = true;
-        (void)wire_send(wires[i], requests.bytes, requests.size);
+        wires[i] = ask_and_take_nothing(&server, requests.bytes);
     }
     for (int i = 0; i < 200; i++)
         expect_text(control, "PONG", "PING");
@@ -114,16 +122,18 @@ END_TEST
 enum { SENT_BYTES_MAX = 16 * MIB /* what sockets may take, and more */, PING_BYTES = 6 };
 
 /* Answers of 12 MiB, each piece of which waits for the socket. */
-static const char *const long_answers[] = { "LRANGE list 0 -1", "XRANGE stream - +",
-                                            "XREVRANGE stream + -", "XREAD STREAMS stream 0" };
-enum { LONG_ANSWERS = sizeof(long_answers) / sizeof(long_answers[0]), SENDERS = 3, ELEMENTS = 12 };
+static const char *const long_answers[] = { "LRANGE list 0 -1\r\n", "XRANGE stream - +\r\n",
+                                            "XREVRANGE stream + -\r\n",
+                                            "XREAD STREAMS stream 0\r\n" };
+enum { LONG_ANSWERS = sizeof(long_answers) / sizeof(long_answers[0]), SENDERS = 3 };
+enum { LONG_BYTES = 12 * MIB };
 
-static void make_long(struct wire *wire)
+static void make_long(struct wire *wire, int element_bytes)
 {
     struct text value = { 0 };
 
-    text_add_filler(&value, MIB);
-    for (int i = 0; i < ELEMENTS; i++) {
+    text_add_filler(&value, (size_t)element_bytes);
+    for (int i = 0; i < LONG_BYTES / element_bytes; i++) {
         wire_command(wire, "RPUSH list %s", value.bytes);
         wire_command(wire, "XADD stream %d-0 f %s", i + 1, value.bytes);
         wire_skip(wire, 2);
@@ -134,7 +144,6 @@ static void make_long(struct wire *wire)
 /* Inputs that wait behind an answer stay in their sockets, beside the read that was under way. */
 START_TEST(who_sends_on_behind_a_long_answer_stops_nobody)
 {
-    static const char *const arguments[] = { "--maxmemory", "64mb", NULL };
     size_t sent[SENDERS] = { 0 };
     struct server server;
     struct memory_watch *watch;
@@ -144,14 +153,12 @@ START_TEST(who_sends_on_behind_a_long_answer_stops_nobody)
 
     for (unsigned i = 0; i < 10000; i++)
         text_format(&pings, "PING\r\n");
-    server_start_with(&server, arguments);
+    server_start_with(&server, large);
     control = wire_open(&server);
-    make_long(control);
+    make_long(control, MIB);
     watch = memory_watch_start(&server);
     for (int i = 0; i < SENDERS; i++) {
-        wires[i] = wire_open_unix(&server);
-        wires[i]->takes_nothing = true;
-        wire_command(wires[i], long_answers[_i]);
+        wires[i] = ask_and_take_nothing(&server, long_answers[_i]);
     }
     for (int turn = 0; turn < 100; turn++) { /* until nobody takes more */
         for (int i = 0; i < SENDERS; i++) {
@@ -168,12 +175,79 @@ START_TEST(who_sends_on_behind_a_long_answer_stops_nobody)
 
         ck_assert_uint_lt(sent[i], SENT_BYTES_MAX);
         wires[i]->takes_nothing = false;
+        wire_skip(wires[i], 1); /* as long as it takes: until then nothing more is taken */
         ck_assert_int_eq(wire_send(wires[i], pings.bytes + PING_BYTES - rest, rest), 0);
-        wire_skip(wires[i], 1 + (sent[i] + rest) / PING_BYTES);
+        wire_skip(wires[i], (sent[i] + rest) / PING_BYTES);
         wire_close(wires[i]);
     }
     wire_close(control);
     text_finish(&pings);
+    server_stop(&server);
+}
+END_TEST
+
+/* ---- who reads ---------------------------------------------------------------------------------
+ */
+
+static void read_long(const struct server *server, const char *request)
+{
+    struct wire *wire = wire_open(server);
+
+    ck_assert_int_eq(wire_send(wire, request, strlen(request)), 0);
+    wire_skip(wire, 1);
+    wire_close(wire);
+}
+
+/* Far more than there is memory for, and none of them has to go for others to go on. */
+START_TEST(who_reads_a_long_answer_goes_on_beside_many_who_do_not)
+{
+    enum { SILENT = 60 };
+    struct wire *control, *wires[SILENT];
+    struct server server;
+
+    server_start_with(&server, small);
+    control = wire_open(&server);
+    make_long(control, 10 * 1024);
+    for (int i = 0; i < SILENT; i++)
+        wires[i] = ask_and_take_nothing(&server, long_answers[_i]);
+    info_wait(control, "streaming_clients", SILENT);
+    read_long(&server, long_answers[_i]);
+    wire_skip(wires[SILENT - 1], 1); /* nor has it lost its turn who begins to read */
+    ck_assert_int_eq(info_number(control, "client_stall_disconnections"), 0);
+    for (int i = 0; i < SILENT; i++)
+        wire_close(wires[i]);
+    wire_close(control);
+    server_stop(&server);
+}
+END_TEST
+
+/* Short answers, which are not made as the socket drains, may fill all of the memory. */
+START_TEST(who_reads_a_long_answer_goes_on_when_short_ones_fill_the_memory)
+{
+    enum { SILENT = 8, REPLIES = 60 };
+    struct wire *control, *wires[SILENT];
+    struct text value = { 0 }, requests = { 0 };
+    struct server server;
+
+    for (int i = 0; i < REPLIES; i++)
+        text_format(&requests, "GET small\r\n");
+    server_start_with(&server, small);
+    control = wire_open(&server);
+    make_long(control, 10 * 1024);
+    text_add_filler(&value, 10 * 1024);
+    expect_ok(control, "SET small %s", value.bytes);
+    for (int i = 0; i < SILENT; i++)
+        wires[i] = ask_and_take_nothing(&server, requests.bytes);
+    info_wait_least(control, "reads_deferred", 1); /* there is no more of it */
+    read_long(&server, long_answers[_i]);
+    ck_assert_int_eq(info_number(control, "client_stall_disconnections"), 0);
+    for (int i = 0; i < SILENT; i++) {
+        wire_skip(wires[i], REPLIES);
+        wire_close(wires[i]);
+    }
+    wire_close(control);
+    text_finish(&requests);
+    text_finish(&value);
     server_stop(&server);
 }
 END_TEST
@@ -197,15 +271,6 @@ static void make_pending(struct wire *wire)
         wire_skip(wire, TOLD_AT_ONCE + 1);
     }
     text_finish(&value);
-}
-
-static struct wire *ask_and_take_nothing(const struct server *server)
-{
-    struct wire *wire = wire_open_unix(server);
-
-    wire->takes_nothing = true;
-    wire_command(wire, "XINFO STREAM stream FULL COUNT 0");
-    return wire;
 }
 
 /* False: it was refused. */
@@ -243,16 +308,15 @@ static void change_what_is_pending(struct wire *control)
  * all of these keep a quarter of maxmemory. */
 START_TEST(who_does_not_read_what_groups_have_pending_stops_nobody)
 {
-    static const char *const arguments[] = { "--maxmemory", "16mb", NULL };
     struct server server;
     struct wire *control, *wires[TELLERS];
     int told = 0;
 
-    server_start_with(&server, arguments);
+    server_start_with(&server, small);
     control = wire_open(&server);
     make_pending(control);
     for (int i = 0; i < TELLERS; i++) {
-        wires[i] = ask_and_take_nothing(&server);
+        wires[i] = ask_and_take_nothing(&server, "XINFO STREAM stream FULL COUNT 0\r\n");
         info_wait_least(control, "mem_parked", 1);
         info_wait(control, "claims", 0); /* it has begun, or was refused */
         if (_i == 1) change_what_is_pending(control);
@@ -266,7 +330,7 @@ START_TEST(who_does_not_read_what_groups_have_pending_stops_nobody)
     ck_assert_int_ge(told, _i == 0 ? TELLERS : TELLERS_LEAST);
     ck_assert_int_le(told, _i == 0 ? TELLERS : TELLERS - TELLERS_LEAST);
     info_wait(control, "mem_parked", 0);
-    wires[0] = ask_and_take_nothing(&server);
+    wires[0] = ask_and_take_nothing(&server, "XINFO STREAM stream FULL COUNT 0\r\n");
     info_wait_least(control, "mem_parked", 1);
     wire_close(wires[0]); /* who goes gives it back */
     info_wait(control, "mem_parked", 0);
@@ -280,17 +344,14 @@ END_TEST
 START_TEST(who_does_not_read_a_history_keeps_no_more_than_a_share)
 {
     enum { READERS = 24 };
-    static const char *const arguments[] = { "--maxmemory", "16mb", NULL };
     struct wire *control, *wires[READERS];
     struct server server;
 
-    server_start_with(&server, arguments);
+    server_start_with(&server, small);
     control = wire_open(&server);
     make_pending(control);
     for (int i = 0; i < READERS; i++) {
-        wires[i] = wire_open_unix(&server);
-        wires[i]->takes_nothing = true;
-        wire_command(wires[i], "XREADGROUP GROUP g c STREAMS stream 0");
+        wires[i] = ask_and_take_nothing(&server, "XREADGROUP GROUP g c STREAMS stream 0\r\n");
     }
     expect_text(control, "PONG", "PING");
     info_wait_least(control, "mem_parked", 3 * MIB);
@@ -317,6 +378,11 @@ int main(void)
     tcase_add_test(tcase, who_does_not_read_what_exec_copied_is_closed);
     tcase = suite_case(suite, "senders");
     tcase_add_loop_test(tcase, who_sends_on_behind_a_long_answer_stops_nobody, 0, LONG_ANSWERS);
+    tcase = suite_case(suite, "readers");
+    tcase_add_loop_test(tcase, who_reads_a_long_answer_goes_on_beside_many_who_do_not, 0,
+                        LONG_ANSWERS);
+    tcase_add_loop_test(tcase, who_reads_a_long_answer_goes_on_when_short_ones_fill_the_memory, 0,
+                        LONG_ANSWERS);
     tcase = suite_case(suite, "tails");
     tcase_add_loop_test(tcase, who_does_not_read_what_groups_have_pending_stops_nobody, 0, 2);
     tcase_add_test(tcase, who_does_not_read_a_history_keeps_no_more_than_a_share);
