@@ -201,7 +201,7 @@ int deque_push_tree(struct deque *deque, enum spill_end end, struct block *subtr
     if (rc != -EAGAIN) return rc;
     /* The root's edge is on disk: gather beside it, and have it fetched. */
     rc = push_side(deque, end, subtree);
-    if (rc == 0) prefetch_edge(deque, end);
+    if (rc == 0) (void)prefetch_edge(deque, end);
     return rc;
 }
 

@@ -21,7 +21,8 @@ enum {
     COLD_VISITS_MAX = 512,
     COLD_EVERY_ROUNDS = 8,
     BEHIND_GAP_MAX = 256, /* chunks to look at to find where the gap goes on */
-    REST_DELAYS_MAX = 16
+    REST_DELAYS_MAX = 16,
+    GATHERING_READS_MAX = 1024 /* of crumbs, under way: so many keep the I/O threads busy */
 };
 
 /* One round: what is gathered until `wanted` bytes are on their way out. */
@@ -217,6 +218,31 @@ static void protect(struct spill_store *store, const struct visit *visit, struct
     if (leaf) leaf->protected_until = store->turn + PROTECTED_TURNS;
 }
 
+/* NULL: it is on its way already, or there is no memory. */
+static struct fetch *read_crumb(struct spill_store *store, struct block *leaf)
+{
+    struct fetch *fetch = NULL;
+
+    if (leaf->state == BLOCK_ON_DISK) (void)fetch_start(store, &leaf, 1, FETCH_UPKEEP, &fetch);
+    return fetch;
+}
+
+static void note_gathering(struct spill_store *store, struct fetch *fetch)
+{
+    if (!fetch) return;
+    fetch->is_gathering = true;
+    store->gathering_reads++;
+}
+
+/* There may be as many lists that want a read as there are lists: what is on its way takes an
+ * eighth of the budget at most. */
+static bool gathers_enough(const struct spill_store *store)
+{
+    uint64_t share = store->budget_bytes / 8 / store->chunk_bytes + 1;
+
+    return store->gathering_reads >= (share < GATHERING_READS_MAX ? share : GATHERING_READS_MAX);
+}
+
 /* Joins an end chunk with its small neighbours. False: the next one is being read first. */
 static bool gather_crumbs(struct deque *deque, enum spill_end end)
 {
@@ -230,10 +256,8 @@ static bool gather_crumbs(struct deque *deque, enum spill_end end)
     }
     /* What it misses now: the small leaf, a node on the way to it, or nothing. */
     if ((!leaf && !visit.missing) || deque->rest_delays >= REST_DELAYS_MAX) return true;
-    if (!leaf)
-        prefetch_edge(deque, end);
-    else if (leaf->state == BLOCK_ON_DISK)
-        (void)fetch_start(store, &leaf, 1, FETCH_UPKEEP, NULL);
+    if (gathers_enough(store)) return false; /* later: the hand comes back */
+    note_gathering(store, leaf ? read_crumb(store, leaf) : prefetch_edge(deque, end));
     protect(store, &visit, leaf ? leaf : visit.missing);
     deque->rest_delays++;
     return false;

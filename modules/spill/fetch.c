@@ -139,6 +139,7 @@ static void fetch_done(struct spill_read *read)
     store_discharge(store, fetch->buffer_bytes);
     list_remove(&fetch->link);
     store->reads_in_flight--;
+    store->gathering_reads -= fetch->is_gathering;
     block->is_wanted = 0;
     block->is_touched = 1;
     rc = adopt(fetch);

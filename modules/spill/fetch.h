@@ -53,6 +53,7 @@ struct fetch {
     enum spill_end walker_end;
     uint32_t buffer_bytes; /* allocated at read.bytes */
     bool is_ahead;
+    bool is_gathering; /* counted in the store's gathering_reads */
 };
 
 /* A checkpoint begins: what is read for nobody any more is none of its picture's. */

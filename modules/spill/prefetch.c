@@ -125,15 +125,16 @@ static bool pace_step(struct prefetch_pace *pace)
 }
 
 /* Reads a node that a walk has missed; the walk goes on when it is there. */
-static void read_node(struct deque *deque, enum spill_end end, struct block *node)
+static struct fetch *read_node(struct deque *deque, enum spill_end end, struct block *node)
 {
     struct fetch *fetch;
 
-    if (deque->walks[end] || node->state != BLOCK_ON_DISK) return;
-    if (fetch_start(deque->store, &node, 1, FETCH_AHEAD, &fetch) == 0) return;
+    if (deque->walks[end] || node->state != BLOCK_ON_DISK) return NULL;
+    if (fetch_start(deque->store, &node, 1, FETCH_AHEAD, &fetch) == 0) return NULL;
     fetch->walker = deque;
     fetch->walker_end = end;
     deque->walks[end] = fetch;
+    return fetch;
 }
 
 /* Enters the chunks about to be read into the ring, behind those that will be used before them. */
@@ -171,7 +172,7 @@ static void advance(struct deque *deque, enum spill_end end)
         enter_ring(deque, end, &ahead);
         ahead.missing_count = 0;
     }
-    if (node) read_node(deque, end, node);
+    if (node) (void)read_node(deque, end, node);
     pace->skips = steps_to_skip(&ahead, node);
 }
 
@@ -180,25 +181,25 @@ void prefetch_drained(struct deque *deque, enum spill_end end)
     if (pace_step(&deque->ahead[end])) advance(deque, end);
 }
 
-void prefetch_edge(struct deque *deque, enum spill_end end)
+struct fetch *prefetch_edge(struct deque *deque, enum spill_end end)
 {
     struct block *leaf;
     struct visit visit;
     uint64_t first;
 
-    if (!deque->root) return;
+    if (!deque->root) return NULL;
     visit_begin(&visit);
     if (tree_find(deque->root, end == SPILL_HEAD ? 0 : deque->root->element_count - 1, &visit,
-                  &leaf, &first) < 0) {
-        read_node(deque, end, visit.missing);
-    }
+                  &leaf, &first) >= 0)
+        return NULL;
+    return read_node(deque, end, visit.missing);
 }
 
 void prefetch_continue(struct deque *deque, enum spill_end end)
 {
     if (deque->sides[end]) {
         deque_join_sides(deque);
-        if (deque->sides[end]) prefetch_edge(deque, end);
+        if (deque->sides[end]) (void)prefetch_edge(deque, end);
     }
     if (deque->ahead[end].chunks > 0) advance(deque, end);
 }

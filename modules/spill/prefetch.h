@@ -25,8 +25,9 @@ unsigned prefetch_window_chunks(const struct spill_store *store);
 void prefetch_drained(struct deque *deque, enum spill_end end);
 /* Goes on after the read that an earlier walk waited for. */
 void prefetch_continue(struct deque *deque, enum spill_end end);
-/* Starts loading the root's path to an end, so that what gathers beside can be joined to it. */
-void prefetch_edge(struct deque *deque, enum spill_end end);
+/* Starts loading the root's path to an end, so that what gathers beside can be joined to it. The
+ * read that it has begun, or NULL. */
+struct fetch *prefetch_edge(struct deque *deque, enum spill_end end);
 /* The deque goes away: reads under way no longer lead back to it. */
 void prefetch_forget(struct deque *deque);
 

@@ -73,10 +73,11 @@ struct spill_store {
     struct list_link fetches, batches; /* reads and writes under way */
     struct list_link snapshots;
     uint64_t batches_ended;
-    unsigned batches_in_flight, reads_in_flight, reclaim_reads;
-    unsigned rounds; /* of eviction, to take cold deques every few */
-    uint32_t pass;   /* of the eviction's hand over the deques */
-    int write_rc;    /* of the last write that failed */
+    unsigned batches_in_flight, reads_in_flight;
+    unsigned gathering_reads; /* of reads_in_flight: of crumbs, by the eviction */
+    unsigned rounds;          /* of eviction, to take cold deques every few */
+    uint32_t pass;            /* of the eviction's hand over the deques */
+    int write_rc;             /* of the last write that failed */
     uint64_t next_list, next_generation;
     uint64_t block_count, deque_count, grown_count, snapshot_count;
     uint64_t chunk_count;

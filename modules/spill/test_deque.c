@@ -359,6 +359,34 @@ START_TEST(a_list_that_gets_an_element_now_and_then_does_not_crumble)
 }
 END_TEST
 
+START_TEST(crumbs_of_many_lists_are_read_back_a_few_at_a_time)
+{
+    enum { LISTS = 2000, ELEMENTS = 18 };
+    struct spill_deque *lists[LISTS];
+    uint64_t most = 0;
+
+    for (uint32_t i = 0; i < LISTS; i++)
+        ck_assert_int_eq(spill_deque_create(store, &lists[i]), 0);
+    for (uint32_t i = 0; i < 2 * ELEMENTS * LISTS; i++) {
+        struct element element = { i / LISTS, 10 };
+
+        ck_assert_int_eq(push_element(lists[i % LISTS], SPILL_TAIL, element), 0);
+        if (i == ELEMENTS * LISTS) ck_assert_int_eq(spill_store_evict_all(store), 0);
+    }
+    do { /* nothing is read before it is waited for: there is no I/O thread */
+        for (unsigned ticks = 0; ticks < 10; ticks++)
+            (void)spill_store_tick(store, 100000);
+        if (store_info().reads_in_flight > most) most = store_info().reads_in_flight;
+    } while (io_in_flight(io) > 0 && io_wait(io) > 0);
+    ck_assert_uint_gt(most, 10); /* there was something to read */
+    ck_assert_uint_lt(most, LISTS / 10);
+    for (uint32_t i = 0; i < LISTS; i++) {
+        expect_numbers(lists[i], 0, 2 * ELEMENTS, 10);
+        spill_deque_destroy(lists[i]);
+    }
+}
+END_TEST
+
 START_TEST(the_index_does_not_grow_with_the_list)
 {
     uint64_t budget = store_info().memory_budget_bytes;
@@ -644,6 +672,7 @@ int main(void)
     tcase_add_test(tcase, views_show_what_is_in_memory_and_read_nothing);
     tcase_add_test(tcase, what_was_read_and_not_changed_is_dropped_without_a_write);
     tcase_add_test(tcase, a_list_that_gets_an_element_now_and_then_does_not_crumble);
+    tcase_add_test(tcase, crumbs_of_many_lists_are_read_back_a_few_at_a_time);
     tcase_add_test(tcase, the_index_does_not_grow_with_the_list);
     tcase_add_test(tcase, reaching_an_element_reads_the_path_and_one_chunk);
     tcase_add_test(tcase, cutting_a_middle_away_does_not_read_it);
