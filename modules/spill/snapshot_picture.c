@@ -21,7 +21,7 @@
 #include "modules/spill/file_kept.h"
 #include "modules/spill/store_internal.h"
 
-enum { LOOKS_MAX = 8192 }; /* at blocks, a checkpoint: about a millisecond */
+enum { LOOKS_MAX = 2048 }; /* at blocks, a checkpoint: a millisecond or two where none is cached */
 
 /* Besides pins, which are those of cursors here. */
 static uint32_t owners(const struct block *block)
