@@ -339,6 +339,52 @@ START_TEST(who_does_not_read_what_groups_have_pending_stops_nobody)
 }
 END_TEST
 
+/* A view of many consumers takes 88 bytes for each: of those who ask for it at a time some are
+ * told, and others take none. */
+START_TEST(who_asks_for_many_consumers_at_a_time_keeps_a_share)
+{
+    enum { CONSUMERS = 20000, AT_ONCE = 1000, ASKERS = 40, LEAST = 8 };
+    static const char *const arguments[] = { "--maxmemory", "64mb", NULL };
+    struct wire *control, *wires[ASKERS];
+    struct memory_watch *watch;
+    struct text reply = { 0 };
+    struct server server;
+    long before_kib, largest_kib;
+    int told = 0;
+
+    server_start_with(&server, arguments);
+    control = wire_open(&server);
+    expect_ok(control, "XGROUP CREATE stream g 0 MKSTREAM");
+    for (int i = 0; i < CONSUMERS; i += AT_ONCE) {
+        for (int k = 0; k < AT_ONCE; k++)
+            wire_command(control, "XGROUP CREATECONSUMER stream g c%d", i + k);
+        wire_skip(control, AT_ONCE);
+    }
+    watch = memory_watch_start(&server);
+    before_kib = memory_watch_stop(watch);
+    watch = memory_watch_start(&server);
+    for (int i = 0; i < ASKERS; i++) {
+        wires[i] = wire_open_unix(&server);
+        wires[i]->takes_nothing = true;
+        wire_command(wires[i], "XINFO STREAM stream FULL");
+    }
+    for (int i = 0; i < ASKERS; i++) {
+        text_clear(&reply);
+        wires[i]->takes_nothing = false;
+        ck_assert_int_eq(wire_read(wires[i], &reply), 1);
+        told += text_string(&reply)[0] == '*';
+        wire_close(wires[i]);
+    }
+    largest_kib = memory_watch_stop(watch);
+    ck_assert_int_ge(told, LEAST);
+    if (strstr(suite_build_directory(), "/release/"))
+        ck_assert_int_le(largest_kib - before_kib, 40 * 1024);
+    text_finish(&reply);
+    wire_close(control);
+    server_stop(&server);
+}
+END_TEST
+
 /* A history that is sent keeps 16 bytes an id. Where that is a quarter of maxmemory in all, those
  * that come then are given less of it. */
 START_TEST(who_does_not_read_a_history_keeps_no_more_than_a_share)
@@ -385,6 +431,7 @@ int main(void)
                         LONG_ANSWERS);
     tcase = suite_case(suite, "tails");
     tcase_add_loop_test(tcase, who_does_not_read_what_groups_have_pending_stops_nobody, 0, 2);
+    tcase_add_test(tcase, who_asks_for_many_consumers_at_a_time_keeps_a_share);
     tcase_add_test(tcase, who_does_not_read_a_history_keeps_no_more_than_a_share);
     return suite_run(suite);
 }

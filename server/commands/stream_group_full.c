@@ -27,8 +27,9 @@
 
 enum {
     BREATH_CONSUMERS = 128,
-    BREATH_GROUPS = 16, /* how far they lag is looked for in the stream */
-    STEP_BYTES = 64,    /* of a step, about, but for names */
+    FEW_CONSUMERS = 1000, /* what a view of more takes is looked at before */
+    BREATH_GROUPS = 16,   /* how far they lag is looked for in the stream */
+    STEP_BYTES = 64,      /* of a step, about, but for names */
 };
 
 enum step {
@@ -82,10 +83,12 @@ static int look_at(struct call *call, struct stream *stream, struct stream_group
                    struct stream_full *full)
 {
     struct full_group *looked = &full->groups[full->group_count];
+    uint32_t consumer_count = stream_group_consumer_count(group);
     int rc = stream_group_find_lag(stream, group, &looked->lag);
 
-    if (rc == 0)
-        rc = stream_group_view_create(group, stream_group_consumer_count(group), &looked->view);
+    /* Many may ask at a time, and what they take is to have its bound meanwhile. */
+    if (rc == 0 && consumer_count > FEW_CONSUMERS && !stream_full_may_stay(full)) rc = -ENOBUFS;
+    if (rc == 0) rc = stream_group_view_create(group, consumer_count, &looked->view);
     if (rc < 0) return rc;
     full->group_count++;
     rc = add_consumers(call, group, looked->view);

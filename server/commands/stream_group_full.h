@@ -7,8 +7,9 @@
 struct stream_full;
 
 /* The groups of key, of each at most count_max that it, and each of its consumers, has pending.
- * Lets others go first now and then, where that is possible. 0; -ENOMEM; -ECANCELED: the client has
- * gone; or why it cannot be told (yet) how far a group lags behind. */
+ * Lets others go first now and then, where that is possible. 0; -ENOMEM; -ENOBUFS: there are many
+ * consumers, and it could not stay; -ECANCELED: the client has gone; or why it cannot be told (yet)
+ * how far a group lags behind. */
 int stream_full_create(struct call *call, const struct stream_key *key, uint64_t count_max,
                        struct stream_full **out_full);
 /* Accepts NULL. */
