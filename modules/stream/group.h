@@ -185,7 +185,7 @@ const struct stream_consumer *stream_group_view_add(struct stream_group_view *vi
 /* The group as it was, to be looked at; its consumers by index are those that were added, others
  * have but a name. Good until the view is dropped. */
 const struct stream_group *stream_group_view_group(const struct stream_group_view *view);
-/* O(1): it goes in slices. Accepts NULL. */
+/* O(1): it goes in slices, by the store's ticks and as others are made. Accepts NULL. */
 void stream_group_view_drop(struct stream_group_view *view);
 
 /* ---- pictures read back ---- */

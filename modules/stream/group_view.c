@@ -8,6 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Who makes one pays for those that were dropped, or who asks for many in a turn would have them
+ * all in memory: the ticks alone free a few hundred pieces a turn, and each consumer is one. */
+enum { FREED_A_VIEW = 32, FREED_A_CONSUMER = 2 };
+
 struct stream_group_view {
     struct stream_group_store *store;
     struct stream_group *held;
@@ -58,8 +62,10 @@ static int make_room(struct stream_group_view *view, const struct stream_group *
 int stream_group_view_create(struct stream_group *group, uint32_t consumer_capacity,
                              struct stream_group_view **out_view)
 {
-    struct stream_group_view *view = calloc(1, sizeof(*view));
+    struct stream_group_view *view;
 
+    (void)stream_group_store_tick(group->groups->store, FREED_A_VIEW);
+    view = calloc(1, sizeof(*view));
     if (!view) return -ENOMEM;
     view->shown = *group;
     view->shown.slots = NULL;
@@ -83,6 +89,7 @@ const struct stream_consumer *stream_group_view_add(struct stream_group_view *vi
     struct name_order *order = &view->shown.order;
     struct stream_consumer *own = &view->consumers[order->count];
 
+    (void)stream_group_store_tick(view->store, FREED_A_CONSUMER);
     assert(order->count < view->capacity);
     assert(view->shown.slots[consumer->number].consumer == consumer);
     *own = *consumer;

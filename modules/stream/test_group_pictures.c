@@ -193,6 +193,37 @@ START_TEST(a_view_that_is_dropped_goes_in_slices)
 }
 END_TEST
 
+/* However many are asked for between two ticks. */
+START_TEST(who_makes_views_frees_those_that_were_dropped)
+{
+    enum { CONSUMERS = 500, VIEWS = 50 };
+    uint64_t before, one = 0;
+
+    open_groups();
+    group = add_group("g");
+    for (unsigned i = 1; i <= CONSUMERS; i++) {
+        char name[16];
+
+        (void)snprintf(name, sizeof(name), "%u", i);
+        deliver(group, add_consumer(group, name), i, i);
+    }
+    before = stream_group_store_memory_bytes(store);
+    for (unsigned k = 1; k <= VIEWS; k++) {
+        struct stream_group_view *view;
+
+        ck_assert_int_eq(stream_group_view_create(group, CONSUMERS, &view), 0);
+        for (unsigned i = 0; i < CONSUMERS; i++)
+            (void)stream_group_view_add(view, stream_group_consumer_at(group, i));
+        if (k == 1) one = stream_group_store_memory_bytes(store) - before;
+        stream_group_view_drop(view);
+        /* What was shared with it is copied, and goes with it. */
+        ck_assert_int_eq(stream_group_acknowledge(group, (struct stream_id){ k, 0 }), 1);
+    }
+    ck_assert_uint_le(stream_group_store_memory_bytes(store) - before, 3 * one);
+    close_groups();
+}
+END_TEST
+
 /* Whatever bytes come: an error, or groups that hold together. */
 static void load_anything(struct slice bytes)
 {
@@ -328,6 +359,7 @@ int main(void)
     tcase_add_loop_test(tcase, a_picture_is_of_the_consumers_that_there_were, 0, 4);
     tcase_add_test(tcase, what_a_view_shares_is_copied_or_stays);
     tcase_add_test(tcase, a_view_that_is_dropped_goes_in_slices);
+    tcase_add_test(tcase, who_makes_views_frees_those_that_were_dropped);
     tcase_add_test(tcase, damaged_pictures_are_refused_or_hold_together);
     tcase_add_test(tcase, without_memory_nothing_is_loaded_and_nothing_leaks);
     tcase_add_test(tcase, an_id_is_forgotten_by_all_groups_or_by_none);
