@@ -13,11 +13,13 @@ enum { MIB = 1048576 };
 static const char *const large[] = { "--maxmemory", "64mb", "--client-stall-timeout", "0", NULL };
 static const char *const small[] = { "--maxmemory", "16mb", "--client-stall-timeout", "0", NULL };
 
-/* A client whose socket holds little, and which does not read. */
+/* A client whose socket holds little, and which does not read. The server knows it before it asks:
+ * what it asks for is read in the turn of the next command of others, or before. */
 static struct wire *ask_and_take_nothing(const struct server *server, const char *requests)
 {
     struct wire *wire = wire_open_unix(server);
 
+    expect_text(wire, "PONG", "PING");
     wire->takes_nothing = true;
     (void)wire_send(wire, requests, strlen(requests));
     return wire;
