@@ -69,6 +69,7 @@ static bool is_change(enum fault_call call)
     case FAULT_LIST:
     case FAULT_MAP:
     case FAULT_UNMAP:
+    case FAULT_UNPOPULATE:
     case FAULT_WATCH_FILESYSTEM:
     case FAULT_PIN:
     case FAULT_UNPIN:
@@ -426,6 +427,13 @@ static int faulty_populate(struct os *os, void *address, size_t size)
     return rc < 0 ? rc : fault->below->populate(fault->below, address, size);
 }
 
+static int faulty_unpopulate(struct os *os, void *address, size_t size)
+{
+    struct fault *fault = fault_of(os);
+    int rc = admit(fault, FAULT_UNPOPULATE);
+    return rc < 0 ? rc : fault->below->unpopulate(fault->below, address, size);
+}
+
 static int faulty_pin(struct os *os, void *address, size_t size)
 {
     struct fault *fault = fault_of(os);
@@ -552,6 +560,7 @@ int fault_create(struct os *below, struct fault **out_fault)
         .map = faulty_map,
         .unmap = faulty_unmap,
         .populate = faulty_populate,
+        .unpopulate = faulty_unpopulate,
         .pin = faulty_pin,
         .unpin = faulty_unpin,
         .resident = faulty_resident,

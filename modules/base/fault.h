@@ -51,6 +51,7 @@ enum fault_call {
     FAULT_MAP,
     FAULT_UNMAP,
     FAULT_POPULATE,
+    FAULT_UNPOPULATE,
     FAULT_PIN,
     FAULT_UNPIN,
     FAULT_RESIDENT,

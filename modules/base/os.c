@@ -74,21 +74,42 @@ static int advise(int fd, uint64_t offset, uint64_t size_bytes, int advice)
 }
 
 /* The kernel takes no more at once than it would read ahead itself, and forgets the rest. */
-static int real_advise(struct os *os, int fd, uint64_t offset, uint64_t size_bytes,
-                       enum os_advice advice)
+static int read_soon(int fd, uint64_t offset, uint64_t size_bytes)
 {
     enum { PIECE_BYTES = 128 << 10 };
     int rc = 0;
 
-    (void)os;
-    if (advice == OS_ADVICE_RANDOM) return advise(fd, 0, 0, POSIX_FADV_RANDOM);
-    if (!offset_fits(offset, size_bytes)) return -EINVAL;
     for (uint64_t done = 0; rc == 0 && done < size_bytes; done += PIECE_BYTES) {
         uint64_t left = size_bytes - done;
         rc =
             advise(fd, offset + done, left < PIECE_BYTES ? left : PIECE_BYTES, POSIX_FADV_WILLNEED);
     }
     return rc;
+}
+
+static int begin_writing(int fd, uint64_t offset, uint64_t size_bytes)
+{
+    int rc;
+
+    RETRIED(rc, sync_file_range(fd, (off_t)offset, (off_t)size_bytes, SYNC_FILE_RANGE_WRITE));
+    return rc;
+}
+
+static int real_advise(struct os *os, int fd, uint64_t offset, uint64_t size_bytes,
+                       enum os_advice advice)
+{
+    (void)os;
+    if (advice == OS_ADVICE_RANDOM) return advise(fd, 0, 0, POSIX_FADV_RANDOM);
+    if (!offset_fits(offset, size_bytes)) return -EINVAL;
+    if (size_bytes == 0) return 0; /* to the kernel it would be all that follows */
+    switch (advice) {
+    case OS_ADVICE_WRITE:
+        return begin_writing(fd, offset, size_bytes);
+    case OS_ADVICE_DROP:
+        return advise(fd, offset, size_bytes, POSIX_FADV_DONTNEED);
+    default:
+        return read_soon(fd, offset, size_bytes);
+    }
 }
 
 static ssize_t real_pwrite(struct os *os, int fd, const void *bytes, size_t size, uint64_t offset)
@@ -328,6 +349,14 @@ static int real_populate(struct os *os, void *address, size_t size)
     return rc;
 }
 
+static int real_unpopulate(struct os *os, void *address, size_t size)
+{
+    int rc;
+    (void)os;
+    RETRIED(rc, madvise(address, size, MADV_DONTNEED));
+    return rc;
+}
+
 static int real_pin(struct os *os, void *address, size_t size)
 {
     int rc;
@@ -402,6 +431,7 @@ struct os *os_real(void)
         .map = real_map,
         .unmap = real_unmap,
         .populate = real_populate,
+        .unpopulate = real_unpopulate,
         .pin = real_pin,
         .unpin = real_unpin,
         .resident = real_resident,

@@ -14,10 +14,12 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-/* How what is in a file will be read. RANDOM: here and there, so that the kernel reads no more than
- * what is asked for; of all that is read through the descriptor. SOON: soon, so that it begins now.
- */
-enum os_advice { OS_ADVICE_RANDOM, OS_ADVICE_SOON };
+/* What will become of what is in a file. RANDOM: it is read here and there, so that the kernel
+ * reads no more than what is asked for; of all that is read through the descriptor. SOON: it is
+ * read soon, so that it begins now. WRITE: it stays as it is, so that it begins now to go to the
+ * device, which nobody can rely on before a sync. DROP: nobody needs it in memory any more; what is
+ * on the device and in no mapping's tables leaves it. */
+enum os_advice { OS_ADVICE_RANDOM, OS_ADVICE_SOON, OS_ADVICE_WRITE, OS_ADVICE_DROP };
 enum os_lock { OS_LOCK_NONE, OS_LOCK_SHARED, OS_LOCK_EXCLUSIVE };
 
 struct os {
@@ -28,8 +30,8 @@ struct os {
     /* The same, of what is in memory: fewer bytes or -EAGAIN rather than waiting for a device.
      * -EAGAIN also where the file system cannot tell. */
     ssize_t (*pread_now)(struct os *os, int fd, void *bytes, size_t size, uint64_t offset);
-    /* A hint, which changes nothing but how long reading takes; waits for no more than its turn at
-     * the device. Of RANDOM offset and size_bytes mean nothing. */
+    /* A hint, which changes nothing but how long reading and syncing take; waits for no more than
+     * its turn at the device. Of RANDOM offset and size_bytes mean nothing. */
     int (*advise)(struct os *os, int fd, uint64_t offset, uint64_t size_bytes,
                   enum os_advice advice);
     ssize_t (*pwrite)(struct os *os, int fd, const void *bytes, size_t size, uint64_t offset);
@@ -77,6 +79,10 @@ struct os {
     /* Faults whole pages of a mapping in, ready for being written: no store there faults until they
      * are written back. -EFAULT: the file ends before the range does. */
     int (*populate)(struct os *os, void *address, size_t size);
+    /* The opposite: takes whole pages of a mapping of a file out of the process's tables, all at
+     * once, where writing them back takes out each by itself and has every processor told. What was
+     * stored there is in the file; who touches one faults. -EINVAL: one is pinned. */
+    int (*unpopulate)(struct os *os, void *address, size_t size);
     /* Keeps whole pages of a mapping in memory until they are unpinned or it is unmapped, as far as
      * the system allows it (RLIMIT_MEMLOCK): a hint. They are faulted in. */
     int (*pin)(struct os *os, void *address, size_t size);

@@ -465,6 +465,13 @@ static int recorded_populate(struct os *os, void *address, size_t size)
     return record->below->populate(record->below, address, size);
 }
 
+static int recorded_unpopulate(struct os *os, void *address, size_t size)
+{
+    struct record *record = (struct record *)(void *)os;
+
+    return record->below->unpopulate(record->below, address, size);
+}
+
 static int recorded_pin(struct os *os, void *address, size_t size)
 {
     struct record *record = (struct record *)(void *)os;
@@ -516,6 +523,7 @@ void record_fill_table(struct os *table)
         .map = recorded_map,
         .unmap = recorded_unmap,
         .populate = recorded_populate,
+        .unpopulate = recorded_unpopulate,
         .pin = recorded_pin,
         .unpin = recorded_unpin,
         .resident = recorded_resident,

@@ -148,11 +148,12 @@ static int call_of_mapping(struct os *os, enum fault_call call)
     ck_assert_int_eq(os_real()->truncate(os_real(), fixture.fd, 4096), 0);
     address = os_real()->map(os_real(), fixture.fd, 4096, PROT_READ | PROT_WRITE, 0, &rc);
     ck_assert_ptr_nonnull(address);
-    rc = call == FAULT_POPULATE   ? os->populate(os, address, 4096)
-         : call == FAULT_PIN      ? os->pin(os, address, 4096)
-         : call == FAULT_UNPIN    ? os->unpin(os, address, 4096)
-         : call == FAULT_RESIDENT ? os->resident(os, address, 4096, &size)
-                                  : os->sync_map(os, address, 4096);
+    rc = call == FAULT_POPULATE     ? os->populate(os, address, 4096)
+         : call == FAULT_UNPOPULATE ? os->unpopulate(os, address, 4096)
+         : call == FAULT_PIN        ? os->pin(os, address, 4096)
+         : call == FAULT_UNPIN      ? os->unpin(os, address, 4096)
+         : call == FAULT_RESIDENT   ? os->resident(os, address, 4096, &size)
+                                    : os->sync_map(os, address, 4096);
     ck_assert_int_eq(munmap(address, 4096), 0);
     return rc;
 }
@@ -209,6 +210,7 @@ static int call_each(enum fault_call call)
     case FAULT_UNMAP:
         return call_unmap(os);
     case FAULT_POPULATE:
+    case FAULT_UNPOPULATE:
     case FAULT_PIN:
     case FAULT_UNPIN:
     case FAULT_RESIDENT:
@@ -484,6 +486,32 @@ START_TEST(pages_beyond_the_end_of_the_file_cannot_be_populated)
 }
 END_TEST
 
+START_TEST(what_is_taken_out_of_a_mapping_or_dropped_is_in_the_file)
+{
+    struct os *os = fixture.os;
+    char bytes[4] = "";
+    size_t there = 0;
+    int rc;
+    uint8_t *map = os_real()->map(os_real(), fixture.fd, 8192, PROT_READ | PROT_WRITE, 0, &rc);
+
+    ck_assert_ptr_nonnull(map);
+    ck_assert_int_eq(os->truncate(os, fixture.fd, 8192), 0);
+    ck_assert_int_eq(os->populate(os, map, 8192), 0);
+    memcpy(map + 4096, "abc", 4);
+    ck_assert_int_eq(os->unpopulate(os, map, 8192), 0);
+    ck_assert_int_eq(os->resident(os, map, 8192, &there), 0);
+    ck_assert_uint_eq(there, 8192); /* of the file, still */
+    ck_assert_int_eq(os->advise(os, fixture.fd, 0, 8192, OS_ADVICE_WRITE), 0);
+    ck_assert_int_eq(os->advise(os, fixture.fd, 0, 8192, OS_ADVICE_DROP), 0);
+    ck_assert_int_eq(os->fsync(os, fixture.fd), 0);
+    ck_assert_int_eq(os->advise(os, fixture.fd, 0, 0, OS_ADVICE_DROP), 0);
+    ck_assert_int_eq(os_read_all(os, fixture.fd, bytes, 4, 4096), 0);
+    ck_assert_str_eq(bytes, "abc");
+    ck_assert_str_eq((char *)map + 4096, "abc");
+    ck_assert_int_eq(munmap(map, 8192), 0);
+}
+END_TEST
+
 static int stop_at_first(void *context, const char *name)
 {
     ck_assert_str_eq(name, "file");
@@ -540,6 +568,7 @@ int main(void)
     tcase_add_test(cases, a_second_lock_is_refused_while_the_first_is_held);
     tcase_add_test(cases, ranges_are_locked_each_for_itself_until_their_descriptor_closes);
     tcase_add_test(cases, pages_beyond_the_end_of_the_file_cannot_be_populated);
+    tcase_add_test(cases, what_is_taken_out_of_a_mapping_or_dropped_is_in_the_file);
     tcase_add_test(cases, listing_shows_entries_and_stops_when_told);
     tcase_add_test(cases, sizes_that_no_file_can_have_are_refused);
     return test_suite_run(suite);

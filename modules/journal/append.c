@@ -198,6 +198,7 @@ static int roll(struct journal *journal)
     journal->active = journal->next;
     journal->next = NULL;
     journal->offset = JOURNAL_SEGMENT_HEADER_BYTES;
+    journal->unpinned_end = 0;
     journal->has_segment_time = false;
     journal->roll_count++;
     journal->is_ending = false;

@@ -270,6 +270,7 @@ int journal_prepare(struct os *os, const struct journal_options *options,
     journal->ids_may_fall = options->ids_may_fall;
     journal->syncs_late = options->syncs_late;
     journal->pins_room = options->pins_room;
+    journal->drops_written = options->drops_written;
     journal->has_names = true;
     journal->on_progress = options->on_progress;
     journal->on_packed = options->on_packed;

@@ -126,6 +126,9 @@ struct journal_options {
      * from the disk: locked, as far as the system allows it, up to twice JOURNAL_AHEAD_BYTES_MAX.
      */
     bool pins_room;
+    /* Nobody is going to read soon what is appended: what is on the device leaves the page cache,
+     * so that there is room for what is read. Of one that is mapped. */
+    bool drops_written;
     /* Ids need not grow. Where they fall, seeking by id finds some place; journal_reader_search may
      * know better. */
     bool ids_may_fall;

@@ -32,6 +32,7 @@ enum {
     ROOM_TAIL_BYTES = 2 * JOURNAL_FRAME_HEADER_BYTES + JOURNAL_NOTE_BYTES,
     AHEAD_BYTES_MIN = 64 << 10,
     BUFFER_BYTES = 64 << 10, /* a buffer's size unless a frame is larger */
+    SETTLE_BYTES = 1 << 20,  /* so much is settled at a time, at least, if nobody asks for a sync */
 };
 
 /* Frames on their way to a segment's file, one behind the other. */
@@ -75,9 +76,11 @@ struct step_job {
     struct journal_segment *segment;
     struct journal_buffer *buffers; /* of that segment, oldest first */
     bool is_sync, is_mapped, is_retiring;
-    bool is_written;            /* run() came as far as the sync */
-    int meta_fd;                /* to be synced with the names, too; -1: they were */
-    uint64_t from, to;          /* offsets in the segment */
+    bool is_written;   /* run() came as far as the sync */
+    int meta_fd;       /* to be synced with the names, too; -1: they were */
+    uint64_t from, to; /* offsets in the segment */
+    uint64_t settle_from, settle_to;
+    bool drops_written;
     uint64_t reached;           /* the position that is written, or synced, when it is done */
     struct journal_index index; /* mirrors the segment's */
     size_t index_from;
@@ -180,7 +183,7 @@ struct journal {
 
     bool pins_room;
     bool is_in_memory; /* active has no file, and there is no directory */
-    bool syncs_late;
+    bool syncs_late, drops_written;
     bool has_names; /* meta, its name and those of the directory and the segments are synced */
     struct journal_segment *active, *next;
     struct journal_retired *retired_head, **retired_tail;
@@ -191,6 +194,9 @@ struct journal {
 
     uint64_t offset;   /* in active: where the next frame goes */
     uint64_t room_end; /* of active, as last seen */
+    /* In active: pages from there on may be kept in memory, and are not settled; without pins_room
+     * it says nothing. */
+    uint64_t unpinned_end;
     uint64_t ask_at;   /* an append that ends behind this looks whether to ask for room */
     uint64_t promised; /* bytes that journal_reserve has promised */
     uint64_t first_segment;

@@ -277,6 +277,15 @@ void journal_segment_pin_room(struct os *os, struct journal_segment *segment, ui
         segment->pinned_end = end;
 }
 
+void journal_segment_unpin(struct os *os, struct journal_segment *segment)
+{
+    uint64_t from = segment->pinned_from;
+
+    if (from >= segment->pinned_end) return;
+    (void)os->unpin(os, segment->map + from, segment->pinned_end - from);
+    segment->pinned_from = segment->pinned_end;
+}
+
 int journal_segment_sync(struct os *os, struct journal_segment *segment, uint64_t from, uint64_t to)
 {
     uint64_t begin = page_floor(from), end = page_ceiling(to);
@@ -293,6 +302,22 @@ void journal_segment_touch_again(struct os *os, struct journal_segment *segment,
 
     if (end > room_end) end = room_end;
     if (begin < end) (void)populate(os, segment->map + begin, end - begin); /* else they fault */
+}
+
+uint64_t journal_segment_settled_end(uint64_t offset)
+{
+    uint64_t end = offset > JOURNAL_WARM_BYTES ? offset - JOURNAL_WARM_BYTES : 0;
+
+    return end - end % JOURNAL_TOUCH_BYTES;
+}
+
+void journal_segment_settle(struct os *os, struct journal_segment *segment, uint64_t from,
+                            uint64_t to)
+{
+    uint64_t begin = page_floor(from), end = page_ceiling(to);
+
+    assert(end <= segment->capacity);
+    if (begin < end) (void)os->unpopulate(os, segment->map + begin, end - begin);
 }
 
 int journal_segment_cut(struct os *os, struct journal_segment *segment, uint64_t end)

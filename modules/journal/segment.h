@@ -28,6 +28,8 @@ struct journal_segment {
     uint64_t file_bytes; /* what its file takes, or is about to: journal_room_note */
     /* Whole pages that are kept in memory; of whoever makes room. */
     uint64_t pinned_from, pinned_end;
+    /* The owner's: up to there it was settled, or is about to be. */
+    uint64_t settled_end;
 };
 
 /* Before the writer's place: its pages are in memory, and stay for a while. */
@@ -79,6 +81,8 @@ void journal_segment_begin_room(struct journal_segment *segment, uint64_t offset
 /* The room from offset on is kept in memory, and what was before it no longer. Where the system
  * does not allow it, it is in memory now, at least. For whoever makes room. */
 void journal_segment_pin_room(struct os *os, struct journal_segment *segment, uint64_t offset);
+/* Nothing of it is any more. For when nobody makes room. */
+void journal_segment_unpin(struct os *os, struct journal_segment *segment);
 /* Writes what was stored in the mapping at [from, to) to the device, with no more than its pages.
  */
 int journal_segment_sync(struct os *os, struct journal_segment *segment, uint64_t from,
@@ -86,6 +90,13 @@ int journal_segment_sync(struct os *os, struct journal_segment *segment, uint64_
 /* A sync has protected the page in which offset lies, and all that the kernel holds together with
  * it: the next stores would fault. */
 void journal_segment_touch_again(struct os *os, struct journal_segment *segment, uint64_t offset);
+/* How far a segment may be settled in which the next frame goes to offset: up to the last whole
+ * piece of what the kernel holds together (JOURNAL_TOUCH_BYTES), and not what readers on the
+ * writer's thread want to find in memory. Waits for nothing. */
+uint64_t journal_segment_settled_end(uint64_t offset);
+/* Nothing will be stored at [from, to) any more: takes it out of the mapping's tables. A hint. */
+void journal_segment_settle(struct os *os, struct journal_segment *segment, uint64_t from,
+                            uint64_t to);
 /* Cuts the file behind end: gives back what was reserved, and what comes there is zero again. */
 int journal_segment_cut(struct os *os, struct journal_segment *segment, uint64_t end);
 /* Sees how long the file is now: for readers, when the writer has made room since. */

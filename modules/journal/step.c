@@ -4,6 +4,12 @@
  *           new in it is synced (mapped: exactly those pages), then its index; one that has ended
  *           is cut to its length and closed
  *   write   of the oldest buffers, when nobody has asked for a sync
+ *   settle  of what lies some way behind the writer in the active segment, mapped, when nobody has
+ *           asked for a sync: nothing is stored there any more, so it is taken out of the mapping's
+ *           tables, all at once, and begins to go to the device. A sync then finds little left
+ *           to do, and the kernel, when it is short of memory, pages that are clean already;
+ *           else it would have all written at once, what is ready ahead of the writer too,
+ *           and the writer would fault there
  *
  * A sync that is asked for while one runs waits and covers all that was appended meanwhile: so one
  * sync serves everybody who queued behind it.
@@ -59,23 +65,51 @@ static int sync_names(const struct step_job *step, struct os *os)
     return step->meta_fd < 0 ? 0 : journal_meta_sync(os, step->path, step->meta_fd);
 }
 
+/* All of this is for speed only, and nothing is lost with what fails. */
+static void settle(const struct step_job *step, struct os *os)
+{
+    if (step->is_retiring) journal_segment_unpin(os, step->segment);
+    journal_segment_settle(os, step->segment, step->settle_from, step->settle_to);
+    if (step->is_sync || step->settle_from == step->settle_to) return;
+    (void)os->advise(os, step->segment->fd, step->settle_from, step->settle_to - step->settle_from,
+                     OS_ADVICE_WRITE);
+}
+
+/* What was settled before this step has had time to reach the device; behind a sync all has. */
+static void drop_written(const struct step_job *step, struct os *os)
+{
+    uint64_t end = step->is_sync ? step->settle_to : step->settle_from;
+
+    if (step->drops_written && end > 0)
+        (void)os->advise(os, step->segment->fd, 0, end, OS_ADVICE_DROP);
+}
+
+static void end_sync(struct step_job *step, struct os *os)
+{
+    if (step->is_mapped && !step->is_retiring)
+        journal_segment_touch_again(os, step->segment, step->to);
+    write_index(step, os);
+    /* All that counts is on the device: a cut that fails only leaves zeros behind the end. */
+    if (step->is_retiring) (void)journal_segment_cut(os, step->segment, step->to);
+    drop_written(step, os);
+    if (step->is_retiring) journal_segment_let_go(os, step->segment); /* here, nobody waits */
+}
+
 static void run_step(struct io_job *job, struct os *os)
 {
     struct step_job *step = (struct step_job *)job;
 
     job->rc = write_buffers(step, os);
     step->is_written = job->rc == 0;
-    if (job->rc < 0 || !step->is_sync) return;
+    if (job->rc < 0) return;
+    if (step->is_mapped) settle(step, os);
+    if (!step->is_sync) {
+        drop_written(step, os);
+        return;
+    }
     job->rc = sync_frames(step, os);
     if (job->rc == 0) job->rc = sync_names(step, os);
-    if (job->rc < 0) return;
-    if (step->is_mapped && !step->is_retiring)
-        journal_segment_touch_again(os, step->segment, step->to);
-    write_index(step, os);
-    /* All that counts is on the device: a cut that fails only leaves zeros behind the end. */
-    if (!step->is_retiring) return;
-    (void)journal_segment_cut(os, step->segment, step->to);
-    journal_segment_let_go(os, step->segment); /* here, where nobody waits */
+    if (job->rc == 0) end_sync(step, os);
 }
 
 /* ---- on the owner's thread --------------------------------------------------------------------
@@ -235,6 +269,26 @@ static void submit(struct journal *journal)
     io_submit(journal->io, &step->job);
 }
 
+/* How far the active segment may be settled. */
+static uint64_t settled_end(const struct journal *journal)
+{
+    uint64_t offset = journal->offset;
+
+    if (journal->pins_room && journal->unpinned_end < offset) offset = journal->unpinned_end;
+    return journal_segment_settled_end(offset);
+}
+
+/* What of its segment is settled with it. */
+static void take_settled(struct journal *journal, uint64_t to)
+{
+    struct step_job *step = &journal->jobs->step;
+
+    step->drops_written = journal->drops_written && journal->way == JOURNAL_MAPPED;
+    step->settle_from = step->segment->settled_end;
+    step->settle_to = to > step->settle_from ? to : step->settle_from;
+    step->segment->settled_end = step->settle_to;
+}
+
 static void start_sync(struct journal *journal)
 {
     struct journal_retired *retired = journal->retired_head;
@@ -255,6 +309,7 @@ static void start_sync(struct journal *journal)
     step->reached =
         retired ? journal_segment_start(step->segment->number + 1) : journal_here(journal);
     mirror_index(step, retired ? &retired->index : &journal->index);
+    take_settled(journal, retired ? step->to : settled_end(journal));
     submit(journal);
 }
 
@@ -270,6 +325,26 @@ static void start_write(struct journal *journal)
     for (last = step->buffers; last->next;)
         last = last->next;
     step->reached = journal_position(step->segment->number, last->offset + last->size);
+    take_settled(journal, 0);
+    submit(journal);
+}
+
+static bool may_settle(const struct journal *journal)
+{
+    return journal->way == JOURNAL_MAPPED && !journal->is_resting &&
+           settled_end(journal) >= journal->active->settled_end + SETTLE_BYTES;
+}
+
+static void start_settling(struct journal *journal)
+{
+    struct step_job *step = &journal->jobs->step;
+
+    step->segment = journal->active;
+    step->buffers = NULL;
+    step->is_sync = false;
+    step->is_retiring = false;
+    step->reached = 0;
+    take_settled(journal, settled_end(journal));
     submit(journal);
 }
 
@@ -285,6 +360,8 @@ void journal_step(struct journal *journal)
         start_sync(journal);
     } else if (journal->write_target > journal->written && journal->buffer_head) {
         start_write(journal);
+    } else if (may_settle(journal)) {
+        start_settling(journal);
     }
 }
 

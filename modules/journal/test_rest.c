@@ -1,5 +1,5 @@
-/* Journals that give their files back while nobody appends to them, and a bound on how many have
- * theirs open. */
+/* Journals that give their files back while nobody appends to them, a bound on how many have theirs
+ * open, and what gives its memory back behind the writer. */
 #include "modules/journal/journal_set.h"
 #include "modules/journal/segment.h"
 #include "modules/journal/test_journal_fixture.h"
@@ -239,6 +239,150 @@ START_TEST(only_the_end_of_a_segment_is_touched_when_it_is_opened)
 }
 END_TEST
 
+/* ---- what lies behind the writer ----------------------------------------------------------------
+ */
+
+enum {
+    ENDED_BYTES = 1 << 20,
+    FAR_FRAMES = 40000,
+    FAR_BYTES = 8 << 20 /* that these take, at least */
+};
+
+/* What the kernel was told of the one segment there is. */
+static struct {
+    uint64_t taken_end, written_end, dropped_end;
+    unsigned drop_count;
+} told;
+
+/* What is stored next, and what readers on the writer's thread want to find, is left alone. */
+static void expect_behind(uint64_t end)
+{
+    ck_assert_uint_le(end + JOURNAL_WARM_BYTES,
+                      journal_offset_of(journal_appended(fixture.journal)));
+}
+
+static int watch_taken(struct os *os, void *address, size_t size)
+{
+    (void)os;
+    ck_assert_uint_eq(size % JOURNAL_TOUCH_BYTES, 0); /* what the kernel holds in one piece */
+    told.taken_end += size;
+    expect_behind(told.taken_end);
+    ck_assert_int_eq(os_real()->unpopulate(os_real(), address, size), 0); /* no page is pinned */
+    return 0;
+}
+
+static int watch_advice(struct os *os, int fd, uint64_t offset, uint64_t size,
+                        enum os_advice advice)
+{
+    (void)os;
+    if (advice == OS_ADVICE_WRITE) {
+        ck_assert_uint_eq(offset, told.written_end);
+        ck_assert_uint_eq(offset + size, told.taken_end); /* before it is written */
+        told.written_end = offset + size;
+    }
+    if (advice == OS_ADVICE_DROP) {
+        ck_assert_uint_eq(offset, 0);
+        ck_assert_uint_le(size, told.taken_end);
+        told.dropped_end = size;
+        told.drop_count++;
+    }
+    return os_real()->advise(os_real(), fd, offset, size, advice);
+}
+
+static void open_far(enum journal_way way)
+{
+    memset(&told, 0, sizeof(told));
+    fixture.options.settings.roll_bytes = 32 << 20;
+    fixture.options.way = way;
+    open_journal();
+    fault_os(fixture.fault)->unpopulate = watch_taken;
+    fault_os(fixture.fault)->advise = watch_advice;
+}
+
+START_TEST(what_lies_behind_the_writer_goes_to_the_device_unasked)
+{
+    open_far(JOURNAL_MAPPED);
+    append_many(FAR_FRAMES);
+    settle();
+    ck_assert_uint_ge(journal_offset_of(journal_appended(fixture.journal)), FAR_BYTES);
+    ck_assert_uint_ge(told.written_end, FAR_BYTES / 2);
+    ck_assert_uint_eq(told.drop_count, 0);
+    ck_assert_uint_eq(info_now().sync_count, 0);
+    sync_all();
+    append_many(10);
+    publish();
+    close_journal();
+    expect_all(1, FAR_FRAMES + 11);
+}
+END_TEST
+
+/* _i 1: and what is ahead of the writer stays there. */
+START_TEST(what_nobody_reads_leaves_memory_once_it_is_written)
+{
+    fixture.options.pins_room = _i == 1;
+    fixture.options.drops_written = true;
+    open_far(JOURNAL_MAPPED);
+    append_many(FAR_FRAMES);
+    settle();
+    ck_assert_uint_gt(told.dropped_end, 0);
+    ck_assert_uint_lt(told.dropped_end, told.written_end);
+    sync_all();
+    ck_assert_uint_eq(told.dropped_end, told.taken_end);
+    close_journal();
+    expect_all(1, FAR_FRAMES + 1);
+}
+END_TEST
+
+/* A segment that has ended is taken out whole, with its last page. */
+START_TEST(a_segment_that_has_ended_leaves_memory_whole)
+{
+    fixture.options.pins_room = _i == 1;
+    fixture.options.drops_written = true;
+    fixture.options.settings.roll_bytes = ENDED_BYTES;
+    open_journal();
+    memset(&told, 0, sizeof(told));
+    told.taken_end = ENDED_BYTES;
+    fault_os(fixture.fault)->advise = watch_advice;
+    fill_segments(1);
+    ck_assert_uint_gt(told.dropped_end, ENDED_BYTES - 10000);
+    fill_segments(2);
+    ck_assert_uint_eq(told.drop_count, 3);
+    close_journal();
+    expect_all(1, fixture.next);
+}
+END_TEST
+
+START_TEST(buffers_are_in_no_mapping)
+{
+    fixture.options.drops_written = true;
+    open_far(JOURNAL_BUFFERED);
+    append_many(FAR_FRAMES);
+    sync_all();
+    ck_assert_uint_eq(told.taken_end, 0);
+    ck_assert_uint_eq(told.drop_count, 0);
+    close_journal();
+    expect_all(1, FAR_FRAMES + 1);
+}
+END_TEST
+
+/* It is for speed only. */
+START_TEST(what_cannot_be_written_early_is_written_by_a_sync)
+{
+    fixture.options.drops_written = true;
+    fixture.options.settings.roll_bytes = 4 << 20;
+    open_journal();
+    fault_fail(fixture.fault, FAULT_UNPOPULATE, 1, ENOMEM, FAULT_FROM_THEN_ON);
+    fault_fail(fixture.fault, FAULT_ADVISE, 1, EIO, FAULT_FROM_THEN_ON);
+    append_many(FAR_FRAMES);
+    sync_all();
+    ck_assert_uint_gt(fault_count(fixture.fault, FAULT_UNPOPULATE), 0);
+    ck_assert_uint_gt(fault_count(fixture.fault, FAULT_ADVISE), 0);
+    ck_assert_int_eq(journal_error(fixture.journal), 0);
+    close_journal();
+    expect_all(1, FAR_FRAMES + 1);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("resting journals");
@@ -251,5 +395,10 @@ int main(void)
     tcase_add_test(cases, waking_that_fails_is_told_and_tried_again);
     tcase_add_test(cases, a_set_keeps_few_of_many_journals_open);
     tcase_add_test(cases, only_the_end_of_a_segment_is_touched_when_it_is_opened);
+    tcase_add_test(cases, what_lies_behind_the_writer_goes_to_the_device_unasked);
+    tcase_add_loop_test(cases, what_nobody_reads_leaves_memory_once_it_is_written, 0, 2);
+    tcase_add_loop_test(cases, a_segment_that_has_ended_leaves_memory_whole, 0, 2);
+    tcase_add_test(cases, buffers_are_in_no_mapping);
+    tcase_add_test(cases, what_cannot_be_written_early_is_written_by_a_sync);
     return test_suite_run(suite);
 }

@@ -269,6 +269,7 @@ int oplog_open_journal(struct oplog *oplog, const struct journal_options *option
     all.settings.roll_bytes = oplog->roll_bytes;
     all.way = oplog->fsync == OPLOG_FSYNC_ALWAYS ? JOURNAL_BUFFERED : JOURNAL_MAPPED;
     all.pins_room = true;
+    all.drops_written = true;
     all.on_progress = journal_moved;
     all.context = oplog;
     return journal_open(oplog->os, oplog->io, &all, out_report, out_journal);
