@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <jemalloc/jemalloc.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -17,6 +18,18 @@ static int flags_of(const struct page_arena *arena)
            MALLOCX_ALIGN(PAGE_ARENA_PAGE_BYTES);
 }
 
+/* Free blocks that lie side by side make long runs, and jemalloc gives a run of 8 MiB back to the
+ * kernel at once, in the thread that freed the last of them: milliseconds. It can wait for the
+ * allocator's own threads, like shorter ones. Where that cannot be said it stays as it is. */
+static void leave_long_runs(const struct page_arena *arena)
+{
+    size_t never_bytes = SIZE_MAX;
+    char name[40];
+
+    (void)snprintf(name, sizeof(name), "arena.%u.oversize_threshold", arena->number);
+    (void)mallctl(name, NULL, NULL, &never_bytes, sizeof(never_bytes));
+}
+
 void page_arena_init(struct page_arena *arena)
 {
     size_t size = sizeof(arena->number);
@@ -24,6 +37,7 @@ void page_arena_init(struct page_arena *arena)
     *arena = (struct page_arena){ 0 };
     if (!mallctl || !mallocx || !dallocx) return;
     arena->is_own = mallctl("arenas.create", &arena->number, &size, NULL, 0) == 0;
+    if (arena->is_own) leave_long_runs(arena);
 }
 
 void page_arena_finish(struct page_arena *arena)
