@@ -55,10 +55,11 @@ bool client_is_closing(const struct client *client);
 bool client_has_vanished(struct client *client);
 
 /* A reply too large to be written at once. produce is called whenever the output held for the
- * client is below a buffer or two: it writes the next piece to client_reply, of about the size
- * asked for (64 KiB, less while memory for answers is short), and returns. The client must be
- * parked by the caller and is not unparked by net; what others write to it meanwhile (pushes) must
- * wait: client_has_producer tells. */
+ * client is below a buffer or two, and while memory for answers is short only when nothing is held
+ * and the socket has room: it writes the next piece to client_reply, of about the size asked for
+ * (64 KiB, less while memory is short), and returns. The client must be parked by the caller and is
+ * not unparked by net; what others write to it meanwhile (pushes) must wait: client_has_producer
+ * tells. */
 enum produce_result {
     PRODUCE_MORE, /* call again when there is room */
     PRODUCE_WAIT, /* what comes next is on disk: call again after client_producer_ready */
