@@ -78,6 +78,18 @@ void info_wait_least(struct wire *wire, const char *field, int64_t least)
                  (long long)least);
 }
 
+void info_wait_most(struct wire *wire, const char *field, int64_t most)
+{
+    int64_t deadline_ms = clock_ms() + WAIT_MS, seen;
+
+    do {
+        seen = info_number(wire, field);
+        if (seen <= most) return;
+    } while (clock_probe(deadline_ms));
+    ck_abort_msg("INFO %s stays %lld, expected %lld or less", field, (long long)seen,
+                 (long long)most);
+}
+
 /* The sum of two lines of /proc/PID/status; -1 when the process is gone. */
 static int64_t status_kib(pid_t pid, const char *first, const char *second)
 {

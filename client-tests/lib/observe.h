@@ -16,6 +16,8 @@ bool info_text(struct wire *wire, const char *field, struct text *out);
 void info_wait(struct wire *wire, const char *field, int64_t value);
 /* Waits until the field is at least this. */
 void info_wait_least(struct wire *wire, const char *field, int64_t least);
+/* Waits until the field is at most this. */
+void info_wait_most(struct wire *wire, const char *field, int64_t most);
 
 /* RssAnon + RssShmem of the process, in KiB: what maxmemory bounds. */
 int64_t server_memory_kib(const struct server *server);

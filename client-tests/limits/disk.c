@@ -213,6 +213,60 @@ START_TEST(maxdisk_is_of_lists_and_streams_together)
 }
 END_TEST
 
+/* Entries <n>-0 with these numbers, in one go. */
+static void add_entries(struct wire *wire, const char *key, unsigned from, unsigned end)
+{
+    for (unsigned number = from; number < end; number++)
+        wire_command(wire, "XADD %s %u-0 f %s", key, number, element_of(number));
+    wire_skip(wire, end - from);
+}
+
+/* Journals have room ahead of their ends: whoever is at the limit gets it, another stream at once
+ * and a list soon. */
+START_TEST(what_idle_streams_have_ahead_is_for_who_needs_it)
+{
+    static const char *const own[] = {
+        "--appendonly", "no", "--save", "", "--maxdisk", "24mb", "--list-memory-max", "1mb", NULL
+    };
+    enum { EACH = 5000, LIVE_LEAST = 22500 /* of 1,090 bytes, of all there are */, MORE = 500 };
+    struct server_options options = { .own_arguments = own };
+    struct server server;
+    struct wire *wire;
+    struct text reply = { 0 };
+    unsigned end, count;
+    int64_t deadline_ms;
+
+    server_start(&server, &options);
+    wire = wire_open(&server);
+    add_entries(wire, "s0", 1, EACH);
+    add_entries(wire, "s1", 1, EACH);
+    end = add_until_refused(wire, "s2", 1);
+    ck_assert_uint_gt(2 * EACH + end, LIVE_LEAST);
+    expect_within(wire, 24 << 20);
+    expect_integer(wire, EACH - 1, "XLEN s0");
+    wire_command(wire, "XADD s0 %u-0 f %s", EACH, element_of(EACH));
+    wire_skip(wire, 1); /* it may find room, or not */
+    expect_integer(wire, 1, "DEL s2");
+    expect_integer(wire, 1, "DEL s1");
+    info_wait_most(wire, "streams_disk_used_bytes", 8 << 20); /* they have gone */
+    add_entries(wire, "s0", EACH + 1, 2 * EACH);
+    /* A list is refused while s0 has room ahead; then that has come. */
+    count = push_until_refused(wire, "k", &reply);
+    deadline_ms = clock_ms() + 60000;
+    for (unsigned more = 0; more < MORE;) {
+        text_clear(&reply);
+        wire_command(wire, "RPUSH k %s", element_of(count + more));
+        ck_assert_int_eq(wire_read(wire, &reply), 1);
+        more += reply.bytes[0] == ':';
+        ck_assert_msg(clock_ms() < deadline_ms, "no room came back: %s", text_string(&reply));
+    }
+    expect_integer(wire, count + MORE, "LLEN k");
+    text_finish(&reply);
+    wire_close(wire);
+    server_stop(&server);
+}
+END_TEST
+
 /* With the log, what is trimmed is kept for the last checkpoint: who is refused has one made. And a
  * start that finds more than it may have had goes well, and takes nothing until there is less. */
 START_TEST(maxdisk_is_found_again_by_a_start)
@@ -459,6 +513,7 @@ int main(void)
     tcase_add_test(tcase, maxdisk_refuses_pushes_and_names_itself);
     tcase_add_test(tcase, a_full_file_system_refuses_pushes_and_names_itself);
     tcase_add_test(tcase, maxdisk_is_of_lists_and_streams_together);
+    tcase_add_test(tcase, what_idle_streams_have_ahead_is_for_who_needs_it);
     tcase_add_test(tcase, maxdisk_is_found_again_by_a_start);
     tcase_add_test(tcase, a_full_disk_stops_no_other_work);
     tcase_add_test(tcase, damage_on_disk_is_an_error_that_names_it_and_never_wrong_data);

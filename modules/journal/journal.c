@@ -33,13 +33,30 @@ static int create_active(struct journal *journal, const struct journal_segment_h
                                        &journal->active);
 }
 
+/* On a full disk it is opened all the same, for who reads it: closing has left room for its end. */
+static int make_open_room(struct journal *journal)
+{
+    struct journal_segment *active = journal->active;
+    uint64_t room = journal->offset + OPEN_ROOM_BYTES, least = journal->offset + ROOM_TAIL_BYTES;
+    int rc;
+
+    room -= room % JOURNAL_PAGE_BYTES;
+    least += JOURNAL_PAGE_BYTES - 1;
+    least -= least % JOURNAL_PAGE_BYTES;
+    if (room > active->capacity) room = active->capacity;
+    if (least > room) least = room;
+    rc = journal_segment_make_room(journal->os, active, room, journal->room_kind);
+    if (rc == -ENOSPC || rc == -EDQUOT)
+        rc = journal_segment_make_room(journal->os, active, least, journal->room_kind);
+    return rc;
+}
+
 /* Makes the segment that the first frame goes to, or opens it, with room. */
 static int open_active_with(struct journal *journal, const struct journal_extent *extent)
 {
     uint64_t number = extent->end > 0 ? journal_segment_of(extent->end) : journal->first_segment;
     uint64_t offset =
         extent->end > 0 ? journal_offset_of(extent->end) : JOURNAL_SEGMENT_HEADER_BYTES;
-    uint64_t room = offset + OPEN_ROOM_BYTES;
     struct journal_segment_header header = { .journal = journal->meta.journal,
                                              .number = number,
                                              .created_ms = (uint64_t)clock_realtime_ms(),
@@ -49,14 +66,13 @@ static int open_active_with(struct journal *journal, const struct journal_extent
     int rc;
 
     journal->offset = offset;
-    if (offset == JOURNAL_SEGMENT_HEADER_BYTES) return create_active(journal, &header, room);
+    if (offset == JOURNAL_SEGMENT_HEADER_BYTES)
+        return create_active(journal, &header, offset + OPEN_ROOM_BYTES);
     rc = journal_segment_open(journal->os, journal->path, journal->meta.journal, number, true,
                               &journal->active);
     if (rc < 0) return rc;
     journal_segment_begin_room(journal->active, offset);
-    room -= room % JOURNAL_PAGE_BYTES;
-    if (room > journal->active->capacity) room = journal->active->capacity;
-    rc = journal_segment_make_room(journal->os, journal->active, room, journal->room_kind);
+    rc = make_open_room(journal);
     if (rc < 0) {
         journal_segment_close(journal->os, journal->active);
         journal->active = NULL;
@@ -275,6 +291,7 @@ int journal_prepare(struct os *os, const struct journal_options *options,
     journal->on_progress = options->on_progress;
     journal->on_packed = options->on_packed;
     journal->may_grow = options->may_grow;
+    journal->room_left = options->room_left;
     journal->context = options->context;
     journal->retired_tail = &journal->retired_head;
     journal->first_segment = journal_segment_of(options->starts_above) + 1;
@@ -383,6 +400,7 @@ static int drop_buffers(struct journal *journal)
 static void leave_active(struct journal *journal)
 {
     struct journal_segment *active = journal->active;
+    uint64_t end = journal->offset + ROOM_TAIL_BYTES; /* make_open_room counts on it */
     size_t from;
 
     if (journal->error || journal->is_in_memory || journal->is_resting)
@@ -392,7 +410,8 @@ static void leave_active(struct journal *journal)
         (void)journal_index_write(journal->os, journal->path, active->number, active->seed,
                                   &journal->index, from);
     }
-    (void)journal_segment_cut(journal->os, active, journal->offset); /* zeros may stay */
+    if (end > active->capacity) end = active->capacity;
+    (void)journal_segment_cut(journal->os, active, end); /* zeros may stay */
 }
 
 int journal_close(struct journal *journal)
@@ -403,6 +422,7 @@ int journal_close(struct journal *journal)
     journal->on_progress = NULL;
     journal->on_packed = NULL;
     journal->may_grow = NULL;
+    journal->room_left = NULL;
     if (journal->jobs) journal->jobs->tend.is_stopped = true;
     journal->is_closing = true;
     journal->is_renewing = false;

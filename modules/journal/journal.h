@@ -151,6 +151,9 @@ struct journal_options {
      * Called on the owner's thread, also from within these. Not asked for what opening makes, nor
      * for what packing does. NULL: they may. */
     int (*may_grow)(void *context, uint64_t bytes);
+    /* How much may_grow would say yes to now: of what is left, room ahead takes a small part only.
+     * Called likewise. NULL: any number. */
+    uint64_t (*room_left)(void *context);
     void *context;
 };
 
@@ -322,4 +325,6 @@ uint64_t journal_mapped_bytes(const struct journal *journal);
 /* What those of its files take of the disk that are appended to, with the room ahead: the last
  * segment, and the next one. What is being made counts as if it were there. 0: it is in memory. */
 uint64_t journal_growing_bytes(const struct journal *journal);
+/* Of these, what lies behind the last frame: closing it gives them back. */
+uint64_t journal_spare_bytes(const struct journal *journal);
 #endif

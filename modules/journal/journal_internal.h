@@ -174,6 +174,7 @@ struct journal {
     void (*on_progress)(void *context);
     void (*on_packed)(void *context, const struct journal_packed_segment *segment);
     int (*may_grow)(void *context, uint64_t bytes);
+    uint64_t (*room_left)(void *context);
     void *context;
     struct journal_packed_list packed; /* to be told of by journal_attach */
     struct journal_meta meta;

@@ -4,8 +4,9 @@
  *
  * A job that fails leaves its error for the next append, which tells it once and asks again. But on
  * a disk that has no room for what would lie ahead, or for all of it, nothing is told: until there
- * is some again only what is needed is asked for. What the owner says no to (may_grow) is not
- * begun: with less and less ahead, and at last nothing. */
+ * is some again only what is needed is asked for. Of what the owner has left (room_left) an eighth
+ * is taken ahead at most, for others may need it before this one does. What he says no to
+ * (may_grow) is not begun: with less and less ahead, and at last nothing. */
 #include "modules/journal/journal_internal.h"
 
 #include <assert.h>
@@ -13,7 +14,11 @@
 
 #include "modules/base/clock.h"
 
-enum { LITTLE_SYNC_BYTES = 32 << 10 };
+enum {
+    LITTLE_SYNC_BYTES = 32 << 10,
+    LEFT_PART = 8, /* room ahead is that part of what is left, at most */
+    RESERVE_BYTES = 4 * JOURNAL_AHEAD_BYTES_MAX,
+};
 
 static uint64_t page_ceiling(uint64_t offset)
 {
@@ -25,13 +30,28 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* As much may lie ahead, by what the owner has left. */
+static uint64_t allowed_bytes(const struct journal *journal)
+{
+    return journal->room_left ? journal->room_left(journal->context) / LEFT_PART : UINT64_MAX;
+}
+
 /* Grows with the segment: a small journal does not reserve megabytes. */
 static uint64_t ahead_bytes(const struct journal *journal)
 {
-    uint64_t ahead = journal->offset;
+    uint64_t ahead = least(journal->offset, allowed_bytes(journal));
 
     if (ahead < AHEAD_BYTES_MIN) return AHEAD_BYTES_MIN;
-    return ahead < JOURNAL_AHEAD_BYTES_MAX ? ahead : JOURNAL_AHEAD_BYTES_MAX;
+    return least(ahead, JOURNAL_AHEAD_BYTES_MAX);
+}
+
+/* A sync of much holds reserving up (the file system's own journal), but not touching. So a journal
+ * that is large already reserves some windows at once, beyond what is made ready. */
+static uint64_t reserve_bytes(const struct journal *journal)
+{
+    bool is_large = ahead_bytes(journal) == JOURNAL_AHEAD_BYTES_MAX;
+
+    return is_large && allowed_bytes(journal) >= RESERVE_BYTES ? RESERVE_BYTES : 0;
 }
 
 /* Where little is synced at a time, half of a sync would be the file system's journal telling that
@@ -61,6 +81,13 @@ uint64_t journal_growing_bytes(const struct journal *journal)
     room = &journal->jobs->room;
     return journal->active->file_bytes + (journal->next ? journal->next->file_bytes : 0) +
            (room->is_running && !room->segment ? room->end : 0);
+}
+
+uint64_t journal_spare_bytes(const struct journal *journal)
+{
+    uint64_t growing = journal_growing_bytes(journal);
+
+    return growing > journal->offset ? growing - journal->offset : 0;
 }
 
 /* So much of it is made ready. Zeros go to the device with somebody's sync: few at a time. */
@@ -153,16 +180,12 @@ static int ask(struct journal *journal, struct journal_segment *segment, uint64_
                bool is_ample)
 {
     struct room_job *room = &journal->jobs->room;
-    /* A sync of much holds reserving up (the file system's own journal), but not touching. So a
-     * journal that is large already reserves some windows at once. */
-    uint64_t more =
-        ahead_bytes(journal) < JOURNAL_AHEAD_BYTES_MAX ? 0 : 4 * (uint64_t)JOURNAL_AHEAD_BYTES_MAX;
     uint64_t there = segment->file_bytes, reserve_end;
     int rc;
 
     if (room->is_running) return 0;
     end = least(page_ceiling(end), segment->capacity);
-    reserve_end = least(end + more, segment->capacity);
+    reserve_end = least(end + reserve_bytes(journal), segment->capacity);
     rc = ask_to_grow(journal, there, reserve_end);
     if (rc < 0) {
         reserve_end = end;

@@ -188,10 +188,13 @@ int stream_files_try_reserve(struct stream_files *files, uint64_t frame_bytes)
 
 static int files_reserve(struct stream *stream, uint64_t fields_bytes)
 {
+    unsigned asked = 0;
+
     for (;;) {
         int rc = stream_files_try_reserve(stream->files, stream_files_frame_bytes(fields_bytes));
-        if (rc != -EAGAIN) return rc;
-        rc = stream_files_wait(stream->store);
+        if (rc == 0) return 0;
+        rc = rc == -EAGAIN ? stream_files_wait(stream->store)
+                           : stream_files_find_room(stream->store, stream, rc, ++asked);
         if (rc < 0) return rc;
     }
 }

@@ -174,6 +174,14 @@ int stream_files_may_grow(void *context, uint64_t bytes)
     return 0;
 }
 
+uint64_t stream_files_room_left(void *context)
+{
+    const struct stream_files *files = context;
+    const struct stream_files_store *all = files->store->files;
+
+    return all->disk_bytes < all->disk_bytes_max ? all->disk_bytes_max - all->disk_bytes : 0;
+}
+
 void stream_store_set_disk_max(struct stream_store *store, uint64_t bytes)
 {
     if (store->files) store->files->disk_bytes_max = bytes;

@@ -130,6 +130,7 @@ struct stream_files {
     bool is_renewing;              /* and its journal, which is open, has been told to */
     bool is_damaged;               /* that has found something lost */
 
+    bool gives_room;   /* CLOSING: it had much ahead of its end */
     int error;         /* of opening it, or why it takes nothing more; 0 */
     bool is_used;      /* since somebody looked for one to close */
     bool was_told;     /* why it cannot be opened: hooks.on_failure */
@@ -203,9 +204,10 @@ struct stream_files_store {
     struct list_link *hand; /* in active: looks round for one to close; NULL: from the beginning */
     uint64_t last_number;
     uint64_t turn;
-    uint64_t tick;       /* of stream_store_tick: a turn of the loop */
-    unsigned open_count; /* journals that have files open, or are about to */
-    bool is_closing;     /* the store is: nothing is removed any more */
+    uint64_t tick;        /* of stream_store_tick: a turn of the loop */
+    unsigned open_count;  /* journals that have files open, or are about to */
+    uint64_t given_count; /* files_room.c: that were closed and had much ahead */
+    bool is_closing;      /* the store is: nothing is removed any more */
     bool is_checkpointing;
 
     uint64_t *found; /* directories that were there at the start, ascending */
@@ -285,6 +287,8 @@ void stream_files_step(struct stream_files *files);
 void stream_files_step_due(struct stream_files_store *all);
 /* Something has happened to it: it will be looked at. */
 void stream_files_touch(struct stream_files *files);
+/* If it is open, and may be closed, that begins. */
+void stream_files_begin_closing(struct stream_files *files);
 /* Drops segments that nobody refers to. */
 void stream_files_trim_journal(struct stream_files *files);
 /* What could not be removed is tried again. */
@@ -337,12 +341,25 @@ void stream_files_keep_segments(struct stream_files *files, uint32_t count);
 void stream_files_drop_kept(struct stream_files *files, uint64_t first);
 /* As the journal's may_grow, with the files as context; what it says yes to is counted. -EDQUOT. */
 int stream_files_may_grow(void *context, uint64_t bytes);
+/* As the journal's room_left, likewise. */
+uint64_t stream_files_room_left(void *context);
 /* A segment's file takes so many bytes, as it is packed. */
 void stream_files_count_packed(struct stream_files *files, uint64_t start, uint64_t file_bytes);
 /* As stream_check, of these figures. There is a segment. */
 void stream_files_check_disk(const struct stream_files *files);
 /* The one that begins there, kept or not; NULL: none does. */
 struct files_segment *stream_files_segment_at(const struct stream_files *files, uint64_t start);
+
+/* ---- files_room.c ---- */
+/* How often a call that finds no room may ask for some: once the others have begun to give theirs
+ * back, and once more, for a journal tells of an attempt that may be older, and begins another. */
+enum { STREAM_FILES_ASK_MAX = 3 };
+/* A journal was refused room, for the asked-th time: rc is why. 0: it may ask again, as others have
+ * given back what they had ahead. Else rc, or why it cannot wait. but: whose journal it is. */
+int stream_files_find_room(struct stream_store *store, const struct stream *but, int rc,
+                           unsigned asked);
+/* It has much ahead of its end. */
+bool stream_files_has_spare(const struct stream_files *files);
 
 /* ---- files_move.c ---- */
 /* Gives up moves that nobody goes on with. */

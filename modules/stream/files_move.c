@@ -169,18 +169,22 @@ int stream_files_try_move(struct stream *stream)
     return rc;
 }
 
-/* Waits for what is under way. */
-static int move_and_wait(struct stream *stream)
+/* Waits for what is under way, and for room; asked counts how often for that. */
+static int move_and_wait(struct stream *stream, unsigned *asked)
 {
     int rc = stream_files_try_move(stream);
 
-    return rc == -EAGAIN ? stream_files_wait(stream->store) : rc;
+    if (rc == 0) return 0;
+    return rc == -EAGAIN ? stream_files_wait(stream->store)
+                         : stream_files_find_room(stream->store, stream, rc, ++*asked);
 }
 
 int stream_files_move(struct stream *stream, uint64_t fields_bytes)
 {
+    unsigned asked = 0;
+
     while (stream_files_must_move(stream, fields_bytes)) {
-        int rc = move_and_wait(stream);
+        int rc = move_and_wait(stream, &asked);
         if (rc < 0) return rc;
     }
     return stream->backend->reserve(stream, fields_bytes);
@@ -189,10 +193,11 @@ int stream_files_move(struct stream *stream, uint64_t fields_bytes)
 int stream_files_leave_memory(struct stream *stream)
 {
     const struct stream_store *store = stream->store;
+    unsigned asked = 0;
 
     if (!store->files || store->options.memory_bytes_max == UINT32_MAX) return -ENOMEM;
     while (stream->backend == &stream_memory_backend) {
-        int rc = move_and_wait(stream);
+        int rc = move_and_wait(stream, &asked);
         if (rc < 0) return rc;
     }
     return 0;

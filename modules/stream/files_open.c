@@ -170,6 +170,7 @@ static int start_open(struct stream_files *files)
                                   .on_packed = stream_files_note_packed,
                                   .tells_packed = !files->knows_packed,
                                   .may_grow = stream_files_may_grow,
+                                  .room_left = stream_files_room_left,
                                   .context = files };
     files->is_wanted = false;
     set_state(files, FILES_OPENING);
@@ -216,8 +217,9 @@ static void keep_open(struct stream_files *files)
     journal_pause_tending(files->journal, false);
 }
 
-static void begin_closing(struct stream_files *files)
+void stream_files_begin_closing(struct stream_files *files)
 {
+    if (!may_close(files)) return;
     set_state(files, FILES_LEAVING);
     stream_files_step(files);
 }
@@ -255,10 +257,10 @@ static bool close_some(struct stream_files_store *all)
         if (journal_is_tending(files->journal)) continue;
         files->is_used = false;
         if (was_used) continue;
-        begin_closing(files);
+        stream_files_begin_closing(files);
         return true;
     }
-    if (unread || any) begin_closing(unread ? unread : any);
+    if (unread || any) stream_files_begin_closing(unread ? unread : any);
     return unread || any;
 }
 
@@ -288,20 +290,6 @@ static bool is_needed(const struct stream_files *files)
 {
     return files->stream || files->saved.is_there || files->running.is_there ||
            files->pinned.is_there || !list_is_empty(&files->snapshots);
-}
-
-bool stream_store_free_room(struct stream_store *store, const struct stream *but)
-{
-    bool is_coming = false;
-
-    if (!store->files) return false;
-    list_for_each(link, &store->files->active)
-    {
-        struct stream_files *files = files_at(link);
-        if (may_close(files) && files->stream != but) begin_closing(files);
-        is_coming |= files->state == FILES_LEAVING || files->state == FILES_CLOSING;
-    }
-    return is_coming;
 }
 
 /* It counts until it is gone. */
@@ -340,6 +328,7 @@ static void close_done(struct io_job *job)
     struct stream_store *store = files->store;
 
     if (closing->journal) store->files->open_count--;
+    store->files->given_count += files->gives_room;
     set_state(files, FILES_CLOSED);
     if (closing->is_removing && (job->rc == 0 || store->files->is_closing)) {
         stream_files_free(files); /* if it is there, the next start removes it */
@@ -375,6 +364,7 @@ static void start_close(struct stream_files *files)
     }
     job->journal = files->journal;
     job->is_removing = is_removing;
+    files->gives_room = files->journal && stream_files_has_spare(files);
     if (files->journal) files->synced = journal_synced(files->journal);
     if (files->journal) stream_files_note_late(files);
     if (files->journal) journal_detach(files->journal);

@@ -125,6 +125,9 @@ int stream_store_wait(struct stream_store *store);
  * added, and begin to close; some that nobody has any more are on their way from the disk. False:
  * there are none of either. True: stream_store_wait, and ask again. O(journals). */
 bool stream_store_free_room(struct stream_store *store, const struct stream *but);
+/* Others than streams are at the limit that both have: journals that have much room ahead begin to
+ * close, and give it back. Never waits. O(journals). */
+void stream_store_give_room(struct stream_store *store);
 
 int stream_create(struct stream_store *store, struct stream **out_stream);
 /* Never waits. Accepts NULL. What is on disk goes when no checkpoint refers to it any more. */

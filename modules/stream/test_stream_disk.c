@@ -2,7 +2,7 @@
  * its limit entries are refused and all else goes on. */
 #include <sys/stat.h>
 
-#include "modules/stream/stream_internal.h"
+#include "modules/stream/files_internal.h"
 #include "modules/stream/test_stream_empty.h"
 
 enum { SIZE = 200, MAX_BYTES = 800 << 10, GRAIN_BYTES = 4096 /* of each segment's file */ };
@@ -286,6 +286,147 @@ START_TEST(at_the_limit_no_stream_leaves_memory_and_many_that_do_keep_it)
 }
 END_TEST
 
+/* ---- room ahead -------------------------------------------------------------------------------
+ */
+
+enum {
+    HEAVY = 2000, /* letters of a value, here */
+    MANY = 3,
+    EACH = 1000,            /* entries: their journals have as much ahead as they are long */
+    CHANGE_BYTES = 1 << 20, /* what many journals may keep, of their ends and ahead */
+};
+
+/* Long segments, of which much lies ahead. */
+static void create_long_store(void)
+{
+    files.options.roll_bytes = 0;
+    create_store();
+}
+
+static void fill(struct stream **streams)
+{
+    for (unsigned i = 0; i < MANY; i++) {
+        ck_assert_int_eq(stream_create(store, &streams[i]), 0);
+        add_entries(streams[i], 1, EACH, HEAVY);
+    }
+    settle();
+}
+
+/* Nothing of what is used now may grow. */
+static int allow_no_more(bool is_limit)
+{
+    if (is_limit)
+        stream_store_set_disk_max(store, disk_now().used_bytes);
+    else
+        fault_set_disk(files.fault, fault_disk_used(files.fault));
+    return is_limit ? -EDQUOT : -ENOSPC;
+}
+
+static void destroy_all(struct stream **streams)
+{
+    for (unsigned i = 0; i < MANY; i++)
+        stream_destroy(streams[i]);
+}
+
+/* _i: 1: what is used is limited, 0: the disk is full. The new one must leave memory first. */
+START_TEST(what_others_have_ahead_is_given_to_who_needs_it)
+{
+    struct stream *streams[MANY];
+    uint64_t live = (uint64_t)MANY * EACH * HEAVY, most, number, given;
+    int refusal;
+
+    create_long_store();
+    fill(streams);
+    most = disk_now().used_bytes;
+    ck_assert_uint_gt(most, live + 4 * CHANGE_BYTES); /* or there is nothing to give */
+    refusal = allow_no_more(_i);
+    ck_assert_int_eq(stream_create(store, &stream), 0);
+    number = add_until(stream, refusal, 1, HEAVY);
+    ck_assert_uint_gt(live + number * HEAVY, most - CHANGE_BYTES);
+    ck_assert_uint_le(disk_now().used_bytes, most);
+    expect_counted();
+    /* Now it is really full: it is refused at once, and nobody is closed for that. */
+    settle();
+    given = store->files->given_count;
+    ck_assert_int_eq(try_add(stream, number, HEAVY), refusal);
+    ck_assert_int_eq(try_add(stream, number, 20 * HEAVY), refusal);
+    ck_assert_uint_eq(store->files->given_count, given);
+    expect_entries(stream, 1, number, HEAVY);
+    for (unsigned i = 0; i < MANY; i++)
+        expect_entries(streams[i], 1, EACH, HEAVY);
+    destroy_all(streams);
+    end();
+}
+END_TEST
+
+/* All but one write in turn, and none is refused before there is no room for anybody. */
+START_TEST(who_writes_by_turns_shares_what_is_left)
+{
+    struct stream *streams[MANY];
+    uint64_t live = 0, most, given;
+    int refusal, rc = 0;
+
+    create_long_store();
+    fill(streams);
+    refusal = allow_no_more(_i);
+    most = disk_now().used_bytes;
+    given = store->files->given_count;
+    for (unsigned i = 0; rc == 0; i++) {
+        rc = try_add(streams[i % (MANY - 1)], EACH + i, HEAVY);
+        live = ((uint64_t)MANY * EACH + i) * HEAVY;
+    }
+    ck_assert_int_eq(rc, refusal);
+    ck_assert_uint_gt(live, most - CHANGE_BYTES);
+    ck_assert_uint_lt(store->files->given_count - given,
+                      100); /* they do not close for each entry */
+    destroy_all(streams);
+    settle();
+    stream = NULL;
+}
+END_TEST
+
+/* Lists, say, which do not wait. */
+START_TEST(what_lies_ahead_is_given_to_others_than_streams)
+{
+    struct stream *streams[MANY];
+    uint64_t used;
+
+    create_long_store();
+    fill(streams);
+    used = disk_now().used_bytes;
+    stream_store_give_room(store);
+    settle();
+    ck_assert_uint_lt(disk_now().used_bytes, used - 3 * CHANGE_BYTES);
+    expect_counted();
+    used = disk_now().used_bytes;
+    stream_store_give_room(store); /* there is no more */
+    settle();
+    ck_assert_uint_eq(disk_now().used_bytes, used);
+    for (unsigned i = 0; i < MANY; i++)
+        add_entries(streams[i], EACH, EACH + 10, HEAVY);
+    destroy_all(streams);
+    settle();
+}
+END_TEST
+
+START_TEST(little_lies_ahead_where_little_is_left)
+{
+    enum { LEFT_PART = 8 };
+    uint64_t max = 24 << 20;
+
+    create_long_store();
+    ck_assert_int_eq(stream_create(store, &stream), 0);
+    stream_store_set_disk_max(store, max);
+    for (uint64_t number = 1; number < 10000; number += 1000) {
+        uint64_t left = max - disk_now().used_bytes;
+        add_entries(stream, number, number + 1000, HEAVY);
+        settle();
+        ck_assert_uint_le(journal_spare_bytes(stream->files->journal), left / LEFT_PART + 8192);
+    }
+    end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("what streams take on the disk");
@@ -298,5 +439,9 @@ int main(void)
     tcase_add_test(cases, a_stream_that_is_kept_short_takes_little);
     tcase_add_test(cases, a_stream_that_is_trimmed_at_the_limit_goes_on);
     tcase_add_test(cases, at_the_limit_no_stream_leaves_memory_and_many_that_do_keep_it);
+    tcase_add_loop_test(cases, what_others_have_ahead_is_given_to_who_needs_it, 0, 2);
+    tcase_add_loop_test(cases, who_writes_by_turns_shares_what_is_left, 0, 2);
+    tcase_add_test(cases, what_lies_ahead_is_given_to_others_than_streams);
+    tcase_add_test(cases, little_lies_ahead_where_little_is_left);
     return test_suite_run(suite);
 }

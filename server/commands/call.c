@@ -160,6 +160,8 @@ static void answer_no_room(struct call *call, int rc)
     if (rc == -ENOSPC ? spill_store_disk(server->store) == SPILL_DISK_AT_LIMIT
                       : streams.is_at_limit)
         disk = SPILL_DISK_AT_LIMIT;
+    /* What streams have ahead of their ends may be all that is missing: for the next one. */
+    if (rc == -ENOSPC && disk == SPILL_DISK_AT_LIMIT) stream_store_give_room(server->streams);
     disk_log_refused(server, disk);
     (void)call_errorf(
         call, "MISCONF %s%s%s: nothing was changed. Reads and commands that remove go on.",
