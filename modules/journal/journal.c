@@ -33,6 +33,16 @@ static int create_active(struct journal *journal, const struct journal_segment_h
                                        &journal->active);
 }
 
+/* Nothing stays ahead of the last frame but what make_open_room counts on; zeros may. */
+static void cut_room(struct journal *journal)
+{
+    struct journal_segment *active = journal->active;
+    uint64_t end = journal->offset + ROOM_TAIL_BYTES;
+
+    if (end > active->capacity) end = active->capacity;
+    (void)journal_segment_cut(journal->os, active, end);
+}
+
 /* On a full disk it is opened all the same, for who reads it: closing has left room for its end. */
 static int make_open_room(struct journal *journal)
 {
@@ -74,6 +84,7 @@ static int open_active_with(struct journal *journal, const struct journal_extent
     journal_segment_begin_room(journal->active, offset);
     rc = make_open_room(journal);
     if (rc < 0) {
+        cut_room(journal);
         journal_segment_close(journal->os, journal->active);
         journal->active = NULL;
     }
@@ -311,6 +322,8 @@ int journal_prepare(struct os *os, const struct journal_options *options,
                                       (uint64_t)clock_realtime_ms(), options->syncs_late,
                                       &journal->meta, &out_report->is_created);
         if (rc == 0) rc = open_recovered(journal, options, &extent, out_report);
+        /* Nobody counts what one takes that could not be opened. */
+        if (rc < 0 && journal->active) cut_room(journal);
     }
     if (rc < 0) goto tell;
     *out_journal = journal;
@@ -400,7 +413,6 @@ static int drop_buffers(struct journal *journal)
 static void leave_active(struct journal *journal)
 {
     struct journal_segment *active = journal->active;
-    uint64_t end = journal->offset + ROOM_TAIL_BYTES; /* make_open_room counts on it */
     size_t from;
 
     if (journal->error || journal->is_in_memory || journal->is_resting)
@@ -410,8 +422,7 @@ static void leave_active(struct journal *journal)
         (void)journal_index_write(journal->os, journal->path, active->number, active->seed,
                                   &journal->index, from);
     }
-    if (end > active->capacity) end = active->capacity;
-    (void)journal_segment_cut(journal->os, active, end); /* zeros may stay */
+    cut_room(journal);
 }
 
 int journal_close(struct journal *journal)
