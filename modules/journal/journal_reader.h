@@ -57,6 +57,9 @@ uint64_t journal_reader_window_bytes(const struct journal_reader *reader);
  * is known without a system call. Of a reader that never waits; false of others. */
 bool journal_reader_has(const struct journal_reader *reader, uint64_t position);
 
+/* Of a reader that never waits, and is not busy: who uses it now is not told why what another one
+ * wanted, and did not come back for, could not be fetched. */
+void journal_reader_forget_error(struct journal_reader *reader);
 /* To be called of a reader that never waits when it is used after a while (in another turn of the
  * loop): what was in memory may not be there any more. */
 void journal_reader_look_again(struct journal_reader *reader);

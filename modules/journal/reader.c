@@ -58,6 +58,11 @@ uint64_t journal_reader_window_bytes(const struct journal_reader *reader)
     return reader->async ? run_bytes + journal_async_memory_bytes(reader->async) : 0;
 }
 
+void journal_reader_forget_error(struct journal_reader *reader)
+{
+    if (reader->async) journal_async_forget_error(reader->async);
+}
+
 void journal_reader_look_again(struct journal_reader *reader)
 {
     if (reader->async) journal_async_look_again(reader->async);

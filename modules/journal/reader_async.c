@@ -121,6 +121,12 @@ static int take_error(struct journal_async *async)
     return rc;
 }
 
+void journal_async_forget_error(struct journal_async *async)
+{
+    assert(!async->is_running);
+    async->rc = 0;
+}
+
 /* Whether the writer's own mapping may have it in memory. */
 static bool may_be_warm(const struct journal *journal, uint64_t number, uint64_t offset)
 {

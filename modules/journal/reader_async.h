@@ -33,6 +33,8 @@ int journal_async_point_before(struct journal_async *async, uint64_t number, uin
 bool journal_async_is_warm(struct journal_async *async, uint64_t number, uint64_t offset);
 /* Whether the frame that begins there can be looked at at once, or its header at least. */
 bool journal_async_has(const struct journal_async *async, uint64_t number, uint64_t offset);
+/* Nobody comes back for what was fetched last: why it could not be is told to nobody. Not busy. */
+void journal_async_forget_error(struct journal_async *async);
 /* Time has passed: what was in the mapping may not be there any more. */
 void journal_async_look_again(struct journal_async *async);
 /* Frames were dropped: what it has of files is forgotten. */

@@ -174,6 +174,8 @@ int stream_files_take_slot(struct stream_files *files, struct files_slot **out_s
         rc = journal_reader_open_async(files->journal, on_ready, slot, &slot->reader);
         if (rc < 0) return rc;
         slot->files = files;
+    } else {
+        journal_reader_forget_error(slot->reader);
     }
     slot->is_awaited = false;
     slot->search.key = 0;

@@ -1,7 +1,7 @@
 /* Streams in journals whose segments are packed when they have ended: nobody who reads notices, and
  * whatever a start may set back into stays plain. */
 #include "modules/stream/copy.h"
-#include "modules/stream/stream_internal.h"
+#include "modules/stream/files_internal.h"
 #include "modules/stream/test_stream_files.h"
 
 enum { SIZE = 200, PLAIN_MAX = 2 /* the one that is written, and the one made ahead */ };
@@ -131,6 +131,38 @@ START_TEST(what_readers_hold_is_counted_and_bounded)
     stream_destroy(stream);
     settle();
     ck_assert_uint_eq(stream_store_window_bytes(store), 0);
+}
+END_TEST
+
+/* Readers that could not read for somebody who never came back serve others. */
+START_TEST(what_could_not_be_read_for_who_has_gone_is_told_to_nobody_else)
+{
+    enum { GONE = STREAM_READERS_MAX, STEP = READ_ENTRIES / (2 * GONE) };
+    struct stream_cursor cursor;
+    struct stream_entry entry;
+
+    begin(JOURNAL_CODEC_LZ4, READ_ENTRIES);
+    store->hooks.wait = NULL;
+    fault_fail(files.fault, FAULT_PREAD, 1, EIO, FAULT_FROM_THEN_ON);
+    for (unsigned i = 0; i < GONE; i++) {
+        struct stream_id id = { 10 + i * STEP, 0 };
+        stream_cursor_begin(&cursor, stream, id, STREAM_FORWARD);
+        ck_assert_int_eq(stream_cursor_next(&cursor, &entry), -EAGAIN);
+    }
+    while (io_wait(files.io) > 0) {}
+    ck_assert_uint_ge(fault_fired(files.fault), GONE);
+    fault_clear(files.fault);
+    for (unsigned i = 0; i < GONE; i++) {
+        struct stream_id id = { 11 + i * STEP, 0 };
+        int rc;
+        stream_cursor_begin(&cursor, stream, id, STREAM_FORWARD);
+        while ((rc = stream_cursor_next(&cursor, &entry)) == -EAGAIN)
+            ck_assert_uint_gt(io_wait(files.io), 0);
+        ck_assert_int_eq(rc, 1);
+        ck_assert_uint_eq(entry.id.ms, id.ms);
+    }
+    stream_destroy(stream);
+    settle();
 }
 END_TEST
 
@@ -383,6 +415,7 @@ int main(void)
                         JOURNAL_CODEC_LZ4, JOURNAL_CODEC_ZSTD + 1);
     tcase_add_test(cases, what_is_told_is_what_the_files_take);
     tcase_add_loop_test(cases, what_readers_hold_is_counted_and_bounded, 0, 2);
+    tcase_add_test(cases, what_could_not_be_read_for_who_has_gone_is_told_to_nobody_else);
     tcase_add_test(cases, with_no_memory_for_more_readers_all_are_served_in_turn);
     tcase_add_test(cases, another_codec_is_for_what_is_plain_yet);
     tcase_add_test(cases, what_a_checkpoint_may_set_back_into_stays_plain);
