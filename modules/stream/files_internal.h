@@ -287,7 +287,7 @@ void stream_files_step(struct stream_files *files);
 void stream_files_step_due(struct stream_files_store *all);
 /* Something has happened to it: it will be looked at. */
 void stream_files_touch(struct stream_files *files);
-/* If it is open, and may be closed, that begins. */
+/* If it is open, and may be closed, that begins, or is tried again. */
 void stream_files_begin_closing(struct stream_files *files);
 /* Drops segments that nobody refers to. */
 void stream_files_trim_journal(struct stream_files *files);

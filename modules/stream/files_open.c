@@ -219,7 +219,7 @@ static void keep_open(struct stream_files *files)
 
 void stream_files_begin_closing(struct stream_files *files)
 {
-    if (!may_close(files)) return;
+    if (files->state != FILES_LEAVING && !may_close(files)) return;
     set_state(files, FILES_LEAVING);
     stream_files_step(files);
 }

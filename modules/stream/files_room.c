@@ -39,13 +39,19 @@ static void begin_closing(struct stream_files_store *all, uint64_t bytes, const 
     }
 }
 
-/* It is being closed, and has much. One that nothing is under way for waits for memory, or for who
- * reads it: nobody waits for that. */
+/* It is leaving, and something will happen to it. Else it waits for memory: nobody waits for that.
+ */
+static bool is_under_way(const struct stream_files *files)
+{
+    return files->state == FILES_LEAVING &&
+           (journal_is_busy(files->journal) || stream_files_is_read(files));
+}
+
+/* It is being closed, and has much. */
 static bool is_giving(const struct stream_files *files)
 {
     if (files->state == FILES_CLOSING) return files->gives_room;
-    return files->state == FILES_LEAVING && stream_files_has_spare(files) &&
-           (journal_is_busy(files->journal) || stream_files_is_read(files));
+    return is_under_way(files) && stream_files_has_spare(files);
 }
 
 static uint64_t count_giving(const struct stream_files_store *all)
@@ -81,7 +87,7 @@ void stream_store_give_room(struct stream_store *store)
     if (store->files) begin_closing(store->files, MUCH_BYTES, NULL);
 }
 
-/* Any room helps who had it once. */
+/* Any room helps who had it once. One that waits for memory to be closed with gives none. */
 bool stream_store_free_room(struct stream_store *store, const struct stream *but)
 {
     bool is_coming = false;
@@ -91,7 +97,7 @@ bool stream_store_free_room(struct stream_store *store, const struct stream *but
     list_for_each(link, &store->files->active)
     {
         const struct stream_files *files = files_at(link);
-        is_coming |= files->state == FILES_LEAVING || files->state == FILES_CLOSING;
+        is_coming |= files->state == FILES_CLOSING || is_under_way(files);
     }
     return is_coming;
 }

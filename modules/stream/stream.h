@@ -123,10 +123,11 @@ uint64_t stream_store_shrink(struct stream_store *store, uint64_t bytes, bool is
 int stream_store_wait(struct stream_store *store);
 /* The disk is full, and but needs room: other journals that are open have some ahead of what was
  * added, and begin to close; some that nobody has any more are on their way from the disk. False:
- * there are none of either. True: stream_store_wait, and ask again. O(journals). */
+ * there are none of either, or no memory to close them with. True: stream_store_wait, and ask
+ * again. O(journals). */
 bool stream_store_free_room(struct stream_store *store, const struct stream *but);
-/* Others than streams are at the limit that both have: journals that have much room ahead begin to
- * close, and give it back. Never waits. O(journals). */
+/* Somebody who does not wait has no room, a list, say, at the limit that both have: journals that
+ * have much room ahead begin to close, and give it back. Never waits. O(journals). */
 void stream_store_give_room(struct stream_store *store);
 
 int stream_create(struct stream_store *store, struct stream **out_stream);

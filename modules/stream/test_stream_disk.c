@@ -409,6 +409,27 @@ START_TEST(what_lies_ahead_is_given_to_others_than_streams)
 }
 END_TEST
 
+START_TEST(who_cannot_be_closed_for_want_of_memory_is_not_waited_for)
+{
+    struct stream *streams[MANY];
+
+    create_long_store();
+    fill(streams);
+    refuse_every = 1;
+    ck_assert(!stream_store_free_room(store, NULL));
+    refuse_every = 0;
+    ck_assert(memory_was_refused());
+    ck_assert(stream_store_free_room(store, NULL));
+    while (stream_store_free_room(store, NULL))
+        ck_assert_int_eq(stream_store_wait(store), 0);
+    ck_assert_uint_eq(store->files->open_count, 0);
+    for (unsigned i = 0; i < MANY; i++)
+        expect_entries(streams[i], 1, EACH, HEAVY);
+    destroy_all(streams);
+    settle();
+}
+END_TEST
+
 START_TEST(little_lies_ahead_where_little_is_left)
 {
     enum { LEFT_PART = 8 };
@@ -442,6 +463,7 @@ int main(void)
     tcase_add_loop_test(cases, what_others_have_ahead_is_given_to_who_needs_it, 0, 2);
     tcase_add_loop_test(cases, who_writes_by_turns_shares_what_is_left, 0, 2);
     tcase_add_test(cases, what_lies_ahead_is_given_to_others_than_streams);
+    tcase_add_test(cases, who_cannot_be_closed_for_want_of_memory_is_not_waited_for);
     tcase_add_test(cases, little_lies_ahead_where_little_is_left);
     return test_suite_run(suite);
 }
