@@ -241,6 +241,11 @@ void journal_end_segment(struct journal *journal)
     if (!journal->next) (void)journal_room_ask_segment(journal, journal->promised);
 }
 
+bool journal_is_ending(const struct journal *journal)
+{
+    return journal->is_ending;
+}
+
 /* 0: a frame of so many bytes can be put away. */
 static int need_room(struct journal *journal, uint64_t frame_bytes)
 {

@@ -281,6 +281,8 @@ void journal_rest(struct journal *journal);
 /* The segment that is written ends early, with one of the next appends: little of it is of use any
  * more, and what has ended can go. Nothing to do for a journal that is in memory or rests. */
 void journal_end_segment(struct journal *journal);
+/* True: it is going to end so, and may ask for room for the next one with any append. */
+bool journal_is_ending(const struct journal *journal);
 /* Drops the segments all of whose frames lie below position; an I/O thread removes the files. */
 void journal_trim(struct journal *journal, uint64_t position);
 

@@ -247,9 +247,9 @@ void stream_files_append(struct stream_files *files, const struct stream_entry *
     files->last_id = entry->id;
     is_further = journal_segment_of(files->end) < journal_segment_of(position);
     files->end = journal_appended(files->journal);
-    if (!is_further) return;
-    stream_files_recount(files);
-    stream_files_plan_packing(files);
+    /* Where one ends early, nobody is asked for the room of the next. */
+    if (is_further || journal_is_ending(files->journal)) stream_files_recount(files);
+    if (is_further) stream_files_plan_packing(files);
 }
 
 static void files_trim(struct stream *stream, uint64_t ordinal);
@@ -332,7 +332,9 @@ static void end_what_is_mostly_gone(struct stream_files *files, uint64_t ordinal
     if (last->bytes < ENDS_EARLY_BYTES || ordinal <= last->first_ordinal) return;
     count = files->stream->end - last->first_ordinal;
     live = files->stream->end - ordinal;
-    if (live < count / ENDS_EARLY_PART) journal_end_segment(files->journal);
+    if (live >= count / ENDS_EARLY_PART) return;
+    journal_end_segment(files->journal);
+    stream_files_recount(files);
 }
 
 static void files_trim(struct stream *stream, uint64_t ordinal)

@@ -256,6 +256,31 @@ START_TEST(a_stream_that_is_trimmed_at_the_limit_goes_on)
 }
 END_TEST
 
+/* Nobody is asked for its room, so it counts as soon as it is asked for: once the entries before it
+ * are trimmed, and, when there was none then, with an entry. */
+START_TEST(the_segment_behind_an_early_end_counts_while_it_is_made)
+{
+    enum { MANY_ROWS = 16 * ROW, LEAST_BYTES = 64 << 10 };
+    uint64_t used;
+
+    begin_with_long_segments();
+    add_entries(stream, 1, MANY_ROWS, LARGE);
+    settle();
+    used = disk_now().used_bytes;
+    fault_set_disk(files.fault, fault_disk_used(files.fault));
+    trim_to(stream, 1);
+    ck_assert_uint_ge(disk_now().used_bytes, used + LEAST_BYTES);
+    settle();
+    ck_assert_uint_eq(disk_now().used_bytes, used); /* it could not be made */
+    fault_set_disk(files.fault, UINT64_MAX);
+    add_entries(stream, MANY_ROWS, MANY_ROWS + 1, LARGE);
+    ck_assert_uint_ge(disk_now().used_bytes, used + LARGE);
+    settle();
+    expect_counted();
+    end();
+}
+END_TEST
+
 START_TEST(at_the_limit_no_stream_leaves_memory_and_many_that_do_keep_it)
 {
     struct stream *streams[20];
@@ -459,6 +484,7 @@ int main(void)
     tcase_add_test(cases, a_limit_refuses_what_is_added_and_nothing_else);
     tcase_add_test(cases, a_stream_that_is_kept_short_takes_little);
     tcase_add_test(cases, a_stream_that_is_trimmed_at_the_limit_goes_on);
+    tcase_add_test(cases, the_segment_behind_an_early_end_counts_while_it_is_made);
     tcase_add_test(cases, at_the_limit_no_stream_leaves_memory_and_many_that_do_keep_it);
     tcase_add_loop_test(cases, what_others_have_ahead_is_given_to_who_needs_it, 0, 2);
     tcase_add_loop_test(cases, who_writes_by_turns_shares_what_is_left, 0, 2);
