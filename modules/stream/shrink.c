@@ -34,6 +34,7 @@ static bool move_on(struct stream *stream, struct list_link *link)
     if (rc == 0) return true;
     stream->is_leaving = rc == -EAGAIN;
     if (rc != -EAGAIN) store->shrink_at_ms = store->now_ms + RETRY_MS;
+    if (rc == -ENOSPC || rc == -EDQUOT) stream_store_give_room(store); /* for the next attempt */
     if (stream->is_leaving == was_leaving) return false;
     list_remove(link);
     list_push_back(was_leaving ? &store->movable : &store->leaving, link);

@@ -434,6 +434,33 @@ START_TEST(what_lies_ahead_is_given_to_others_than_streams)
 }
 END_TEST
 
+/* A stream that is to leave memory does not wait either: it leaves with the next attempt. */
+START_TEST(what_lies_ahead_is_given_to_who_leaves_memory)
+{
+    enum { SMALL = 10, RETRY_MS = 1000 };
+    struct stream *streams[MANY];
+    struct stream_info info;
+
+    files.options.memory_bytes_max = 2 * SMALL * HEAVY;
+    create_long_store();
+    fill(streams);
+    ck_assert_int_eq(stream_create(store, &stream), 0);
+    add_entries(stream, 1, SMALL, HEAVY);
+    (void)allow_no_more(1);
+    (void)stream_store_shrink(store, UINT64_MAX, true);
+    settle();
+    (void)stream_store_tick(store, RETRY_MS, 0);
+    (void)stream_store_shrink(store, UINT64_MAX, true);
+    settle_at(RETRY_MS);
+    stream_get_info(stream, &info);
+    ck_assert(!info.is_in_memory);
+    expect_entries(stream, 1, SMALL, HEAVY);
+    destroy_all(streams);
+    stream_destroy(stream);
+    settle_at(RETRY_MS);
+}
+END_TEST
+
 START_TEST(who_cannot_be_closed_for_want_of_memory_is_not_waited_for)
 {
     struct stream *streams[MANY];
@@ -489,6 +516,7 @@ int main(void)
     tcase_add_loop_test(cases, what_others_have_ahead_is_given_to_who_needs_it, 0, 2);
     tcase_add_loop_test(cases, who_writes_by_turns_shares_what_is_left, 0, 2);
     tcase_add_test(cases, what_lies_ahead_is_given_to_others_than_streams);
+    tcase_add_test(cases, what_lies_ahead_is_given_to_who_leaves_memory);
     tcase_add_test(cases, who_cannot_be_closed_for_want_of_memory_is_not_waited_for);
     tcase_add_test(cases, little_lies_ahead_where_little_is_left);
     return test_suite_run(suite);
