@@ -142,7 +142,8 @@ static void room_done(struct io_job *job)
 
     room->is_running = false;
     take_answer(journal, room);
-    if (room->segment && room->segment == journal->active) journal->unpinned_end = room->pin_from;
+    if (job->rc == 0 && room->segment && room->segment == journal->active)
+        journal->unpinned_end = room->pin_from;
     if (room->segment) journal_room_note(room->segment);
     if (job->rc == 0 && room->header.number > 0) {
         assert(!journal->next);
