@@ -164,8 +164,18 @@ void spill_store_set_memory(struct spill_store *store, uint64_t memory_bytes)
 
 void spill_store_set_disk_max(struct spill_store *store, uint64_t disk_bytes_max)
 {
+    struct spill_file_info file;
+    bool is_raised;
+
+    spill_file_info(store->file, &file);
+    is_raised =
+        file.disk_bytes_max > 0 && (disk_bytes_max == 0 || disk_bytes_max > file.disk_bytes_max);
     spill_file_set_disk_max(store->file, disk_bytes_max);
     store->retry_us = 0; /* there may be room now */
+    if (!is_raised || store->disk != SPILL_DISK_AT_LIMIT) return;
+    /* Who pushes waits for the next write, which tells, and is not refused for the last one. */
+    store->disk = SPILL_DISK_HAS_ROOM;
+    store_update_pressure(store);
 }
 
 void spill_store_set_element_max(struct spill_store *store, uint64_t element_bytes_max)

@@ -490,9 +490,12 @@ START_TEST(raising_the_limit_of_disk_space_helps_at_once)
     open_tiny();
     spill_store_set_disk_max(store, 200 << 10);
     uint32_t pushed = push_until_full(0);
-    spill_store_set_disk_max(store, 0);
+    ck_assert_int_eq(spill_store_pressure(store), SPILL_FULL);
+    spill_store_set_disk_max(store, 300 << 10);
+    ck_assert_int_eq(spill_store_pressure(store), SPILL_SLOW); /* before anything was written */
     settle();
     ck_assert_int_eq(spill_store_pressure(store), SPILL_OK);
+    spill_store_set_disk_max(store, 0);
     push_numbers(deque, pushed, COUNT, ELEMENT_BYTES);
     expect_numbers(deque, 0, pushed + COUNT, ELEMENT_BYTES);
     close_all();
