@@ -41,6 +41,7 @@
 #include "server/commands/statistics.h"
 #include "server/commands/stream_retention.h"
 #include "server/commands/stream_sharing.h"
+#include "server/commands/stream_viewing.h"
 #include "server/commands/table.h"
 #include "server/commands/turn.h"
 #include "server/config/config.h"
@@ -75,6 +76,7 @@ struct house {
     struct log_switching switching;
     struct backing_up backing_up;
     struct stream_sharing sharing;
+    struct stream_viewings viewings;
     struct boot_directory directory;
     struct loop_timer *sample_timer;
     struct io_job purge;
@@ -326,6 +328,8 @@ static int make_house(struct house *house)
     server->switching->ground.reserve_fd = -1;
     server->backing_up = &house->backing_up;
     server->sharing = &house->sharing;
+    server->viewings = &house->viewings;
+    stream_viewings_init(server->viewings);
     house->backing_up.took_ms = -1;
     server->spill_path = house->directory.spill_path;
     list_init(&house->monitors.sessions);

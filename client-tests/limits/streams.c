@@ -1,6 +1,6 @@
 /* Thousands of streams that are too small for journals of their own, together far above maxmemory:
  * they leave memory for the disk, and whoever adds waits for that and is not refused. And what is
- * read of compressed ones. */
+ * read of compressed ones, and what groups keep for who does not read. */
 #include "client-tests/lib/clock.h"
 #include "client-tests/lib/command.h"
 #include "client-tests/lib/element.h"
@@ -220,6 +220,102 @@ START_TEST(windows_of_packed_segments_are_counted_and_bounded)
 }
 END_TEST
 
+/* ---- groups ------------------------------------------------------------------------------------
+ *
+ * What is pending takes 60 bytes, which are there twice when it changes while somebody is told of
+ * it as it was.
+ */
+
+enum { PENDING = 60000, AT_ONCE = 500, LEAF = 40, CHANGED = 12000 };
+
+static const char *const telling[] = { "XPENDING s g - + 100000 c", "XINFO STREAM s FULL COUNT 0" };
+enum { TELLING = sizeof(telling) / sizeof(telling[0]) };
+
+/* And what was delivered is gone, so that no entries can leave memory. */
+static void make_pending(struct wire *wire)
+{
+    expect_ok(wire, "XGROUP CREATE s g 0 MKSTREAM");
+    for (int i = 0; i < PENDING; i += AT_ONCE) {
+        for (int k = 1; k <= AT_ONCE; k++)
+            wire_command(wire, "XADD s %d-1 f v", i + k);
+        wire_command(wire, "XREADGROUP GROUP g c COUNT %d STREAMS s >", AT_ONCE);
+        wire_skip(wire, AT_ONCE + 1);
+    }
+    expect_integer(wire, PENDING, "XTRIM s MAXLEN 0");
+}
+
+/* All of the memory that cannot spill. */
+static void fill_memory(struct wire *wire)
+{
+    struct text value = { 0 }, reply = { 0 };
+
+    text_add_filler(&value, 64 << 10);
+    for (int i = 0; text_string(&reply)[0] != '-'; i++) {
+        ck_assert_int_lt(i, 16 * 16);
+        text_clear(&reply);
+        wire_command(wire, "SET filler%d %s", i, value.bytes);
+        ck_assert_int_eq(wire_read(wire, &reply), 1);
+    }
+    ck_assert_ptr_nonnull(strstr(text_string(&reply), "-OOM "));
+    text_finish(&reply);
+    text_finish(&value);
+}
+
+static void acknowledge(struct wire *wire, int first)
+{
+    expect_integer(wire, 1, "XACK s g %d-1", first + 1);
+}
+
+static struct wire *ask_and_take_nothing(struct server *server, const char *line)
+{
+    struct wire *wire = wire_open_unix(server);
+
+    wire->takes_nothing = true;
+    wire_command_line(wire, line);
+    return wire;
+}
+
+/* The first one is told of all that changes, and soon that is more than a sixteenth of maxmemory;
+ * the second one is told of half of that. */
+START_TEST(who_does_not_read_what_is_pending_is_closed_when_memory_is_used_up)
+{
+    static const char *const own[] = { "--maxmemory", "16mb", "--appendonly",           "no",
+                                       "--save",      "",     "--client-stall-timeout", "0",
+                                       NULL };
+    struct wire *wire, *first, *second;
+    struct text reply = { 0 };
+    struct server server;
+    int id = 0;
+
+    server_start(&server, &(struct server_options){ .own_arguments = own });
+    wire = wire_open(&server);
+    make_pending(wire);
+    fill_memory(wire);
+    first = ask_and_take_nothing(&server, telling[_i]);
+    info_wait(wire, "streaming_clients", 1);
+    for (; id < CHANGED; id += LEAF)
+        acknowledge(wire, id);
+    second = ask_and_take_nothing(&server, telling[_i]);
+    info_wait(wire, "streaming_clients", 2);
+    for (; info_number(wire, "client_view_disconnections") == 0; id += LEAF) {
+        ck_assert_int_lt(id, 2 * CHANGED);
+        acknowledge(wire, id);
+    }
+    info_wait(wire, "streaming_clients", 1);
+    first->takes_nothing = second->takes_nothing = false;
+    ck_assert_int_eq(wire_read(first, &reply), 0);
+    text_clear(&reply);
+    ck_assert_int_eq(wire_read(second, &reply), 1);
+    expect_text(second, "PONG", "PING");
+    ck_assert_int_eq(info_number(wire, "client_view_disconnections"), 1);
+    wire_close(second);
+    wire_close(first);
+    wire_close(wire);
+    text_finish(&reply);
+    server_stop(&server);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("streams that leave memory");
@@ -228,5 +324,8 @@ int main(void)
     tcase_add_loop_test(tcase, thousands_of_streams_leave_memory_and_nobody_is_refused, 0, 2);
     tcase_add_test(tcase, a_checkpoint_and_kill_find_all_of_them);
     tcase_add_test(tcase, windows_of_packed_segments_are_counted_and_bounded);
+    tcase = suite_case(suite, "groups");
+    tcase_add_loop_test(tcase, who_does_not_read_what_is_pending_is_closed_when_memory_is_used_up,
+                        0, TELLING);
     return suite_run(suite);
 }

@@ -20,6 +20,7 @@
 #include "server/commands/part_counters.h"
 #include "server/commands/server.h"
 #include "server/commands/statistics.h"
+#include "server/commands/stream_viewing.h"
 #include "server/commands/table.h"
 #include "server/config/config.h"
 #include "server/keyspace/blocked.h"
@@ -167,14 +168,16 @@ static void stats_section(struct server *server, struct info_text *text)
         "total_error_replies:%llu\r\n"
         "client_query_buffer_limit_disconnections:%llu\r\n"
         "client_output_buffer_limit_disconnections:%llu\r\nclient_stall_disconnections:%llu\r\n"
+        "client_view_disconnections:%llu\r\n"
         "client_idle_disconnections:%llu\r\naccept_errors:%llu\r\nreads_deferred:%llu\r\n",
         (ull)net.clients_accepted, (ull)statistics->commands_processed, (ull)net.input_bytes,
         (ull)net.output_bytes, (ull)net.reads, (ull)net.writes, (ull)net.clients_rejected,
         (ull)parts.expired_keys, (ull)statistics->expiry_caps, (ull)net.evicted_clients,
         (ull)statistics->keyspace_hits, (ull)statistics->keyspace_misses,
         (ull)statistics->error_replies, (ull)net.query_buffer_limit_closes,
-        (ull)net.output_buffer_limit_closes, (ull)net.stall_closes, (ull)net.idle_closes,
-        (ull)net.accept_errors, (ull)net.reads_deferred);
+        (ull)net.output_buffer_limit_closes, (ull)net.stall_closes,
+        (ull)server->viewings->closed_count, (ull)net.idle_closes, (ull)net.accept_errors,
+        (ull)net.reads_deferred);
     info_add(text,
              "turns:%llu\r\nmax_tick_us:%llu\r\nmax_tick_cpu_us:%llu\r\nparked_commands:%"
              "llu\r\nqueued_commands:%llu\r\n"

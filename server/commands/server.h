@@ -43,6 +43,7 @@ struct server {
     struct backing_up *backing_up;       /* backing_up.h */
     struct stream_retention *retention;  /* stream_retention.h */
     struct stream_sharing *sharing;      /* stream_sharing.h */
+    struct stream_viewings *viewings;    /* stream_viewing.h */
     /* MULTI: what all that is queued holds, and the one that may hold more than its part of it. */
     uint64_t queued_bytes;
     const struct transaction *large_transaction;

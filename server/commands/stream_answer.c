@@ -24,6 +24,7 @@
 #include "server/commands/stream_group_full.h"
 #include "server/commands/stream_id_list.h"
 #include "server/commands/stream_sharing.h"
+#include "server/commands/stream_viewing.h"
 #include "server/keyspace/keyspace.h"
 #include "server/net/client.h"
 #include "server/observe/memory.h"
@@ -186,7 +187,8 @@ static int write_some(struct writer *writer, struct reply *reply, size_t wanted)
 struct streaming {
     struct parked_call *parked;
     struct writer writer;
-    struct stream_part parts[]; /* of snapshots */
+    struct stream_viewing viewing; /* while the writer has groups to tell of */
+    struct stream_part parts[];    /* of snapshots */
 };
 
 static enum produce_result produce(void *context, struct client *client, size_t size)
@@ -195,6 +197,7 @@ static enum produce_result produce(void *context, struct client *client, size_t 
     struct reply *reply = client_reply(client);
     int rc = write_some(&streaming->writer, reply, size);
 
+    stream_viewing_moves(&streaming->viewing);
     if (rc >= 0) return rc == 1 ? PRODUCE_DONE : PRODUCE_MORE;
     if (rc == -EAGAIN) {
         parking_stream_wait(streaming->parked);
@@ -210,6 +213,7 @@ static void drop_snapshots(struct streaming *streaming)
         stream_destroy(streaming->parts[i].range.cursor.stream);
         stream_id_list_unref(streaming->parts[i].listed);
     }
+    stream_viewing_end(&streaming->viewing);
     stream_full_destroy(streaming->writer.full);
     free(streaming);
 }
@@ -285,6 +289,8 @@ static int begin_streaming(struct call *call, struct writer *writer)
     }
     streaming->writer.full = writer->full;
     writer->full = NULL;
+    if (streaming->writer.full)
+        stream_viewing_begin(call->server, call->session->client, &streaming->viewing);
     if (writer->arguments) streaming->writer.arguments = streaming->parked->call.arguments;
     client_set_producer(call->session->client, (struct client_producer){ .produce = produce,
                                                                          .destroy = end_streaming,

@@ -9,6 +9,7 @@
 #include "server/commands/session.h"
 #include "server/commands/stream_gathered.h"
 #include "server/commands/stream_group_key.h"
+#include "server/commands/stream_viewing.h"
 #include "server/commands/stream_words.h"
 #include "server/net/client.h"
 
@@ -149,6 +150,7 @@ static void reply_numbers(const struct asked *asked, struct reply *reply,
 
 struct streaming {
     struct stream_group_view *view;
+    struct stream_viewing viewing;
     struct parked_call *parked;
     const struct stream_consumer *consumer; /* the view's; NULL: anybody's */
     struct asked asked;                     /* so many, from there on */
@@ -188,6 +190,7 @@ static enum produce_result produce(void *context, struct client *client, size_t 
     struct reply *reply = client_reply(client);
     size_t written = 0;
 
+    stream_viewing_moves(&streaming->viewing);
     while (written < size) {
         if (streaming->name.is_open)
             written += cut_bulk_go_on(&streaming->name, reply, size - written);
@@ -199,6 +202,7 @@ static enum produce_result produce(void *context, struct client *client, size_t 
 
 static void drop(struct streaming *streaming)
 {
+    stream_viewing_end(&streaming->viewing);
     stream_group_view_drop(streaming->view);
     free(streaming);
 }
@@ -245,6 +249,7 @@ static int begin_streaming(struct call *call, struct stream_group *group,
         drop(streaming);
         return rc;
     }
+    stream_viewing_begin(server, call->session->client, &streaming->viewing);
     client_set_producer(call->session->client, (struct client_producer){ .produce = produce,
                                                                          .destroy = end_streaming,
                                                                          .context = streaming });

@@ -16,6 +16,7 @@
 #include "server/commands/shutdown.h"
 #include "server/commands/statistics.h"
 #include "server/commands/stream_retention.h"
+#include "server/commands/stream_viewing.h"
 #include "server/durability/oplog.h"
 #include "server/keyspace/blocked.h"
 #include "server/keyspace/keyspace.h"
@@ -72,6 +73,7 @@ static void look_at_memory(struct server *server)
     memory_update(server->memory);
     disk_limit_update(server);
     shrink_streams(server);
+    stream_viewings_look(server);
 }
 
 bool turn_end(void *context)
