@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum { ENTRIES = 20, ENTRY_BYTES = 1000, BATCH = 256, SLACK_MIB = 16 };
 
@@ -228,20 +229,24 @@ END_TEST
 
 enum { PENDING = 60000, AT_ONCE = 500, LEAF = 40, CHANGED = 12000 };
 
+static const char *const small[] = { "--maxmemory", "16mb", "--appendonly",           "no",
+                                     "--save",      "",     "--client-stall-timeout", "0",
+                                     NULL };
+
 static const char *const telling[] = { "XPENDING s g - + 100000 c", "XINFO STREAM s FULL COUNT 0" };
 enum { TELLING = sizeof(telling) / sizeof(telling[0]) };
 
 /* And what was delivered is gone, so that no entries can leave memory. */
-static void make_pending(struct wire *wire)
+static void make_pending(struct wire *wire, const char *key, int count)
 {
-    expect_ok(wire, "XGROUP CREATE s g 0 MKSTREAM");
-    for (int i = 0; i < PENDING; i += AT_ONCE) {
+    expect_ok(wire, "XGROUP CREATE %s g 0 MKSTREAM", key);
+    for (int i = 0; i < count; i += AT_ONCE) {
         for (int k = 1; k <= AT_ONCE; k++)
-            wire_command(wire, "XADD s %d-1 f v", i + k);
-        wire_command(wire, "XREADGROUP GROUP g c COUNT %d STREAMS s >", AT_ONCE);
+            wire_command(wire, "XADD %s %d-1 f v", key, i + k);
+        wire_command(wire, "XREADGROUP GROUP g c COUNT %d STREAMS %s >", AT_ONCE, key);
         wire_skip(wire, AT_ONCE + 1);
     }
-    expect_integer(wire, PENDING, "XTRIM s MAXLEN 0");
+    expect_integer(wire, count, "XTRIM %s MAXLEN 0", key);
 }
 
 /* All of the memory that cannot spill. */
@@ -266,6 +271,16 @@ static void acknowledge(struct wire *wire, int first)
     expect_integer(wire, 1, "XACK s g %d-1", first + 1);
 }
 
+/* Of two who are told. */
+static void acknowledge_until_one_is_closed(struct wire *wire, int first)
+{
+    for (int id = first; info_number(wire, "client_view_disconnections") == 0; id += LEAF) {
+        ck_assert_int_lt(id, 2 * CHANGED);
+        acknowledge(wire, id);
+    }
+    info_wait(wire, "streaming_clients", 1);
+}
+
 static struct wire *ask_and_take_nothing(struct server *server, const char *line)
 {
     struct wire *wire = wire_open_unix(server);
@@ -279,17 +294,14 @@ static struct wire *ask_and_take_nothing(struct server *server, const char *line
  * the second one is told of half of that. */
 START_TEST(who_does_not_read_what_is_pending_is_closed_when_memory_is_used_up)
 {
-    static const char *const own[] = { "--maxmemory", "16mb", "--appendonly",           "no",
-                                       "--save",      "",     "--client-stall-timeout", "0",
-                                       NULL };
     struct wire *wire, *first, *second;
     struct text reply = { 0 };
     struct server server;
     int id = 0;
 
-    server_start(&server, &(struct server_options){ .own_arguments = own });
+    server_start(&server, &(struct server_options){ .own_arguments = small });
     wire = wire_open(&server);
-    make_pending(wire);
+    make_pending(wire, "s", PENDING);
     fill_memory(wire);
     first = ask_and_take_nothing(&server, telling[_i]);
     info_wait(wire, "streaming_clients", 1);
@@ -297,11 +309,7 @@ START_TEST(who_does_not_read_what_is_pending_is_closed_when_memory_is_used_up)
         acknowledge(wire, id);
     second = ask_and_take_nothing(&server, telling[_i]);
     info_wait(wire, "streaming_clients", 2);
-    for (; info_number(wire, "client_view_disconnections") == 0; id += LEAF) {
-        ck_assert_int_lt(id, 2 * CHANGED);
-        acknowledge(wire, id);
-    }
-    info_wait(wire, "streaming_clients", 1);
+    acknowledge_until_one_is_closed(wire, id);
     first->takes_nothing = second->takes_nothing = false;
     ck_assert_int_eq(wire_read(first, &reply), 0);
     text_clear(&reply);
@@ -310,6 +318,54 @@ START_TEST(who_does_not_read_what_is_pending_is_closed_when_memory_is_used_up)
     ck_assert_int_eq(info_number(wire, "client_view_disconnections"), 1);
     wire_close(second);
     wire_close(first);
+    wire_close(wire);
+    text_finish(&reply);
+    server_stop(&server);
+}
+END_TEST
+
+/* More than its socket holds, and less than there is: the server has written more. */
+static void take_some(struct wire *wire)
+{
+    enum { TAKEN_BYTES = 600 << 10 };
+    int64_t deadline_ms = clock_ms() + 60000;
+    static char bytes[1 << 16];
+
+    while (wire->in.size < TAKEN_BYTES) {
+        ssize_t size = recv(wire->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+        if (size > 0) text_add(&wire->in, bytes, (size_t)size);
+        ck_assert_int_ne(size, 0);
+        ck_assert_msg(clock_probe(deadline_ms), "nothing comes");
+    }
+}
+
+/* What it is told of is little, and it has asked before the other one. */
+START_TEST(who_reads_is_not_closed_before_who_does_not)
+{
+    enum { READ = 40000 };
+    struct wire *wire, *reader, *silent;
+    struct text reply = { 0 };
+    struct server server;
+
+    server_start(&server, &(struct server_options){ .own_arguments = small });
+    wire = wire_open(&server);
+    make_pending(wire, "s", PENDING);
+    make_pending(wire, "t", READ);
+    fill_memory(wire);
+    reader = ask_and_take_nothing(&server, "XPENDING t g - + 100000");
+    info_wait(wire, "streaming_clients", 1);
+    silent = ask_and_take_nothing(&server, telling[0]);
+    info_wait(wire, "streaming_clients", 2);
+    take_some(reader);
+    expect_text(wire, "PONG", "PING");
+    acknowledge_until_one_is_closed(wire, 0);
+    reader->takes_nothing = silent->takes_nothing = false;
+    ck_assert_int_eq(wire_read(reader, &reply), 1);
+    expect_text(reader, "PONG", "PING");
+    ck_assert_int_eq(wire_read(silent, &reply), 0);
+    wire_close(silent);
+    wire_close(reader);
     wire_close(wire);
     text_finish(&reply);
     server_stop(&server);
@@ -327,5 +383,6 @@ int main(void)
     tcase = suite_case(suite, "groups");
     tcase_add_loop_test(tcase, who_does_not_read_what_is_pending_is_closed_when_memory_is_used_up,
                         0, TELLING);
+    tcase_add_test(tcase, who_reads_is_not_closed_before_who_does_not);
     return suite_run(suite);
 }
