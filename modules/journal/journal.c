@@ -55,6 +55,7 @@ static int make_open_room(struct journal *journal)
     least -= least % JOURNAL_PAGE_BYTES;
     if (room > active->capacity) room = active->capacity;
     if (least > room) least = room;
+    if (journal->opens_short) room = least;
     rc = journal_segment_make_room(journal->os, active, room, journal->room_kind);
     if (rc == -ENOSPC || rc == -EDQUOT)
         rc = journal_segment_make_room(journal->os, active, least, journal->room_kind);
@@ -298,6 +299,7 @@ int journal_prepare(struct os *os, const struct journal_options *options,
     journal->syncs_late = options->syncs_late;
     journal->pins_room = options->pins_room;
     journal->drops_written = options->drops_written;
+    journal->opens_short = options->opens_short;
     journal->has_names = true;
     journal->on_progress = options->on_progress;
     journal->on_packed = options->on_packed;

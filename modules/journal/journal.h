@@ -129,6 +129,9 @@ struct journal_options {
     /* Nobody is going to read soon what is appended: what is on the device leaves the page cache,
      * so that there is room for what is read. Of one that is mapped. */
     bool drops_written;
+    /* Opening makes no room ahead of the last frame: what comes there is asked for (may_grow). Of a
+     * journal that has frames; one that is made has some. */
+    bool opens_short;
     /* Ids need not grow. Where they fall, seeking by id finds some place; journal_reader_search may
      * know better. */
     bool ids_may_fall;

@@ -182,7 +182,7 @@ struct journal {
     enum journal_publish publish;
     enum journal_room room_kind;
 
-    bool pins_room;
+    bool pins_room, opens_short;
     bool is_in_memory; /* active has no file, and there is no directory */
     bool syncs_late, drops_written;
     bool has_names; /* meta, its name and those of the directory and the segments are synced */

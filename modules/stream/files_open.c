@@ -166,6 +166,8 @@ static int start_open(struct stream_files *files)
                                   .synced_position = files->synced,
                                   .syncs_late = true,
                                   .ids_may_fall = true,
+                                  .opens_short =
+                                      stream_files_room_left(files) < STREAM_NEW_FILES_BYTES,
                                   .on_progress = on_progress,
                                   .on_packed = stream_files_note_packed,
                                   .tells_packed = !files->knows_packed,

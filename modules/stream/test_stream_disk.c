@@ -482,6 +482,38 @@ START_TEST(who_cannot_be_closed_for_want_of_memory_is_not_waited_for)
 }
 END_TEST
 
+/* Each entry opens its journal, which had to be closed for another: what opening brings with it is
+ * no way around the limit. */
+START_TEST(journals_that_open_in_turn_take_no_more_than_the_limit)
+{
+    enum { ROUNDS = 400 };
+    struct stream *streams[MANY];
+    unsigned taken = 0;
+    uint64_t most;
+
+    files.options.open_max = 1;
+    create_long_store();
+    fill(streams);
+    stream_store_give_room(store);
+    settle();
+    (void)allow_no_more(1);
+    most = disk_now().used_bytes;
+    while (taken < ROUNDS && try_add(streams[taken % MANY], EACH + taken / MANY, HEAVY) == 0)
+        taken++;
+    ck_assert_uint_lt(taken, ROUNDS);
+    settle();
+    ck_assert_uint_le(disk_now().used_bytes, most + MANY * 2 * GRAIN_BYTES);
+    expect_counted();
+    for (unsigned i = 0; i < MANY; i++)
+        expect_entries(streams[i], 1, EACH + (taken + MANY - 1 - i) / MANY, HEAVY);
+    stream_store_set_disk_max(store, most + CHANGE_BYTES);
+    for (unsigned i = 0; i < MANY; i++)
+        ck_assert_int_eq(try_add(streams[i], EACH + ROUNDS, HEAVY), 0);
+    destroy_all(streams);
+    settle();
+}
+END_TEST
+
 START_TEST(little_lies_ahead_where_little_is_left)
 {
     enum { LEFT_PART = 8 };
@@ -518,6 +550,7 @@ int main(void)
     tcase_add_test(cases, what_lies_ahead_is_given_to_others_than_streams);
     tcase_add_test(cases, what_lies_ahead_is_given_to_who_leaves_memory);
     tcase_add_test(cases, who_cannot_be_closed_for_want_of_memory_is_not_waited_for);
+    tcase_add_test(cases, journals_that_open_in_turn_take_no_more_than_the_limit);
     tcase_add_test(cases, little_lies_ahead_where_little_is_left);
     return test_suite_run(suite);
 }
