@@ -7,7 +7,6 @@
 #include "modules/base/log.h"
 #include "modules/spill/persist.h"
 #include "modules/spill/store.h"
-#include "modules/stream/producers.h"
 #include "modules/stream/stream.h"
 #include "server/commands/checkpointing.h"
 #include "server/durability/checkpoint_load.h"
@@ -151,17 +150,6 @@ static void tell_of_sync(void *context, const char *path, int error, const char 
                   path, strerror(-error));
 }
 
-static int apply_idmp(void *context, const struct config *config, struct config_error *out_error)
-{
-    struct server *server = context;
-
-    (void)out_error;
-    stream_producer_store_set_defaults(stream_store_producers(server->streams),
-                                       (uint32_t)config->stream_idmp_duration_s,
-                                       (uint32_t)config->stream_idmp_maxsize);
-    return 0;
-}
-
 int boot_config_streams(struct server *server, struct os *os, const struct spill_hooks *hooks)
 {
     struct stream_hooks stream_hooks = { .wait = hooks->wait,
@@ -179,7 +167,6 @@ int boot_config_streams(struct server *server, struct os *os, const struct spill
 
     int rc = stream_store_create(os, server->io, &options, &stream_hooks, &server->streams);
 
-    if (rc == 0) rc = apply_idmp(server, server->config, NULL);
     return rc < 0 ? rc : stream_retention_configure(server, server->config, NULL);
 }
 
@@ -332,8 +319,6 @@ int boot_config_listen_for_changes(struct server *server)
         { "stream-retention-length", stream_retention_configure },
         { "stream-compress", stream_retention_configure },
         { "stream-retention-for", stream_retention_configure },
-        { "stream-idmp-duration", apply_idmp },
-        { "stream-idmp-maxsize", apply_idmp },
     };
 
     for (size_t i = 0; i < sizeof(listeners) / sizeof(listeners[0]); i++) {

@@ -407,6 +407,81 @@ START_TEST(long_elements_are_taken_once)
 }
 END_TEST
 
+/* ---- bounds of what producers are known for ---- */
+
+static const char *const produced[] = {
+    "XADD emptied MAXLEN = 0 IDMP p i * f v",
+    "XADD plain 1-1 f v",
+    "XADD plain MAXLEN = 1 IDMPAUTO p * f v",
+    "XADD recorded 5-5 f v",
+    "XIDMPRECORD recorded p i 5-5",
+    "XADD partly 1-1 f v",
+    "XCFGSET partly IDMP-MAXSIZE 7",
+    "XADD partly IDMP p i * f v",
+    "XADD usual 1-1 f v",
+    "XCFGSET usual IDMP-DURATION 100 IDMP-MAXSIZE 100",
+    "XADD usual IDMP p i * f v",
+    "COPY s copied",
+    "XADD copied IDMP p j * f v",
+    "RENAME plain renamed",
+    "XADD renamed IDMP p i * f v",
+    "XADD over 18446744073709551615-18446744073709551615 f v",
+    "XADD over IDMP p i * f v", /* is refused, and leaves nothing */
+    "MULTI",
+    "XADD inside IDMP p i * f v",
+    "XADD inside IDMPAUTO p * f v",
+    "XADD changed IDMP p i * f v",
+    "XCFGSET changed IDMP-DURATION 9",
+    "SELECT 3",
+    "XADD here IDMP p i * f v",
+    "EXEC",
+    "SELECT 0",
+};
+
+static void expect_known(const char *iid, const struct text *id)
+{
+    struct text reply = { 0 };
+
+    wire_command(wire, "XADD s IDMP p %s * f v", iid);
+    ck_assert_int_eq(wire_read(wire, &reply), 1);
+    ck_assert_str_eq(text_string(&reply), text_string(id));
+    text_finish(&reply);
+}
+
+/* A replay takes nothing from a configuration that may be another one by then. */
+START_TEST(bounds_of_producers_are_those_that_they_began_with)
+{
+    enum { IIDS = 150 };
+    struct text first = { 0 };
+
+    wire_command(wire, "XADD old IDMP p i * f v");
+    wire_skip(wire, 1);
+    expect_ok(wire, "CONFIG SET stream-idmp-duration 5000 stream-idmp-maxsize 1000");
+    wire_command(wire, "XADD s IDMP p i0 * f v");
+    ck_assert_int_eq(wire_read(wire, &first), 1);
+    for (int i = 1; i < IIDS; i++)
+        wire_command(wire, "XADD s IDMP p i%d * f v", i);
+    wire_skip(wire, IIDS - 1);
+    for (size_t i = 0; i < sizeof(produced) / sizeof(produced[0]); i++) {
+        wire_command_line(wire, produced[i]);
+        wire_skip(wire, 1);
+    }
+    expect_ok(wire, "CONFIG SET stream-idmp-duration 7 stream-idmp-maxsize 9");
+    wire_command(wire, "XADD old IDMP p j * f v");
+    wire_skip(wire, 1);
+    expect_same_after_reload("bounds of producers");
+    expect_same_after_kill("bounds of producers, killed");
+    expect_known("i0", &first);
+    expect_ok(wire, "SAVE");
+    wire_command(wire, "XADD s IDMP p after * f v");
+    wire_skip(wire, 1);
+    expect_same_after_kill("bounds of producers, behind a checkpoint");
+    expect_known("i0", &first);
+    expect_integer(wire, IIDS + 1, "XLEN s");
+    text_finish(&first);
+}
+END_TEST
+
 /* They are not copied on their way to the log. */
 START_TEST(long_arguments_of_a_transaction)
 {
@@ -656,6 +731,7 @@ int main(void)
     tcase_add_test(all, what_had_no_effect_is_not_logged);
     tcase_add_test(all, who_watches_minds_what_changes);
     tcase_add_test(all, long_elements_are_taken_once);
+    tcase_add_test(all, bounds_of_producers_are_those_that_they_began_with);
     tcase_add_test(all, long_arguments_of_a_transaction);
     tcase_add_test(all, pops_of_as_many_as_there_can_be);
     tcase_add_test(all, what_expired_stays_away);

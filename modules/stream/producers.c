@@ -19,8 +19,8 @@ int stream_producers_create(struct stream_producer_store *store,
     int rc;
 
     if (!producers) return -ENOMEM;
-    *producers =
-        (struct stream_producers){ .duration_s = store->duration_s, .size_max = store->size_max };
+    *producers = (struct stream_producers){ .duration_s = STREAM_IDMP_DURATION_S_DEFAULT,
+                                            .size_max = STREAM_IDMP_SIZE_DEFAULT };
     rc = producers_set_create(store, &producers->set);
     if (rc < 0)
         free(producers);

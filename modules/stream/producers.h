@@ -24,10 +24,6 @@ int stream_producer_store_create(struct stream_producer_store **out_store);
 void stream_producer_store_destroy(struct stream_producer_store *store);
 /* What was buried is freed here, a slice of at most so many iids a call. True: there is more. */
 bool stream_producer_store_tick(struct stream_producer_store *store, unsigned iid_max);
-/* What producers begin with that are created from now on, in bounds as for configure;
- * STREAM_IDMP_DURATION_S_DEFAULT and STREAM_IDMP_SIZE_DEFAULT until it is called. */
-void stream_producer_store_set_defaults(struct stream_producer_store *store, uint32_t duration_s,
-                                        uint32_t size_max);
 /* What is held for pictures and what is buried: all that no producers' memory_bytes has. */
 uint64_t stream_producer_store_memory_bytes(const struct stream_producer_store *store);
 
@@ -38,7 +34,7 @@ uint64_t stream_producer_store_memory_bytes(const struct stream_producer_store *
 #define STREAM_IDMP_SIZE_DEFAULT       100u
 #define STREAM_IDMP_SIZE_MAX           10000u
 
-/* store must outlive it. */
+/* With the default bounds. store must outlive it. */
 int stream_producers_create(struct stream_producer_store *store,
                             struct stream_producers **out_producers);
 /* O(1): what is known is buried. Accepts NULL. */

@@ -20,9 +20,8 @@
 struct producer_set;
 
 struct stream_producer_store {
-    uint32_t duration_s, size_max; /* of producers to come */
-    struct list_link due;          /* sets of which something is to be freed */
-    uint64_t held_bytes;           /* of what is buried, or kept for pictures */
+    struct list_link due; /* sets of which something is to be freed */
+    uint64_t held_bytes;  /* of what is buried, or kept for pictures */
     uint64_t picture_bytes;
 };
 

@@ -15,19 +15,8 @@ int stream_producer_store_create(struct stream_producer_store **out_store)
 
     if (!store) return -ENOMEM;
     list_init(&store->due);
-    stream_producer_store_set_defaults(store, STREAM_IDMP_DURATION_S_DEFAULT,
-                                       STREAM_IDMP_SIZE_DEFAULT);
     *out_store = store;
     return 0;
-}
-
-void stream_producer_store_set_defaults(struct stream_producer_store *store, uint32_t duration_s,
-                                        uint32_t size_max)
-{
-    assert(duration_s >= 1 && duration_s <= STREAM_IDMP_DURATION_S_MAX);
-    assert(size_max >= 1 && size_max <= STREAM_IDMP_SIZE_MAX);
-    store->duration_s = duration_s;
-    store->size_max = size_max;
 }
 
 void stream_producer_store_destroy(struct stream_producer_store *store)

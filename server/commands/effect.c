@@ -60,6 +60,16 @@ void effect_say_raw(struct call *call, const struct slice *arguments, uint32_t a
     call->has_said = true;
 }
 
+void effect_say_first(struct call *call, const struct slice *arguments, uint32_t argument_count)
+{
+    struct effects *effects = effects_of(call);
+    struct log_frame *frame = call->frame ? call->frame : &effects->said;
+
+    if (!effects->oplog || call->reply->had_error) return;
+    assert(!call->has_said);
+    if (log_frame_add(frame, call->database, arguments, argument_count) < 0) fail_log(effects);
+}
+
 void effect_say(struct call *call, const struct slice *arguments, uint32_t argument_count)
 {
     effect_say_raw(call, arguments, argument_count, (struct slice){ 0 }, 0);
@@ -111,12 +121,12 @@ static void append_frame(struct call *call, struct log_frame *frame)
     take_result(call, oplog_append_frame(effects_of(call)->oplog, now_ms, frame));
 }
 
-/* One command that a handler has said. */
+/* What a handler has said: one command, or one behind another. */
 static void append_said(struct call *call)
 {
     struct log_frame *said = &effects_of(call)->said;
 
-    if (said->loan_count > 0)
+    if (said->loan_count > 0 || said->count > 1)
         append_frame(call, said);
     else
         append(call, slice_of(said->bytes, said->size));

@@ -43,7 +43,10 @@ void effect_say(struct call *call, const struct slice *arguments, uint32_t argum
  * request already. */
 void effect_say_raw(struct call *call, const struct slice *arguments, uint32_t argument_count,
                     struct slice raw, uint32_t raw_count);
-/* The same of: a name of a command, a key, and a number behind it. */
+/* Before what is said of the call, or will be, that command is to be done, in the same frame. Both
+ * are said, or neither; it is copied. */
+void effect_say_first(struct call *call, const struct slice *arguments, uint32_t argument_count);
+/* As effect_say: a name of a command, a key, and a number behind it. */
 void effect_say_key(struct call *call, const char *name, struct slice key);
 void effect_say_number(struct call *call, const char *name, struct slice key, int64_t number);
 /* Behind what the call did, that stream was trimmed to so many entries: retention. name is an

@@ -159,8 +159,9 @@ static void say_with_fields(struct call *call, const struct slice *words, uint32
         places[i] = sent[i];
 }
 
-static void say(struct call *call, const struct adding *adding, const struct stream_fields *fields,
-                struct slice id, const struct stream_trimmed *trimmed)
+static void say(struct call *call, const struct adding *adding, const struct stream_key *key,
+                const struct stream_fields *fields, struct slice id,
+                const struct stream_trimmed *trimmed)
 {
     const struct stream_idmp *idmp = &adding->idmp;
     struct slice words[WORDS_MAX];
@@ -173,6 +174,7 @@ static void say(struct call *call, const struct adding *adding, const struct str
     for (uint32_t i = 0; i < idmp->word_count; i++)
         words[count++] = call->arguments[idmp->word_index + i];
     words[count++] = id;
+    if (idmp->producer.bytes) stream_idmp_say_bounds(call, key->value);
     say_with_fields(call, words, count, adding, fields);
 }
 
@@ -233,7 +235,7 @@ static int add(struct call *call, const struct adding *adding, struct stream_key
     trim(call, key, adding, &trimmed);
     call_changed_signal(call, call->arguments[1]);
     reply_bulk(call->reply, id);
-    if (!is_said_as_sent(adding)) say(call, adding, fields, id, &trimmed);
+    if (!is_said_as_sent(adding)) say(call, adding, key, fields, id, &trimmed);
     stream_retention_grown(call, call->arguments[1], key);
     return 0;
 }

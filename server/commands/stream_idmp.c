@@ -5,12 +5,15 @@
 #include <xxhash.h>
 
 #include "modules/base/endian.h"
+#include "modules/base/number.h"
 #include "modules/stream/producers.h"
 #include "modules/stream/stream.h"
+#include "server/commands/effect.h"
 #include "server/commands/handlers.h"
 #include "server/commands/server.h"
 #include "server/commands/stream_key.h"
 #include "server/commands/stream_words.h"
+#include "server/config/config.h"
 #include "server/keyspace/keyspace.h"
 #include "server/types/stream.h"
 
@@ -82,6 +85,33 @@ int stream_idmp_find(struct call *call, struct value *value, const struct stream
     return stream_producers_find(producers, idmp->producer, idmp->iid, now_ms, out_id);
 }
 
+/* Bounds are the configuration's when a client's call makes them: what that says at a restart is
+ * another matter. */
+static int create_producers(const struct call *call, struct value *value,
+                            struct stream_producers **out_producers)
+{
+    struct stream_store *store = call->server->streams;
+    const struct config *config = call->server->config;
+    int rc = stream_producers_create(stream_store_producers(store), out_producers);
+
+    if (rc < 0) return rc;
+    if (!call->is_replay)
+        rc = stream_producers_configure(*out_producers, (uint32_t)config->stream_idmp_duration_s,
+                                        (uint32_t)config->stream_idmp_maxsize);
+    if (rc < 0)
+        stream_producers_destroy(*out_producers);
+    else
+        stream_value_set_producers(value, *out_producers);
+    return rc;
+}
+
+static int get_producers(const struct call *call, struct value *value,
+                         struct stream_producers **out_producers)
+{
+    *out_producers = stream_value_producers(value);
+    return *out_producers ? 0 : create_producers(call, value, out_producers);
+}
+
 int stream_idmp_add(struct call *call, struct value *value, const struct stream_idmp *idmp,
                     struct stream_id id)
 {
@@ -91,8 +121,38 @@ int stream_idmp_add(struct call *call, struct value *value, const struct stream_
     int rc;
 
     if (!idmp->producer.bytes || stream_idmp_find(call, value, idmp, &known) == 1) return 0;
-    rc = stream_value_get_producers(value, &producers);
+    rc = get_producers(call, value, &producers);
     return rc < 0 ? rc : stream_producers_add(producers, idmp->producer, idmp->iid, id, now_ms);
+}
+
+/* ---- what the log gets ---- */
+
+/* XCFGSET key IDMP-DURATION seconds IDMP-MAXSIZE entries */
+enum { BOUNDS_WORDS = 6 };
+
+static void say_bounds(struct call *call, const struct stream_producers_info *info,
+                       void (*say)(struct call *, const struct slice *, uint32_t))
+{
+    char duration[NUMBER_INT64_BYTES_MAX], size[NUMBER_INT64_BYTES_MAX];
+    struct slice words[BOUNDS_WORDS] = { SLICE_LITERAL("XCFGSET"), call->arguments[1],
+                                         SLICE_LITERAL("IDMP-DURATION") };
+
+    words[3] = slice_of(duration, number_format_uint64(duration, info->duration_s));
+    words[4] = SLICE_LITERAL("IDMP-MAXSIZE");
+    words[5] = slice_of(size, number_format_uint64(size, info->size_max));
+    say(call, words, BOUNDS_WORDS);
+}
+
+/* The first is told by their number, not by who made the producers: that may have failed behind it,
+ * and left no trace in the log. Said once more, bounds change nothing. */
+void stream_idmp_say_bounds(struct call *call, const struct value *value)
+{
+    struct stream_producers_info info;
+
+    stream_producers_get_info(stream_value_producers(value), &info);
+    if (info.iids_added == 1 && (info.duration_s != STREAM_IDMP_DURATION_S_DEFAULT ||
+                                 info.size_max != STREAM_IDMP_SIZE_DEFAULT))
+        say_bounds(call, &info, effect_say_first);
 }
 
 /* ---- XCFGSET ----------------------------------------------------------------------------------
@@ -141,7 +201,7 @@ static int configure(struct call *call, struct stream_key *key, const struct bou
     struct stream_producers *producers = NULL;
     struct stream_producers_info info;
     uint32_t duration_s, size_max;
-    int rc = stream_value_get_producers(key->value, &producers);
+    int rc = get_producers(call, key->value, &producers);
 
     if (rc < 0) return rc;
     stream_producers_get_info(producers, &info);
@@ -149,9 +209,12 @@ static int configure(struct call *call, struct stream_key *key, const struct bou
     size_max = bounds->size_max ? (uint32_t)bounds->size_max : info.size_max;
     if (duration_s != info.duration_s || size_max != info.size_max)
         rc = stream_producers_configure(producers, duration_s, size_max);
+    if (rc == 0 && !key->key) rc = stream_key_add(call, call->arguments[1], key);
     if (rc < 0) return rc;
     stream_key_recount(call, key);
     call_changed(call, call->arguments[1]);
+    stream_producers_get_info(producers, &info);
+    say_bounds(call, &info, effect_say);
     return 0;
 }
 
@@ -165,8 +228,11 @@ int stream_xcfgset(struct call *call)
     if (!parse_bounds(call, &bounds)) return 0;
     rc = stream_key_find(call, call->arguments[1], &key);
     if (rc < 0) return rc;
-    if (rc == 0) return call_error(call, "ERR no such key");
+    if (rc == 0 && !call->is_replay) return call_error(call, "ERR no such key");
+    if (rc == 0) rc = stream_key_make(call, &key); /* an XADD follows: stream_idmp_say_bounds */
+    if (rc < 0) return rc;
     rc = configure(call, &key, &bounds);
+    if (rc < 0 && !key.key) stream_key_drop(&key);
     if (rc == 0) reply_ok(call->reply);
     return rc;
 }
@@ -193,6 +259,8 @@ static int record(struct call *call, struct stream_key *key, struct stream_id id
         if (rc < 0) return rc;
         stream_key_recount(call, key);
         call_changed(call, call->arguments[1]);
+        stream_idmp_say_bounds(call, key->value);
+        effect_say(call, call->arguments, call->argument_count);
         return 0;
     }
     if (stream_id_compare(known, id) == 0) return 0;

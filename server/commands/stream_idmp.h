@@ -27,7 +27,12 @@ void stream_idmp_settle(const struct call *call, uint32_t first, struct stream_i
 int stream_idmp_find(struct call *call, struct value *value, const struct stream_idmp *idmp,
                      struct stream_id *out_id);
 /* It is about to be added with that id; what is known already stays. The caller recounts the value.
- * -ENOMEM: nothing has changed. */
+ * -ENOMEM: nothing has changed. The first one of a stream takes over the bounds that are
+ * configured; in a replay the default ones, as the log says others. */
 int stream_idmp_add(struct call *call, struct value *value, const struct stream_idmp *idmp,
                     struct stream_id id);
+/* What is said of the call next adds to value by that producer: when it is the first, and has other
+ * bounds than the default ones, an XCFGSET goes before it in the log. In a replay that makes the
+ * stream, if there is none. */
+void stream_idmp_say_bounds(struct call *call, const struct value *value);
 #endif

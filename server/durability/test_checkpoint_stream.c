@@ -55,7 +55,9 @@ static struct value *add_produced(unsigned index, unsigned iid_count)
     struct value *value = add_stream(index, 10);
     char text[TEST_NAME_BYTES];
 
-    ck_assert_int_eq(stream_value_get_producers(value, &producers), 0);
+    ck_assert_int_eq(
+        stream_producers_create(stream_store_producers(fixture.own.streams), &producers), 0);
+    stream_value_set_producers(value, producers);
     ck_assert_int_eq(stream_producers_configure(producers, 1, STREAM_IDMP_SIZE_MAX), 0);
     for (unsigned i = 0; i < iid_count; i++)
         ck_assert_int_eq(stream_producers_add(producers, SLICE_LITERAL("p"),

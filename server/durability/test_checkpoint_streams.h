@@ -226,11 +226,16 @@ static inline void change_groups(struct random *random, struct value *value,
 
 static inline void change_producers(struct random *random, struct value *value)
 {
-    struct stream_producers *producers;
+    struct stream_producers *producers = stream_value_producers(value);
     char producer[TEST_NAME_BYTES], iid[TEST_NAME_BYTES];
     struct stream_id id;
 
-    ck_assert_int_eq(stream_value_get_producers(value, &producers), 0);
+    if (!producers) {
+        struct stream_store *store = stream_store_of(stream_value_stream(value));
+
+        ck_assert_int_eq(stream_producers_create(stream_store_producers(store), &producers), 0);
+        stream_value_set_producers(value, producers);
+    }
     for (int i = 0; i < 5; i++) {
         struct slice name = numbered(producer, "producer", random_below(random, 3));
         struct slice text = numbered(iid, "iid", random_below(random, 50));

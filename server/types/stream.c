@@ -136,19 +136,6 @@ void stream_value_set_producers(struct value *value, struct stream_producers *pr
     stream->producers = producers;
 }
 
-int stream_value_get_producers(struct value *value, struct stream_producers **out_producers)
-{
-    struct stream_value *stream = as_stream(value);
-    int rc = 0;
-
-    if (!stream->producers) {
-        struct stream_store *store = stream_store_of(stream->stream);
-        rc = stream_producers_create(stream_store_producers(store), &stream->producers);
-    }
-    if (rc == 0) *out_producers = stream->producers;
-    return rc;
-}
-
 const struct stream_settings *stream_value_settings(const struct value *value)
 {
     return as_stream(value)->settings;

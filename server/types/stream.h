@@ -24,10 +24,9 @@ struct stream *stream_value_stream(const struct value *value);
 /* NULL: it has none. */
 struct stream_groups *stream_value_groups(const struct value *value);
 struct stream_producers *stream_value_producers(const struct value *value);
-/* The same, made when it has none. -ENOMEM. */
+/* Its groups, made when it has none. -ENOMEM. */
 int stream_value_get_groups(struct value *value, struct stream_group_store *store,
                             struct stream_groups **out_groups);
-int stream_value_get_producers(struct value *value, struct stream_producers **out_producers);
 
 /* It has none; takes them over. */
 void stream_value_set_groups(struct value *value, struct stream_groups *groups);
