@@ -121,7 +121,7 @@ START_TEST(a_log_on_a_full_disk_is_opened_with_the_help_of_the_reserve)
     close_log();
     fault_set_disk(fixture.fault, fault_disk_used(fixture.fault));
     open_log(OPLOG_FSYNC_EVERYSEC);
-    ck_assert_int_eq(oplog_reserve(fixture.oplog, BYTES, true), -ENOSPC);
+    ck_assert_int_eq(write_command(true), -ENOSPC);
     ck_assert_int_eq(write_command(false), 0);
     expect_replay(0, 0, count);
 }
